@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole border between Python and C.
+ *
+ * Only ints and byte pointers cross. A function returns 0, a count, a small handle, or -errno.
+ * A pointer is followed by its length in bytes, or its name ends in its fixed length (key32 is 32
+ * bytes); NULL is allowed only where said. C keeps no pointer after return and never calls Python.
+ * 64-bit values and records cross as little-endian bytes; native/wire.h asserts their layouts and
+ * tunlite/plane.py reads and writes them. Times are milliseconds of CLOCK_BOOTTIME unless said.
+ *
+ * Events never repeat by themselves: a peer's event bit is raised only while it is armed, raising
+ * it disarms it, and Python arms it again when it wants to hear. So no event happens per packet.
+ */
+#ifndef TUNLITE_H
+#define TUNLITE_H
+
+/* ---- primitives: no state; every output is the caller's buffer ---------------------------- */
+
+enum {
+    TL_CLOCK_BOOT = 0, /* CLOCK_BOOTTIME, nanoseconds */
+    TL_CLOCK_WALL = 1, /* CLOCK_REALTIME, nanoseconds since 1970; returns 1 when the kernel calls it
+                          synchronised (adjtimex(2)), else 0 */
+    TL_CLOCK_CPU = 2,  /* CPU time of this process, nanoseconds */
+};
+int tl_clock(int clock, unsigned char *nanoseconds8);
+
+/* getrandom(2); blocks only before the kernel's pool is first initialised. */
+int tl_random(unsigned char *out, int out_len);
+int tl_wipe(unsigned char *buf, int buf_len);
+/* 1 when equal, 0 when not; constant time. */
+int tl_equal(const unsigned char *a, int a_len, const unsigned char *b, int b_len);
+
+/* BLAKE2s, RFC 7693: out_len 1..32, key_len 0..32 (key may be NULL when 0). */
+int tl_blake2s(unsigned char *out, int out_len, const unsigned char *key, int key_len,
+               const unsigned char *in, int in_len);
+/* HKDF over HMAC-BLAKE2s (WireGuard paper 5.4): out_len 32, 64 or 96. in may be NULL when 0. */
+int tl_kdf(unsigned char *out, int out_len, const unsigned char *key32, const unsigned char *in,
+           int in_len);
+
+/* ChaCha20-Poly1305 with nonce_len 0 (the all-zero nonce of a handshake) or 12, or
+ * XChaCha20-Poly1305 with nonce_len 24. out_len must be in_len + 16 for seal, in_len - 16 for
+ * open. open: 0, or -EBADMSG with out zeroed. */
+int tl_seal(unsigned char *out, int out_len, const unsigned char *key32, const unsigned char *nonce,
+            int nonce_len, const unsigned char *ad, int ad_len, const unsigned char *in, int in_len);
+int tl_open(unsigned char *out, int out_len, const unsigned char *key32, const unsigned char *nonce,
+            int nonce_len, const unsigned char *ad, int ad_len, const unsigned char *in, int in_len);
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+/* Creates or attaches to the TUN (layer 3) or TAP (layer 2) device `name`: `name16` is NUL-padded
+ * and receives the kernel's choice where it was a pattern ("tun%d"). Returns a non-blocking,
+ * close-on-exec descriptor. -EBUSY: another process holds it; -EPERM: no CAP_NET_ADMIN. */
+enum { TL_LAYER2 = 2, TL_LAYER3 = 3 };
+int tl_device_open(unsigned char *name16, int layer);
+
+/* Starts a child. argv: NUL-terminated strings back to back; env likewise, NULL keeps ours.
+ * stdin_fd, stdout_fd: descriptors for the child, -1 for /dev/null. All others are closed on exec,
+ * signals are at their defaults. Returns a pidfd that polls readable when the child has ended. */
+int tl_spawn(const unsigned char *argv, int argv_len, const unsigned char *env, int env_len,
+             int stdin_fd, int stdout_fd);
+/* Collects it: 0..255 exit status, 256 + signal, or -EAGAIN while it runs. Closes the pidfd unless
+ * -EAGAIN. */
+int tl_reap(int pidfd);
+int tl_kill(int pidfd, int signal);
+
+/* Keeps only the capabilities in the bit set `caps` (bits 0..30), sets no_new_privs, empties the
+ * bounding set, and changes to uid and gid where they are not -1. Cannot be undone. */
+int tl_confine(int uid, int gid, int caps);
+
+/* What this kernel and CPU offer: writes the rows (see TL_NAMES_FEATURE) that `tl_features` has. */
+int tl_probe(unsigned char *out, int out_len);
+
+/* Names C knows, newline-separated, in the order of the numbers that records use, so that Python
+ * repeats no list. */
+enum {
+    TL_NAMES_DROP = 0,    /* reasons a packet was refused */
+    TL_NAMES_COUNTER = 1, /* other counters */
+    TL_NAMES_FEATURE = 2, /* engines, offloads, AEADs */
+    TL_NAMES_REASON = 3,  /* why a feature is on or off */
+};
+int tl_names(int kind, unsigned char *out, int out_len);
+
+/* ---- the plane: the packet path of one interface --------------------------------------------- */
+
+/* options: an options record (wire.h). Allocates everything the packet path will need at once.
+ * Returns a handle. -EINVAL: the record; -ENOMEM; -ENOTSUP: a forced engine or AEAD is not to be
+ * had here. */
+int tl_plane_new(const unsigned char *options, int options_len);
+/* Wipes and frees; the plane closes its sockets and device. Always 0. */
+int tl_plane_free(int plane);
+
+/* Hands the device over to the plane, which closes it at the end. */
+int tl_plane_device(int plane, int fd);
+/* Follows a change of the device's MTU (bytes of an inside packet). */
+int tl_plane_mtu(int plane, int mtu);
+
+/* Opens the two UDP sockets (IPv4 and v6-only IPv6) on one port, 0 for any, with the fwmark, and
+ * replaces the earlier ones. Returns the port. -EADDRINUSE. A kernel without IPv6 is no error. */
+int tl_plane_listen(int plane, int port, const unsigned char *fwmark4);
+/* Closes the sockets: packets are read and dropped until the next listen. */
+int tl_plane_deaf(int plane);
+
+/* What C needs to judge handshakes before Python sees them: the key that mac1 is checked under and
+ * the key that cookies are encrypted under (BLAKE2s of label and our public key; paper 5.4.7).
+ * NULL, NULL: no identity, everything is dropped. */
+int tl_plane_identity(int plane, const unsigned char *mac1_key32, const unsigned char *cookie_key32);
+
+/* The wait. Turns packets, without the interpreter's lock, until one of these is set or the
+ * deadline (8 bytes; all ones: none) has passed; a deadline in the past makes one turn and returns.
+ * Returns the set, or -errno of a broken plane. */
+enum {
+    TL_WOKE_DEADLINE = 1,
+    TL_WOKE_PEERS = 2,       /* tl_events has something */
+    TL_WOKE_HANDSHAKE = 4,   /* tl_handshake has something */
+    TL_WOKE_CONTROL = 8,     /* tl_ready has something */
+    TL_WOKE_SIGNAL = 16,     /* a signal interrupted the wait */
+    TL_WOKE_DEVICE_GONE = 32, /* the device was deleted */
+    TL_WOKE_POOL = 64,       /* buffers ran short: Python may call tl_plane_grow */
+};
+int tl_run(int plane, const unsigned char *deadline8);
+
+/* Grows (bytes > 0) the buffer pool up to the bound of the options, or gives unused pages back to
+ * the kernel (bytes 0, MADV_DONTNEED). Returns the pool's size in KiB. */
+int tl_plane_grow(int plane, int bytes);
+
+/* Python's own descriptors: events as poll(2) has them, 0 removes. */
+int tl_watch(int plane, int fd, int events);
+/* Rows of (int32 fd, uint32 events). Returns their number. */
+int tl_ready(int plane, unsigned char *out, int out_len);
+
+/* ---- peers ------------------------------------------------------------------------------------ */
+
+/* Returns the peer's handle. */
+int tl_peer_new(int plane);
+/* Wipes its sessions, drops what is staged. Its handle may be handed out again. */
+int tl_peer_free(int plane, int peer);
+/* Where packets to this peer go; family 0: nowhere. Authenticated packets change it later. */
+int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48);
+/* A peer record (wire.h): stamps, byte counts, staged packets, endpoint. */
+int tl_peer_state(int plane, int peer, unsigned char *out, int out_len);
+
+enum {
+    TL_PEER_WANTS_SESSION = 1, /* a packet was staged and no session can send it */
+    TL_PEER_REKEY = 2,         /* the sending session is old or used up enough */
+    TL_PEER_CONFIRMED = 4,     /* first packet on a session other than the sending one */
+    TL_PEER_ACTIVE = 8,        /* data went either way */
+    TL_PEER_ROAMED = 16,       /* its endpoint changed */
+};
+/* Replaces the set of armed events. */
+int tl_peer_arm(int plane, int peer, int events);
+/* Rows of (uint32 peer, uint32 events), each event raised since the last call, once. */
+int tl_events(int plane, unsigned char *out, int out_len);
+
+/* Drops what is staged for the peer (counted). Returns how many. */
+int tl_peer_flush(int plane, int peer);
+/* Sends an empty transport packet. -ENOKEY: no session can send. */
+int tl_peer_keepalive(int plane, int peer);
+/* A handshake message of this peer was authenticated: it came from this endpoint, with this many
+ * bytes. Moves the endpoint and the stamps as an authenticated packet does. */
+int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes);
+
+/* Publishes the allowed IPs of all peers, replacing the earlier table: rows of 24 bytes (wire.h). */
+int tl_routes(int plane, const unsigned char *rows, int rows_len);
+
+/* ---- handshakes and sessions -------------------------------------------------------------------- */
+
+/* Draws an unused receiver index for the peer and lets answers to it through to Python. Its low
+ * bits name the worker that will own the session. */
+int tl_index_new(int plane, int peer, unsigned char *index4);
+int tl_index_free(int plane, const unsigned char *index4);
+
+/* Takes the next handshake message out of the ring: endpoint (48 bytes), then the message, checked
+ * for type, length and mac1 (and index, where it carries one of ours). Returns its length, 0 when
+ * there is none. */
+int tl_handshake(int plane, unsigned char *out, int out_len);
+/* Sends a handshake message; peer >= 0: counted for it, and its endpoint's source address is used. */
+int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
+            int message_len);
+
+/* Turns an index into a session (session record, wire.h) that receives, and does not send yet.
+ * Its key bytes are copied; the caller wipes its own. */
+int tl_session_new(int plane, const unsigned char *session, int session_len);
+/* Makes it the one that sends for its peer, and sends what is staged. */
+int tl_session_use(int plane, const unsigned char *index4);
+/* Wipes it. The peer sends with none until the next tl_session_use where it was the sending one. */
+int tl_session_free(int plane, const unsigned char *index4);
+
+/* ---- what is seen ------------------------------------------------------------------------------- */
+
+/* uint64 each: drops by reason; counters. In the order of tl_names. Returns their number. */
+int tl_drops(int plane, unsigned char *out, int out_len);
+int tl_counters(int plane, unsigned char *out, int out_len);
+/* Rows of (uint16 feature, uint16 on, int32 reason): what this plane uses, and why. */
+int tl_features(int plane, unsigned char *out, int out_len);
+
+/* Times an AEAD on `packets` packets of `size` bytes: nanoseconds for all, 8 bytes. `name` as
+ * TL_NAMES_FEATURE has it. -ENOTSUP. */
+int tl_measure(const unsigned char *name, int name_len, int size, int packets,
+               unsigned char *nanoseconds8);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Layouts: the four messages of docs/protocol.md, and the records that cross the border.
+ * The structs are never laid over packet bytes; they give offsets (offsetof) and sizes, asserted.
+ */
+#ifndef TL_WIRE_H
+#define TL_WIRE_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- messages on the wire (WireGuard paper, section 5.4) ---------------------------------- */
+
+enum message_type {
+    MESSAGE_INITIATION = 1,
+    MESSAGE_RESPONSE = 2,
+    MESSAGE_COOKIE = 3,
+    MESSAGE_TRANSPORT = 4,
+};
+
+struct message_initiation {
+    uint8_t type[4]; /* the type, then three reserved zero bytes */
+    uint8_t sender[4];
+    uint8_t ephemeral[32];
+    uint8_t encrypted_static[48];
+    uint8_t encrypted_timestamp[28];
+    uint8_t mac1[16];
+    uint8_t mac2[16];
+};
+static_assert(sizeof(struct message_initiation) == 148, "paper 5.4.2");
+static_assert(offsetof(struct message_initiation, mac1) == 116, "paper 5.4.2");
+
+struct message_response {
+    uint8_t type[4];
+    uint8_t sender[4];
+    uint8_t receiver[4];
+    uint8_t ephemeral[32];
+    uint8_t encrypted_nothing[16];
+    uint8_t mac1[16];
+    uint8_t mac2[16];
+};
+static_assert(sizeof(struct message_response) == 92, "paper 5.4.3");
+static_assert(offsetof(struct message_response, mac1) == 60, "paper 5.4.3");
+
+struct message_cookie {
+    uint8_t type[4];
+    uint8_t receiver[4];
+    uint8_t nonce[24];
+    uint8_t encrypted_cookie[32];
+};
+static_assert(sizeof(struct message_cookie) == 64, "paper 5.4.7");
+
+struct message_transport {
+    uint8_t type[4];
+    uint8_t receiver[4];
+    uint8_t counter[8];
+    /* the encrypted inside packet, then its 16-byte tag */
+};
+static_assert(sizeof(struct message_transport) == 16, "paper 5.4.6");
+
+enum {
+    HANDSHAKE_MAX = sizeof(struct message_initiation),
+    TRANSPORT_OVERHEAD = sizeof(struct message_transport) + 16,
+    HANDSHAKE_TOS = 0x88, /* AF41, as the kernel's WireGuard marks handshakes */
+};
+
+/* ---- records across the border, little endian ------------------------------------------------ */
+
+struct record_endpoint {
+    uint8_t family[2]; /* 4, 6, or 0 for none */
+    uint8_t port[2];
+    uint8_t addr[16]; /* IPv4: the first 4 */
+    uint8_t scope[4];
+    uint8_t local[16]; /* source address to use, zeros: the kernel chooses */
+    uint8_t ifindex[4];
+    uint8_t zero[4];
+};
+static_assert(sizeof(struct record_endpoint) == 48, "border");
+
+struct record_options {
+    uint8_t engine[16]; /* a name of TL_NAMES_FEATURE, NUL-padded, or "auto" */
+    uint8_t aead[24];   /* likewise */
+    uint8_t offloads_off[4]; /* bit set: feature number (TL_NAMES_FEATURE) that must stay off */
+    uint8_t layer[4];        /* 2 or 3 */
+    uint8_t mtu[4];
+    uint8_t pool_bytes[4];     /* bound of the buffer pool */
+    uint8_t batch[4];          /* packets or super-packets a turn, 0: choose and adapt */
+    uint8_t replay_bits[4];    /* 2048 or 8192 */
+    uint8_t staged_per_peer[4]; /* at most 128 */
+    uint8_t ring[4];            /* handshake ring entries, a power of two */
+    uint8_t handshakes_per_second[4]; /* token bucket of one proved address under load */
+    uint8_t workers[4];
+};
+static_assert(sizeof(struct record_options) == 80, "border");
+
+struct record_peer {
+    uint8_t rx_bytes[8]; /* as wg(8) counts: whole datagrams, handshakes included */
+    uint8_t tx_bytes[8];
+    uint8_t sent_any[8]; /* stamps in ms, 0: never */
+    uint8_t sent_data[8];
+    uint8_t received_any[8];
+    uint8_t received_data[8];
+    uint8_t first_unanswered[8]; /* first data sent since anything was received, 0: none */
+    uint8_t first_unreplied[8];  /* first data received since anything was sent, 0: none */
+    uint8_t staged[4];
+    uint8_t events[4]; /* armed */
+    uint8_t endpoint[48];
+    uint8_t sending_index[4]; /* local index of the sending session, valid when has_session */
+    uint8_t has_session[4];
+    uint8_t send_counter[8];
+};
+static_assert(sizeof(struct record_peer) == 136, "border");
+
+struct record_session {
+    uint8_t index[4]; /* ours, from tl_index_new */
+    uint8_t remote[4];
+    uint8_t born_ms[8];
+    uint8_t send_key[32];
+    uint8_t receive_key[32];
+    uint8_t initiator[4];
+    uint8_t pad[4];         /* 16, or 1 on layer 2 */
+    uint8_t rekey_ms[4];    /* sending asks for a new session from this age on (initiator only) */
+    uint8_t rekey_received_ms[4]; /* receiving does (initiator only) */
+    uint8_t reject_ms[4];   /* neither sends nor receives from this age on */
+    uint8_t zero[4];
+    uint8_t rekey_messages[8];
+    uint8_t reject_messages[8];
+};
+static_assert(sizeof(struct record_session) == 120, "border");
+
+struct record_route {
+    uint8_t family[1]; /* 4 or 6 */
+    uint8_t prefix[1];
+    uint8_t zero[2];
+    uint8_t peer[4];
+    uint8_t addr[16];
+};
+static_assert(sizeof(struct record_route) == 24, "border");
+
+#endif
