@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""The native build as a task."""
+
+import sys
+
+from invoke import task
+
+from devtools import native_build
+
+
+@task(help={"force": "compile everything anew"})
+def build(c, force=False):
+    """Compile what changed of the C core and link tunlite/_native (warnings are errors)."""
+    try:
+        native_build.build(force=force)
+    except native_build.BuildError as e:
+        sys.exit(str(e))
