@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The AEAD in portable C: "portable" for every CPU, "portable64" for those with 64-bit products. */
+#include "aead_serial.h"
+
+#include "aead_impl.h"
+
+static bool always(void) {
+    return true;
+}
+
+static const struct aead_parts parts32 = {chacha20_xor, &poly1305_32};
+
+static void seal32(struct aead_op *ops, size_t n) {
+    aead_serial_seal(&parts32, ops, n);
+}
+
+static void open32(struct aead_op *ops, size_t n) {
+    aead_serial_open(&parts32, ops, n);
+}
+
+const struct aead aead_portable = {"portable", always, seal32, open32};
+
+#ifdef __SIZEOF_INT128__
+static const struct aead_parts parts64 = {chacha20_xor, &poly1305_64};
+
+static void seal64(struct aead_op *ops, size_t n) {
+    aead_serial_seal(&parts64, ops, n);
+}
+
+static void open64(struct aead_op *ops, size_t n) {
+    aead_serial_open(&parts64, ops, n);
+}
+
+const struct aead aead_portable64 = {"portable64", always, seal64, open64};
+#endif
