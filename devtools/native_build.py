@@ -157,7 +157,7 @@ def program(name, sources, flags=(), cc="gcc"):
 
 
 def extension(name, source, sources, target, flags=()):
-    """A cffi API-mode module: `source` is its C text from ffi.emit_c_code, `sources` are linked in."""
+    """A cffi API-mode module: `source` is its C text (ffi.emit_c_code), `sources` are linked in."""
     include = ["-fPIC", "-I" + sysconfig.get_paths()["include"]]
     made = objects(sources, ["-fPIC", *flags])
     glue = objects([str(Path(source).relative_to(ROOT))], [*include, *flags], warnings=False)
