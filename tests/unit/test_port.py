@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What every port offers, on the interpreter that runs this test."""
+
+import os
+import re
+import signal
+import stat
+
+import pytest
+
+from tunlite import port
+
+
+def _promised_functions():
+    """Every name that the docstring writes with its arguments; getrandom(2) is a manual page."""
+    return re.findall(r"(?<![\w.])([a-z_]\w+)\((?!\d)", port.__doc__)
+
+
+def test_the_port_has_every_function_that_its_docstring_lists():
+    names = _promised_functions()
+    assert len(names) > 50
+    for name in names:
+        assert callable(getattr(port, name, None) or getattr(port.links, name, None)), name
+
+
+def test_an_atomic_write_replaces_the_file_and_leaves_no_other(tmp_path):
+    path = str(tmp_path / "state")
+    port.write_file_atomic(path, b"one", 0o600)
+    port.write_file_atomic(path, b"two", 0o640)
+    assert port.read_file(path) == b"two"
+    assert stat.S_IMODE(port.stat(path)[0]) == 0o640
+    assert port.listdir(str(tmp_path)) == ["state"]
+
+
+def test_a_failed_atomic_write_leaves_the_old_file(tmp_path):
+    folder = tmp_path / "name"
+    folder.mkdir()
+    (folder / "x").write_text("")
+    with pytest.raises(OSError):
+        port.write_file_atomic(str(folder), b"two", 0o600)  # a folder cannot be replaced
+    assert os.listdir(tmp_path) == ["name"]
+
+
+def test_a_live_socket_is_not_replaced_and_a_dead_one_is(tmp_path):
+    path = str(tmp_path / "s")
+    first = port.unix_listen(path, 0o600, -1)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    with pytest.raises(OSError) as refused:
+        port.unix_listen(path, 0o600, -1)
+    assert refused.value.errno == 98
+    port.close(first)
+    second = port.unix_listen(path, 0o600, -1)
+    client = port.unix_connect(path)
+    server = port.unix_accept(second)
+    with pytest.raises(OSError) as empty:
+        port.os_read(server, 10)
+    assert empty.value.errno == 11
+    port.os_write(client, b"hello")
+    assert port.poll([(server, port.POLLIN)], 1000) == [(server, port.POLLIN)]
+    assert port.os_read(server, 10) == b"hello"
+    for fd in (second, client, server):
+        port.close(fd)
+
+
+def test_a_file_that_is_no_socket_is_never_replaced(tmp_path):
+    path = tmp_path / "s"
+    path.write_text("precious")
+    with pytest.raises(OSError):
+        port.unix_listen(str(path), 0o600, -1)
+    assert path.read_text() == "precious"
+
+
+def test_a_watched_socket_tells_that_its_file_is_gone(tmp_path):
+    path = str(tmp_path / "s")
+    listener = port.unix_listen(path, 0o600, -1)
+    watch = port.watch_path(path)
+    assert port.poll([(watch, port.POLLIN)], 0) == []
+    os.unlink(path)
+    assert port.poll([(watch, port.POLLIN)], 1000) == [(watch, port.POLLIN)]
+    port.close(watch)
+    port.close(listener)
+
+
+def test_signals_arrive_as_bytes():
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
+    try:
+        fd = port.signal_fd()
+        port.kill(port.getpid(), signal.SIGHUP)
+        assert port.poll([(fd, port.POLLIN)], 1000)
+        assert port.os_read(fd, 10) == bytes([signal.SIGHUP])
+        port.close(fd)
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def test_a_child_is_waited_for_with_its_status():
+    pid = port.fork()
+    if pid == 0:
+        port._exit(7)
+    assert port.waitpid(pid, True) == 7
+    pid = port.fork()
+    if pid == 0:
+        port.sleep_ms(60000)
+    assert port.waitpid(pid, False) is None
+    port.kill(pid, 9)
+    assert port.waitpid(pid, True) == 256 + 9
+
+
+def test_users_and_groups_are_found_by_name_and_number():
+    assert port.lookup_user("root") == (0, 0)
+    assert port.lookup_user("0") == (0, 0)
+    assert port.lookup_group("root") == 0
+    with pytest.raises(OSError):
+        port.lookup_user("no-such-user")
+    with pytest.raises(OSError):
+        port.lookup_group("no-such-group")
+
+
+def test_literal_addresses_resolve_to_themselves():
+    assert port.resolve("192.0.2.1", 51820) == [(4, bytes([192, 0, 2, 1]), 51820, 0)]
+    assert port.resolve("2001:db8::1", 1)[0][:3] == (
+        6,
+        bytes.fromhex("20010db8000000000000000000000001"),
+        1,
+    )
+
+
+def test_a_link_that_is_not_there_is_none():
+    assert port.links.link_get("tunlite-none") is None
+    assert port.links.link_get("lo")[0] == 1

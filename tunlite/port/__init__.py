@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What system and interpreter offer; nothing else in tunlite knows which one it runs on.
+
+Every port has the names below. Descriptors are ints. Failures raise OSError with its errno as
+first argument, and never a subclass that a caller would have to know. Paths are str, data is
+bytes-like, times are milliseconds unless the name says otherwise.
+
+The border and its companions
+    native                      tl_* of native/include/tunlite.h, called as in C: an int for an int,
+                                bytes, bytearray, memoryview or None for a pointer, lengths spelt
+                                out. Returns C's int. Sizes are checked: a buffer shorter than its
+                                length argument, or not of the length that its parameter's name
+                                ends in, is a ValueError, not a write into foreign memory.
+    x25519(out, k, u)           RFC 7748 on three 32-byte buffers, constant time; False where the
+                                result is all zero (then `out` is zero too)
+    random_bytes(n)             bytearray from getrandom(2)
+
+Time
+    now_ms()                    CLOCK_BOOTTIME
+    wall_ns()                   (nanoseconds since 1970, whether the kernel calls them synchronised)
+    sleep_ms(ms)
+
+Process
+    getpid()  setsid()  _exit(status)  umask(mask) -> the old mask
+    fork()                      0 in the child
+    waitpid(pid, block)         exit status, 256 + signal, or None while it runs and block is False
+    kill(pid, signal)           signal 0 asks whether it is there
+    environ_get(name)           str or None
+    executable()                argv prefix that runs this program again
+    lookup_user(name)           (uid, gid); a number is a name too; OSError(ENOENT)
+    lookup_group(name)          gid; OSError(ENOENT)
+    detach_stdio()              0, 1 and 2 become /dev/null
+    print_err(text)             one line to stderr
+    write_out(data)             all of a str or bytes to stdout
+    isatty(fd)
+
+Signals
+    signal_fd()                 a descriptor whose bytes are the numbers of the SIGTERM, SIGINT and
+                                SIGHUP that arrived since; SIGPIPE is ignored from the start
+
+Files
+    read_file(path)             bytes; of /proc too
+    write_file(path, data)      in place (sysctl files)
+    write_file_atomic(path, data, mode)
+                                a new file beside it, fsync, rename, fsync of the folder
+    open_read(path)             a descriptor
+    mkdir(path, mode)  unlink(path)  rmdir(path)  rename(old, new)  listdir(path) -> list of str
+    stat(path)                  (mode with type bits, uid, gid, size), links followed
+    chmod(path, mode)  chown(path, uid, gid)
+
+Descriptors
+    pipe()                      (read, write), both close-on-exec
+    os_read(fd, n)              bytes, b"" at the end; of sockets too
+    os_write(fd, data)          count; of sockets too
+    close(fd)  set_blocking(fd, flag)
+    poll(rows, timeout_ms)      rows of (fd, events), -1 waits for ever: list of (fd, events)
+    POLLIN  POLLOUT  POLLERR  POLLHUP
+
+AF_UNIX (all non-blocking but unix_connect's)
+    unix_listen(path, mode, gid)   a file that a dead listener left behind is replaced, a live one
+                                is OSError(EADDRINUSE); gid -1 leaves the group
+    unix_accept(fd)
+    unix_connect(path)          blocking
+
+Watching
+    watch_path(path)            a descriptor that becomes readable when the file changes or goes,
+                                or None where there is no such thing; read it empty, then look
+    link_monitor()              a descriptor that becomes readable when a link changes
+    link_changes(fd)            list of (ifindex, name, up, mtu, deleted) since the last call;
+                                OSError(ENOBUFS): some were lost, look anew
+
+Links: `links`, an object with
+    link_get(name)              (ifindex, mtu, up) or None
+    link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)
+    addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
+    addr_del(name, address)  addr_list(name) -> list of addresses
+    route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one
+    route_list(table)           prefixes of a table, both families
+    route_get(family, address)  (ifindex, mtu of the route or 0) that a packet there would take, or
+                                None
+    default_routes(family)      list of ifindex
+    rule_add(family, rule)  rule_del(family, rule)
+                                a rule is a dict: `table`, and `mark` (with `invert`), or
+                                `suppress_prefixlength`
+    rule_list(family)           list of such dicts, only the ones that can be written so
+
+Names
+    resolve(host, port)         blocking; list of (family, address bytes, port, scope id). Only the
+                                resolver's child calls it. OSError with the resolver's EAI_ number
+                                where there is no answer.
+"""
+
+import sys
+
+if sys.implementation.name == "micropython":
+    from tunlite.port.micropython import *  # noqa: F403
+    from tunlite.port.micropython import _exit  # noqa: F401
+else:
+    from tunlite.port.cpython import *  # noqa: F403
+    from tunlite.port.cpython import _exit  # noqa: F401

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Sockets for CPython: AF_UNIX, netlink for link changes, inotify, names. Descriptors are ints."""
+
+import errno
+import os
+import socket
+import stat
+
+from tunlite.port import rtnetlink
+
+_IN_ATTRIB = 0x4
+_IN_DELETE_SELF = 0x400
+_IN_MOVE_SELF = 0x800
+_RTMGRP_LINK = 1
+
+
+def _somebody_listens(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as e:
+            if e.errno in (errno.ECONNREFUSED, errno.ENOENT):
+                return False
+            raise
+    return True
+
+
+def unix_listen(path, mode, gid):
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        found = None
+    if found:
+        if not stat.S_ISSOCK(found.st_mode) or _somebody_listens(path):
+            raise OSError(errno.EADDRINUSE, "another process listens on " + path)
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    old_mask = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(path)
+        if gid >= 0:
+            os.chown(path, -1, gid)
+        listener.listen(16)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(old_mask)
+    return listener.detach()
+
+
+def unix_accept(fd):
+    listener = socket.socket(fileno=fd)
+    try:
+        client, _ = listener.accept()
+    finally:
+        listener.detach()
+    client.setblocking(False)
+    return client.detach()
+
+
+def unix_connect(path):
+    client = socket.socket(socket.AF_UNIX)
+    try:
+        client.connect(path)
+    except OSError:
+        client.close()
+        raise
+    return client.detach()
+
+
+def watch_path(path):
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        return None
+    # The name going away changes the link count; the inode itself lives on in the open socket.
+    mask = _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF
+    if libc.inotify_add_watch(fd, os.fsencode(path), mask) < 0:
+        os.close(fd)
+        return None
+    return fd
+
+
+def link_monitor():
+    monitor = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    monitor.bind((0, _RTMGRP_LINK))
+    monitor.setblocking(False)
+    return monitor.detach()
+
+
+def link_changes(fd):
+    changes = []
+    while True:
+        try:
+            data = os.read(fd, 65536)
+        except OSError as e:
+            if e.errno in (errno.EAGAIN, errno.EINTR):
+                return changes
+            raise
+        changes += rtnetlink.parse_links(data)
+
+
+def resolve(host, port):
+    found = []
+    for family, _, _, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP
+    ):
+        if family == socket.AF_INET:
+            found.append((4, socket.inet_pton(family, address[0]), address[1], 0))
+        elif family == socket.AF_INET6:
+            plain = address[0].split("%", 1)[0]
+            found.append((6, socket.inet_pton(family, plain), address[1], address[3]))
+    return found
