@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Traffic through a tunnel, with what it showed: ping, TCP with a SHA-256 at both ends, iperf3."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from tests.net.netns import wait_for
+
+_TCP_END = Path(__file__).with_name("tcp_end.py")
+
+
+class Ping:
+    """The outcome of one ping(8): packets sent and received, round trips in ms by sequence."""
+
+    def __init__(self, text):
+        self.text = text
+        counts = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+        self.sent, self.received = (int(counts[1]), int(counts[2])) if counts else (0, 0)
+        found = re.findall(r"icmp_seq=(\d+) .*?time=([\d.]+) ms", text)
+        self.times_ms = {int(sequence): float(ms) for sequence, ms in found}
+
+    @property
+    def lost(self):
+        """Packets without an answer."""
+        return self.sent - self.received
+
+    def __repr__(self):
+        return f"Ping(sent={self.sent}, received={self.received})"
+
+
+def _ping_argv(address, count, interval, size, extra):
+    return [
+        *("ping", "-n", "-c", count, "-i", interval, "-s", size, "-W", 2),
+        *extra,
+        address,
+    ]
+
+
+def ping(namespace, address, count=3, interval=0.05, size=56, extra=()):
+    """Pings an address from a namespace; `extra` are further words for ping(8)."""
+    argv = _ping_argv(address, count, interval, size, extra)
+    return Ping(namespace.run(argv, check=False, timeout=count * interval + 30).stdout)
+
+
+class BackgroundPing:
+    """A ping that runs while the test does something else."""
+
+    def __init__(self, namespace, address, interval=0.02, size=56):
+        argv = ["ping", "-n", "-i", interval, "-s", size, address]
+        self._process = namespace.start(argv, f"ping-{address}-{id(self)}")
+
+    def wait_replies(self, more, timeout=10):
+        """Waits until `more` further answers have come in."""
+        log = self._process.log
+        target = log().count("time=") + more
+        wait_for(lambda: log().count("time=") >= target, timeout, f"{more} more answers to ping")
+
+    def stop(self):
+        """Ends it as Ctrl-C does; the Ping."""
+        import signal
+
+        self._process.stop(signal.SIGINT)
+        return Ping(self._process.log())
+
+
+class Transfer:
+    """One TCP transfer: bytes, seconds from connect to the receiver's end, digests of both ends."""
+
+    def __init__(self, sender, receiver):
+        self.bytes = receiver["bytes"]
+        self.seconds = receiver["seconds"]
+        self.sent_sha256 = sender["sha256"]
+        self.received_sha256 = receiver["sha256"]
+
+    @property
+    def is_intact(self):
+        """Whether the receiver has what the sender sent."""
+        return self.sent_sha256 == self.received_sha256
+
+    @property
+    def mbit_s(self):
+        """Throughput of the payload."""
+        return self.bytes * 8 / self.seconds / 1e6
+
+
+class BackgroundTransfer:
+    """A TCP transfer that runs while the test does something else."""
+
+    def __init__(self, source, target, address, size, rate=0):
+        port = 5500
+        self.receiver = target.start(
+            [sys.executable, _TCP_END, "receive", address, port], f"tcp-receive-{id(self)}"
+        )
+        self.receiver.wait_line("listening")
+        self.sender = source.start(
+            [sys.executable, _TCP_END, "send", address, port, size, rate], f"tcp-send-{id(self)}"
+        )
+
+    def received(self):
+        """Bytes that have arrived so far."""
+        counts = re.findall(r"^at (\d+)$", self.receiver.log(), re.MULTILINE)
+        return int(counts[-1]) if counts else 0
+
+    def is_running(self):
+        """Whether it has not finished yet."""
+        return self.receiver.is_running()
+
+    def finish(self, timeout=60):
+        """Waits for both ends; the Transfer."""
+        ends = []
+        for process in (self.sender, self.receiver):
+            status = process.wait(timeout)
+            if status:
+                raise AssertionError(f"{process.argv}: exit status {status}\n{process.log()}")
+            ends.append(json.loads(process.log().splitlines()[-1]))
+        return Transfer(*ends)
+
+
+def tcp_transfer(source, target, address, size=1 << 20, timeout=60):
+    """Sends `size` random bytes from source to `address` in target; the Transfer."""
+    return BackgroundTransfer(source, target, address, size).finish(timeout)
+
+
+class Iperf3:
+    """An iperf3 server in a namespace, and runs against it."""
+
+    def __init__(self, target, address, port=5201):
+        self.address, self.port = address, port
+        argv = ["iperf3", "-s", "-p", port, "--forceflush"]
+        self.server = target.start(argv, f"iperf3-{port}")
+        self.server.wait_line("Server listening")
+
+    def run(self, source, *arguments, seconds=3):
+        """One client run; iperf3's JSON as a dict."""
+        argv = ["iperf3", "-J", "-c", self.address, "-p", self.port, "-t", seconds, *arguments]
+        return json.loads(source.run(argv, timeout=seconds + 30).stdout)
+
+
+def iperf3(source, target, address, *arguments, seconds=3):
+    """One iperf3 run from source to `address` in target; iperf3's JSON as a dict."""
+    server = Iperf3(target, address)
+    try:
+        return server.run(source, *arguments, seconds=seconds)
+    finally:
+        server.server.stop()
