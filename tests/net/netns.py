@@ -156,7 +156,7 @@ class Namespace:
         return result
 
     def start(self, argv, name, **kwargs):
-        """Starts a background program, logged to FOLDER/LABEL-NAME.log; ended with the namespace."""
+        """Starts a background program, logged to LABEL-NAME.log; it ends with the namespace."""
         log = self.folder / f"{self.label}-{name}.log"
         process = Process(self, argv, log, **kwargs)
         self.processes.append(process)

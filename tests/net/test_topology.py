@@ -43,7 +43,9 @@ def test_a_background_ping_counts_what_is_lost_on_the_way(lab):
     near, far = lab.wire(left, right)
     background = BackgroundPing(left, far.v4, interval=0.01)
     background.wait_replies(5)
-    right.nft("table inet cut { chain input { type filter hook input priority 0; drop; } }")
+    right.nft(
+        "table inet cut {\nchain input {\ntype filter hook input priority 0; policy drop;\n}\n}"
+    )
     sent = left.counters(near.name)["tx_packets"]
     wait_for(lambda: left.counters(near.name)["tx_packets"] > sent + 5, 5, "unanswered pings")
     right.nft("delete table inet cut")
