@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""IPv4 and IPv6 addresses, prefixes and endpoints as text; pure.
+
+An address is (family, bytes): family 4 with 4 bytes or 6 with 16. A prefix is (family, bytes,
+bits). A literal endpoint is (family, bytes, port, scope) with the scope as text ("" for none: it
+may name an interface). Every parser raises ValueError with a text that says what is wrong.
+"""
+
+
+def _parse_ipv4(text):
+    parts = text.split(".")
+    if len(parts) != 4:
+        return None
+    out = bytearray(4)
+    for i, part in enumerate(parts):
+        if not part.isdigit() or len(part) > 3 or (part[0] == "0" and len(part) > 1):
+            return None
+        value = int(part)
+        if value > 255:
+            return None
+        out[i] = value
+    return bytes(out)
+
+
+def _parse_groups(text):
+    """The bytes of colon-separated groups, the last of which may be an IPv4 address."""
+    if not text:
+        return b""
+    out = bytearray()
+    groups = text.split(":")
+    for i, group in enumerate(groups):
+        if "." in group and i == len(groups) - 1:
+            tail = _parse_ipv4(group)
+            if tail is None:
+                return None
+            out.extend(tail)
+            continue
+        if not group or len(group) > 4:
+            return None
+        for char in group:
+            if char not in "0123456789abcdefABCDEF":
+                return None
+        value = int(group, 16)
+        out.append(value >> 8)
+        out.append(value & 255)
+    return bytes(out)
+
+
+def _parse_ipv6(text):
+    halves = text.split("::")
+    if len(halves) > 2:
+        return None
+    head = _parse_groups(halves[0])
+    if len(halves) == 1:
+        return head if head is not None and len(head) == 16 else None
+    tail = _parse_groups(halves[1])
+    if head is None or tail is None or len(head) + len(tail) > 14 or "." in halves[0]:
+        return None
+    return head + bytes(16 - len(head) - len(tail)) + tail
+
+
+def parse_address(text):
+    """(family, bytes) of "192.0.2.1" or "2001:db8::1"."""
+    packed = _parse_ipv6(text) if ":" in text else _parse_ipv4(text)
+    if packed is None:
+        raise ValueError("not an IP address: " + text)
+    return 4 if len(packed) == 4 else 6, packed
+
+
+def _zero_run(groups):
+    """(start, length) of the longest run of two or more zero groups, the first where equal."""
+    best = (0, 0)
+    start = 0
+    for i in range(len(groups) + 1):
+        if i == len(groups) or groups[i]:
+            if i - start > best[1]:
+                best = (start, i - start)
+            start = i + 1
+    return best if best[1] > 1 else (0, 0)
+
+
+def format_address(family, packed):
+    """The usual text (RFC 5952)."""
+    if family == 4:
+        return ".".join([str(b) for b in packed[:4]])
+    if packed[:12] == b"\0\0\0\0\0\0\0\0\0\0\xff\xff":
+        return "::ffff:" + format_address(4, packed[12:])
+    groups = [packed[i] << 8 | packed[i + 1] for i in range(0, 16, 2)]
+    words = [f"{group:x}" for group in groups]
+    start, length = _zero_run(groups)
+    if not length:
+        return ":".join(words)
+    return ":".join(words[:start]) + "::" + ":".join(words[start + length :])
+
+
+def parse_prefix(text):
+    """(family, bytes, bits) of "10.0.0.1/24"; no length: one address. Host bits stay."""
+    address, slash, length = text.partition("/")
+    family, packed = parse_address(address)
+    most = 32 if family == 4 else 128
+    if not slash:
+        return family, packed, most
+    if not length.isdigit() or len(length) > 3 or int(length) > most:
+        raise ValueError(f"the prefix length of {text} must be 0 to {most}")
+    return family, packed, int(length)
+
+
+def network(prefix):
+    """The prefix with its host bits zeroed, as allowed IPs and routes have it."""
+    family, packed, bits = prefix
+    out = bytearray(packed)
+    for i in range(len(out)):
+        kept = min(max(bits - 8 * i, 0), 8)
+        out[i] &= 0xFF00 >> kept & 255
+    return family, bytes(out), bits
+
+
+def format_prefix(prefix):
+    family, packed, bits = prefix
+    return f"{format_address(family, packed)}/{bits}"
+
+
+def split_endpoint(text):
+    """(host, port) of "host:port" or "[2001:db8::1%eth0]:port", without the brackets."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not rest.startswith(":"):
+            raise ValueError("an IPv6 endpoint is written [address]:port")
+        port = rest[1:]
+    else:
+        host, colon, port = text.rpartition(":")
+        if not colon:
+            raise ValueError("an endpoint is written host:port")
+        if ":" in host:
+            raise ValueError("an IPv6 endpoint is written [address]:port")
+    if not host:
+        raise ValueError("an endpoint is written host:port")
+    if not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
+        raise ValueError("the port of an endpoint must be 1 to 65535")
+    return host, int(port)
+
+
+def literal_endpoint(text):
+    """(family, bytes, port, scope text), or None where the host is a name to be resolved."""
+    host, port = split_endpoint(text)
+    address, _, scope = host.partition("%")
+    if ":" not in address:
+        packed = _parse_ipv4(address)
+        return None if packed is None else (4, packed, port, "")
+    return parse_address(address) + (port, scope)
+
+
+def format_endpoint(family, packed, port, scope=""):
+    """As wg(8) writes it: 192.0.2.1:51820, [fe80::1%eth0]:51820."""
+    text = format_address(family, packed)
+    if family == 4:
+        return f"{text}:{port}"
+    if scope:
+        text = text + "%" + scope
+    return f"[{text}]:{port}"

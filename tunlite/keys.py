@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Keys: base64 as wg(8) has it, new ones, and who may read the file that holds one.
+
+A secret lives in a bytearray that its owner wipes; its base64 is a bytearray too. Errors never
+quote a key.
+"""
+
+from tunlite import port
+
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE_POINT = b"\x09" + bytes(31)
+_S_IFMT = 0o170000
+_S_IFREG = 0o100000
+
+
+def _sextet(char):
+    """The value of a base64 character, -1 for none; without a branch or a table on the secret."""
+    value = -1
+    value += (((64 - char) & (char - 91)) >> 8) & (char - 64)
+    value += (((96 - char) & (char - 123)) >> 8) & (char - 70)
+    value += (((47 - char) & (char - 58)) >> 8) & (char + 5)
+    value += (((42 - char) & (char - 44)) >> 8) & 63
+    value += (((46 - char) & (char - 48)) >> 8) & 64
+    return value
+
+
+def decode(text):
+    """The 32 bytes (a bytearray) of 44 base64 characters (bytes-like); ValueError."""
+    if len(text) != 44:
+        raise ValueError(f"a key has 44 characters of base64, this one {len(text)}")
+    if text[43] != 61:
+        raise ValueError("the base64 of a key ends in =")
+    out = bytearray(33)
+    bad = 0
+    for i in range(0, 44, 4):
+        word = 0
+        for j in range(4):
+            value = 0 if i + j == 43 else _sextet(text[i + j])
+            bad |= value
+            word = word << 6 | (value & 63)
+        at = i // 4 * 3
+        out[at] = word >> 16
+        out[at + 1] = (word >> 8) & 255
+        out[at + 2] = word & 255
+    bad |= -out[32]  # bits past the key must be zero, or one key had several texts
+    if bad < 0:
+        wipe(out)
+        raise ValueError("the base64 of a key has A-Z, a-z, 0-9, + and /, and stands for 32 bytes")
+    key = out[:32]
+    wipe(out)
+    return key
+
+
+def encode(key):
+    """The 44 base64 characters (a bytearray) of 32 bytes."""
+    out = bytearray(44)
+    for i in range(0, 33, 3):
+        last = key[i + 2] if i + 2 < 32 else 0
+        word = key[i] << 16 | key[i + 1] << 8 | last
+        at = i // 3 * 4
+        for j in range(4):
+            out[at + j] = _ALPHABET[(word >> (18 - 6 * j)) & 63]
+    out[43] = 61
+    return out
+
+
+def text(key):
+    """The base64 of a public key as str."""
+    return bytes(encode(key)).decode()
+
+
+def parse_public(chars):
+    """The 32 bytes of a public key's base64 (str); ValueError."""
+    return bytes(decode(chars.encode()))
+
+
+def wipe(secret):
+    """Zeroes a bytearray."""
+    for i in range(len(secret)):
+        secret[i] = 0
+
+
+def clamp(key):
+    """Makes 32 random bytes an X25519 scalar, in place (RFC 7748, section 5)."""
+    key[0] &= 248
+    key[31] = (key[31] & 127) | 64
+
+
+def new_private():
+    key = port.random_bytes(32)
+    clamp(key)
+    return key
+
+
+def public_of(private):
+    """The public key (a bytearray) of a private key."""
+    out = bytearray(32)
+    port.x25519(out, private, _BASE_POINT)
+    return out
+
+
+def file_refusal(path):
+    """None where only its owner (and a reading group) can get at the file, else what to do.
+
+    0600 and 0640 and what is stricter will do; pipes and devices are the caller's own.
+    """
+    mode = port.stat(path)[0]
+    if mode & _S_IFMT != _S_IFREG or not mode & 0o037:
+        return None
+    who = "everyone" if mode & 0o007 else "its group"
+    can = "write" if mode & 0o022 else "read" if mode & 0o004 else "use"
+    return f"{who} may {can} this file, which holds a private key; mend it with: chmod 600 {path}"

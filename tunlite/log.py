@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""One line to stderr for each thing worth saying; the same kind of thing at most so often."""
+
+from tunlite import port
+
+ERROR = 0
+INFO = 1
+DEBUG = 2
+
+_BURST = 5
+_WINDOW_MS = 60000
+
+
+class Log:
+    """`prefix` names the interface; `clock` gives milliseconds; `write` takes a line."""
+
+    def __init__(self, prefix, level=INFO, clock=port.now_ms, write=port.print_err):
+        self.prefix = prefix
+        self.level = level
+        self._clock = clock
+        self._write = write
+        self._kinds = {}  # kind -> [start of its window, lines in it, lines left out]
+
+    def error(self, text, kind=None):
+        self._say(ERROR, text, kind)
+
+    def info(self, text, kind=None):
+        self._say(INFO, text, kind)
+
+    def debug(self, text, kind=None):
+        self._say(DEBUG, text, kind)
+
+    def _say(self, level, text, kind):
+        """`kind` groups lines that say the same of different peers; None is never held back."""
+        if level > self.level:
+            return
+        if kind is not None:
+            now = self._clock()
+            row = self._kinds.get(kind)
+            if row is None or now - row[0] >= _WINDOW_MS:
+                left_out = row[2] if row else 0
+                row = [now, 0, 0]
+                self._kinds[kind] = row
+                if left_out:
+                    text = f"{text} ({left_out} more like this left out)"
+            row[1] += 1
+            if row[1] > _BURST:
+                row[2] += 1
+                return
+        self._write("tunlite: " + (self.prefix + ": " if self.prefix else "") + text)
