@@ -6,6 +6,7 @@ Needs CAP_NET_ADMIN over a /run/netns of its own: root, or `unshare -Urnm` (devt
 
 import ctypes
 import itertools
+import json
 import os
 import signal
 import socket
@@ -206,13 +207,13 @@ class Namespace:
 
         return self.inside(make)
 
-    def counters(self, interface):
-        """The kernel's statistics of an interface: {"rx_packets": n, ...}."""
-        text = self.run(
-            ["sh", "-c", 'cd "/sys/class/net/$1/statistics" && grep . *', "sh", interface],
-            check=False,
-        ).stdout
-        return {key: int(value) for key, value in (line.split(":") for line in text.split())}
+    def link(self, interface):
+        """`ip -s -j link` of an interface as a dict: "mtu", "flags", "stats64" and more."""
+        return json.loads(self.ip("-s", "-d", "-j", "link", "show", "dev", interface))[0]
+
+    def sent_packets(self, interface):
+        """How many packets have left through an interface."""
+        return self.link(interface)["stats64"]["tx"]["packets"]
 
     def close(self):
         """Ends every process inside, then the namespace with its interfaces."""
