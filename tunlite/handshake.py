@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""Noise_IKpsk2 as WireGuard uses it (protocol.md, "Handshake"), both roles.
+
+Pure: the port's primitives, keys, stamp, index and randomness come in, messages and session keys
+go out; no clock, no socket. The four steps are generators that yield (None) before each X25519, so
+that packets turn in between, and whose return value is the result. Closing one in the middle wipes
+what it held.
+
+A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, zeros for none) and
+`static_static` (bytearray 32 or None; filled in when first needed).
+"""
+
+from tunlite import wire
+
+
+class HandshakeError(Exception):
+    """A message was refused; the argument says why in words and holds nothing secret."""
+
+
+class Noise:
+    """One construction and identifier: what every handshake begins with."""
+
+    def __init__(self, port, construction, identifier):
+        self.port = port
+        self.chain = blake2s(port, construction)
+        self.hash = blake2s(port, self.chain + identifier)
+
+
+class Identity:
+    """Our own key pair and what follows from it. `private` (bytearray 32) is clamped and kept."""
+
+    def __init__(self, noise, private):
+        clamp(private)
+        public = bytearray(32)
+        if not noise.port.x25519(public, private, wire.BASEPOINT):
+            raise HandshakeError("our own key gives an all-zero public key")
+        self.private = private
+        self.public = bytes(public)
+
+    def wipe(self, port):
+        """The private key is gone afterwards."""
+        port.native.tl_wipe(self.private, 32)
+
+
+def blake2s(port, data):
+    """BLAKE2s-256 of something public."""
+    out = bytearray(32)
+    port.native.tl_blake2s(out, 32, None, 0, data, len(data))
+    return bytes(out)
+
+
+def mac1_key(port, public):
+    """The key under which mac1 of messages to the owner of `public` is made."""
+    return blake2s(port, wire.LABEL_MAC1 + public)
+
+
+def cookie_key(port, public):
+    """The key under which the owner of `public` seals cookies."""
+    return blake2s(port, wire.LABEL_COOKIE + public)
+
+
+def clamp(private):
+    """RFC 7748 section 5: what X25519 does to a scalar anyway; wg(8) shows keys so."""
+    private[0] &= 248
+    private[31] = (private[31] & 127) | 64
+
+
+def precompute(port, me, them):
+    """Fills in them.static_static. A generator as the steps are."""
+    if them.static_static is not None:
+        return
+    yield
+    shared = bytearray(32)
+    if not port.x25519(shared, me.private, them.public):
+        raise HandshakeError("the peer's public key is of low order")
+    them.static_static = shared
+
+
+class Handshake:
+    """The running state of one handshake: hash, chaining key, newest key, our ephemeral key.
+
+    `index` is ours (bytes 4), `remote` the other side's. wipe() when it is over, however it ended.
+    """
+
+    def __init__(self, noise, index=None):
+        self._port = noise.port
+        self._native = noise.port.native
+        self._secret = bytearray(192)
+        view = memoryview(self._secret)
+        self._chain = view[0:32]
+        self._key = view[32:64]
+        self._last = view[64:96]
+        self._chain_key = view[0:64]
+        self._chain_mix_key = view[0:96]
+        self._private = view[96:128]
+        self._shared = view[128:160]
+        self._old = view[160:192]
+        self._chain[:] = noise.chain
+        self._hash = bytearray(noise.hash)
+        self._their_ephemeral = None
+        self.index = index
+        self.remote = None
+
+    def wipe(self):
+        self._native.tl_wipe(self._secret, 192)
+
+    def session_keys(self, out, initiator):
+        """Writes send key and receive key (64 bytes) to `out` and wipes this state."""
+        keys = bytearray(64)
+        try:
+            self._native.tl_kdf(keys, 64, self._chain, None, 0)
+            out[0:32] = memoryview(keys)[0:32] if initiator else memoryview(keys)[32:64]
+            out[32:64] = memoryview(keys)[32:64] if initiator else memoryview(keys)[0:32]
+        finally:
+            self._native.tl_wipe(keys, 64)
+            self.wipe()
+
+    # Steps in the paper's words: hash := HASH(hash || data) and so on.
+
+    def _mix_hash(self, data):
+        buf = bytes(self._hash) + bytes(data)
+        self._native.tl_blake2s(self._hash, 32, None, 0, buf, len(buf))
+
+    def _mix_key(self, out, data, size):
+        self._old[:] = self._chain
+        self._native.tl_kdf(out, len(out), self._old, data, size)
+
+    def _mix_dh(self, private, public):
+        if not self._port.x25519(self._shared, private, public):
+            raise HandshakeError("a public key of low order")
+        self._mix_key(self._chain_key, self._shared, 32)
+
+    def _mix_psk(self, psk):
+        # Three outputs: chaining key, what is mixed into the hash, key.
+        self._mix_key(self._chain_mix_key, psk, 32)
+        self._mix_hash(self._key)
+        self._key[:] = self._last
+
+    def _mix_ephemeral(self, public):
+        self._mix_key(self._chain, public, 32)
+        self._mix_hash(public)
+
+    def _seal(self, out, data):
+        self._native.tl_seal(out, len(out), self._key, None, 0, self._hash, 32, data, len(data))
+        self._mix_hash(out)
+
+    def _open(self, out, data):
+        code = self._native.tl_open(
+            out, len(out), self._key, None, 0, self._hash, 32, data, len(data)
+        )
+        if code != 0:
+            raise HandshakeError("not authentic")
+        self._mix_hash(data)
+
+    def _draw_ephemeral(self, out):
+        """A fresh key pair; the public half goes to `out`."""
+        private = self._port.random_bytes(32)
+        clamp(private)
+        self._private[:] = private
+        self._native.tl_wipe(private, 32)
+        public = bytearray(32)
+        if not self._port.x25519(public, self._private, wire.BASEPOINT):
+            raise HandshakeError("the ephemeral key is of low order")
+        out[:] = public
+
+
+def initiate(noise, me, them, index, stamp):
+    """Begins a handshake: returns (Handshake, message with both macs still zero).
+
+    `stamp`: 12 bytes, TAI64N. Source: paper 5.4.2.
+    """
+    message = bytearray(wire.INITIATION_SIZE)
+    view = memoryview(message)
+    state = Handshake(noise, index)
+    done = False
+    try:
+        message[0] = wire.INITIATION
+        view[4:8] = index
+        state._mix_hash(them.public)
+        yield
+        ephemeral = view[8:40]
+        state._draw_ephemeral(ephemeral)
+        state._mix_ephemeral(ephemeral)
+        yield
+        state._mix_dh(state._private, them.public)
+        state._seal(view[40:88], me.public)
+        yield from precompute(noise.port, me, them)
+        state._mix_key(state._chain_key, them.static_static, 32)
+        state._seal(view[88:116], stamp)
+        done = True
+        return state, message
+    finally:
+        if not done:
+            state.wipe()
+
+
+def consume_initiation(noise, me, message, find):
+    """Reads an initiation: returns (Handshake, them, stamp as bytes 12).
+
+    `find(public)` gives the peer with that key (bytes 32) or None. HandshakeError where the message
+    is not authentic or its sender unknown. The caller judges the stamp. Source: paper 5.4.2.
+    """
+    view = memoryview(message)
+    state = Handshake(noise)
+    public = bytearray(32)
+    done = False
+    try:
+        state.remote = bytes(view[4:8])
+        state._their_ephemeral = bytes(view[8:40])
+        state._mix_hash(me.public)
+        state._mix_ephemeral(state._their_ephemeral)
+        yield
+        state._mix_dh(me.private, state._their_ephemeral)
+        state._open(public, view[40:88])
+        them = find(bytes(public))
+        if them is None:
+            raise HandshakeError("from an unknown peer")
+        yield from precompute(noise.port, me, them)
+        state._mix_key(state._chain_key, them.static_static, 32)
+        stamp = bytearray(wire.STAMP_SIZE)
+        state._open(stamp, view[88:116])
+        done = True
+        return state, them, bytes(stamp)
+    finally:
+        if not done:
+            state.wipe()
+
+
+def respond(state, them, index):
+    """Answers what consume_initiation gave: returns the message with both macs still zero.
+
+    state.session_keys() is due next. The state is wiped on failure. Source: paper 5.4.3.
+    """
+    message = bytearray(wire.RESPONSE_SIZE)
+    view = memoryview(message)
+    done = False
+    try:
+        state.index = index
+        message[0] = wire.RESPONSE
+        view[4:8] = index
+        view[8:12] = state.remote
+        yield
+        ephemeral = view[12:44]
+        state._draw_ephemeral(ephemeral)
+        state._mix_ephemeral(ephemeral)
+        yield
+        state._mix_dh(state._private, state._their_ephemeral)
+        yield
+        state._mix_dh(state._private, them.public)
+        state._mix_psk(them.psk)
+        state._seal(view[44:60], b"")
+        done = True
+        return message
+    finally:
+        if not done:
+            state.wipe()
+
+
+def consume_response(noise, me, them, state, message):
+    """Reads the answer to `state`, which initiate() gave: returns a new Handshake.
+
+    `state` stays as it is, since a forged answer must not end the attempt; wipe it when this one
+    succeeds. HandshakeError where the message is not authentic. Source: paper 5.4.3.
+    """
+    view = memoryview(message)
+    copy = Handshake(noise, state.index)
+    nothing = bytearray(0)
+    done = False
+    try:
+        copy._secret[:] = state._secret
+        copy._hash[:] = state._hash
+        copy.remote = bytes(view[4:8])
+        ephemeral = bytes(view[12:44])
+        copy._mix_ephemeral(ephemeral)
+        yield
+        copy._mix_dh(copy._private, ephemeral)
+        yield
+        copy._mix_dh(me.private, ephemeral)
+        copy._mix_psk(them.psk)
+        copy._open(nothing, view[44:60])
+        done = True
+        return copy
+    finally:
+        if not done:
+            copy.wipe()
