@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 _LISTS = Path("/var/lib/apt/lists")
+_TABLE = Path(__file__).with_name("apt.txt")
 _STALE_S = 24 * 3600
 
 
@@ -84,3 +85,14 @@ def need_programs(programs):
     """The same for programs, where any provider will do: {program: Debian package}."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     need([package for program, package in programs.items() if not shutil.which(program, path=path)])
+
+
+def packages_for(suites):
+    """The packages that apt.txt names for any of these suites."""
+    found = set()
+    for line in _TABLE.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            package, users, _ = line.split(maxsplit=2)
+            if set(users.split(",")) & set(suites):
+                found.add(package)
+    return sorted(found)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""The skips that are legitimate, and the property of the machine that makes each one so.
+
+A skipped test that no row here allows fails the run: what is not tested is never passed silently.
+"""
+
+import platform
+import re
+from pathlib import Path
+
+
+def _cpu_flags():
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return set(found[1].split()) if found else set()
+
+
+def _lacks_cpu(flag):
+    return lambda: flag not in _cpu_flags()
+
+
+def _is_not(machine):
+    return lambda: platform.machine() != machine
+
+
+# (part of the test's id, part of the skip's reason, what must hold for the skip to be legitimate);
+# regular expressions, upper or lower case.
+ALLOWED = [
+    (r"", r"avx-?512", _lacks_cpu("avx512f")),
+    (r"", r"avx-?2", _lacks_cpu("avx2")),
+    (r"", r"\bneon\b", _lacks_cpu("asimd")),
+    (r"", r"needs x86_64", _is_not("x86_64")),
+]
+
+
+def is_expected(test, reason):
+    """Whether a row of ALLOWED covers this skip on this machine."""
+    return any(
+        re.search(test_part, test) and re.search(reason_part, reason, re.IGNORECASE) and holds()
+        for test_part, reason_part, holds in ALLOWED
+    )

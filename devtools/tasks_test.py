@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""The tests and the linters as tasks."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from invoke import task
+
+from devtools import apt, lint as linters, rootless
+from devtools.tasks_build import build
+
+_ROOT = Path(__file__).resolve().parent.parent
+_BUILD = _ROOT / "build"
+_SUITES = {
+    "lint": ["tests/test_repo_lint.py"],
+    "repo": ["tests/test_repo.py"],
+    "native": ["tests/native"],
+    "unit": ["tests/unit"],
+    "both": ["tests/both"],
+    "openwrt": ["tests/openwrt"],
+    "net": ["tests/net"],
+    "interop": ["tests/interop"],
+}
+_PER_VARIANT = ["native", "net"]
+
+
+def _existing(suites):
+    return [path for suite in suites for path in _SUITES[suite] if (_ROOT / path).exists()]
+
+
+class _Run:
+    """One pytest process: some suites, one engine and one AEAD."""
+
+    def __init__(self, variant, suites):
+        self.variant = variant
+        self.suites = suites
+        self.counts = {}
+
+    def start(self, options):
+        """Runs it to its end; the exit status."""
+        engine, _, aead = self.variant.partition("+")
+        report = _BUILD / f"test-report-{os.getpid()}.json"
+        env = dict(os.environ, TUNLITE_REPORT=str(report))
+        if engine != "auto" or aead:
+            env.update(TUNLITE_ENGINE=engine, TUNLITE_AEAD=aead or "auto")
+        argv = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *options]
+        status = subprocess.run(
+            rootless.wrap([*argv, *_existing(self.suites)]), cwd=_ROOT, env=env
+        ).returncode
+        if report.exists():
+            self.counts = json.loads(report.read_text(encoding="utf-8"))
+            report.unlink()
+        return status
+
+
+def _offered():
+    """Engines and AEADs that this machine has, as `tunlite probe` names them."""
+    argv = [sys.executable, "-m", "tunlite", "probe", "--json"]
+    rows = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    return rows["engines"], rows["aeads"]
+
+
+def _matrix():
+    engines, aeads = _offered()
+    return ["auto", *engines, *("auto+" + aead for aead in aeads)]
+
+
+def _coverage(*words):
+    argv = [sys.executable, "-m", "coverage", *words]
+    subprocess.run(argv, cwd=_ROOT, check=False)
+
+
+@task(
+    pre=[build],
+    help={
+        "k": "only tests whose name matches this expression, as pytest's -k",
+        "suite": f"only these suites, by commas: {', '.join(_SUITES)}",
+        "variants": "engines and AEADs to run native and net with, by commas: auto,basic+portable",
+        "matrix": "native and net once per engine and once per AEAD of this machine",
+        "all_": "also what takes an emulated machine (qemu)",
+        "quick": "without the tests marked long",
+        "stop": "stop at the first failure",
+    },
+)
+def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=False, stop=False):
+    """Install what the tests need and run them; every skip is printed with its reason."""
+    chosen = suite.split(",") if suite else list(_SUITES)
+    if all_:
+        _SUITES["qemu"] = ["tests/qemu"]
+        chosen += [] if suite else ["qemu"]
+    if unknown := set(chosen) - set(_SUITES):
+        sys.exit(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(_SUITES)}")
+    apt.need(apt.packages_for(chosen))
+    options = ["--durations=8", "-q", *(["-k", k] if k else []), *(["-x"] if stop else [])]
+    options += ["-m", "not long"] if quick else []
+    names = _matrix() if matrix else variants.split(",")
+    runs = [_Run(names[0], chosen)]
+    runs += [_Run(name, [s for s in chosen if s in _PER_VARIANT]) for name in names[1:]]
+    begun = time.monotonic()
+    shutil.rmtree(_BUILD / "coverage", ignore_errors=True)
+    (_BUILD / "coverage").mkdir(parents=True)
+    statuses = []
+    for run in runs:
+        if _existing(run.suites):
+            print(f"==== {run.variant}: {', '.join(run.suites)}", flush=True)
+            statuses.append(run.start(options))
+    _coverage("combine", "--quiet")
+    _coverage("report", "--skip-empty")
+    _finish(runs, statuses, time.monotonic() - begun)
+
+
+def _finish(runs, statuses, seconds):
+    """The closing line, and the exit status that goes with it."""
+
+    def total(*keys):
+        return sum(run.counts.get(key, 0) for run in runs for key in keys)
+
+    passed, failed, skipped = total("passed"), total("failed", "error"), total("skipped")
+    unexpected = total("unexpected_skips")
+    if unexpected:
+        print(f"{unexpected} skips were not expected: see devtools/skips.py")
+    print(f"{passed} passed, {failed} failed, {skipped} skipped in {seconds:.0f} s", flush=True)
+    sys.exit(1 if failed or unexpected or any(statuses) or not passed else 0)
+
+
+@task(help={"fix": "mend what can be mended by a program, then check"})
+def lint(c, fix=False):
+    """ruff, clang-format and shellcheck over the tree."""
+    apt.need(apt.packages_for(["lint"]))
+    if fix:
+        for argv in linters.fixes():
+            linters.run(argv)
+    failed = False
+    for name, argv in linters.checks().items():
+        result = linters.run(argv)
+        print(f"{name}: {'failed' if result.returncode else 'ok'}")
+        print(result.stdout, end="")
+        failed = failed or result.returncode != 0
+    sys.exit(1 if failed else 0)
