@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""stamp.py: a router and a gateway that remembers the greatest stamp, over reboots and worse."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tunlite import stamp
+from tunlite.port.fake import Clock, FakePort
+
+PUBLIC = bytes(range(32))
+PATH = "/state/stamp-" + PUBLIC.hex()[:16]
+NOW_S = stamp.RELEASED // stamp.SECOND + 90 * 86400
+EPOCH_S = 60  # a router without a clock, one minute after it was switched on
+
+
+class Lines:
+    def __init__(self):
+        self.errors, self.infos = [], []
+
+    def error(self, text, kind=None):
+        self.errors.append(text)
+
+    def info(self, text, kind=None):
+        self.infos.append(text)
+
+
+class Jar:
+    def __init__(self):
+        self.stamp = 0
+        self.unanswered = 0
+
+
+class Gateway:
+    def __init__(self, seen=b""):
+        self.seen = seen
+
+    def accepts(self, text):
+        if text <= self.seen:
+            return False
+        self.seen = text
+        return True
+
+
+class Router:
+    """Boots with the clock at `wall_s`; connect() retries every 5 s as the timers do."""
+
+    def __init__(self, port=None, folder="/state", public=PUBLIC):
+        self.port = port or FakePort()
+        self.folder = folder
+        self.public = public
+
+    def boot(self, wall_s, synchronised):
+        self.port.clock.wall_s = wall_s - self.port.clock.now_ms // 1000
+        self.port.clock.synchronised = synchronised
+        self.lines = Lines()
+        self.stamps = stamp.Stamps(self.port, self.folder, self.lines)
+        self.stamps.load(self.public)
+        self.jar = Jar()
+        return self
+
+    def connect(self, gateway, tries=18):
+        """Number of the attempt that was answered; 0 when none was."""
+        for attempt in range(1, tries + 1):
+            answered = gateway.accepts(self.stamps.next(self.jar))
+            self.port.clock.now_ms += 5000
+            if answered:
+                self.jar.unanswered = -1
+                return attempt
+            if self.jar.unanswered >= 0:
+                self.jar.unanswered += 1
+        return 0
+
+
+def gateway_of_now(offset_s=0):
+    return Gateway(stamp.tai64n((NOW_S + offset_s) * stamp.SECOND))
+
+
+def test_a_stamp_is_tai64n_rounded_down_to_a_tick():
+    text = stamp.tai64n(1_000_000_000 * stamp.SECOND + stamp.TICK + 5)
+    assert text.hex() == "400000003b9aca0a" + "01000000"
+
+
+@given(st.integers(0, 1 << 62))
+def test_one_tick_later_is_always_a_greater_stamp(ns):
+    assert stamp.tai64n(ns + stamp.TICK) > stamp.tai64n(ns)
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_a_hundred_reboots_into_1970_connect_at_the_first_attempt_each(synchronised):
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    for _ in range(100):
+        assert router.boot(EPOCH_S, synchronised).connect(gateway) == 1
+
+
+def test_a_clock_of_2099_and_back_still_connects():
+    router, gateway = Router(), Gateway()
+    assert router.boot(4_070_908_800, True).connect(gateway) == 1
+    for synchronised in (True, False, True):
+        assert router.boot(NOW_S, synchronised).connect(gateway) == 1
+
+
+def test_a_clock_of_2099_that_nobody_synchronised_is_not_believed():
+    router, gateway = Router(), gateway_of_now(-86400)
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(4_070_908_800, False).connect(gateway)
+    assert gateway.seen < stamp.tai64n((NOW_S + 2 * 86400) * stamp.SECOND)
+
+
+def test_a_clock_less_than_30_days_past_the_mark_is_believed():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(NOW_S + 29 * 86400, False).connect(gateway)
+    assert gateway.seen >= stamp.tai64n((NOW_S + 29 * 86400) * stamp.SECOND)
+    router.boot(NOW_S + 90 * 86400, False).connect(gateway)
+    assert gateway.seen < stamp.tai64n((NOW_S + 31 * 86400) * stamp.SECOND)
+
+
+def test_a_lost_file_is_healed_by_leaps_and_each_is_logged():
+    router, gateway = Router(), gateway_of_now()
+    attempt = router.boot(EPOCH_S, False).connect(gateway)
+    # 90 days past the release: 1 h, 1 d, 30 d, 30 d, 30 d at the 4th, 7th, 10th ... attempt.
+    assert attempt == 16
+    assert len(router.lines.infos) == 5
+    assert "leaps 1 h" in router.lines.infos[0]
+    assert "leaps 24 h" in router.lines.infos[1]
+    assert "leaps 720 h" in router.lines.infos[2]
+    assert router.boot(EPOCH_S, False).connect(gateway) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xff" * 80, b"x" * 4000, b"a b c", b"1 2 3 4", None, "flip"]
+)
+def test_a_corrupt_file_is_the_same_as_a_lost_one_and_is_logged(damage):
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    data = router.port.files[PATH]
+    if damage is None:
+        damage = data[: len(data) // 2]
+    if damage == "flip":
+        place = data.index(b" ") + 3
+        damage = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+    router.port.files[PATH] = damage
+    assert router.boot(EPOCH_S, False).connect(gateway) > 1
+    assert "begun anew" in router.lines.errors[0]
+    assert router.boot(EPOCH_S, False).connect(gateway) == 1
+
+
+def test_a_file_restored_from_an_old_backup_is_healed_by_leaps():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S - 20 * 86400, True).connect(gateway)
+    backup = router.port.files[PATH]
+    router.boot(NOW_S, True).connect(gateway)
+    router.port.files[PATH] = backup
+    assert router.boot(EPOCH_S, False).connect(gateway) == 10
+    assert router.boot(EPOCH_S, False).connect(gateway) == 1
+
+
+def test_a_file_copied_from_another_router_is_not_ours():
+    router, other = Router(), Router(public=bytes(32))
+    other.boot(4_070_908_800, True).connect(Gateway())
+    router.port.files[PATH] = next(iter(other.port.files.values()))
+    router.boot(NOW_S, True)
+    assert "not a stamp file of our key" in router.lines.errors[0]
+    gateway = Gateway()
+    assert router.connect(gateway) == 1
+    assert gateway.seen < stamp.tai64n((NOW_S + 60) * stamp.SECOND)
+
+
+@pytest.mark.parametrize("errno", [28, 30, 13])
+def test_a_disk_that_is_full_or_read_only_is_warned_of_and_retried(errno):
+    router, gateway = Router(), Gateway()
+    router.port.disk_error = errno
+    assert router.boot(NOW_S, True).connect(gateway) == 1
+    assert "cannot be written" in router.lines.errors[0]
+    assert not router.port.files
+    router.jar.unanswered = 0
+    assert router.connect(gateway) == 1
+    assert len(router.lines.errors) == 1
+    router.port.disk_error = 0
+    router.port.clock.now_ms += stamp.RETRY_MS
+    assert router.connect(gateway) == 1
+    assert PATH in router.port.files
+
+
+def test_without_a_folder_stamps_still_grow_and_a_warning_is_given():
+    router, gateway = Router(folder=None), Gateway()
+    router.boot(EPOCH_S, False)
+    assert len(router.lines.errors) == 1
+    assert all(router.connect(gateway) == 1 for _ in range(10))
+
+
+def test_a_day_of_handshakes_with_200_peers_writes_the_flash_twice():
+    router = Router()
+    router.boot(NOW_S, True)
+    jars = [Jar() for _ in range(200)]
+    for _ in range(720):
+        for jar in jars:
+            router.stamps.next(jar)
+        router.port.clock.now_ms += 120_000
+    assert router.port.writes <= 2
+
+
+def test_a_day_of_attempts_every_5_seconds_without_a_clock_writes_the_flash_twice():
+    router = Router()
+    router.boot(EPOCH_S, False)
+    jars = [Jar() for _ in range(3)]
+    for jar in jars:
+        jar.unanswered = -1
+    for _ in range(17_280):
+        for jar in jars:
+            router.stamps.next(jar)
+    assert router.port.writes <= 2
+
+
+def test_a_synchronised_clock_never_leaps():
+    router = Router().boot(NOW_S, True)
+    for count in range(60):
+        router.jar.unanswered = count
+        router.stamps.next(router.jar)
+    assert not router.lines.infos
+
+
+def test_leaps_end_after_three_years():
+    router = Router().boot(EPOCH_S, False)
+    for count in range(1000):
+        router.jar.unanswered = count
+        router.stamps.next(router.jar)
+    assert len(router.lines.infos) == stamp.JUMPS_MAX
+    assert router.jar.stamp < stamp.RELEASED + 4 * 365 * stamp.DAY
+
+
+def test_a_peer_removed_and_added_again_gets_greater_stamps():
+    router = Router().boot(EPOCH_S, False)
+    first = router.stamps.next(router.jar)
+    assert router.stamps.next(Jar()) > first
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4_200_000_000), st.booleans(), st.integers(1, 6), st.integers(0, 90)
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_whatever_the_clock_does_no_stamp_is_given_twice_or_goes_back(boots):
+    router, last = Router(), b""
+    for wall_s, synchronised, peers, pause_s in boots:
+        router.boot(wall_s, synchronised)
+        jar = Jar()
+        for count in range(peers):
+            jar.unanswered = count
+            text = router.stamps.next(jar)
+            assert text > last
+            last = text
+            router.port.clock.now_ms += pause_s * 1000
+
+
+def test_the_default_clock_of_the_fake_counts_from_its_start():
+    clock = Clock(now_ms=5000, wall_s=100)
+    assert clock.wall_ns() == (100 * stamp.SECOND, True)
