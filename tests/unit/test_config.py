@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: MIT
+"""Configuration files: what wg and wg-quick accept, and what each mistake is told."""
+
+import base64
+
+import pytest
+from hypothesis import example, given, strategies as st
+
+from tunlite import config
+
+PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
+
+
+def _parse(text, features=None):
+    return config.parse(bytearray(text.encode()), "wg0.conf", features)
+
+
+def _errors(text, features=None):
+    parsed = _parse(text, features)
+    return parsed.lines_of(parsed.errors)
+
+
+def _interface(line):
+    parsed = _parse("[Interface]\n" + line)
+    assert not parsed.errors, parsed.errors
+    return parsed.interface
+
+
+def _peer(line):
+    parsed = _parse(f"[Peer]\nPublicKey = {PUBLIC}\n{line}")
+    assert not parsed.errors, parsed.errors
+    return parsed.peers[0]
+
+
+def test_a_usual_file_is_read_whole():
+    parsed = _parse(f"""
+# my tunnel
+[Interface]
+PrivateKey = {PRIVATE}
+ListenPort = 51820
+Address = 10.0.0.1/24, fd00::1/64
+Address = 10.0.1.1/24
+DNS = 192.0.2.53, example.org
+MTU = 1280
+Table = off
+PostUp = iptables -A FORWARD -i %i -j ACCEPT # open
+PostUp = echo two
+
+[Peer]
+PublicKey = {PUBLIC}
+PresharedKey = {PRIVATE}
+AllowedIPs = 10.0.0.2, 10.1.0.7/16
+AllowedIPs = ::/0
+Endpoint = vpn.example.org:51820
+PersistentKeepalive = 25
+
+[Peer]
+PublicKey = {OTHER}
+""")
+    assert not parsed.errors and not parsed.warnings
+    interface = parsed.interface
+    assert bytes(interface["PrivateKey"]) == base64.b64decode(PRIVATE)
+    assert isinstance(interface["PrivateKey"], bytearray)
+    assert interface["ListenPort"] == 51820
+    assert [bits for _, _, bits in interface["Address"]] == [24, 64, 24]
+    assert interface["DNS"] == [("192.0.2.53", None), (None, "example.org")]
+    assert interface["MTU"] == 1280
+    assert interface["Table"] == 0
+    assert interface["PostUp"] == ["iptables -A FORWARD -i %i -j ACCEPT", "echo two"]
+    first, second = parsed.peers
+    assert first["AllowedIPs"] == [
+        (4, bytes([10, 0, 0, 2]), 32),
+        (4, bytes([10, 1, 0, 0]), 16),
+        (6, bytes(16), 0),
+    ]
+    assert first["Endpoint"] == "vpn.example.org:51820"
+    assert first["PersistentKeepalive"] == 25
+    assert second["PublicKey"] == base64.b64decode(OTHER)
+
+
+def test_sections_and_options_have_no_case_and_spaces_do_not_matter():
+    parsed = _parse(f"\ufeff[INTERFACE]\r\n\tlistenPORT=7 \r\n[pEER]\r\n PUBLICkey\t= {PUBLIC}\r\n")
+    assert not parsed.errors
+    assert parsed.interface == {"ListenPort": 7}
+    assert parsed.peers == [{"line": 3, "PublicKey": base64.b64decode(PUBLIC)}]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("off", 0), ("OFF", 0), ("0", 0), ("51820", 51820), ("0xca6c", 0xCA6C), ("0XFF", 255)],
+)
+def test_a_mark_is_a_number_or_off(text, value):
+    assert _interface("FwMark = " + text)["FwMark"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("off", 0), ("auto", None), ("Auto", None), ("main", 254), ("1234", 1234)]
+)
+def test_a_table_is_auto_off_or_a_number(text, value):
+    assert _interface("Table = " + text)["Table"] == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", 0), ("0", 0), ("25", 25), ("65535", 65535)])
+def test_a_keepalive_is_seconds_or_off(text, value):
+    assert _peer("PersistentKeepalive = " + text)["PersistentKeepalive"] == value
+
+
+@pytest.mark.parametrize(
+    "text", ["[2001:db8::1]:51820", "[fe80::1%eth0]:1", "192.0.2.1:1", "a-b.example.org:65535"]
+)
+def test_endpoints_keep_their_text(text):
+    assert _peer("Endpoint = " + text)["Endpoint"] == text
+
+
+def test_empty_allowed_ips_are_none():
+    assert _peer("AllowedIPs =")["AllowedIPs"] == []
+    assert _peer("AllowedIPs = ,")["AllowedIPs"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("Engine = mmsg", "mmsg"),
+        ("Offloads = udp-gso, tun-gso", ["udp-gso", "tun-gso"]),
+        ("Offloads = auto", []),
+        ("Batch = auto", 0),
+        ("Batch = 16", 16),
+        ("Memory = 4M", 4 << 20),
+        ("Memory = 512k", 512 << 10),
+        ("Workers = 2", 2),
+        ("RekeyAfter = 5", 5),
+        ("Layer = 3", 3),
+        ("StateDir = /etc/tunlite", "/etc/tunlite"),
+        ("User = nobody", "nobody"),
+    ],
+)
+def test_our_own_options_are_read(line, value):
+    assert list(_interface(line).values()) == [value]
+
+
+# line -> part of what is told; all of them in [Interface]
+_WRONG = {
+    "ListenPort = 65536": "0 to 65535",
+    "ListenPort = -1": "0 to 65535",
+    "ListenPort = x": "0 to 65535",
+    "ListenPort =": "no value",
+    "FwMark = 0x": "no mark",
+    "FwMark = 0x100000000": "no mark",
+    "FwMark = ff": "no mark",
+    "Address =": "no address",
+    "Address = 10.0.0.256/24": "no address",
+    "Address = 10.0.0.1/33": "no address",
+    "MTU = 65536": "576 to 65535",
+    "MTU = 100": "576 to 65535",
+    "Table = x": "auto, off, main",
+    "DNS = exa mple": "no domain",
+    "PostUp =": "no command",
+    "Batch = 0": "1 to 256",
+    "Memory = 1K": "no size",
+    "Memory = M": "no size",
+    "RekeyAfter = 4": "5 to 120",
+    "RekeyAfter = 121": "5 to 120",
+    "Layer = 2": "reserved",
+    "StateDir = state": "absolute path",
+    "User = a b": "no name",
+    "SaveConfig = maybe": "true or false",
+    "PrivateKey = abc": "44 characters",
+    "PrivateKey =": "44 characters",
+    "Adress = 10.0.0.1": "did you mean Address?",
+    "Prekey = 1": "tunlite check --keys",
+    "Endpoint = a:1": "move it under [Peer]",
+    "no equals sign": "neither",
+    "= 5": "neither",
+}
+
+
+@pytest.mark.parametrize("line", _WRONG)
+def test_a_mistake_is_told_with_its_file_line_and_what_to_do(line):
+    (error,) = _errors("[Interface]\n\n" + line + "\n")
+    assert error.startswith("wg0.conf:3: ")
+    assert _WRONG[line] in error
+    assert "; " in error
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("PublicKey = " + PUBLIC[:-1], "44 characters"),
+        ("PublicKey = " + PUBLIC.replace("=", "A"), "ends in ="),
+        ("AllowedIPs = 10.0.0.0/8/8", "no address"),
+        ("Endpoint = ::1:51820", "[IPv6 address]:port"),
+        ("Endpoint = a b:1", "no host name"),
+        ("Endpoint = a", "host:port"),
+        ("PersistentKeepalive = 65536", "0 to 65535"),
+        ("Description = " + "x" * 129, "128"),
+        ("Address = 10.0.0.1", "move it under [Interface]"),
+    ],
+)
+def test_a_mistake_in_a_peer_is_told(line, told):
+    text = "[Peer]\n" + ("" if "PublicKey" in line else f"PublicKey = {PUBLIC}\n") + line
+    (error,) = _errors(text)
+    assert told in error
+
+
+def test_all_mistakes_are_told_in_the_order_of_lines():
+    errors = _errors("[Interface]\nMTU = x\nFoo = 1\n[Peer]\nEndpoint = x\n[Pear]\nFoo = 1\n")
+    places = [error.split(": ")[0] for error in errors]
+    assert places == ["wg0.conf:2", "wg0.conf:3", "wg0.conf:4", "wg0.conf:5", "wg0.conf:6"]
+    assert "did you mean [Peer]?" in errors[-1]
+
+
+def test_an_option_before_any_section_is_told_once():
+    assert len(_errors("ListenPort = 1\nMTU = 1400\n")) == 1
+
+
+def test_a_repeated_option_is_told_with_its_first_line():
+    (error,) = _errors("[Interface]\nMTU = 1400\nListenPort = 1\nmtu = 1401\n")
+    assert error.startswith("wg0.conf:4: MTU: ") and "line 2" in error
+
+
+def test_two_peers_of_one_key_are_told():
+    (error,) = _errors(f"[Peer]\nPublicKey={PUBLIC}\n[Peer]\nPublicKey={PUBLIC}\n")
+    assert error.startswith("wg0.conf:3: PublicKey: ") and "line 1" in error
+
+
+def test_a_prefix_of_two_peers_is_a_warning():
+    parsed = _parse(
+        f"[Peer]\nPublicKey={PUBLIC}\nAllowedIPs=10.0.0.0/8\n"
+        f"[Peer]\nPublicKey={OTHER}\nAllowedIPs=10.1.2.3/8\n"
+    )
+    assert not parsed.errors
+    assert len(parsed.warnings) == 1
+
+
+def test_names_of_engines_are_checked_where_they_are_known():
+    assert not _errors("[Interface]\nEngine = auto\nOffloads = off", ["basic"])
+    assert "tunlite probe" in _errors("[Interface]\nEngine = bsaic", ["basic"])[0]
+    assert "tunlite probe" in _errors("[Interface]\nOffloads = basic, x", ["basic"])[0]
+
+
+@given(
+    st.sampled_from([row[1] for row in config.KEYS] + ["", "PrivatKey", "x"]),
+    st.sampled_from(["[Interface]\n", "[Peer]\n", ""]),
+    st.sampled_from([" = ", "", "\n", "= #"]),
+)
+@example("", "[Interface]\n", "")
+def test_no_error_ever_holds_a_secret(option, section, between):
+    for secret in (PRIVATE, PRIVATE[:-1], "!" + PRIVATE[1:], PRIVATE + "=", PRIVATE + ":1"):
+        text = section + option + between + secret
+        parsed = _parse(text)
+        for line in parsed.lines_of(parsed.errors + parsed.warnings):
+            for at in range(len(PRIVATE) - 10):
+                assert PRIVATE[at : at + 10] not in line
+
+
+@given(st.binary(max_size=300))
+@example(b"[Interface]\nPostUp = \xff\n")
+@example(b"[Interface]\nPostUp = a\0b\n")
+@example(b"[Interface]\n=\n\xff=1")
+def test_no_bytes_make_the_parser_raise(data):
+    config.parse(bytearray(b"[Interface]\n" + data), "f")
+    config.parse(bytearray(data), "f")
+
+
+def test_a_command_with_a_nul_is_refused():
+    assert _errors("[Interface]\nPostUp = a\0b\n")
+
+
+def test_a_private_key_that_others_may_read_is_refused(tmp_path):
+    path = tmp_path / "wg0.conf"
+    path.write_text(f"[Interface]\nPrivateKey = {PRIVATE}\n")
+    path.chmod(0o644)
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(str(path))
+    assert f"chmod 600 {path}" in refused.value.args[0][0]
+    path.chmod(0o640)
+    assert config.load(str(path)).interface["PrivateKey"]
+
+
+def test_a_file_without_a_secret_may_be_read_by_all(tmp_path):
+    path = tmp_path / "wg0.conf"
+    path.write_text("[Interface]\nListenPort = 1\n")
+    path.chmod(0o644)
+    assert config.load(str(path)).interface == {"ListenPort": 1}
+
+
+def test_wiping_leaves_no_secret():
+    parsed = _parse(f"[Interface]\nPrivateKey={PRIVATE}\n")
+    secret = parsed.interface["PrivateKey"]
+    parsed.wipe()
+    assert secret == bytes(32)
+
+
+def test_every_row_of_the_table_has_a_parser():
+    from tunlite import config_values
+
+    for section, name, whose, kind, default, text in config.KEYS:
+        assert section in ("Interface", "Peer") and name and default and text
+        assert whose in ("wg", "wg-quick", "tunlite")
+        assert kind in config_values.SECRETS or kind in config_values.PARSERS
+
+
+def test_every_default_that_can_be_written_is_accepted():
+    for section, name, _, _, default, _ in config.KEYS:
+        if default not in ("none", "required", "auto") or name in ("Table", "Engine"):
+            peer = f"PublicKey = {PUBLIC}\n" if section == "Peer" else ""
+            assert not _errors(f"[{section}]\n{peer}{name} = {default}\n"), name
