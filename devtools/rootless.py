@@ -23,7 +23,7 @@ def wrap(argv):
     """argv such that it runs with CAP_NET_ADMIN; SystemExit says what to change where it cannot."""
     if has_capabilities():
         return argv
-    unshare = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--kill-child", "--fork"]
+    unshare = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
     attempt = subprocess.run([*unshare, "true"], capture_output=True, text=True)
     if attempt.returncode:
         raise SystemExit(
@@ -31,6 +31,11 @@ def wrap(argv):
             "Run it as root, or allow them with one of:\n"
             "  sudo sysctl kernel.unprivileged_userns_clone=1\n"
             "  sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        raise SystemExit(
+            "This user may not open /dev/net/tun. Be root, or open it as udev usually does:\n"
+            "  sudo chmod 0666 /dev/net/tun"
         )
     return [*unshare, "--", sys.executable, "-m", "devtools.rootless", *argv]
 

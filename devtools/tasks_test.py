@@ -33,6 +33,15 @@ def _existing(suites):
     return [path for suite in suites for path in _SUITES[suite] if (_ROOT / path).exists()]
 
 
+def _wait(process):
+    """Its exit status. Ctrl-C reaches it too, and it must have the time to clean up."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            print("ending ...", file=sys.stderr, flush=True)
+
+
 class _Run:
     """One pytest process: some suites, one engine and one AEAD."""
 
@@ -48,10 +57,8 @@ class _Run:
         env = dict(os.environ, TUNLITE_REPORT=str(report))
         if engine != "auto" or aead:
             env.update(TUNLITE_ENGINE=engine, TUNLITE_AEAD=aead or "auto")
-        argv = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *options]
-        status = subprocess.run(
-            rootless.wrap([*argv, *_existing(self.suites)]), cwd=_ROOT, env=env
-        ).returncode
+        argv = rootless.wrap([sys.executable, "-m", "coverage", "run", "-m", "pytest", *options])
+        status = _wait(subprocess.Popen([*argv, *_existing(self.suites)], cwd=_ROOT, env=env))
         if report.exists():
             self.counts = json.loads(report.read_text(encoding="utf-8"))
             report.unlink()

@@ -80,8 +80,10 @@ class Process:
         self.argv = [str(word) for word in argv]
         self.log_path = Path(log)
         with open(self.log_path, "ab") as out:
+            # dies with us even when we are killed; not in our session: Ctrl-C is for us alone
             self.popen = subprocess.Popen(
-                namespace.command(self.argv),
+                namespace.command(["setpriv", "--pdeathsig", "KILL", *self.argv]),
+                start_new_session=True,
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=out,
                 stderr=subprocess.STDOUT,
