@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The emulated routers as tasks."""
+
+import sys
+from pathlib import Path
+
+from invoke import task
+
+
+def _fail_with_console(result, log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("\n".join(result.console) + "\n")
+    print("\n".join(result.console))
+    sys.exit(f"FAILED: {result.why_not_ok()}\n(the guest's console is in {log})")
+
+
+@task(
+    help={
+        "arch": "mipsel, arm, aarch64, mips (big-endian) or x86_64",
+        "engines": "boot x86_64 kernels of several generations and check the chosen engine",
+        "implementation": "tunlite, or kernel: the scenarios with the kernel's WireGuard",
+        "scenarios": "comma-separated; all by default",
+        "limit": "seconds until the machine is killed",
+        "program": "another executable than dist/tunlite-ARCH",
+        "package": "another .ipk than that in dist",
+    }
+)
+def qemu_test(
+    c,
+    arch="",
+    engines=False,
+    implementation="tunlite",
+    scenarios="",
+    limit=900,
+    program="",
+    package="",
+):
+    """Boot an emulated router with our package in it and test tunnels, mesh, memory, restarts."""
+    from devtools.debs import DebsError
+    from qemu import kernels, router_test
+
+    known = (DebsError, kernels.KernelError, router_test.RouterTestError)
+    if bool(arch) == engines:
+        sys.exit("say --arch mipsel|arm|aarch64|mips|x86_64, or --engines")
+    try:
+        if engines:
+            from qemu import engine_test
+
+            engine_test.main()
+            return
+        options = router_test.Options(
+            implementation=implementation,
+            scenarios=tuple(scenarios.split(",")) if scenarios else router_test.SCENARIOS,
+            limit_s=float(limit),
+            program=Path(program) if program else None,
+            package=Path(package) if package else None,
+        )
+        result = router_test.router_test(arch, options, lambda line: print(line, flush=True))
+    except known as e:
+        sys.exit(str(e))
+    if not result.ok:
+        _fail_with_console(result, router_test.ROOT / "build" / f"qemu-{arch}.log")
+    print(f"{arch}: {len(result.passed)} checks passed")

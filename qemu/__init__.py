@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Emulated routers: kernels, guest images, and the boots that test tunlite in them."""

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""One boot of an emulated machine: files in, result lines out, within a time limit.
+
+The guest reports by lines on its console: `TL: ok NAME`, `TL: fail NAME WHY`,
+`TL: value NAME NUMBER`, `TL: note TEXT`, and `TL: done` when it got to its end.
+"""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devtools import apt
+from devtools.debs import CACHE, Apt, unpack
+from qemu import kernels
+from qemu.initramfs import Initramfs
+from qemu.targets import Target
+
+GUEST = Path(__file__).parent / "guest"
+# crc32c_generic is what libcrc32c, and so batman_adv, asks the crypto layer for by name.
+MODULES = (
+    "crc32c_generic tun veth dummy vxlan bridge wireguard batman_adv sch_netem "
+    "virtio_pci virtio_mmio virtio_net"
+)
+
+
+@dataclass
+class Result:
+    """What a guest said, in its order."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    ended: bool = False
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.ended and bool(self.passed) and not self.failed
+
+    def take(self, line: str) -> bool:
+        """Note one console line; True when it was a result line."""
+        self.console.append(line)
+        _, marker, rest = line.partition("TL: ")
+        if not marker:
+            return False
+        kind, _, rest = rest.partition(" ")
+        name, _, why = rest.partition(" ")
+        if kind == "ok":
+            self.passed.append(name)
+        elif kind == "fail":
+            self.failed[name] = why
+        elif kind == "value":
+            self.values[name] = float(why)
+        elif kind == "note":
+            self.notes.append(rest)
+        elif kind == "done":
+            self.ended = True
+        return True
+
+    def why_not_ok(self) -> str:
+        reasons = [f"{name}: {why}" for name, why in self.failed.items()]
+        if self.timed_out:
+            reasons.append("the time limit passed and QEMU was killed")
+        elif not self.ended:
+            reasons.append("the guest ended before its test script did")
+        elif not self.passed:
+            reasons.append("the guest reported no passed test")
+        return "; ".join(reasons)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A bootable image and the folder with its modules (None when all is built in)."""
+
+    image: Path
+    modules: Path | None
+    name: str
+
+
+def debian_kernel(package: str, arch: str, suite: str) -> Kernel:
+    """Debian's kernel for a meta package such as `linux-image-amd64`, fetched and unpacked."""
+    apt = Apt(suite, arch)
+    concrete = apt.concrete(package)
+    (deb,) = apt.fetch([concrete])
+    root = CACHE / "kernels" / deb.stem
+    if not root.is_dir():
+        fresh = unpack([deb], root.with_name(f"{root.name}.{os.getpid()}"))
+        shutil.rmtree(root, ignore_errors=True)
+        fresh.rename(root)
+    image = next(path for path in sorted((root / "boot").iterdir()) if "vmlinu" in path.name)
+    return Kernel(image, root, concrete)
+
+
+def kernel_of(target: Target) -> Kernel:
+    if target.own_kernel:
+        return Kernel(kernels.build(target.own_kernel), None, target.own_kernel)
+    return debian_kernel(target.kernel_package, target.deb_arch, target.suite)
+
+
+def base_image(target: Target, kernel: Kernel, params: dict[str, str]) -> Initramfs:
+    """An initramfs with /init, busybox is the caller's; `params` become shell variables."""
+    image = Initramfs()
+    image.add("init", (GUEST / "init").read_bytes(), 0o755)
+    params = {"TL_END": "reboot" if target.reboots else "poweroff", **params}
+    lines = [f"{name}='{value}'\nexport {name}\n" for name, value in params.items()]
+    image.add("tl/params", "".join(lines))
+    if kernel.modules:
+        image.add_modules(kernel.modules, MODULES.split())
+    else:
+        image.add("lib/modules/order", "")
+    return image
+
+
+def _acceleration(target: Target) -> list[str]:
+    same = platform.machine() == target.name
+    if same and os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ["-accel", "kvm", "-accel", "tcg"]
+    return []
+
+
+def command(target: Target, kernel: Kernel, initrd: Path, extra: list[str]) -> list[str]:
+    apt.need_programs({target.qemu[0]: target.qemu_package})
+    append = f"console={target.console} quiet loglevel=1 panic=-1 {target.append}".strip()
+    return [
+        *target.qemu,
+        *_acceleration(target),
+        *("-m", str(target.memory_mb), "-nographic", "-no-reboot", "-monitor", "none"),
+        *("-serial", "stdio", "-kernel", str(kernel.image), "-initrd", str(initrd)),
+        *("-append", append),
+        *extra,
+    ]
+
+
+def run(argv: list[str], limit_s: float, on_line: Callable[[str], None] | None = None) -> Result:
+    """Run QEMU and read its console to the end; after `limit_s` it gets SIGKILL."""
+    result = Result()
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+    def kill() -> None:
+        result.timed_out = True
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(limit_s, kill)
+    timer.start()
+    try:
+        for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip("\r\n")
+            if result.take(line) and on_line:
+                on_line(line[line.index("TL: ") + 4 :])
+        process.wait()
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return result
+
+
+def boot(
+    target: Target,
+    kernel: Kernel,
+    image: Initramfs,
+    limit_s: float,
+    extra: list[str] | None = None,
+    prefix: list[str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Result:
+    """Boot `image`; `prefix` runs QEMU by another program (`ip netns exec NAME`)."""
+    with tempfile.TemporaryDirectory(prefix="tunlite-qemu-") as folder:
+        initrd = Path(folder) / "initrd.gz"
+        initrd.write_bytes(image.pack())
+        extra = extra if extra is not None else ["-nic", "none"]
+        return run([*(prefix or []), *command(target, kernel, initrd, extra)], limit_s, on_line)

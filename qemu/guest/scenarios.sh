@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# The scenarios of the router test. main.sh runs those that TL_SCENARIOS names, each from clean.
+
+# Two routers, one tunnel, both ends the implementation under test.
+scenario_pair() {
+    topology
+    pair_up "$TL_IMPL" "$TL_IMPL" || fail pair-up "a tunnel did not come up"
+    check_soon pair-ping4 "no answer" near ping -c 1 -W 2 10.9.0.2
+    check_soon pair-ping6 "no answer" near ping6 -c 1 -W 2 fd99::2
+    check pair-fragments "no answer" near ping -c 3 -W 3 -s 4000 10.9.0.2
+    check pair-tcp-out "the copy differs" tcp_copy near far 10.9.0.2
+    check pair-tcp-back "the copy differs" tcp_copy far near 10.9.0.1
+}
+
+# The kernel's WireGuard at the far end: first we initiate, then it does.
+scenario_kernel() {
+    topology
+    pair_up "$TL_IMPL" kernel || fail kernel-up "a tunnel did not come up"
+    check_soon kernel-as-responder "no answer" near ping -c 1 -W 2 10.9.0.2
+    check kernel-tcp-out "the copy differs" tcp_copy near far 10.9.0.2
+    check kernel-tcp-back "the copy differs" tcp_copy far near 10.9.0.1
+    topology_down
+    topology
+    pair_confs
+    conf_peer /tmp/near.conf 2 "10.9.0.2/32, fd99::2/128"
+    conf_peer /tmp/far.conf 1 "10.9.0.1/32, fd99::1/128" 192.0.2.1:51820
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail kernel-up "near did not come up"
+    tunnel_up kernel far tl-far /tmp/far.conf || fail kernel-up "far did not come up"
+    check_soon kernel-as-initiator "no answer" far ping -c 1 -W 2 10.9.0.1
+}
+
+# Gluon's way: vxlan over the tunnel's IPv6 addresses, batman-adv on top.
+scenario_mesh() {
+    topology
+    pair_up "$TL_IMPL" "$TL_IMPL" || fail mesh-up "a tunnel did not come up"
+    mesh_node near 1 2
+    mesh_node far 2 1
+    # batman-adv wants some rounds of announcements before it trusts a link.
+    WAIT_S=90
+    export WAIT_S
+    check_soon mesh-ping "no answer" near ping -c 1 -W 2 10.8.0.2
+    # Larger than the tunnel's MTU: batman-adv's own fragments.
+    check_soon mesh-ping-large "no answer" near ping -c 1 -W 2 -s 1450 10.8.0.2
+    check mesh-tcp "the copy differs" tcp_copy near far 10.8.0.2
+}
+
+# mesh_node NAMESPACE OWN PEER
+mesh_node() {
+    ip -n "$1" link add vx0 type vxlan id 4831 local "fd99::$2" remote "fd99::$3" \
+        dstport 4789 dev "tl-$1" udp6zerocsumtx udp6zerocsumrx
+    ip -n "$1" link add bat0 type batadv
+    ip -n "$1" link set vx0 master bat0
+    ip -n "$1" link set vx0 up
+    ip -n "$1" addr add "10.8.0.$2/24" dev bat0
+    ip -n "$1" link set bat0 up
+}
+
+# A router without a clock: it starts in 1970, and after a reboot it is earlier than before. The
+# far end remembers the newest time stamp and ignores what is older, so ours must still grow.
+scenario_clock1970() {
+    topology
+    date -s "1970-01-01 00:20:00" >/dev/null
+    pair_up "$TL_IMPL" kernel || fail clock1970-up "a tunnel did not come up"
+    check_soon clock1970-first "no answer" near ping -c 1 -W 2 10.9.0.2
+    tunnel_down "$TL_IMPL" near tl-near
+    date -s "1970-01-01 00:05:00" >/dev/null
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail clock1970-up "no second start"
+    if [ "$TL_IMPL" = kernel ]; then
+        # The control: the kernel keeps no stamp, so this is the failure that the state file ends.
+        if WAIT_S=10 until_true near ping -c 1 -W 2 10.9.0.2; then
+            fail clock1970-control "the far end accepted an older time stamp"
+        else
+            ok clock1970-control
+        fi
+    else
+        check_soon clock1970-again "no answer" near ping -c 1 -W 2 10.9.0.2
+    fi
+}
+
+# kill -9, start again: nothing of the old process stands in the way.
+scenario_restart() {
+    topology
+    pair_up "$TL_IMPL" kernel || fail restart-up "a tunnel did not come up"
+    check_soon restart-before "no answer" near ping -c 1 -W 2 10.9.0.2
+    if [ "$TL_IMPL" = tunlite ]; then
+        tunlite_stop tl-near KILL
+    else
+        tunnel_down "$TL_IMPL" near tl-near
+    fi
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail restart-up "no second start"
+    check_soon restart-after "no answer" near ping -c 1 -W 2 10.9.0.2
+}
+
+scenario_peers8() { peers 8 2048; }
+scenario_peers200() { peers 200 4096; }
+
+# peers COUNT LIMIT_KB: so many peers, each with a session, then TCP both ways and the peak of
+# resident memory. One kernel interface takes the peers' identities one after the other.
+peers() {
+    topology
+    conf_interface /tmp/near.conf 1 51820 "10.9.0.1/16"
+    number=1
+    while [ "$number" -le "$1" ]; do
+        conf_peer /tmp/near.conf $((number + 10)) "10.9.1.$number/32"
+        number=$((number + 1))
+    done
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail "peers$1-up" "near did not come up"
+    number=1
+    answered=0
+    WAIT_S=10 # lib.sh's until_true reads it
+    export WAIT_S
+    while [ "$number" -le "$1" ]; do
+        peer_becomes "$number" || note "peer $number does not come up"
+        if until_true far ping -c 1 -W 2 10.9.0.1; then
+            answered=$((answered + 1))
+        fi
+        number=$((number + 1))
+    done
+    check "peers$1-sessions" "only $answered of $1 peers got an answer" test "$answered" -eq "$1"
+    tcp_load "${TL_LOAD_S:-10}" near far "10.9.1.$1" || fail "peers$1-tcp" "no TCP out"
+    tcp_load "${TL_LOAD_S:-10}" far near 10.9.0.1 || fail "peers$1-tcp" "no TCP back"
+    memory "peers$1-memory" "$2"
+}
+
+# The far end's interface becomes peer NUMBER.
+peer_becomes() {
+    ip -n far link del tl-far 2>/dev/null
+    conf_interface /tmp/far.conf $(($1 + 10)) 51820 "10.9.1.$1/16"
+    conf_peer /tmp/far.conf 1 "10.9.0.1/32" 192.0.2.1:51820
+    kernel_up far tl-far /tmp/far.conf
+}
+
+# memory NAME LIMIT_KB: the peak of the near end's resident memory.
+memory() {
+    if [ "$TL_IMPL" = kernel ]; then
+        note "$1: the kernel's WireGuard is no process, nothing to measure"
+        return
+    fi
+    peak=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$(cat /run/tl-near.pid)/status")
+    value "$1-kb" "$peak"
+    check "$1" "VmHWM is $peak kB, the limit is $2 kB" test "$peak" -le "$2"
+}
+
+# Through the virtual network card to daemons on the host: another CPU, maybe another byte order.
+scenario_host() {
+    ip addr add 10.77.0.2/24 dev eth0
+    ip link set eth0 up
+    conf_interface /tmp/out.conf 3 51820 "10.9.1.2/24, 10.9.2.2/24"
+    conf_interface /tmp/in.conf 4 51830 "10.9.3.2/24, 10.9.4.2/24"
+    # shellcheck disable=SC2086 # a list of words
+    set -- $TL_HOST_PEERS
+    for peer in "$@"; do
+        name=${peer%%:*}
+        number=${peer##*:}
+        conf_peer /tmp/out.conf $((4 + number)) "10.9.$number.1/32" \
+            "10.77.0.1:$((51820 + number))"
+        conf_peer /tmp/in.conf $((4 + number)) "10.9.$((number + 2)).1/32"
+    done
+    ip netns add near
+    ip link set eth0 netns near
+    near /bin/ip addr add 10.77.0.2/24 dev eth0
+    near /bin/ip link set eth0 up
+    near /bin/ip link set lo up
+    tunnel_up "$TL_IMPL" near tl-out /tmp/out.conf || fail host-up "tl-out did not come up"
+    tunnel_up "$TL_IMPL" near tl-in /tmp/in.conf || fail host-up "tl-in did not come up"
+    for peer in "$@"; do
+        name=${peer%%:*}
+        number=${peer##*:}
+        check_soon "host-$name-as-responder" "no answer" near ping -c 1 -W 2 "10.9.$number.1"
+        check_soon "host-$name-as-initiator" "no answer" near ping -c 1 -W 2 "10.9.$((number + 2)).1"
+        check "host-$name-sizes" "a size had no answer" ping_sizes "10.9.$number.1"
+    done
+}
+
+ping_sizes() {
+    for size in 0 1 3 4 15 16 17 63 64 65 255 256 1000 1391 1392 1393 2900; do
+        near ping -c 2 -W 3 -s "$size" "$1" >/dev/null || {
+            echo "size $size"
+            return 1
+        }
+    done
+}
+
+# The package as a router would have it, unpacked by busybox's tar.
+scenario_package() {
+    mkdir -p /tmp/ipk
+    check package-opens "tar cannot read the package" tar -xzf "/tl/$TL_PACKAGE" -C /tmp/ipk
+    check package-installs "tar cannot read its files" tar -xzf /tmp/ipk/data.tar.gz -C /
+    check package-control "no control file" tar -xzf /tmp/ipk/control.tar.gz -C /tmp/ipk
+    check package-name "the control file names no package" grep '^Package: tunlite$' /tmp/ipk/control
+    check package-init "the init script is not installed" test -x /etc/init.d/tunlite
+    check package-runs "the program does not run" "$TUNLITE" --version
+    note "not in this image, so not tested here: procd (the init script's service), netifd, opkg"
+}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""busybox, ip and wg for a guest: Debian's where Debian has the port, cross-built where not."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from devtools.debs import CACHE, Apt, unpack
+from qemu.initramfs import Initramfs
+from qemu.targets import Target
+
+
+def sysroot(arch: str, packages: list[str], suite: str = "bookworm") -> Path:
+    """A folder with `packages` and all that they depend on unpacked, kept in the cache."""
+    debs = Apt(suite, arch).fetch(packages, closure=True)
+    key = hashlib.sha256(" ".join(deb.name for deb in debs).encode()).hexdigest()[:16]
+    root = CACHE / "sysroots" / f"{suite}-{arch}-{key}"
+    if not root.is_dir():
+        fresh = unpack(debs, root.with_name(f"{root.name}.{os.getpid()}"))
+        shutil.rmtree(root, ignore_errors=True)
+        fresh.rename(root)
+    return root
+
+
+def add_busybox(image: Initramfs, arch: str, suite: str = "bookworm") -> None:
+    (deb,) = Apt(suite, arch).fetch(["busybox-static"])
+    root = CACHE / "sysroots" / deb.stem
+    if not root.is_dir():
+        unpack([deb], root)
+    program = next(p for p in (root / "bin/busybox", root / "usr/bin/busybox") if p.is_file())
+    image.add_program("bin/busybox", program)
+    image.link("bin/sh", "busybox")
+
+
+def add_userland(image: Initramfs, target: Target) -> None:
+    """/bin/busybox, /bin/sh, /bin/ip (iproute2's) and /bin/wg."""
+    if not target.deb_arch:
+        from qemu import cross_userland
+
+        for name, path in cross_userland.build().items():
+            image.add_program(f"bin/{name}", path)
+        image.link("bin/sh", "busybox")
+        return
+    add_busybox(image, target.deb_arch, target.suite)
+    root = sysroot(target.deb_arch, ["iproute2", "wireguard-tools"], target.suite)
+    for name in ("bin/ip", "usr/bin/wg"):
+        path = root / name
+        if not path.exists():
+            path = root / "usr" / name
+        image.add_program(f"bin/{Path(name).name}", path, root)
+
+
+def in_environment(argv: list[str], cwd: Path, log: Path, env: dict[str, str]) -> None:
+    """Run a build step at low priority; its output goes to `log` and is shown when it fails."""
+    with log.open("ab") as out:
+        done = subprocess.run(
+            ["nice", *argv], cwd=cwd, stdout=out, stderr=out, env={**os.environ, **env}
+        )
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise RuntimeError(f"{' '.join(argv)} failed in {cwd}:\n{tail}")
