@@ -18,7 +18,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _BUILD = _ROOT / "build"
 _SUITES = {
     "lint": ["tests/test_repo_lint.py"],
-    "repo": ["tests/test_repo.py", "tests/test_repo_build.py"],
+    "repo": ["tests/test_repo.py", "tests/test_repo_build.py", "tests/test_repo_dev.py"],
     "native": ["tests/native"],
     "unit": ["tests/unit"],
     "both": ["tests/both"],
