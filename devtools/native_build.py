@@ -4,20 +4,20 @@
 An object is rebuilt when it is older than its source or any header it includes (gcc's -MMD), and
 lives in a folder named by a hash of compiler and flags. Several processes may build at once.
 
-    python -m devtools.native_build             the extension, into tunlite/_native.abi3.so
-    python -m devtools.native_build --force     the same from scratch
+    python -m devtools.native_build     the extension, into tunlite/_native.abi3.so
 """
 
 import fcntl
 import hashlib
 import importlib.util
+import io
 import os
 import subprocess
 import sys
 import sysconfig
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +88,15 @@ def _is_fresh(target, inputs):
         return False
     stamps = [_mtime(path) for path in inputs]
     return all(stamp is not None and stamp <= made for stamp in stamps)
+
+
+def _emit(ffi, path):
+    """Writes cffi's C text into a file beside `path`, which is returned; what cffi prints about it
+    belongs into no task's output."""
+    half = path.with_suffix(f".{os.getpid()}.tmp")
+    with redirect_stdout(io.StringIO()):
+        ffi.emit_c_code(str(half))
+    return half
 
 
 def _write_if_changed(path, text):
@@ -180,8 +189,7 @@ def test_module(name, cdef, preamble, sources, flags=()):
     folder = BUILD / "test" / variant
     folder.mkdir(parents=True, exist_ok=True)
     glue = folder / f"{name}.c"
-    fresh = folder / f"{name}.{os.getpid()}.tmp"
-    ffi.emit_c_code(str(fresh))
+    fresh = _emit(ffi, glue)
     _write_if_changed(glue, fresh.read_text(encoding="utf-8"))
     fresh.unlink()
     target = extension(name, glue, sources, folder / f"{name}.abi3.so", flags)
@@ -206,24 +214,20 @@ def sanitizer_preload(flags, cc="gcc"):
     }
 
 
-def build(force=False):
+def build():
     """The extension module of the tree, as an editable install imports it."""
     with _lock(BUILD):
         glue = BUILD / "_native.c"
         recipe = [ROOT / "native/include/tunlite.h", ROOT / "native/build_ffi.py"]
-        if force or not _is_fresh(glue, recipe):
-            fresh = BUILD / "_native.c.tmp"
-            _build_ffi().make_ffi([]).emit_c_code(str(fresh))
-            fresh.replace(glue)
-        if force:
-            EXTENSION.unlink(missing_ok=True)
+        if not _is_fresh(glue, recipe):
+            _emit(_build_ffi().make_ffi([]), glue).replace(glue)
         return extension("tunlite._native", glue, core_sources(), EXTENSION)
 
 
 def main():
     """The command line: build the extension; what the compiler says on failure, exit status 1."""
     try:
-        build(force="--force" in sys.argv[1:])
+        build()
     except BuildError as e:
         sys.exit(str(e))
 

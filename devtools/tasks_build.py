@@ -8,10 +8,10 @@ from invoke import task
 from devtools import native_build
 
 
-@task(help={"force": "compile everything anew"})
-def build(c, force=False):
+@task
+def build(c):
     """Compile what changed of the C core and link tunlite/_native (warnings are errors)."""
     try:
-        native_build.build(force=force)
+        native_build.build()
     except native_build.BuildError as e:
         sys.exit(str(e))
