@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The static executables for routers and their packages."""
+
+import lzma
+import os
+import shutil
+import subprocess
+import sys
+
+from invoke import task
+
+from devtools import toolchain
+from devtools.toolchain import ROOT, TARGETS
+
+
+def wanted(arch):
+    """The architectures that `--arch` means; ends the program on an unknown one."""
+    if arch == "all":
+        return list(TARGETS)
+    if arch not in TARGETS:
+        sys.exit(f"--arch {arch} is none of {', '.join(TARGETS)}, all")
+    return [arch]
+
+
+def _make_command(arch, out, build, test):
+    target = TARGETS[arch]
+    zig = f"{toolchain.zig()} cc -target {target.triple} -mcpu={target.cpu}"
+    micropython = toolchain.tree(toolchain.MICROPYTHON)
+    return [
+        *("nice", "make", "-C", str(ROOT / "micropython"), "-j2"),
+        f"MICROPYTHON={micropython}",
+        f"BEARSSL={toolchain.tree(toolchain.BEARSSL)}",
+        f"MPY_CROSS={toolchain.mpy_cross(micropython)}",
+        f"CC={zig}",
+        f"CPP=python3 {ROOT}/micropython/cpp_each.py {zig} -E",
+        "LDFLAGS=-static -s",
+        f"TL_COMPILER={1 if test else 0}",
+        f"BUILD={build}",
+        f"OUT={out}",
+    ]
+
+
+def build(arch, test=False):
+    """Builds dist/tunlite-ARCH, or with `test` build/cross/tunlite-test-ARCH; its path."""
+    name = f"{arch}-test" if test else arch
+    folder = ROOT / "build" / "cross" / name
+    linked = folder / "tunlite"
+    command = _make_command(arch, linked, folder, test)
+    environment = toolchain.environment()
+    environment.pop("MAKEFLAGS", None)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-6000:]}")
+    if "warning:" in done.stderr:
+        print(done.stderr, file=sys.stderr)
+    if test:
+        return linked
+    out = ROOT / "dist" / f"tunlite-{arch}"
+    out.parent.mkdir(exist_ok=True)
+    half = out.with_name(f".{out.name}.{os.getpid()}")
+    shutil.copy(linked, half)
+    subprocess.run(["python3", str(ROOT / "micropython" / "trim.py"), str(half)], check=True)
+    half.rename(out)
+    return out
+
+
+def report(arch, path):
+    """One line of sizes against their bounds; False when one is past it."""
+    target = TARGETS[arch]
+    image = path.read_bytes()
+    packed = len(lzma.compress(image, preset=9 | lzma.PRESET_EXTREME))
+    fits = len(image) <= target.executable and packed <= target.packed
+    print(
+        f"{arch:8} {len(image):>8} bytes (at most {target.executable}), "
+        f"{packed:>7} as xz (at most {target.packed}){'' if fits else '  TOO BIG'}"
+    )
+    return fits
+
+
+@task(
+    name="cross-build",
+    help={"arch": "mips, mipsel, arm, aarch64, x86_64 or all", "test": "the tests' own executable"},
+)
+def cross_build(c, arch="all", test=False):
+    """Build the static executable for routers into dist/tunlite-ARCH and check its size."""
+    fits = True
+    for one in wanted(arch):
+        try:
+            path = build(one, test)
+        except toolchain.ToolchainError as e:
+            sys.exit(str(e))
+        fits = (test or report(one, path)) and fits
+    if not fits:
+        sys.exit("an executable is past its size bound (devtools/toolchain.py)")

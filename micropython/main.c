@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry point of the static executable: one bounded heap, sys.argv, the frozen program, its exit
+ * status.
+ *
+ * The heap is address space reserved by one mmap: pages count as memory only once touched, and the
+ * collector runs after every COLLECT_BYTES of allocation so that few are.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "py/builtin.h"
+#include "py/compile.h"
+#include "py/cstack.h"
+#include "py/gc.h"
+#include "py/mperrno.h"
+#include "py/mphal.h"
+#include "py/runtime.h"
+#include "shared/runtime/gchelper.h"
+
+enum {
+    HEAP_LEAST = 256 * 1024, /* below this the program fails while it loads */
+    HEAP_USUAL = 1024 * 1024,
+    HEAP_MOST = 64 * 1024 * 1024,
+    COLLECT_BYTES = 64 * 1024,
+    STACK_BYTES = 64 * 1024 * (int)(sizeof(void *) / 4),
+};
+
+/* ---- what MicroPython asks of a port -----------------------------------------------------------
+ */
+
+static void write_all(int fd, const char *text, size_t len) {
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return; /* no one is left to read it */
+        }
+        text += n;
+        len -= (size_t)n;
+    }
+}
+
+static void stderr_print(void *env, const char *text, size_t len) {
+    (void)env;
+    write_all(STDERR_FILENO, text, len);
+}
+
+const mp_print_t mp_stderr_print = {NULL, stderr_print};
+
+mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t len) {
+    write_all(STDOUT_FILENO, text, len);
+    return len;
+}
+
+void mp_hal_stdout_tx_strn_cooked(const char *text, size_t len) {
+    write_all(STDOUT_FILENO, text, len);
+}
+
+void gc_collect(void) {
+    gc_collect_start();
+    gc_helper_collect_regs_and_stack();
+    gc_collect_end();
+}
+
+mp_import_stat_t mp_import_stat(const char *path) {
+#if TL_COMPILER
+    struct stat found;
+    if (stat(path, &found) == 0) {
+        return S_ISDIR(found.st_mode) ? MP_IMPORT_STAT_DIR : MP_IMPORT_STAT_FILE;
+    }
+#else
+    (void)path;
+#endif
+    return MP_IMPORT_STAT_NO_EXIST;
+}
+
+void nlr_jump_fail(void *value) {
+    (void)value;
+    static const char text[] = "tunlite: exception outside of the program\n";
+    write_all(STDERR_FILENO, text, sizeof text - 1);
+    abort();
+}
+
+/* ---- start
+ * --------------------------------------------------------------------------------------- */
+
+/* "512K", "2M" or bytes; 0 when it is none of these or out of bounds. */
+static size_t heap_size(const char *text) {
+    char *end;
+    unsigned long long size = strtoull(text, &end, 10);
+    if (*end == 'K' || *end == 'k') {
+        size *= 1024;
+        end++;
+    } else if (*end == 'M' || *end == 'm') {
+        size *= 1024 * 1024;
+        end++;
+    }
+    return *end == 0 && size >= HEAP_LEAST && size <= HEAP_MOST ? (size_t)size : 0;
+}
+
+static bool make_heap(size_t size) {
+    char *heap = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (heap == MAP_FAILED) {
+        return false;
+    }
+    gc_init(heap, heap + size);
+    MP_STATE_MEM(gc_alloc_threshold) = COLLECT_BYTES / MICROPY_BYTES_PER_GC_BLOCK;
+    return true;
+}
+
+static void set_argv(int argc, char **argv) {
+    mp_obj_list_init(MP_OBJ_TO_PTR(mp_sys_argv), 0);
+    for (int i = 0; i < argc; i++) {
+        mp_obj_list_append(mp_sys_argv, mp_obj_new_str_from_cstr(argv[i]));
+    }
+}
+
+static int exit_status(mp_obj_t exception) {
+    const mp_obj_type_t *type = mp_obj_get_type(exception);
+    if (mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(type), MP_OBJ_FROM_PTR(&mp_type_SystemExit))) {
+        mp_obj_t value = mp_obj_exception_get_value(exception);
+        mp_int_t status = 0;
+        if (value == mp_const_none || mp_obj_get_int_maybe(value, &status)) {
+            return (int)(status & 0xff);
+        }
+        mp_obj_print_helper(&mp_stderr_print, value, PRINT_STR);
+        write_all(STDERR_FILENO, "\n", 1);
+        return 1;
+    }
+    mp_obj_print_exception(&mp_stderr_print, exception);
+    return 1;
+}
+
+static void run_program(int argc, char **argv) {
+#if TL_COMPILER
+    /* The test executable: `tunlite-test --script FILE ARGUMENTS`. */
+    if (argc > 2 && strcmp(argv[1], "--script") == 0) {
+        set_argv(argc - 2, argv + 2);
+        mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR_));
+        mp_lexer_t *lexer = mp_lexer_new_from_file(qstr_from_str(argv[2]));
+        mp_parse_tree_t tree = mp_parse(lexer, MP_PARSE_FILE_INPUT);
+        mp_call_function_0(mp_compile(&tree, lexer->source_name, false));
+        return;
+    }
+#endif
+    set_argv(argc, argv);
+    mp_import_name(MP_QSTR__start, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
+}
+
+/* Not inlined: main must capture the stack's top before this frame exists. */
+static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
+    if (!make_heap(heap)) {
+        perror("tunlite: heap");
+        return 1;
+    }
+    mp_init();
+    mp_sys_path = mp_obj_new_list(0, NULL);
+    mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR__dot_frozen));
+    int status = 0;
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) == 0) {
+        run_program(argc, argv);
+        nlr_pop();
+    } else {
+        status = exit_status(MP_OBJ_FROM_PTR(nlr.ret_val));
+    }
+    mp_deinit();
+    return status;
+}
+
+int main(int argc, char **argv) {
+    mp_cstack_init_with_sp_here(STACK_BYTES);
+    signal(SIGPIPE, SIG_IGN);
+    size_t heap = HEAP_USUAL;
+    if (argc > 2 && strcmp(argv[1], "--heap") == 0) {
+        heap = heap_size(argv[2]);
+        if (heap == 0) {
+            fprintf(stderr, "tunlite: --heap takes %uK to %uM, not %s\n", HEAP_LEAST / 1024,
+                    HEAP_MOST / 1024 / 1024, argv[2]);
+            return 2;
+        }
+        argv[2] = argv[0];
+        argv += 2;
+        argc -= 2;
+    }
+    return interpret(heap, argc, argv);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* What of MicroPython the executable has: frozen code only, whole numbers only, no file system of
+ * its own (descriptors come from modos.c), no compiler unless TL_COMPILER. */
+#include <alloca.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef TL_COMPILER
+#define TL_COMPILER 0 /* 1 in the test executable, which runs scripts */
+#endif
+
+typedef intptr_t mp_int_t;
+typedef uintptr_t mp_uint_t;
+typedef long mp_off_t;
+
+#define MICROPY_CONFIG_ROM_LEVEL (MICROPY_CONFIG_ROM_LEVEL_CORE_FEATURES)
+#define MP_STATE_PORT MP_STATE_VM
+#define MICROPY_PY_SYS_PLATFORM "linux"
+#define MICROPY_ALLOC_PATH_MAX 256
+
+/* ---- code: frozen, with line numbers in tracebacks */
+#define MICROPY_ENABLE_COMPILER (TL_COMPILER)
+#define MICROPY_READER_POSIX (TL_COMPILER)
+#define MICROPY_HELPER_LEXER_UNIX (TL_COMPILER)
+#define MICROPY_HELPER_REPL (0)
+#define MICROPY_PERSISTENT_CODE_LOAD (0)
+#define MICROPY_ENABLE_EXTERNAL_IMPORT (1) /* frozen packages are found through it */
+#define MICROPY_MODULE_OVERRIDE_MAIN_IMPORT (0)
+#define MICROPY_PY_SYS_PATH_ARGV_DEFAULTS (0)
+#define MICROPY_ENABLE_SOURCE_LINE (1)
+#define MICROPY_ERROR_REPORTING (MICROPY_ERROR_REPORTING_NORMAL)
+#define MICROPY_WARNINGS (0)
+
+/* ---- runtime */
+#define MICROPY_ENABLE_GC (1)
+#define MICROPY_GC_ALLOC_THRESHOLD (1)
+#define MICROPY_PY_GC_COLLECT_RETVAL (1)
+#define MICROPY_ENABLE_FINALISER (0)
+#define MICROPY_STACK_CHECK (1)
+#define MICROPY_STACKLESS (0)
+#define MICROPY_ENABLE_SCHEDULER (0)
+#define MICROPY_KBD_EXCEPTION (0)
+#define MICROPY_ASYNC_KBD_INTR (0)
+#define MICROPY_ENABLE_EMERGENCY_EXCEPTION_BUF (1)
+#define MICROPY_EMERGENCY_EXCEPTION_BUF_SIZE (256)
+#define MICROPY_OPT_COMPUTED_GOTO (1)
+#define MICROPY_USE_INTERNAL_ERRNO (0) /* MIPS has numbers of its own */
+#define MICROPY_USE_INTERNAL_PRINTF (0)
+#define MICROPY_LONGINT_IMPL (MICROPY_LONGINT_IMPL_MPZ)
+#define MICROPY_FLOAT_IMPL (MICROPY_FLOAT_IMPL_NONE)
+#if !defined(__x86_64__) && !defined(__arm__)
+#define MICROPY_GCREGS_SETJMP (1)
+#endif
+
+/* ---- language */
+#define MICROPY_PY_FSTRINGS (1) /* in the compiler only */
+#define MICROPY_PY_ALL_SPECIAL_METHODS (1)
+#define MICROPY_PY_REVERSE_SPECIAL_METHODS (1)
+#define MICROPY_PY_DESCRIPTORS (1)
+#define MICROPY_PY_DELATTR_SETATTR (1)
+#define MICROPY_PY_FUNCTION_ATTRS (1)
+#define MICROPY_PY_BUILTINS_MEMORYVIEW (1)
+#define MICROPY_PY_BUILTINS_FROZENSET (1)
+#define MICROPY_PY_BUILTINS_NOTIMPLEMENTED (1)
+#define MICROPY_PY_BUILTINS_STR_UNICODE (1)
+#define MICROPY_PY_BUILTINS_STR_PARTITION (1)
+#define MICROPY_PY_BUILTINS_STR_SPLITLINES (1)
+#define MICROPY_PY_BUILTINS_BYTES_HEX (1)
+#define MICROPY_PY_BUILTINS_NEXT2 (1)
+#define MICROPY_PY_BUILTINS_SLICE_ATTRS (0)
+#define MICROPY_PY_BUILTINS_INPUT (0)
+#define MICROPY_PY_BUILTINS_HELP (0)
+#define MICROPY_PY_BUILTINS_EXECFILE (0)
+#define MICROPY_PY_ARRAY_SLICE_ASSIGN (1)
+#define MICROPY_PY_COLLECTIONS_DEQUE (1)
+#define MICROPY_PY_COLLECTIONS_DEQUE_ITER (1)
+#define MICROPY_PY_COLLECTIONS_DEQUE_SUBSCR (1)
+#define MICROPY_PY_COLLECTIONS_ORDEREDDICT (1)
+#define MICROPY_PY___FILE__ (0)
+
+/* ---- modules */
+#define MICROPY_PY_SYS_MAXSIZE (1)
+#define MICROPY_PY_SYS_STDFILES (0)
+#define MICROPY_PY_SYS_STDIO_BUFFER (0)
+#define MICROPY_PY_SYS_EXC_INFO (0)
+#define MICROPY_PY_SYS_ATEXIT (0)
+#define MICROPY_PY_SYS_PS1_PS2 (0)
+#define MICROPY_PY_IO (0)
+#define MICROPY_PY_BINASCII (1)
+#define MICROPY_PY_BINASCII_CRC32 (0)
+#define MICROPY_PY_HEAPQ (1)
+#define MICROPY_PY_MATH (0)
+#define MICROPY_PY_CMATH (0)
+#define MICROPY_PY_ERRNO (1)
+/* The ones that MicroPython gives no name. */
+#define MP_EADDRNOTAVAIL EADDRNOTAVAIL
+#define MP_EBADFD EBADFD
+#define MP_EBADMSG EBADMSG
+#define MP_EDESTADDRREQ EDESTADDRREQ
+#define MP_EDQUOT EDQUOT
+#define MP_ELOOP ELOOP
+#define MP_EMSGSIZE EMSGSIZE
+#define MP_ENAMETOOLONG ENAMETOOLONG
+#define MP_ENETDOWN ENETDOWN
+#define MP_ENETUNREACH ENETUNREACH
+#define MP_ENODATA ENODATA
+#define MP_ENOKEY ENOKEY
+#define MP_ENOPROTOOPT ENOPROTOOPT
+#define MP_ENOSYS ENOSYS
+#define MP_ENOTEMPTY ENOTEMPTY
+#define MP_ENOTSOCK ENOTSOCK
+#define MP_ENOTSUP ENOTSUP
+#define MP_ENOTUNIQ ENOTUNIQ
+#define MP_EPROTO EPROTO
+#define MP_EPROTONOSUPPORT EPROTONOSUPPORT
+#define MICROPY_PY_ERRNO_LIST                                                                      \
+    X(E2BIG)                                                                                       \
+    X(EACCES)                                                                                      \
+    X(EADDRINUSE)                                                                                  \
+    X(EADDRNOTAVAIL)                                                                               \
+    X(EAFNOSUPPORT)                                                                                \
+    X(EAGAIN)                                                                                      \
+    X(EALREADY)                                                                                    \
+    X(EBADF)                                                                                       \
+    X(EBADFD)                                                                                      \
+    X(EBADMSG)                                                                                     \
+    X(EBUSY)                                                                                       \
+    X(ECHILD)                                                                                      \
+    X(ECONNABORTED)                                                                                \
+    X(ECONNREFUSED)                                                                                \
+    X(ECONNRESET)                                                                                  \
+    X(EDESTADDRREQ)                                                                                \
+    X(EDQUOT)                                                                                      \
+    X(EEXIST)                                                                                      \
+    X(EFBIG)                                                                                       \
+    X(EHOSTUNREACH)                                                                                \
+    X(EINPROGRESS)                                                                                 \
+    X(EINTR)                                                                                       \
+    X(EINVAL)                                                                                      \
+    X(EIO)                                                                                         \
+    X(EISCONN)                                                                                     \
+    X(EISDIR)                                                                                      \
+    X(ELOOP)                                                                                       \
+    X(EMFILE)                                                                                      \
+    X(EMSGSIZE)                                                                                    \
+    X(ENAMETOOLONG)                                                                                \
+    X(ENETDOWN)                                                                                    \
+    X(ENETUNREACH)                                                                                 \
+    X(ENFILE)                                                                                      \
+    X(ENOBUFS)                                                                                     \
+    X(ENODATA)                                                                                     \
+    X(ENODEV)                                                                                      \
+    X(ENOENT)                                                                                      \
+    X(ENOEXEC)                                                                                     \
+    X(ENOKEY)                                                                                      \
+    X(ENOMEM)                                                                                      \
+    X(ENOPROTOOPT)                                                                                 \
+    X(ENOSPC)                                                                                      \
+    X(ENOSYS)                                                                                      \
+    X(ENOTCONN)                                                                                    \
+    X(ENOTDIR)                                                                                     \
+    X(ENOTEMPTY)                                                                                   \
+    X(ENOTSOCK)                                                                                    \
+    X(ENOTSUP)                                                                                     \
+    X(ENOTUNIQ)                                                                                    \
+    X(ENXIO)                                                                                       \
+    X(EOPNOTSUPP)                                                                                  \
+    X(EPERM)                                                                                       \
+    X(EPIPE)                                                                                       \
+    X(EPROTO)                                                                                      \
+    X(EPROTONOSUPPORT)                                                                             \
+    X(ERANGE)                                                                                      \
+    X(EROFS)                                                                                       \
+    X(ESRCH)                                                                                       \
+    X(ETIMEDOUT)                                                                                   \
+    X(EXDEV)
+
+/* Errors and tracebacks go to standard error. */
+extern const struct _mp_print_t mp_stderr_print;
+#define MICROPY_DEBUG_PRINTER (&mp_stderr_print)
+#define MICROPY_ERROR_PRINTER (&mp_stderr_print)
+
+/* MicroPython's makefiles always say that there are frozen sources; frozen bytecode is all there
+ * is. */
+#undef MICROPY_MODULE_FROZEN_STR
+#define MICROPY_MODULE_FROZEN_STR (0)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# A port of MicroPython like its ports/unix, with what a daemon needs and nothing more. Called by the
+# Makefile beside it, which says what the variables are.
+
+QSTR_DEFS = qstrdefsport.h
+MICROPY_ROM_TEXT_COMPRESSION = 1
+FROZEN_MANIFEST = $(ROOT)/micropython/manifest.py
+# MicroPython's makefile wants to see micropython-lib, of which nothing is used.
+MPY_LIB_DIR = $(BUILD)/no-lib
+
+all: $(OUT)
+
+include $(MICROPYTHON)/py/mkenv.mk
+MICROPY_MPYCROSS_DEPENDENCY =
+include $(TOP)/py/py.mk
+
+NATIVE = $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(ROOT)/native/*.c $(ROOT)/native/crypto/*.c)))
+X25519 = src/ec/ec_c25519_m31.c src/codec/ccopy.c
+BORDER = $(BUILD)/modtunlite.c
+PORT = main.c modos.c modx25519.c
+EXTMOD = extmod/modbinascii.c extmod/modheapq.c shared/runtime/gchelper_generic.c
+
+SRC_QSTR += $(PORT) $(EXTMOD) $(BORDER)
+OBJ = $(PY_O) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) $(EXTMOD) $(NATIVE) $(X25519))
+
+# The same bytes wherever they are built.
+SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
+	-ffile-prefix-map=$(TOP)/=micropython/ -ffile-prefix-map=$(BEARSSL)/=bearssl/
+COMMON = -std=gnu11 -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-fno-unwind-tables -fomit-frame-pointer -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(SAME_PATHS)
+CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc -Os $(COMMON) -DNDEBUG \
+	-DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall -Wno-unused-variable $(USER_CFLAGS)
+CSUPEROPT = -O2
+NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native -I$(ROOT)/native/crypto -O2 $(COMMON) \
+	-pthread -Wall -Wextra $(USER_CFLAGS)
+X25519_CFLAGS = -I$(BEARSSL)/inc -I$(BEARSSL)/src -O2 $(COMMON) $(USER_CFLAGS)
+
+include $(TOP)/py/mkrules.mk
+
+vpath %.c $(ROOT) $(BEARSSL)
+$(BUILD)/native/%.o: CFLAGS = $(NATIVE_CFLAGS)
+$(BUILD)/src/%.o: CFLAGS = $(X25519_CFLAGS)
+# Objects follow their flags.
+FLAGS_SEEN = $(BUILD)/flags
+$(OBJ): $(FLAGS_SEEN)
+$(FLAGS_SEEN): FORCE | $(HEADER_BUILD)
+	$(Q)echo '$(CC) $(CFLAGS) $(NATIVE_CFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(CFLAGS) $(NATIVE_CFLAGS)' >$@
+
+$(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
+	$(Q)$(PYTHON) gen_border.py $< $@
+
+$(BUILD)/frozen_content.c: | $(MPY_LIB_DIR)/README.md
+$(MPY_LIB_DIR)/README.md:
+	$(Q)$(MKDIR) -p $(@D) && touch $@
+
+$(OUT): $(OBJ)
+	$(ECHO) "LINK $@"
+	$(Q)$(MKDIR) -p $(@D)
+	$(Q)$(CC) -o $@ $(OBJ) -Wl,--gc-sections $(USER_CFLAGS) $(USER_LDFLAGS) -pthread -ldl

@@ -1,0 +1,1 @@
+// Every name comes from the sources.

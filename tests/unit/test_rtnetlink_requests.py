@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""rtnetlink requests against pyroute2's own messages, and the answers of this kernel."""
+
+import os
+import socket
+import struct
+
+import pytest
+from hypothesis import given, strategies as st
+from pyroute2.netlink.rtnl.fibmsg import fibmsg
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from tunlite.port import rtnetlink, rtnetlink_requests as requests
+
+_V4 = (4, bytes([198, 51, 100, 0]), 24)
+_V6 = (6, bytes.fromhex("20010db8") + bytes(12), 64)
+
+
+def _decoded(kind, request):
+    message = kind(requests.finish(request, 9))
+    message.decode()
+    assert message["header"]["length"] == len(request)
+    assert message["header"]["sequence_number"] == 9
+    return message
+
+
+def test_a_request_for_a_link_carries_its_name():
+    message = _decoded(ifinfmsg, requests.get_link("wg0"))
+    assert message["header"]["type"] == 18
+    assert message.get_attr("IFLA_IFNAME") == "wg0"
+
+
+def test_setting_the_mtu_changes_no_flag():
+    message = _decoded(ifinfmsg, requests.link_mtu(7, 1420))
+    assert (message["index"], message["flags"], message["change"]) == (7, 0, 0)
+    assert message.get_attr("IFLA_MTU") == 1420
+    assert _decoded(ifinfmsg, requests.link_gso_max_size(7, 9)).get_attr("IFLA_GSO_MAX_SIZE") == 9
+
+
+def test_bringing_a_link_up_touches_only_that_flag():
+    message = _decoded(ifinfmsg, requests.link_up(7))
+    assert (message["flags"], message["change"]) == (1, 1)
+
+
+@pytest.mark.parametrize("prefix", [_V4, _V6])
+def test_an_address_has_its_family_and_prefix(prefix):
+    message = _decoded(ifaddrmsg, requests.change_address(7, prefix, delete=False))
+    assert message["header"]["type"] == 20
+    assert message["header"]["flags"] == 0x1 | 0x4 | 0x200 | 0x400
+    assert (message["family"], message["prefixlen"]) == ({4: 2, 6: 10}[prefix[0]], prefix[2])
+    text = socket.inet_ntop(message["family"], prefix[1])
+    assert message.get_attr("IFA_ADDRESS") == message.get_attr("IFA_LOCAL") == text
+
+
+@pytest.mark.parametrize("prefix", [_V4, _V6])
+@pytest.mark.parametrize("table", [0, 100, 51820])
+def test_a_route_names_its_device_and_table(prefix, table):
+    message = _decoded(rtmsg, requests.change_route(7, prefix, table, delete=False))
+    assert message["dst_len"] == prefix[2]
+    assert message["table"] == (table if 0 < table < 256 else 252 if table else 254)
+    assert message.get_attr("RTA_TABLE") == (table or 254)
+    assert message.get_attr("RTA_OIF") == 7
+    assert message["scope"] == (253 if prefix[0] == 4 else 0)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"table": 51820, "mark": 51820, "invert": True},
+        {"table": 254, "suppress_prefixlength": 0},
+        {"table": 77, "mark": 3, "invert": False, "priority": 1000},
+    ],
+)
+def test_a_rule_comes_back_as_it_was_written(rule):
+    request = requests.change_rule(6, rule, delete=False)
+    assert requests.rule_of(request[16:]) == rule
+    message = _decoded(fibmsg, request)
+    assert message.get_attr("FRA_TABLE") == rule["table"]
+    assert message["action"] == 1
+
+
+def test_an_ipv4_address_with_another_end_is_our_own_end():
+    body = struct.pack("=BBBBI", 2, 32, 0, 0, 7)
+    for number, value in ((1, b"\x0a\0\0\x02"), (2, b"\x0a\0\0\x01")):
+        body += struct.pack("=HH", 8, number) + value
+    assert requests.address_of(body) == (7, (4, b"\x0a\0\0\x01", 32))
+
+
+def test_an_error_gives_its_errno():
+    assert requests.error_of(struct.pack("=i", -17) + bytes(16)) == 17
+    assert requests.error_of(bytes(20)) == 0
+
+
+def _ask(request):
+    """Payloads of this kernel's answer."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        os.write(kernel.fileno(), requests.finish(request, 1))
+        while True:
+            data = kernel.recv(32768)
+            for kind, _, _, at, end in rtnetlink.messages(data):
+                if kind == requests.DONE:
+                    return
+                assert kind != requests.ERROR, requests.error_of(data[at:end])
+                yield data[at:end]
+                if not requests.is_dump(request):
+                    return
+
+
+def test_this_kernel_understands_the_questions():
+    index = socket.if_nametoindex("lo")
+    assert [requests.link_of(payload)[0] for payload in _ask(requests.get_link("lo"))] == [index]
+    found = [requests.address_of(payload) for payload in _ask(requests.get_addresses())]
+    assert all(row is None or len(row[1][1]) in (4, 16) for row in found)
+    tables = [requests.rule_of(payload)["table"] for payload in _ask(requests.get_rules(4))]
+    assert 254 in tables and 255 in tables
+    for payload in _ask(requests.get_routes(4)):
+        requests.route_of(payload)
+
+
+@given(st.binary(min_size=12, max_size=200))
+def test_no_attributes_make_a_parser_raise_or_hang(payload):
+    requests.address_of(payload)
+    requests.route_of(payload)
+    requests.rule_of(payload)
