@@ -21,7 +21,7 @@ Time
     sleep_ms(ms)
 
 Process
-    getpid()  setsid()  _exit(status)  umask(mask) -> the old mask
+    getpid()  setsid()  chdir(path)  _exit(status)  umask(mask) -> the old mask
     fork()                      0 in the child
     waitpid(pid, block)         exit status, 256 + signal, or None while it runs and block is False
     kill(pid, signal)           signal 0 asks whether it is there
@@ -71,6 +71,7 @@ Watching
 
 Links: `links`, an object with
     link_get(name)              (ifindex, mtu, up) or None
+    mtu_of(index)               of the link with that number, 0 where there is none
     link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)
     addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
     addr_del(name, address)  addr_list(name) -> list of addresses

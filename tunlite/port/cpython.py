@@ -52,6 +52,7 @@ def random_bytes(n):
 
 getpid = _os.getpid
 setsid = _os.setsid
+chdir = _os.chdir
 fork = _os.fork
 kill = _os.kill
 umask = _os.umask

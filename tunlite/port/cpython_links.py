@@ -70,6 +70,15 @@ class _Links:
             return None
         return link["index"], link.get_attr("IFLA_MTU"), bool(link["flags"] & 1)
 
+    def mtu_of(self, index):
+        try:
+            found = self._ask("link", "get", index=index)
+        except OSError as e:
+            if e.errno == errno.ENODEV:
+                return 0
+            raise
+        return found[0].get_attr("IFLA_MTU") if found else 0
+
     def link_del(self, name):
         self._ask("link", "del", index=self._index(name))
 

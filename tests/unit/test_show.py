@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""`tunlite show` for people."""
+
+import pytest
+
+from tunlite import show
+
+STATUS = {
+    "interface": "wg0",
+    "public_key": "PUB=",
+    "listen_port": 51820,
+    "fwmark": 51820,
+    "mtu": 1420,
+    "layer": 3,
+    "engine": "mmsg",
+    "aead": "portable",
+    "offloads": [
+        {"name": "udp-gso", "on": True, "why": ""},
+        {"name": "tun-gso", "on": False, "why": "the kernel has it not"},
+    ],
+    "drops": {"no_session": 0, "replay": 3},
+    "counters": {},
+    "returns": {"total": 7, "events": 3, "deadline": 4},
+    "memory_kb": 900,
+    "uptime_s": 3661,
+    "peers": [
+        {
+            "public_key": "PEER=",
+            "preshared": True,
+            "endpoint": "192.0.2.1:51820",
+            "allowed_ips": ["10.0.0.0/24", "::/0"],
+            "latest_handshake": 1700000000,
+            "handshake_age_s": 65,
+            "rx_bytes": 1536,
+            "tx_bytes": 10,
+            "persistent_keepalive": 25,
+            "handshakes": {"initiated": 1, "responded": 0, "completed": 1, "failed": 0},
+            "staged": 0,
+            "resolver": "",
+        }
+    ],
+}
+
+
+def test_a_page_has_what_wg_shows_and_what_is_ours():
+    page = show.text(STATUS)
+    for part in (
+        "interface: wg0\n",
+        "  private key: (hidden)\n",
+        "  listening port: 51820\n",
+        "  fwmark: 0xca6c\n",
+        "  engine: mmsg\n",
+        "  offload udp-gso: on\n",
+        "  offload tun-gso: off (the kernel has it not)\n",
+        "  returns to Python: 7 (deadline 4, events 3)\n",
+        "  up for: 1 hour, 1 minute, 1 second\n",
+        "  dropped, replay: 3\n",
+        "\npeer: PEER=\n",
+        "  preshared key: (hidden)\n",
+        "  endpoint: 192.0.2.1:51820\n",
+        "  allowed ips: 10.0.0.0/24, ::/0\n",
+        "  latest handshake: 1 minute, 5 seconds ago\n",
+        "  transfer: 1.50 KiB received, 10 B sent\n",
+        "  persistent keepalive: every 25 seconds\n",
+    ):
+        assert part in page
+
+
+def test_drops_that_did_not_happen_are_not_shown():
+    assert "no session" not in show.text(STATUS)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.00 KiB"),
+        (1048575, "1023.99 KiB"),
+        (1048576, "1.00 MiB"),
+        (3 << 39, "1.50 TiB"),
+        (1 << 60, "1048576.00 TiB"),
+    ],
+)
+def test_sizes_are_written_with_two_places(count, text):
+    assert show.size(count) == text
+
+
+def test_ages_are_written_as_wg_does():
+    assert show.ago(0) == "now"
+    assert show.ago(1) == "1 second ago"
+    assert show.ago(90061) == "1 day, 1 hour, 1 minute, 1 second ago"
+    assert "set back" in show.ago(-5)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Other programs: started by the border's posix_spawn, ended as pidfds."""
+
+from tunlite import port
+
+_EAGAIN = 11
+
+
+def start(argv, stdin_fd=-1, stdout_fd=-1):
+    """A pidfd of the program argv (list of str); descriptors -1 are /dev/null. OSError."""
+    packed = b"".join([word.encode() + b"\0" for word in argv])
+    pidfd = port.native.tl_spawn(packed, len(packed), None, 0, stdin_fd, stdout_fd)
+    if pidfd < 0:
+        raise OSError(-pidfd, "cannot start " + argv[0])
+    return pidfd
+
+
+def reap(pidfd):
+    """Its exit status, 256 + signal, or None while it runs; closes the pidfd when it has ended."""
+    status = port.native.tl_reap(pidfd)
+    if status == -_EAGAIN:
+        return None
+    if status < 0:
+        raise OSError(-status, "cannot wait for a child")
+    return status
+
+
+def kill(pidfd, signal):
+    port.native.tl_kill(pidfd, signal)
+
+
+def run(argv, data=b"", stdout_fd=1):
+    """Runs a program to its end with `data` on its stdin; its exit status, 256 + signal.
+
+    Nothing may be longer than a pipe holds (64 KiB), or both would wait for each other.
+    """
+    readable, writable = port.pipe()
+    try:
+        pidfd = start(argv, readable, stdout_fd)
+    finally:
+        port.close(readable)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[port.os_write(writable, view) :]
+    except OSError:
+        pass  # it ended without reading all; its status says what it thinks of that
+    finally:
+        port.close(writable)
+    while True:
+        port.poll([(pidfd, port.POLLIN)], -1)
+        status = reap(pidfd)
+        if status is not None:
+            return status
+
+
+def describe(status):
+    """How it ended, for a message."""
+    if status > 255:
+        return f"was killed by signal {status - 256}"
+    return f"failed with status {status}"
+
+
+def find(program):
+    """The path of a program, or None; as a shell looks for it."""
+    for folder in (port.environ_get("PATH") or "/usr/sbin:/usr/bin:/sbin:/bin").split(":"):
+        path = folder + "/" + program
+        try:
+            if port.stat(path)[0] & 0o111:
+                return path
+        except OSError:
+            pass
+    return None

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Asks a running daemon over its socket: WireGuard's UAPI text, and `status=1`."""
+
+from tunlite import port
+
+FOLDER = "/var/run/wireguard"
+_PIECE = 16384
+_NO_SUCH = (2, 20, 111)  # ENOENT, ENOTDIR, ECONNREFUSED
+
+
+class NoDaemon(Exception):
+    """No daemon answers for the interface; args[0] says so."""
+
+
+class Refused(Exception):
+    """The daemon answered with an errno; args[0] is it, args[1] the text."""
+
+
+def socket_path(name):
+    return FOLDER + "/" + name + ".sock"
+
+
+def interfaces():
+    """Names that a socket file exists for, sorted."""
+    try:
+        found = port.listdir(FOLDER)
+    except OSError:
+        return []
+    return sorted([name[:-5] for name in found if name.endswith(".sock")])
+
+
+def connect(name):
+    """A connected descriptor; NoDaemon."""
+    try:
+        return port.unix_connect(socket_path(name))
+    except OSError as e:
+        if e.errno in _NO_SUCH:
+            raise NoDaemon(f"{name} is not up: nobody answers at {socket_path(name)}")
+        raise
+
+
+def _lines(fd):
+    """Lines (bytes) until the empty one that ends an answer."""
+    rest = b""
+    while True:
+        part = port.os_read(fd, _PIECE)
+        if not part:
+            raise Refused(71, "the daemon closed its socket in the middle of an answer")
+        pieces = (rest + part).split(b"\n")
+        rest = pieces.pop()
+        for line in pieces:
+            if not line:
+                return
+            yield line
+
+
+def _send(fd, data):
+    view = memoryview(data)
+    while view:
+        view = view[port.os_write(fd, view) :]
+
+
+def ask(name, request):
+    """Sends an iterable of bytes-like pieces; gives the answer's lines (bytes) without `errno`.
+
+    NoDaemon, Refused, OSError. Nothing is sent before the first line is asked for.
+    """
+    fd = connect(name)
+    try:
+        for piece in request:
+            _send(fd, piece)
+        for line in _lines(fd):
+            if line.startswith(b"errno="):
+                number = int(line[6:])
+                if number:
+                    raise Refused(abs(number), f"{name} refused it (errno {abs(number)})")
+            else:
+                yield line
+    finally:
+        port.close(fd)
+
+
+def set_device(name, request):
+    """Sends `set=1` and what it sets (pieces of lines, without the empty line)."""
+
+    def whole():
+        yield b"set=1\n"
+        yield from request
+        yield b"\n"
+
+    for _ in ask(name, whole()):
+        pass
+
+
+def get_device(name):
+    """Lines of `get=1`, as (key, value) of bytes."""
+    for line in ask(name, [b"get=1\n\n"]):
+        key, _, value = line.partition(b"=")
+        yield key, value
+
+
+def status(name):
+    """The daemon's status as a dict."""
+    import json
+
+    lines = list(ask(name, [b"status=1\n\n"]))
+    return json.loads(b"".join(lines).decode())

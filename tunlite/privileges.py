@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What the daemon keeps of root's rights once it is set up, and the folders it needs then.
+
+Hooks, links and files of the configuration stay with the root parent (process.py); the daemon needs
+CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a port under 1024.
+"""
+
+from tunlite import client, port
+
+STATE_FOLDER = "/var/lib/tunlite"
+_CAP_NET_BIND_SERVICE = 10
+_CAP_NET_ADMIN = 12
+_EEXIST = 17
+_ENOENT = 2
+
+
+class PrivilegeError(Exception):
+    """args[0] says what is wrong and what to do."""
+
+
+class Owner:
+    """Whom the daemon becomes: uid and gid, -1 where they stay."""
+
+    def __init__(self, settings):
+        self.uid = self.gid = -1
+        user = settings.get("User", "root")
+        group = settings.get("Group", "auto")
+        try:
+            if user != "root":
+                self.uid, self.gid = port.lookup_user(user)
+            if group != "auto":
+                self.gid = port.lookup_group(group)
+        except OSError as e:
+            raise PrivilegeError(f"{e.args[1]}: create it, or change User and Group")
+
+    def socket_mode(self):
+        """A group of its own may use the socket; otherwise nobody but its owner."""
+        return 0o600 if self.gid < 0 else 0o660
+
+
+def make_folder(path, mode):
+    """Makes a folder and what is missing above it; one that is there stays as it is."""
+    at = path.find("/", 1)
+    while at > 0:
+        _make(path[:at], 0o755)
+        at = path.find("/", at + 1)
+    return _make(path, mode)
+
+
+def _make(path, mode):
+    try:
+        port.mkdir(path, mode)
+        return True
+    except OSError as e:
+        if e.errno != _EEXIST:
+            raise
+        return False
+
+
+def prepare_folders(settings, owner):
+    """The socket's folder, and the folder of the clock's mark, which belongs to the daemon.
+
+    PrivilegeError when they cannot be made; a read-only file system is no reason not to run, so
+    the state folder is None then.
+    """
+    try:
+        make_folder(client.FOLDER, 0o755)
+    except OSError as e:
+        raise PrivilegeError(f"cannot make {client.FOLDER} (errno {e.errno}); are you root?")
+    folder = settings.get("StateDir", STATE_FOLDER)
+    try:
+        make_folder(folder, 0o700)
+        if owner.uid >= 0 or owner.gid >= 0:
+            port.chown(folder, owner.uid, owner.gid)
+            for name in port.listdir(folder):
+                port.chown(folder + "/" + name, owner.uid, owner.gid)
+    except OSError:
+        return None
+    return folder
+
+
+def capabilities(listen_port):
+    caps = 1 << _CAP_NET_ADMIN
+    if 0 < listen_port < 1024:
+        caps |= 1 << _CAP_NET_BIND_SERVICE
+    return caps
+
+
+def confine(owner, listen_port):
+    """Gives up everything else; cannot be undone."""
+    result = port.native.tl_confine(owner.uid, owner.gid, capabilities(listen_port))
+    if result < 0:
+        raise PrivilegeError(f"cannot give up privileges (errno {-result}); are you root?")

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""A configuration as UAPI text: whole (setconf), added (addconf), or what differs (syncconf).
+
+Pieces are bytearrays of whole lines, peer by peer, so that a thousand peers need no long text.
+A piece may hold a secret: whoever sends it wipes it (`sending` does).
+"""
+
+from tunlite import addresses, client, keys
+
+_ZERO_KEY = bytes(32)
+_HEX = b"0123456789abcdef"
+
+
+def _hex(key):
+    """Hex digits (bytearray) of a key."""
+    out = bytearray(64)
+    for i in range(32):
+        out[2 * i] = _HEX[key[i] >> 4]
+        out[2 * i + 1] = _HEX[key[i] & 15]
+    return out
+
+
+class _Lines:
+    """A piece under construction."""
+
+    def __init__(self):
+        self.piece = bytearray()
+
+    def add(self, key, value):
+        self.piece.extend(key.encode() + b"=" + str(value).encode() + b"\n")
+
+    def add_key(self, name, key):
+        digits = _hex(key)
+        self.piece.extend(name.encode() + b"=")
+        self.piece.extend(digits)
+        self.piece.extend(b"\n")
+        keys.wipe(digits)
+
+
+def _peer(lines, peer, names):
+    """What a peer's section sets; `names` are the options to write."""
+    if "PresharedKey" in names:
+        lines.add_key("preshared_key", peer.get("PresharedKey", _ZERO_KEY))
+    if "Endpoint" in names and "Endpoint" in peer:
+        lines.add("endpoint", peer["Endpoint"])
+    if "PersistentKeepalive" in names:
+        lines.add("persistent_keepalive_interval", peer.get("PersistentKeepalive", 0))
+    if "AllowedIPs" in names:
+        lines.add("replace_allowed_ips", "true")
+        for prefix in peer.get("AllowedIPs", ()):
+            lines.add("allowed_ip", addresses.format_prefix(prefix))
+    if "Description" in names and "Description" in peer:
+        lines.add("description", peer["Description"])
+
+
+_ALL = ("PresharedKey", "Endpoint", "PersistentKeepalive", "AllowedIPs", "Description")
+
+
+def whole(config):
+    """Sets everything; what the file does not name goes back to its default, other peers go."""
+    lines = _Lines()
+    lines.add_key("private_key", config.interface.get("PrivateKey", _ZERO_KEY))
+    lines.add("fwmark", config.interface.get("FwMark", 0))
+    lines.add("listen_port", config.interface.get("ListenPort", 0))
+    lines.add("replace_peers", "true")
+    yield lines.piece
+    for peer in config.peers:
+        lines = _Lines()
+        lines.add_key("public_key", peer["PublicKey"])
+        _peer(lines, peer, _ALL)
+        yield lines.piece
+
+
+def added(config):
+    """Sets what the file names and leaves the rest."""
+    lines = _Lines()
+    if "PrivateKey" in config.interface:
+        lines.add_key("private_key", config.interface["PrivateKey"])
+    for name, key in (("FwMark", "fwmark"), ("ListenPort", "listen_port")):
+        if name in config.interface:
+            lines.add(key, config.interface[name])
+    yield lines.piece
+    for peer in config.peers:
+        lines = _Lines()
+        lines.add_key("public_key", peer["PublicKey"])
+        _peer(lines, peer, [name for name in _ALL if name in peer])
+        yield lines.piece
+
+
+class Running:
+    """What a daemon has now, read from `get=1`: `interface` and `peers` by public key.
+
+    Values are the bytes of the text. Peers' dicts have "allowed_ip" as a list.
+    """
+
+    def __init__(self, rows):
+        self.interface = {}
+        self.peers = {}
+        section = self.interface
+        for key, value in rows:
+            if key == b"public_key":
+                section = {"allowed_ip": []}
+                self.peers[_unhex(value)] = section
+            elif key == b"allowed_ip":
+                section["allowed_ip"].append(value.decode())
+            else:
+                section[key.decode()] = value
+
+
+def _unhex(digits):
+    return bytes([int(digits[i : i + 2], 16) for i in range(0, len(digits), 2)])
+
+
+def different(config, running, endpoints=None):
+    """Sets what differs from `running`, so that unchanged peers notice nothing.
+
+    `endpoints`: what the last configuration gave each peer (public key -> text), where that is
+    known: a peer that has roamed since then is left where it is. A listen port of 0 keeps the port.
+    """
+    lines = _Lines()
+    interface = config.interface
+    if _hex(interface.get("PrivateKey", _ZERO_KEY)) != running.interface.get(
+        "private_key", _hex(_ZERO_KEY)
+    ):
+        lines.add_key("private_key", interface.get("PrivateKey", _ZERO_KEY))
+    if interface.get("FwMark", 0) != int(running.interface.get("fwmark", b"0")):
+        lines.add("fwmark", interface.get("FwMark", 0))
+    port = interface.get("ListenPort", 0)
+    if port and port != int(running.interface.get("listen_port", b"0")):
+        lines.add("listen_port", port)
+    wanted = set([peer["PublicKey"] for peer in config.peers])
+    for key in running.peers:
+        if key not in wanted:
+            lines.add_key("public_key", key)
+            lines.add("remove", "true")
+    if lines.piece:
+        yield lines.piece
+    for peer in config.peers:
+        lines = _Lines()
+        lines.add_key("public_key", peer["PublicKey"])
+        begin = len(lines.piece)
+        before = running.peers.get(peer["PublicKey"])
+        if before is None:
+            _peer(lines, peer, _ALL)
+            yield lines.piece
+            continue
+        _peer(lines, peer, _changes(peer, before, endpoints))
+        if len(lines.piece) > begin:
+            yield lines.piece
+        else:
+            keys.wipe(lines.piece)
+
+
+def _changes(peer, before, endpoints):
+    """Options of a peer that are not as they run."""
+    changed = []
+    if _hex(peer.get("PresharedKey", _ZERO_KEY)) != before.get("preshared_key", _hex(_ZERO_KEY)):
+        changed.append("PresharedKey")
+    if peer.get("PersistentKeepalive", 0) != int(before.get("persistent_keepalive_interval", b"0")):
+        changed.append("PersistentKeepalive")
+    prefixes = [addresses.format_prefix(prefix) for prefix in peer.get("AllowedIPs", ())]
+    if sorted(prefixes) != sorted(before["allowed_ip"]):
+        changed.append("AllowedIPs")
+    if "Endpoint" in peer:
+        last = (endpoints or {}).get(keys.text(peer["PublicKey"]))
+        if last is None:
+            last = before.get("endpoint", b"").decode()
+        if peer["Endpoint"] != last:
+            changed.append("Endpoint")
+    if "Description" in peer:
+        changed.append("Description")
+    return changed
+
+
+def sending(pieces):
+    """Hands pieces on, and wipes each when the next one is asked for."""
+    for piece in pieces:
+        try:
+            yield piece
+        finally:
+            keys.wipe(piece)
+
+
+def apply(name, pieces):
+    """Sends pieces to the daemon; client.NoDaemon, client.Refused, OSError."""
+    client.set_device(name, sending(pieces))
+
+
+def endpoints_of(config):
+    """public key's base64 -> endpoint text, for `different` at the next reload."""
+    return {
+        keys.text(peer["PublicKey"]): peer["Endpoint"]
+        for peer in config.peers
+        if "Endpoint" in peer
+    }
