@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#if defined(__SSE2__) || defined(__ARM_NEON)
+
+#define VECTOR_BYTES 16
+#define VECTOR_TARGET
+#include "checksum_vector.h"
+
+/* The whole executable is built for a CPU that has it. */
+static bool always(void) {
+    return true;
+}
+
+const struct checksum checksum_vec128 = {
+    .name = "vec128",
+    .available = always,
+    .sum = vector_sum,
+    .copy = vector_copy,
+};
+
+#else
+typedef int checksum_vec128_is_elsewhere;
+#endif
