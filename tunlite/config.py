@@ -108,8 +108,10 @@ def format_row(path, row):
 
 
 def read(path, features=None):
-    """Config of a file, with its errors in it. `features`: names that Engine, AEAD and Offloads may
-    have, where they are known. OSError when it cannot be read."""
+    """Config of a file, with its errors in it. OSError when it cannot be read.
+
+    `features`: the core's names ("engine mmsg", "aead portable", offloads), None: not checked.
+    """
     config = _parse_and_wipe(bytearray(port.read_file(path)), path, features)
     if config.holds_secret:
         refusal = keys.file_refusal(path)
@@ -274,11 +276,11 @@ class _Parser:
 
     def _check_features(self, option, parsed):
         """Engine, AEAD and Offloads name what the C core has."""
-        if self.features is None or option not in ("Engine", "AEAD", "Offloads"):
+        kind = {"Engine": "engine ", "AEAD": "aead ", "Offloads": ""}.get(option)
+        if self.features is None or kind is None:
             return
-        words = parsed if isinstance(parsed, list) else [parsed]
-        for word in words:
-            if word not in self.features and word not in ("auto", "off"):
+        for word in parsed if isinstance(parsed, list) else [parsed]:
+            if kind + word not in self.features and word not in ("auto", "off"):
                 fix = "tunlite probe lists what there is"
                 self._error(option, values.quoted(word) + " is not known", fix)
 

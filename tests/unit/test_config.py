@@ -235,9 +235,13 @@ def test_a_prefix_of_two_peers_is_a_warning():
 
 
 def test_names_of_engines_are_checked_where_they_are_known():
-    assert not _errors("[Interface]\nEngine = auto\nOffloads = off", ["basic"])
-    assert "tunlite probe" in _errors("[Interface]\nEngine = bsaic", ["basic"])[0]
-    assert "tunlite probe" in _errors("[Interface]\nOffloads = basic, x", ["basic"])[0]
+    known = ["engine basic", "aead portable", "udp-gso"]
+    text = "[Interface]\nEngine = {}\nAEAD = {}\nOffloads = {}\n"
+    assert not _errors(text.format("auto", "auto", "off"), known)
+    assert not _errors(text.format("basic", "portable", "udp-gso"), known)
+    errors = _errors(text.format("portable", "basic", "udp-gso, basic"), known)
+    assert len(errors) == 3
+    assert all("tunlite probe" in error for error in errors)
 
 
 @given(
