@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""The loop around tl_run: events, timers, handshakes, control descriptors (control.md, "The loop").
+
+`now` is read once a turn. An exception in the handling of one event ends that event, is logged in
+one line, and is counted; the loop goes on.
+"""
+
+from tunlite import plane as planes, server, status, timers
+from tunlite.interface import Interface
+
+_SIGHUP = 1
+_ENOENT = 2
+_ENOBUFS = 105
+_GROW_BYTES = 256 << 10
+_SHRINK_MS = 60_000
+_GROW_AGAIN_MS = 1000
+
+
+class Daemon:
+    """One interface.
+
+    port: as tunlite/port/__init__.py has it. name: of the interface. device_fd: its descriptor,
+    which the plane takes over. record: plane.options(). log: a log.Log. state_folder: where
+    stamp.py keeps its mark, None for nowhere.
+
+    Then, as wanted: serve(fd, path), reload = a callable for SIGHUP, interface's operations; then
+    run(). Children and names use watch(), unwatch(), at() and now().
+    """
+
+    def __init__(self, port, name, device_fd, record, log, state_folder=None):
+        self.port = port
+        self.name = name
+        self.log = log
+        self.layer = 3
+        self.reload = None
+        self.stopped = None  # why
+        self.dropped = {"memory": 0, "error": 0}
+        self.mtu = 0
+        self._now_ms = port.now_ms()
+        self._began_ms = self._now_ms
+        self._watched = {}
+        self._link_fd = None
+        self._ifindex = None
+        self._socket_path = None
+        self._path_fd = None
+        self._signal_fd = None
+        self._grown_ms = 0
+        self._resolver = None
+        self.timers = timers.Timers()
+        self._shrink = timers.Timer(self._shrink_pool)
+        self.plane = planes.Plane(port.native, record)
+        try:
+            if device_fd >= 0:
+                self.plane.device(device_fd)
+            self.interface = Interface(port, self.plane, self.timers, log, state_folder)
+            self.server = server.Server(self, port, self.interface, self._status, log)
+        except Exception:
+            self.plane.free()
+            raise
+
+    # ---- what others build on ----
+
+    def watch(self, fd, events, callback):
+        """callback(fd, events) whenever the descriptor is ready; again to change `events`."""
+        self.plane.watch(fd, events)
+        self._watched[fd] = callback
+
+    def unwatch(self, fd):
+        if self._watched.pop(fd, None) is not None:
+            self.plane.watch(fd, 0)
+
+    def now(self):
+        """Milliseconds of CLOCK_BOOTTIME, as of the begin of this turn."""
+        return self._now_ms
+
+    def at(self, when_ms, callback):
+        """callback(now_ms) once, at `when_ms`; returns the Timer, for timers.set(it, None)."""
+        timer = timers.Timer(callback)
+        self.timers.set(timer, when_ms)
+        return timer
+
+    def stop(self, why):
+        """The loop ends after this turn."""
+        if self.stopped is None:
+            self.stopped = why
+
+    def serve(self, fd, path=None):
+        """Serves the control socket `fd`; the daemon ends when its file `path` is removed."""
+        self.server.listen(fd)
+        self._socket_path = path
+        if path is not None:
+            self._watch_path()
+
+    def watch_signals(self, fd):
+        """fd: port.signal_fd(). SIGHUP calls `reload`, the others end the loop."""
+        self._signal_fd = fd
+        self.watch(fd, self.port.POLLIN, self._signals)
+
+    def watch_link(self):
+        """Follows the interface's link: up, down, MTU, deleted. It is looked at now already."""
+        self._link_fd = self.port.link_monitor()
+        self.watch(self._link_fd, self.port.POLLIN, self._link_changed)
+        self._look_at_link()
+
+    def resolve_names(self, resolver):
+        """resolver: a resolver.Resolver(daemon, daemon.interface.resolved, log)."""
+        self._resolver = self.interface.resolver = resolver
+
+    # ---- the loop ----
+
+    def run(self):
+        """Turns until something ends it; returns why. Keys are wiped, everything is closed."""
+        try:
+            while self.stopped is None:
+                self.turn()
+        finally:
+            self.close()
+        self.log.info("ends: " + self.stopped)
+        return self.stopped
+
+    def turn(self):
+        """One stay in C, then what it woke us for, then at most one step of a handshake."""
+        exchange = self.interface.exchange
+        woke = self.plane.run(0 if exchange.busy() else self.timers.next())
+        now_ms = self._now_ms = self.port.now_ms()
+        exchange.now_ms = now_ms
+        if woke & planes.WOKE_DEVICE_GONE:
+            self.stop("the device was deleted")
+            return
+        if woke & planes.WOKE_HANDSHAKE:
+            exchange.ring_filled()
+        if woke & planes.WOKE_PEERS:
+            self._guard("a peer's event", self._events)
+        if woke & planes.WOKE_CONTROL:
+            self._guard("a descriptor", self._ready)
+        if woke & planes.WOKE_POOL:
+            self._guard("buffers", self._grow_pool)
+        self._guard("a timer", self.timers.run, now_ms)
+        if exchange.busy():
+            self._guard("a handshake", exchange.step, now_ms)
+
+    def _guard(self, what, call, *arguments):
+        try:
+            call(*arguments)
+        except MemoryError:
+            self.dropped["memory"] += 1
+            self.log.error(what + " was dropped: out of memory; a larger heap helps", "memory")
+        except Exception as e:
+            self.dropped["error"] += 1
+            self.log.error(f"{what} failed: {type(e).__name__}: {e}", "guard")
+
+    def _events(self):
+        while True:
+            rows = self.plane.events()
+            if not rows:
+                return
+            for handle, events in rows:
+                peer = self.interface.by_handle.get(handle)
+                if peer is not None and peer.alive:
+                    exchange = self.interface.exchange
+                    self._guard("a peer's event", exchange.event, peer, events, self._now_ms)
+
+    def _ready(self):
+        for fd, events in self.plane.ready():
+            callback = self._watched.get(fd)
+            if callback is not None:
+                self._guard("a descriptor", callback, fd, events)
+
+    def _grow_pool(self):
+        # At its bound the pool stays short: asking each turn would only cost time.
+        if self._grown_ms and self._now_ms - self._grown_ms < _GROW_AGAIN_MS:
+            return
+        self._grown_ms = self._now_ms
+        self.plane.grow(_GROW_BYTES)
+        self.timers.set(self._shrink, self._now_ms + _SHRINK_MS)
+
+    def _shrink_pool(self, _now_ms):
+        self.plane.grow(0)
+
+    # ---- what happens around us ----
+
+    def _signals(self, fd, _events):
+        try:
+            numbers = self.port.os_read(fd, 64)
+        except OSError:
+            return
+        for number in numbers:
+            if number != _SIGHUP:
+                self.stop(f"signal {number}")
+            elif self.reload is not None:
+                self._guard("reload", self.reload)
+
+    def _link_changed(self, fd, _events):
+        try:
+            rows = self.port.link_changes(fd)
+        except OSError as e:
+            if e.errno == _ENOBUFS:
+                self._look_at_link()
+            return
+        for ifindex, _, up, mtu, deleted in rows:
+            if ifindex != self._ifindex:
+                continue
+            if deleted:
+                self.stop("the link was deleted")
+                return
+            self._link_is(mtu, up)
+
+    def _look_at_link(self):
+        found = self.port.links.link_get(self.name)
+        if found is None:
+            self.stop("the link was deleted")
+            return
+        self._ifindex, mtu, up = found
+        self._link_is(mtu, up)
+
+    def _link_is(self, mtu, up):
+        if mtu != self.mtu:
+            self.mtu = mtu
+            self.plane.mtu(mtu)
+        if not up:
+            self.interface.link_down()
+            return
+        try:
+            self.interface.link_up()
+        except planes.PlaneError as e:
+            self.log.error(
+                f"UDP port {self.interface.listen_port} cannot be opened (errno {e.errno}):"
+                " choose another ListenPort"
+            )
+
+    def _watch_path(self):
+        self._path_fd = self.port.watch_path(self._socket_path)
+        if self._path_fd is not None:
+            self.watch(self._path_fd, self.port.POLLIN, self._path_changed)
+
+    def _path_changed(self, fd, _events):
+        try:
+            while self.port.os_read(fd, 1024):
+                pass
+        except OSError:
+            pass  # read empty
+        try:
+            self.port.stat(self._socket_path)
+        except OSError as e:
+            if e.errno == _ENOENT:
+                self._socket_path = None
+                self.stop("the control socket was removed")
+
+    # ---- the end ----
+
+    def close(self):
+        """Wipes the keys and closes everything."""
+        self._guard("the end of the control socket", self.server.close)
+        if self._resolver is not None:
+            self._guard("the end of the resolver", self._resolver.close)
+        self._guard("the end of the interface", self.interface.close)
+        for fd in (self._link_fd, self._path_fd, self._signal_fd):
+            if fd is not None:
+                self.unwatch(fd)
+                self.port.close(fd)
+        self._link_fd = self._path_fd = self._signal_fd = None
+        if self._socket_path is not None:
+            try:
+                self.port.unlink(self._socket_path)
+            except OSError:
+                pass  # it may be gone, or in a folder that is no longer ours to write
+        self.plane.free()
+
+    # ---- what is shown ----
+
+    def _status(self):
+        return status.pieces(self)
+
+    def uptime_ms(self):
+        return self._now_ms - self._began_ms
+
+    def memory_kb(self):
+        """Peak resident memory (VmHWM), None where /proc does not say."""
+        try:
+            for line in bytes(self.port.read_file("/proc/self/status")).split(b"\n"):
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1])
+        except OSError:
+            pass
+        return None

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: MIT
+"""The handshakes of one interface: which are wanted, which one runs, what peers' timers ask for.
+
+One generator runs at a time, one X25519 a step, so packets turn in between. Initiations of ours and
+messages of others take turns, so that neither a flood of them nor a thousand peers of ours starves
+the other.
+"""
+
+import struct
+
+from tunlite import cookie, handshake, plane as planes, timers, wire
+
+
+class Exchange:
+    """`owner` is an Interface: it has port, plane, log, timers, stamps, noise, me, peers, rekey_ms,
+    pad, listening, can_shake(peer) and resolve_again(peer)."""
+
+    def __init__(self, owner):
+        self.owner = owner
+        self.port = owner.port
+        self.plane = owner.plane
+        self.now_ms = 0
+        self._wanted = []
+        self._ring = False  # C has messages for us
+        self._job = None
+        self._turn_of_ring = False
+        self._indices = {}
+        self.refused = {}  # reason -> count
+
+    # ---- the queue ----
+
+    def ring_filled(self):
+        self._ring = True
+
+    def busy(self):
+        """Is there a step to make?"""
+        return self._job is not None or self._ring or bool(self._wanted)
+
+    def step(self, now_ms):
+        """At most one X25519."""
+        self.now_ms = now_ms
+        if self._job is None:
+            self._job = self._next_job()
+        job = self._job
+        if job is None:
+            return
+        self._job = None
+        try:
+            next(job)
+            self._job = job
+        except StopIteration:
+            pass
+        except handshake.HandshakeError as e:
+            self._refuse(e.args[0])
+
+    def _next_job(self):
+        for _ in range(2):
+            self._turn_of_ring = not self._turn_of_ring
+            if self._turn_of_ring:
+                found = self.plane.handshake() if self._ring else None
+                if found is not None:
+                    return self._receive(found[0], found[1])
+                self._ring = False
+            elif self._wanted:
+                return self._initiate(self._wanted.pop(0))
+        return None
+
+    def stop(self):
+        """Nothing runs or waits any more."""
+        if self._job is not None:
+            self._job.close()
+            self._job = None
+        for peer in self._wanted:
+            peer.wanted = False
+        self._wanted = []
+
+    def _refuse(self, why):
+        self.refused[why] = self.refused.get(why, 0) + 1
+        self.owner.log.debug("a handshake message was refused: " + why, "refused")
+
+    def forget_index(self, index):
+        self._indices.pop(index, None)
+
+    # ---- ours ----
+
+    def want(self, peer, fresh):
+        """A handshake with the peer is wanted; `fresh`: for a reason of its own, not as a retry.
+
+        At most one initiation every 5 s; an attempt under way goes on, with its count of retries
+        begun anew when `fresh` (paper 6.4).
+        """
+        if peer.nowhere or not self.owner.can_shake(peer):
+            return
+        if fresh:
+            peer.attempts = 0
+        if peer.wanted or peer.retry_ms:
+            return
+        early_ms = peer.sent_ms + wire.REKEY_TIMEOUT_MS - self.now_ms if peer.sent_ms else 0
+        if early_ms > 0:
+            peer.attempts = -1  # the timer's retry is then the first attempt
+            peer.retry_ms = self.now_ms + early_ms
+            self._set_timer(peer, peer.retry_ms)
+            peer.arm()
+            return
+        self._queue(peer)
+
+    def _queue(self, peer):
+        if not peer.wanted:
+            peer.wanted = True
+            peer.retry_ms = 0
+            self._wanted.append(peer)
+            peer.arm()
+
+    def _initiate(self, peer):
+        owner = self.owner
+        try:
+            if not owner.can_shake(peer):
+                return
+            if peer.nowhere:
+                return
+            me = owner.me
+            index = self.plane.index_new(peer.handle)
+            state = None
+            try:
+                stamp = owner.stamps.next(peer)
+                state, message = yield from handshake.initiate(owner.noise, me, peer, index, stamp)
+            finally:
+                if state is None and peer.alive:
+                    self.plane.index_free(index)
+                    self._retry_later(peer)
+            if owner.me is not me or not owner.can_shake(peer):
+                state.wipe()
+                if peer.alive:
+                    self.plane.index_free(index)
+                return
+            peer.drop_attempt()
+            peer.attempt = state
+            self._indices[index] = peer
+            cookie.add_macs(self.port, message, peer.public, peer, self.now_ms)
+            record = self.plane.endpoint_of(peer.handle)
+            code = self.plane.send(peer.handle, record, message)
+            if code < 0:
+                owner.log.debug(f"an initiation could not leave: errno {-code}", "initiation")
+            peer.sent_ms = self.now_ms
+            peer.initiated += 1
+            if peer.unanswered >= 0:
+                peer.unanswered += 1
+            self._retry_later(peer)
+        finally:
+            peer.wanted = False
+            if peer.alive:
+                peer.arm()
+
+    def _retry_later(self, peer):
+        jitter = self.port.random_bytes(2)
+        spread = (jitter[0] << 8 | jitter[1]) % (wire.REKEY_JITTER_MS + 1)
+        peer.retry_ms = self.now_ms + wire.REKEY_TIMEOUT_MS + spread
+        self._set_timer(peer, peer.retry_ms)
+
+    # ---- theirs ----
+
+    def _receive(self, record, message):
+        if self.owner.me is None:
+            return
+        kind = message[0]
+        if kind == wire.INITIATION:
+            yield from self._receive_initiation(record, message)
+        elif kind == wire.RESPONSE:
+            yield from self._receive_response(record, message)
+        elif kind == wire.COOKIE:
+            self._receive_cookie(message)
+
+    def _receive_initiation(self, record, message):
+        owner = self.owner
+        me = owner.me
+        state, peer, stamp = yield from handshake.consume_initiation(
+            owner.noise, me, message, owner.peers.get
+        )
+        index = None
+        session = None
+        try:
+            if not peer.alive or owner.me is not me:
+                return
+            if stamp <= peer.greatest_stamp:
+                self._refuse("replayed")
+                return
+            if self.now_ms - peer.initiation_ms < wire.INITIATION_SPACING_MS:
+                self._refuse("too soon after the last one")
+                return
+            peer.greatest_stamp = stamp
+            peer.initiation_ms = self.now_ms
+            peer.nowhere = False
+            self.plane.heard(peer.handle, record, len(message))
+            index = self.plane.index_new(peer.handle)
+            answer = yield from handshake.respond(state, peer, index)
+            if not peer.alive or owner.me is not me:
+                return
+            cookie.add_macs(self.port, answer, peer.public, peer, self.now_ms)
+            session = self._session(state, False)
+            self.plane.session_new(session)
+            peer.add_session(index, False)
+            self._indices[index] = peer
+            index = None
+            self.plane.send(peer.handle, record, answer)
+            peer.sent_ms = self.now_ms
+            peer.responded += 1
+            self._derived(peer)
+            peer.arm()
+        finally:
+            state.wipe()
+            self._wipe_session(session)
+            if index is not None and peer.alive:
+                self.plane.index_free(index)
+
+    def _receive_response(self, record, message):
+        owner = self.owner
+        me = owner.me
+        peer = self._indices.get(bytes(message[8:12]))
+        if peer is None or peer.attempt is None or peer.attempt.index != bytes(message[8:12]):
+            self._refuse("no one waits for it")
+            return
+        attempt = peer.attempt
+        state = yield from handshake.consume_response(owner.noise, me, peer, attempt, message)
+        session = None
+        try:
+            if not peer.alive or owner.me is not me or peer.attempt is not attempt:
+                return
+            attempt.wipe()
+            peer.attempt = None
+            self.forget_index(attempt.index)
+            peer.nowhere = False
+            self.plane.heard(peer.handle, record, len(message))
+            session = self._session(state, True)
+            self.plane.session_new(session)
+            peer.add_session(attempt.index, True)
+            peer.unanswered = -1
+            self._derived(peer)
+            self._completed(peer)
+            staged = self.plane.state(peer.handle)[planes.STAGED]
+            self.plane.session_use(attempt.index)
+            if not staged:
+                # They cannot send before they heard from us.
+                self.plane.keepalive(peer.handle)
+            peer.arm()
+        finally:
+            state.wipe()
+            self._wipe_session(session)
+
+    def _receive_cookie(self, message):
+        peer = self._indices.get(bytes(message[4:8]))
+        if peer is None:
+            self._refuse("no one waits for it")
+        elif not cookie.consume(self.port, message, peer.public, peer, self.now_ms):
+            self._refuse("not authentic")
+
+    def _session(self, state, initiator):
+        owner = self.owner
+        record = planes.session_record(
+            state.index, state.remote, self.now_ms, initiator, owner.pad, owner.rekey_ms
+        )
+        state.session_keys(memoryview(record)[16:80], initiator)
+        return record
+
+    def _wipe_session(self, record):
+        if record is not None:
+            self.plane.native.tl_wipe(record, len(record))
+
+    # ---- what happened to a peer ----
+
+    def _derived(self, peer):
+        peer.zero_ms = self.now_ms + wire.ZERO_MS
+        self._set_timer(peer, peer.zero_ms)
+
+    def _completed(self, peer):
+        self._unqueue(peer)
+        peer.attempts = 0
+        peer.retry_ms = 0
+        peer.completed += 1
+        wall_ns, _ = self.port.wall_ns()
+        peer.handshake_time = (wall_ns // 1_000_000_000, wall_ns % 1_000_000_000)
+        peer.handshake_ms = self.now_ms
+
+    def event(self, peer, events, now_ms):
+        """Bits of plane.py's events for a peer."""
+        self.now_ms = now_ms
+        if events & planes.CONFIRMED and peer.confirm():
+            peer.drop_attempt()
+            self._completed(peer)
+            self.forget_index(peer.current[0])
+        if events & planes.ACTIVE:
+            peer.idle = False
+            peer.checked_ms = now_ms
+            self._set_timer(peer, now_ms + timers.CHECK_MS)
+        if events & (planes.WANTS_SESSION | planes.REKEY):
+            self.want(peer, True)
+        peer.arm()
+
+    def _unqueue(self, peer):
+        if peer.wanted and peer in self._wanted:
+            self._wanted.remove(peer)
+            peer.wanted = False
+
+    def _set_timer(self, peer, when_ms):
+        if peer.timer_ms is None or when_ms < peer.timer_ms:
+            self.owner.timers.set(peer, when_ms)
+
+    # ---- the peer's one timer ----
+
+    def look_soon(self, peer, now_ms):
+        """Something of the peer changed: its timer decides at once."""
+        self._set_timer(peer, now_ms)
+
+    def check(self, peer, now_ms):
+        """The timer expired: does what is due and sets the next deadline."""
+        self.now_ms = now_ms
+        if not peer.alive or not self.owner.listening:
+            return
+        # Looked at again even if this look fails.
+        self.owner.timers.set(peer, now_ms + timers.CHECK_MS)
+        checked = peer.checked_ms
+        actions, _ = self._due(peer, checked)
+        peer.checked_ms = now_ms
+        if actions & ~timers.WATCH:
+            self._act(peer, actions)
+        # Armed before the stamps are read: with workers, packets turn meanwhile.
+        peer.idle = actions & timers.WATCH != 0
+        peer.arm()
+        _, deadline = self._due(peer, checked)
+        self.owner.timers.set(peer, deadline)
+
+    def _due(self, peer, checked_ms):
+        state = self.plane.state(peer.handle)
+        plan = (
+            checked_ms,
+            peer.retry_ms,
+            peer.attempts,
+            peer.zero_ms,
+            peer.persistent_s * 1000,
+            peer.tried_ms,
+            peer.fired_ms,
+            peer.jitter_ms,
+        )
+        return timers.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], plan)
+
+    def _act(self, peer, actions):
+        if actions & timers.ZERO:
+            peer.zero_ms = 0
+            peer.drop_sessions()
+            peer.drop_attempt()
+        if actions & timers.GIVE_UP:
+            self._give_up(peer)
+        if actions & timers.RETRY:
+            self._retry(peer)
+        if actions & timers.NEW_HANDSHAKE:
+            peer.fired_ms = self.now_ms
+            jitter = self.port.random_bytes(2)
+            peer.jitter_ms = (jitter[0] << 8 | jitter[1]) % (wire.REKEY_JITTER_MS + 1)
+            self._forget_source(peer)
+            self.want(peer, True)
+        if actions & (timers.KEEPALIVE | timers.PERSISTENT):
+            peer.tried_ms = self.now_ms
+            if not self.plane.keepalive(peer.handle):
+                self.want(peer, True)
+
+    def _retry(self, peer):
+        peer.retry_ms = 0
+        peer.attempts += 1
+        if peer.attempts % 6 == 3:
+            self.owner.resolve_again(peer)
+        if peer.attempts > 0:
+            self._forget_source(peer)
+        self._queue(peer)
+
+    def _give_up(self, peer):
+        peer.retry_ms = 0
+        peer.attempts = 0
+        peer.failed += 1
+        peer.drop_attempt()
+        self.plane.flush(peer.handle)
+        if not peer.zero_ms:
+            peer.zero_ms = self.now_ms + wire.ZERO_MS
+        self.owner.resolve_again(peer)
+
+    def _forget_source(self, peer):
+        """The way to the peer may have changed: the kernel chooses our address anew."""
+        record = self.plane.endpoint_of(peer.handle)
+        if struct.unpack_from("<H", record, 0)[0]:
+            self.plane.peer_endpoint(peer.handle, planes.without_source(record))

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""One interface: plane, identity, peers, allowed IPs; the operations that UAPI and config share.
+
+Operations take effect at once, except that routes are published and removed peers freed by
+commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
+"""
+
+from tunlite import exchange, handshake, plane as planes, stamp, wire
+from tunlite.peer import Peer
+
+_ROUTE_SIZE = 24
+
+
+class Interface:
+    """`port` as tunlite/port/__init__.py has it, `timers` a Timers, `log` a Log.
+
+    state_folder: for stamp.py, or None. resolver: as tunlite/resolver.py, or None.
+    """
+
+    def __init__(self, port, plane, timers, log, state_folder=None):
+        self.port = port
+        self.plane = plane
+        self.timers = timers
+        self.log = log
+        self.resolver = None
+        self.noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+        self.pad = 16
+        self.rekey_ms = wire.REKEY_AFTER_MS
+        self.stamps = stamp.Stamps(port, state_folder, log)
+        self.exchange = exchange.Exchange(self)
+        self.me = None
+        self.peers = {}
+        self.by_handle = {}
+        self.listening = False
+        self.listen_port = 0
+        self.fwmark = 0
+        self._routes = {}  # family, bits, address (bytes) -> Peer
+        self._routes_changed = False
+        self._removed = []
+
+    # ---- the interface ----
+
+    def set_private_key(self, key):
+        """`key`: bytearray 32, kept and clamped; all zero or None: no identity.
+
+        The same key changes nothing. A new one ends every session, and a peer that has our own
+        public key goes (as in WireGuard: nobody is his own peer).
+        """
+        native = self.port.native
+        if key is not None and native.tl_equal(key, 32, bytes(32), 32):
+            key = None
+        if key is not None:
+            handshake.clamp(key)
+        if self.me is None and key is None:
+            return
+        if self.me and key and native.tl_equal(self.me.private, 32, key, 32):
+            native.tl_wipe(key, 32)
+            return
+        me = handshake.Identity(self.noise, key) if key is not None else None
+        self._reset_peers()
+        if self.me is not None:
+            self.me.wipe(self.port)
+        self.me = me
+        if me is None:
+            self.plane.identity(None, None)
+            return
+        own = self.peers.get(me.public)
+        if own is not None:
+            self.remove_peer(own)
+        self.stamps.load(me.public)
+        self.plane.identity(
+            handshake.mac1_key(self.port, me.public), handshake.cookie_key(self.port, me.public)
+        )
+        now_ms = self.port.now_ms()
+        for peer in self.peers.values():
+            self.exchange.look_soon(peer, now_ms)
+
+    def _reset_peers(self):
+        self.exchange.stop()
+        for peer in self.peers.values():
+            peer.drop_sessions()
+            peer.drop_attempt()
+            peer.forget_static()
+            peer.retry_ms = peer.attempts = peer.sent_ms = 0
+            peer.stamp = peer.unanswered = 0
+            peer.zero_ms = 0
+            peer.arm()
+
+    def set_listen_port(self, number):
+        """0: any. Open sockets move at once; on failure the old port stays."""
+        if self.listening:
+            self.listen_port = self.plane.listen(number, self.fwmark)
+        else:
+            self.listen_port = number
+
+    def set_fwmark(self, mark):
+        """Of our UDP packets; 0 for none."""
+        if mark == self.fwmark:
+            return
+        if self.listening:
+            self.plane.listen(self.listen_port, mark)
+        self.fwmark = mark
+
+    def link_up(self):
+        """The link is up: sockets open, persistent keepalives begin."""
+        if self.listening:
+            return
+        self.listen_port = self.plane.listen(self.listen_port, self.fwmark)
+        self.listening = True
+        now_ms = self.port.now_ms()
+        for peer in self.peers.values():
+            peer.sent_ms = 0
+            peer.arm()
+            self.exchange.look_soon(peer, now_ms)
+            if peer.persistent_s:
+                self._keepalive(peer)
+
+    def link_down(self):
+        """The link is down: sockets close, sessions end, nothing waits."""
+        if not self.listening:
+            return
+        self.listening = False
+        self.plane.deaf()
+        self._reset_peers()
+        for peer in self.peers.values():
+            self.plane.flush(peer.handle)
+            self.timers.set(peer, None)
+
+    def close(self):
+        """Every key is wiped; the plane is the caller's to free."""
+        self.exchange.stop()
+        if self.me is not None:
+            self.me.wipe(self.port)
+            self.me = None
+        for peer in list(self.peers.values()):
+            self.remove_peer(peer)
+        self.commit()
+
+    # ---- peers ----
+
+    def can_shake(self, peer):
+        return peer.alive and self.listening and self.me is not None
+
+    def add_peer(self, public):
+        """The peer with this key (bytes 32), made where it is not there yet; None for our own."""
+        peer = self.peers.get(public)
+        if peer is not None:
+            return peer
+        if self.me is not None and public == self.me.public:
+            return None
+        peer = Peer(self.plane, public, self.exchange)
+        self.peers[public] = peer
+        self.by_handle[peer.handle] = peer
+        peer.arm()
+        return peer
+
+    def remove_peer(self, peer):
+        if self.peers.pop(peer.public, None) is None:
+            return
+        self.clear_allowed(peer)
+        peer.alive = False
+        self.timers.set(peer, None)
+        if self.resolver is not None and peer.name is not None:
+            self.resolver.forget(peer.public)
+        self._removed.append(peer)
+
+    def remove_peers(self):
+        for peer in list(self.peers.values()):
+            self.remove_peer(peer)
+
+    def set_psk(self, peer, key):
+        """`key`: bytearray 32, copied; zeros for none. Holds from the next handshake on."""
+        peer.psk[:] = key
+
+    def set_endpoint(self, peer, family, address, number, scope=0):
+        if peer.name is not None:
+            self.resolver.forget(peer.public)
+            peer.name = None
+        self._move(peer, family, address, number, scope)
+
+    def _move(self, peer, family, address, number, scope):
+        record = planes.endpoint(family, address, number, scope)
+        self.plane.peer_endpoint(peer.handle, record)
+        peer.nowhere = family == 0
+        peer.arm()
+        # A keepalive that found no endpoint is due again.
+        peer.tried_ms = 0
+        if self.listening:
+            self.exchange.look_soon(peer, self.port.now_ms())
+
+    def set_endpoint_name(self, peer, host, number):
+        """The endpoint has to be resolved; until then the earlier one stays."""
+        peer.name = (host, number)
+        self.resolver.want(peer.public, host, number)
+
+    def resolved(self, public, found):
+        """The resolver's answer: (family, address, port, scope id)."""
+        peer = self.peers.get(public)
+        if peer is not None and peer.name is not None:
+            self._move(peer, found[0], found[1], found[2], found[3])
+
+    def resolve_again(self, peer):
+        """Its handshakes fail: its name may mean another address by now."""
+        if peer.name is not None:
+            self.resolver.again(peer.public)
+
+    def set_persistent(self, peer, seconds):
+        """0: off. Switched on, the first keepalive leaves at once."""
+        begins = seconds and not peer.persistent_s
+        peer.persistent_s = seconds
+        if self.listening:
+            self.exchange.look_soon(peer, self.port.now_ms())
+            if begins:
+                self._keepalive(peer)
+
+    def _keepalive(self, peer):
+        if self.me is not None and not self.plane.keepalive(peer.handle):
+            self.exchange.now_ms = self.port.now_ms()
+            self.exchange.want(peer, True)
+
+    # ---- allowed IPs ----
+
+    def add_allowed(self, peer, prefix):
+        """prefix: (family, address with its host bits zero, bits). It moves to its newest owner."""
+        key = _route_key(prefix)
+        before = self._routes.get(key)
+        if before is peer:
+            return
+        if before is not None:
+            before.allowed.remove(key)
+        self._routes[key] = peer
+        peer.allowed.append(key)
+        self._routes_changed = True
+
+    def remove_allowed(self, peer, prefix):
+        key = _route_key(prefix)
+        if self._routes.get(key) is peer:
+            del self._routes[key]
+            peer.allowed.remove(key)
+            self._routes_changed = True
+
+    def clear_allowed(self, peer):
+        for key in peer.allowed:
+            del self._routes[key]
+            self._routes_changed = True
+        peer.allowed = []
+
+    def commit(self):
+        """Ends a change set: publishes the routes, then frees the peers that went."""
+        if self._routes_changed:
+            self._routes_changed = False
+            self.plane.routes(self._route_rows())
+        while self._removed:
+            peer = self._removed.pop()
+            self.by_handle.pop(peer.handle)
+            peer.wipe()
+
+    def _route_rows(self):
+        rows = bytearray(_ROUTE_SIZE * len(self._routes))
+        at = 0
+        for key, peer in self._routes.items():
+            rows[at] = key[0]
+            rows[at + 1] = key[1]
+            for i in range(4):
+                rows[at + 4 + i] = peer.handle >> (8 * i) & 255
+            rows[at + 8 : at + 6 + len(key)] = key[2:]
+            at += _ROUTE_SIZE
+        return rows
+
+
+def _route_key(prefix):
+    family, address, bits = prefix
+    return bytes((family, bits)) + bytes(address)
+
+
+def allowed_prefix(key):
+    """(family, address, bits) of an entry of peer.allowed."""
+    return key[0], key[2:], key[1]

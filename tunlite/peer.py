@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""A peer: its configuration, its sessions, and what its handshakes and timers remember.
+
+Sessions are (index, initiator) with C holding the keys: `current` sends, `previous` still
+receives, `next` waits for its first packet (protocol.md, "Sessions").
+"""
+
+from tunlite import plane as planes, wire
+
+_NEVER = b""  # sorts before every stamp
+
+
+class Peer:
+    """`public` bytes 32. `exchange` acts when the peer's timer expires."""
+
+    def __init__(self, plane, public, exchange):
+        self.plane = plane
+        self.exchange = exchange
+        self.handle = plane.peer_new()
+        self.alive = True
+        # Configuration
+        self.public = public
+        self.psk = bytearray(wire.KEY_SIZE)
+        self.static_static = None
+        self.persistent_s = 0
+        self.allowed = []
+        self.name = None  # (host, port) of an endpoint that has to be resolved
+        self.description = ""
+        # Sessions
+        self.previous = None
+        self.current = None
+        self.next = None
+        # The handshake we began: what waits for the answer, how often it was sent
+        self.attempt = None
+        self.wanted = False
+        self.nowhere = True  # no endpoint is known
+        self.attempts = 0
+        self.retry_ms = 0
+        self.sent_ms = 0  # the last initiation or response of ours, 0: none
+        # The handshakes they began
+        self.greatest_stamp = _NEVER
+        self.initiation_ms = -wire.INITIATION_SPACING_MS
+        # What cookie.py and stamp.py remember
+        self.sent_mac1 = None
+        self.cookie = None
+        self.cookie_ms = 0
+        self.stamp = 0
+        self.unanswered = 0
+        # Timers
+        self.timer_ms = None
+        self.timer_queued = None
+        self.checked_ms = 0
+        self.zero_ms = 0
+        self.tried_ms = 0
+        self.fired_ms = 0
+        self.jitter_ms = 0
+        self.idle = True
+        # What is shown
+        self.handshake_time = None  # (seconds, nanoseconds) since 1970
+        self.handshake_ms = 0
+        self.initiated = 0
+        self.responded = 0
+        self.completed = 0
+        self.failed = 0
+
+    def expired(self, now_ms):
+        self.exchange.check(self, now_ms)
+
+    def wipe(self):
+        """The peer is removed; the caller has published routes without it."""
+        self.alive = False
+        self.drop_attempt()
+        native = self.plane.native
+        native.tl_wipe(self.psk, wire.KEY_SIZE)
+        self.forget_static()
+        if self.cookie is not None:
+            native.tl_wipe(self.cookie, wire.MAC_SIZE)
+        for session in (self.previous, self.current, self.next):
+            if session is not None:
+                self.exchange.forget_index(session[0])
+        self.previous = self.current = self.next = None
+        self.plane.peer_free(self.handle)
+
+    def forget_static(self):
+        """Our own key changed."""
+        if self.static_static is not None:
+            self.plane.native.tl_wipe(self.static_static, wire.KEY_SIZE)
+            self.static_static = None
+
+    # ---- the handshake under way ----
+
+    def drop_attempt(self):
+        """An answer that still comes finds no one."""
+        if self.attempt is not None:
+            self.attempt.wipe()
+            self.plane.index_free(self.attempt.index)
+            self.exchange.forget_index(self.attempt.index)
+            self.attempt = None
+
+    # ---- sessions ----
+
+    def _free(self, session):
+        if session is not None:
+            self.plane.session_free(session[0])
+            self.exchange.forget_index(session[0])
+
+    def add_session(self, index, initiator):
+        """A handshake is complete. As initiator the session sends at once, as responder it waits
+        for the other side's first packet (paper 6.3: then it surely has the keys)."""
+        if initiator:
+            self._free(self.previous)
+            if self.next is not None:
+                # We answered them meanwhile: they may send on it, so it still receives.
+                self.previous = self.next
+                self.next = None
+                self._free(self.current)
+            else:
+                self.previous = self.current
+            self.current = (index, True)
+        else:
+            self._free(self.next)
+            self._free(self.previous)
+            self.previous = None
+            self.next = (index, False)
+
+    def confirm(self):
+        """The first packet came on `next`: it sends from now on. False where none waits."""
+        if self.next is None:
+            return False
+        self._free(self.previous)
+        self.previous = self.current
+        self.current = self.next
+        self.next = None
+        self.plane.session_use(self.current[0])
+        return True
+
+    def drop_sessions(self):
+        """All keys are wiped."""
+        self._free(self.previous)
+        self._free(self.current)
+        self._free(self.next)
+        self.previous = self.current = self.next = None
+
+    # ---- events ----
+
+    def arm(self):
+        """Says which events are wanted: those that would change something now."""
+        events = 0
+        if not (self.wanted or self.retry_ms or self.nowhere):
+            events = planes.WANTS_SESSION | planes.REKEY
+        if self.next is not None:
+            events |= planes.CONFIRMED
+        if self.idle:
+            events |= planes.ACTIVE
+        self.plane.arm(self.handle, events)

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: MIT
+"""The packet path as an object: packs and unpacks the records of native/wire.h; no policy.
+
+Every method calls one function of native/include/tunlite.h and raises PlaneError where that gives
+-errno. Handles are ints, receiver indexes bytes of 4, endpoints bytes of 48, times milliseconds.
+"""
+
+import struct
+
+from tunlite import wire
+
+# What tl_run returns.
+WOKE_DEADLINE = 1
+WOKE_PEERS = 2
+WOKE_HANDSHAKE = 4
+WOKE_CONTROL = 8
+WOKE_SIGNAL = 16
+WOKE_DEVICE_GONE = 32
+WOKE_POOL = 64
+
+# Events of a peer.
+WANTS_SESSION = 1
+REKEY = 2
+CONFIRMED = 4
+ACTIVE = 8
+ROAMED = 16
+
+ENOKEY = 126
+
+NAMES_DROP = 0
+NAMES_COUNTER = 1
+NAMES_FEATURE = 2
+NAMES_REASON = 3
+
+_OPTIONS = "<16s24s10I"
+_ENDPOINT = "<HH16sI16sII"
+_ENDPOINT_SIZE = 48
+_STATE_SIZE = 136
+_STATE = "<8QII"
+_STATE_ENDPOINT = 72
+_SESSION_SIZE = 120
+_EVENTS_MAX = 32
+_NEVER = b"\xff" * 8
+
+NOWHERE = bytes(_ENDPOINT_SIZE)
+
+# Fields of state().
+RX_BYTES = 0
+TX_BYTES = 1
+SENT_ANY = 2
+SENT_DATA = 3
+RECEIVED_ANY = 4
+RECEIVED_DATA = 5
+FIRST_UNANSWERED = 6
+FIRST_UNREPLIED = 7
+STAGED = 8
+ARMED = 9
+
+
+class PlaneError(Exception):
+    """A call failed: `errno` (positive) and `what` was asked for."""
+
+    def __init__(self, errno, what):
+        super().__init__(f"{what}: errno {errno}")
+        self.errno = errno
+        self.what = what
+
+
+def options(
+    engine="auto",
+    aead="auto",
+    offloads_off=0,
+    layer=3,
+    mtu=1420,
+    pool_bytes=4 << 20,
+    batch=0,
+    replay_bits=8192,
+    staged_per_peer=128,
+    ring=4096,
+    handshakes_per_second=20,
+    workers=1,
+):
+    """The options record: names as TL_NAMES_FEATURE has them, `ring` a power of two."""
+    return struct.pack(
+        _OPTIONS,
+        engine.encode(),
+        aead.encode(),
+        offloads_off,
+        layer,
+        mtu,
+        pool_bytes,
+        batch,
+        replay_bits,
+        staged_per_peer,
+        ring,
+        handshakes_per_second,
+        workers,
+    )
+
+
+def endpoint(family, address, port, scope=0):
+    """An endpoint record with the source address left to the kernel. `address`: 4 or 16 bytes."""
+    return struct.pack(_ENDPOINT, family, port, bytes(address), scope, b"", 0, 0)
+
+
+def endpoint_parts(record):
+    """(family or 0, address of 4 or 16 bytes, port, scope) of an endpoint record."""
+    family, port, address, scope, _, _, _ = struct.unpack(_ENDPOINT, record)
+    return family, address[:4] if family == 4 else address, port, scope
+
+
+def without_source(record):
+    """The endpoint with the source address left to the kernel again."""
+    return bytes(record[:24]) + bytes(24)
+
+
+def session_record(index, remote, born_ms, initiator, pad, rekey_ms):
+    """A session record whose keys (bytes 16 to 80) are still zero; wipe it after use.
+
+    The limits in milliseconds and messages are protocol.md's, "Timers".
+    """
+    record = bytearray(_SESSION_SIZE)
+    struct.pack_into("<4s4sQ", record, 0, index, remote, born_ms)
+    struct.pack_into(
+        "<6I8s8s",
+        record,
+        80,
+        1 if initiator else 0,
+        pad,
+        rekey_ms,
+        wire.REKEY_RECEIVED_MS,
+        wire.REJECT_AFTER_MS,
+        0,
+        wire.REKEY_AFTER_MESSAGES,
+        wire.REJECT_AFTER_MESSAGES,
+    )
+    return record
+
+
+def names(native, kind):
+    """The names that C knows, a list of str."""
+    buffer = bytearray(4096)
+    size = native.tl_names(kind, buffer, len(buffer))
+    if size < 0:
+        raise PlaneError(-size, "names")
+    return (
+        bytes(buffer[:size]).decode().split("\n")[: -1 if size and buffer[size - 1] == 10 else None]
+    )
+
+
+class Plane:
+    """One plane. `record`: see options(). Buffers are made once: no call allocates many bytes."""
+
+    def __init__(self, native, record):
+        self.native = native
+        self.handle = self._check(native.tl_plane_new(record, len(record)), "plane")
+        self._deadline = bytearray(8)
+        self._state = bytearray(_STATE_SIZE)
+        self._rows = bytearray(8 * _EVENTS_MAX)
+        self._message = bytearray(_ENDPOINT_SIZE + 148)
+
+    def _check(self, code, what):
+        if code < 0:
+            raise PlaneError(-code, what)
+        return code
+
+    def free(self):
+        """Wipes and closes everything; the plane is of no use afterwards."""
+        if self.handle is not None:
+            self.native.tl_plane_free(self.handle)
+            self.handle = None
+
+    def device(self, fd):
+        self._check(self.native.tl_plane_device(self.handle, fd), "device")
+
+    def mtu(self, mtu):
+        self._check(self.native.tl_plane_mtu(self.handle, mtu), "mtu")
+
+    def listen(self, port, fwmark):
+        """The port that is bound."""
+        mark = struct.pack("<I", fwmark)
+        return self._check(self.native.tl_plane_listen(self.handle, port, mark), "listen")
+
+    def deaf(self):
+        self._check(self.native.tl_plane_deaf(self.handle), "deaf")
+
+    def identity(self, mac1_key, cookie_key):
+        """None, None: no identity."""
+        code = self.native.tl_plane_identity(self.handle, mac1_key, cookie_key)
+        self._check(code, "identity")
+
+    def run(self, deadline_ms):
+        """Turns packets until the deadline (None: none); the bits of WOKE_*."""
+        if deadline_ms is None:
+            self._deadline[:] = _NEVER
+        else:
+            struct.pack_into("<Q", self._deadline, 0, deadline_ms)
+        return self._check(self.native.tl_run(self.handle, self._deadline), "run")
+
+    def grow(self, size):
+        """Size of the pool in KiB after it grew by `size` bytes, or shrank (0)."""
+        return self._check(self.native.tl_plane_grow(self.handle, size), "grow")
+
+    def watch(self, fd, events):
+        self._check(self.native.tl_watch(self.handle, fd, events), "watch")
+
+    def _take_rows(self, take, what):
+        count = self._check(take(self.handle, self._rows, len(self._rows)), what)
+        return [struct.unpack_from("<iI", self._rows, 8 * i) for i in range(count)]
+
+    def ready(self):
+        """List of (descriptor, events)."""
+        return self._take_rows(self.native.tl_ready, "ready")
+
+    def events(self):
+        """List of (peer, events), at most 32 at a time; ask until it is empty."""
+        return self._take_rows(self.native.tl_events, "events")
+
+    # ---- peers ----
+
+    def peer_new(self):
+        return self._check(self.native.tl_peer_new(self.handle), "peer")
+
+    def peer_free(self, peer):
+        self._check(self.native.tl_peer_free(self.handle, peer), "peer")
+
+    def peer_endpoint(self, peer, record):
+        self._check(self.native.tl_peer_endpoint(self.handle, peer, record), "endpoint")
+
+    def _read_state(self, peer):
+        code = self.native.tl_peer_state(self.handle, peer, self._state, _STATE_SIZE)
+        self._check(code, "state")
+
+    def state(self, peer):
+        """A tuple; RX_BYTES and the others above are its places. Stamps are 0 for never."""
+        self._read_state(peer)
+        return struct.unpack_from(_STATE, self._state, 0)
+
+    def endpoint_of(self, peer):
+        """The endpoint record that packets go to now."""
+        self._read_state(peer)
+        return bytes(self._state[_STATE_ENDPOINT : _STATE_ENDPOINT + _ENDPOINT_SIZE])
+
+    def arm(self, peer, events):
+        self._check(self.native.tl_peer_arm(self.handle, peer, events), "arm")
+
+    def flush(self, peer):
+        return self._check(self.native.tl_peer_flush(self.handle, peer), "flush")
+
+    def keepalive(self, peer):
+        """False where no session can send."""
+        code = self.native.tl_peer_keepalive(self.handle, peer)
+        if code == -ENOKEY:
+            return False
+        self._check(code, "keepalive")
+        return True
+
+    def heard(self, peer, record, size):
+        self._check(self.native.tl_peer_heard(self.handle, peer, record, size), "heard")
+
+    def routes(self, rows):
+        self._check(self.native.tl_routes(self.handle, rows, len(rows)), "routes")
+
+    # ---- handshakes and sessions ----
+
+    def index_new(self, peer):
+        index = bytearray(4)
+        self._check(self.native.tl_index_new(self.handle, peer, index), "index")
+        return bytes(index)
+
+    def index_free(self, index):
+        self._check(self.native.tl_index_free(self.handle, index), "index")
+
+    def handshake(self):
+        """The next (endpoint, message) out of the ring, or None."""
+        code = self.native.tl_handshake(self.handle, self._message, len(self._message))
+        size = self._check(code, "handshake")
+        if not size:
+            return None
+        end = _ENDPOINT_SIZE + size
+        return bytes(self._message[:_ENDPOINT_SIZE]), bytes(self._message[_ENDPOINT_SIZE:end])
+
+    def send(self, peer, record, message):
+        """0, or -errno: a message that cannot leave is lost, as any datagram may be."""
+        return self.native.tl_send(self.handle, peer, record, message, len(message))
+
+    def session_new(self, record):
+        code = self.native.tl_session_new(self.handle, record, len(record))
+        self._check(code, "session")
+
+    def session_use(self, index):
+        self._check(self.native.tl_session_use(self.handle, index), "session")
+
+    def session_free(self, index):
+        self._check(self.native.tl_session_free(self.handle, index), "session")
+
+    # ---- what is seen ----
+
+    def _numbers(self, take, what):
+        buffer = bytearray(8 * 128)
+        count = self._check(take(self.handle, buffer, len(buffer)), what)
+        return struct.unpack_from(f"<{count}Q", buffer, 0)
+
+    def drops(self):
+        """Counts in the order of names(NAMES_DROP)."""
+        return self._numbers(self.native.tl_drops, "drops")
+
+    def counters(self):
+        return self._numbers(self.native.tl_counters, "counters")
+
+    def features(self):
+        """List of (feature, on, reason): numbers into names()."""
+        buffer = bytearray(8 * 64)
+        code = self.native.tl_features(self.handle, buffer, len(buffer))
+        count = self._check(code, "features")
+        return [struct.unpack_from("<HHi", buffer, 8 * i) for i in range(count)]

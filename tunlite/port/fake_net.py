@@ -1,0 +1,530 @@
+# SPDX-License-Identifier: MIT
+"""A world of whole daemons without a kernel: one clock, a network that loses and reorders, and the
+packet path of native/include/tunlite.h in a few lines of Python.
+
+Time jumps from event to event, so hours pass in a second. Inside packets are tuples turned into
+bytes: 4 bytes source, 4 bytes destination, then anything.
+"""
+
+import hashlib
+import heapq
+import hmac
+import random
+import struct
+
+from tunlite import daemon as daemons, plane as planes
+from tunlite.port.fake import Clock, FakePort, Primitives
+
+_ENOKEY = 126
+_LOADED_RING = 8
+
+
+class World:
+    """Nodes and the network between them. `loses(packet)` and `delay_ms(packet)` may be replaced;
+    a packet is (from, to, bytes), each end (address, port)."""
+
+    def __init__(self, seed=1):
+        self.clock = Clock()
+        self.chance = random.Random(seed)
+        self.nodes = {}
+        self.loses = lambda packet: False
+        self.delay_ms = lambda packet: 20
+        self.log = []  # (ms, from, to, bytes) of every datagram
+        self._queue = []
+        self._serial = 0
+
+    def at(self, when_ms, call):
+        self._serial += 1
+        heapq.heappush(self._queue, (when_ms, self._serial, call))
+
+    def transmit(self, packet):
+        self.log.append((self.clock.now_ms, *packet))
+        if not self.loses(packet):
+            self.at(self.clock.now_ms + self.delay_ms(packet), lambda: self._deliver(packet))
+
+    def _deliver(self, packet):
+        node = self.nodes.get(packet[1][0])
+        if node is not None and node.native.port == packet[1][1]:
+            node.native.inbox.append(packet)
+            node.turn()
+
+    def run(self, seconds):
+        """Lets time pass."""
+        end_ms = self.clock.now_ms + int(seconds * 1000)
+        while True:
+            for node in list(self.nodes.values()):
+                node.settle()
+            when_ms = min(
+                [self._queue[0][0] if self._queue else end_ms]
+                + [node.native.deadline_ms for node in self.nodes.values()]
+            )
+            if when_ms > end_ms:
+                break
+            self.clock.now_ms = max(self.clock.now_ms, when_ms)
+            while self._queue and self._queue[0][0] <= self.clock.now_ms:
+                heapq.heappop(self._queue)[2]()
+            for node in list(self.nodes.values()):
+                if node.native.deadline_ms <= self.clock.now_ms:
+                    node.turn()
+            if when_ms == end_ms and not self._queue:
+                break
+        self.clock.now_ms = end_ms
+
+    def until(self, condition, seconds=300):
+        """Lets time pass until the condition holds; the milliseconds that took. AssertionError."""
+        begin_ms = self.clock.now_ms
+        while not condition():
+            assert self.clock.now_ms - begin_ms < seconds * 1000, "it never came to hold"
+            self.run(0.01)
+        return self.clock.now_ms - begin_ms
+
+
+class Log:
+    """Lines as (level, text)."""
+
+    def __init__(self):
+        self.lines = []
+
+    def error(self, text, kind=None):
+        self.lines.append(("error", text))
+
+    def info(self, text, kind=None):
+        self.lines.append(("info", text))
+
+    def debug(self, text, kind=None):
+        self.lines.append(("debug", text))
+
+    def texts(self, level):
+        return [text for found, text in self.lines if found == level]
+
+
+class Node:
+    """One daemon at an outside address (4 bytes) in a World."""
+
+    def __init__(self, world, address, files=None, seed=None):
+        self.world = world
+        self.address = address
+        self.native = FakePlane(world, address)
+        seed = address[3] if seed is None else seed
+        self.port = FakePort(world.clock, seed, self.native)
+        if files is not None:
+            self.port.files = files
+        self.log = Log()
+        record = planes.options(layer=3, mtu=1420)
+        self.daemon = daemons.Daemon(self.port, "fake", -1, record, self.log, "/state")
+        self.interface = self.daemon.interface
+        world.nodes[address] = self
+
+    def start(self, private=None):
+        self.interface.set_private_key(private or self.port.random_bytes(32))
+        self.interface.link_up()
+        return self
+
+    def add(self, other, inside, psk=None, endpoint=True, persistent_s=0):
+        """Knows `other` as a peer with one inside address (4 bytes)."""
+        peer = self.interface.add_peer(other.interface.me.public)
+        if psk:
+            self.interface.set_psk(peer, psk)
+        self.interface.add_allowed(peer, (4, inside, 32))
+        if endpoint:
+            self.interface.set_endpoint(peer, 4, other.address, other.interface.listen_port)
+        if persistent_s:
+            self.interface.set_persistent(peer, persistent_s)
+        self.interface.commit()
+        return peer
+
+    def turn(self):
+        if self.daemon.stopped is None:
+            self.daemon.turn()
+
+    def settle(self):
+        """Turns until nothing is left to do now."""
+        self.turn()
+        for _ in range(100_000):
+            if not self.interface.exchange.busy() and not self.native.busy():
+                return
+            self.turn()
+        raise AssertionError("the loop does not come to rest")
+
+    def send(self, to, data=b"hello"):
+        """An inside packet for the inside address `to`."""
+        self.native.from_device(bytes(4) + to + data)
+
+    def received(self):
+        """What came out of the tunnel since the last call: list of payloads."""
+        found = [packet[8:] for packet in self.native.to_device]
+        self.native.to_device = []
+        return found
+
+    def remove(self):
+        """The machine is switched off: nothing is said to anyone."""
+        del self.world.nodes[self.address]
+
+
+class _Peer:
+    def __init__(self):
+        self.endpoint = bytes(48)
+        self.sending = None
+        self.staged = []
+        self.armed = self.pending = 0
+        self.rx = self.tx = 0
+        self.sent_any = self.sent_data = self.received_any = self.received_data = 0
+        self.first_unanswered = self.first_unreplied = 0
+
+
+class _Session:
+    def __init__(self, record):
+        head = struct.unpack_from("<4s4sQ32s32s6I", record, 0)
+        self.index, self.remote, self.born, self.send_key, self.receive_key = head[:5]
+        self.initiator, self.pad, self.rekey, self.rekey_received, self.reject, _ = head[5:]
+        self.counter = 0
+        self.seen = set()
+        self.peer = None
+        self.fresh = True  # it neither sent nor received
+
+
+class FakePlane(Primitives):
+    """The stateful part of the border, for one plane (handle 0)."""
+
+    def __init__(self, world, address):
+        super().__init__(world.chance)
+        self.world = world
+        self.address = address
+        self.port = 0
+        self.peers = {}
+        self.indices = {}  # index -> peer handle while reserved, _Session when live
+        self.routes = []
+        self.ring = []
+        self.inbox = []
+        self.to_device = []
+        self.device_gone = False
+        self.deadline_ms = 0
+        self.returns = 0
+        self.under_load = False
+        self.mac1_key = self.cookie_key = None
+        self.cookie_secret = world.chance.randbytes(32)
+        self.drops = {}
+        self._next_peer = 0
+
+    def now(self):
+        return self.world.clock.now_ms
+
+    def drop(self, why):
+        self.drops[why] = self.drops.get(why, 0) + 1
+
+    def busy(self):
+        return bool(self.inbox) or any(peer.pending for peer in self.peers.values())
+
+    # ---- plane ----
+
+    def tl_plane_new(self, record, size):
+        assert size == 80
+        return 0
+
+    def tl_plane_free(self, plane):
+        self.deadline_ms = 1 << 62
+        return 0
+
+    def tl_plane_mtu(self, plane, mtu):
+        return 0
+
+    def tl_plane_listen(self, plane, port, mark):
+        self.port = port or 51820
+        return self.port
+
+    def tl_plane_deaf(self, plane):
+        self.port = None
+        return 0
+
+    def tl_plane_identity(self, plane, mac1_key, cookie_key):
+        self.mac1_key, self.cookie_key = mac1_key, cookie_key
+        return 0
+
+    def tl_plane_grow(self, plane, size):
+        return 1024
+
+    def tl_run(self, plane, deadline):
+        self.returns += 1
+        self.deadline_ms = struct.unpack("<Q", deadline)[0]
+        while self.inbox:
+            self._receive(self.inbox.pop(0))
+        woke = planes.WOKE_DEADLINE if self.now() >= self.deadline_ms else 0
+        if any(peer.pending for peer in self.peers.values()):
+            woke |= planes.WOKE_PEERS
+        if self.ring:
+            woke |= planes.WOKE_HANDSHAKE
+        if self.device_gone:
+            woke |= planes.WOKE_DEVICE_GONE
+        return woke
+
+    def tl_names(self, kind, out, size):
+        names = (b"some_drop\n", b"returns\nreturns_deadline\n", b"basic\nportable\n", b"chosen\n")[
+            kind
+        ]
+        out[: len(names)] = names
+        return len(names)
+
+    def tl_drops(self, plane, out, size):
+        out[:8] = bytes(8)
+        return 1
+
+    def tl_counters(self, plane, out, size):
+        struct.pack_into("<QQ", out, 0, self.returns, 0)
+        return 2
+
+    def tl_features(self, plane, out, size):
+        struct.pack_into("<HHiHHi", out, 0, 0, 1, 0, 1, 1, 0)
+        return 2
+
+    # ---- peers ----
+
+    def tl_peer_new(self, plane):
+        self._next_peer += 1
+        self.peers[self._next_peer] = _Peer()
+        return self._next_peer
+
+    def tl_peer_free(self, plane, handle):
+        del self.peers[handle]
+        assert all(row[3] != handle for row in self.routes), "a route to a freed peer"
+        for index, found in list(self.indices.items()):
+            if found == handle or getattr(found, "peer", None) == handle:
+                del self.indices[index]
+        return 0
+
+    def tl_peer_endpoint(self, plane, handle, record):
+        self.peers[handle].endpoint = bytes(record)
+        return 0
+
+    def tl_peer_state(self, plane, handle, out, size):
+        p = self.peers[handle]
+        stamps = (p.sent_any, p.sent_data, p.received_any, p.received_data)
+        counts = (p.rx, p.tx, *stamps, p.first_unanswered, p.first_unreplied)
+        out[:72] = struct.pack("<8QII", *counts, len(p.staged), p.armed)
+        out[72:120] = p.endpoint
+        out[120:136] = bytes(16)
+        return 0
+
+    def tl_peer_arm(self, plane, handle, events):
+        self.peers[handle].armed = events
+        return 0
+
+    def raise_event(self, peer, events):
+        events &= peer.armed
+        peer.armed &= ~events
+        peer.pending |= events
+
+    def tl_events(self, plane, out, size):
+        rows = 0
+        for handle, peer in self.peers.items():
+            if peer.pending and 8 * rows < size:
+                struct.pack_into("<II", out, 8 * rows, handle, peer.pending)
+                peer.pending = 0
+                rows += 1
+        return rows
+
+    def tl_peer_flush(self, plane, handle):
+        count = len(self.peers[handle].staged)
+        self.peers[handle].staged = []
+        return count
+
+    def tl_peer_keepalive(self, plane, handle):
+        peer = self.peers[handle]
+        session = self._usable(peer)
+        if session is None or peer.endpoint[0] == 0:
+            return -_ENOKEY
+        self._transport(peer, session, b"")
+        return 0
+
+    def tl_peer_heard(self, plane, handle, record, size):
+        peer = self.peers[handle]
+        peer.endpoint = bytes(record)
+        peer.rx += size
+        self._any_received(peer)
+        return 0
+
+    def tl_routes(self, plane, rows, size):
+        found = [struct.unpack_from("<BBHI16s", rows, at) for at in range(0, size, 24)]
+        self.routes = sorted(found, key=lambda row: -row[1])
+        assert all(row[3] in self.peers for row in self.routes)
+        return 0
+
+    # ---- handshakes and sessions ----
+
+    def tl_index_new(self, plane, handle, out):
+        assert handle in self.peers
+        index = self.world.chance.randbytes(4)
+        self.indices[index] = handle
+        out[:] = index
+        return 0
+
+    def tl_index_free(self, plane, index):
+        del self.indices[bytes(index)]
+        return 0
+
+    def tl_handshake(self, plane, out, size):
+        if not self.ring:
+            return 0
+        record, message = self.ring.pop(0)
+        out[: 48 + len(message)] = record + message
+        return len(message)
+
+    def tl_send(self, plane, handle, record, message, size):
+        if handle >= 0:
+            peer = self.peers[handle]
+            peer.tx += size
+            self._any_sent(peer)
+        self._datagram(record, bytes(message))
+        return 0
+
+    def tl_session_new(self, plane, record, size):
+        assert size == 120
+        session = _Session(bytes(record))
+        session.peer = self.indices[session.index]
+        assert isinstance(session.peer, int), "the index is a session's already"
+        self.indices[session.index] = session
+        return 0
+
+    def tl_session_use(self, plane, index):
+        session = self.indices[bytes(index)]
+        peer = self.peers[session.peer]
+        peer.sending = session
+        session.fresh = False
+        staged, peer.staged = peer.staged, []
+        for packet in staged:
+            self._send(peer, packet)
+        return 0
+
+    def tl_session_free(self, plane, index):
+        session = self.indices.pop(bytes(index))
+        assert isinstance(session, _Session)
+        peer = self.peers[session.peer]
+        if peer.sending is session:
+            peer.sending = None
+        return 0
+
+    # ---- packets ----
+
+    def _usable(self, peer):
+        session = peer.sending
+        if session is None or self.now() - session.born >= session.reject:
+            return None
+        return session
+
+    def from_device(self, packet):
+        for family, bits, _, handle, address in self.routes:
+            if family == 4 and bits == 32 and address[:4] == packet[4:8]:
+                peer = self.peers[handle]
+                if peer.endpoint[0] == 0:
+                    self.drop("no_endpoint")
+                else:
+                    self._send(peer, packet)
+                return
+        self.drop("no_route")
+
+    def _send(self, peer, packet):
+        session = self._usable(peer)
+        if session is None:
+            peer.staged = (peer.staged + [packet])[-128:]
+            self.raise_event(peer, planes.WANTS_SESSION)
+            return
+        self._transport(peer, session, packet)
+        peer.sent_data = self.now()
+        if not peer.first_unanswered:
+            peer.first_unanswered = self.now()
+        events = planes.ACTIVE
+        if session.initiator and self.now() - session.born >= session.rekey:
+            events |= planes.REKEY
+        self.raise_event(peer, events)
+
+    def _transport(self, peer, session, packet):
+        header = b"\x04\0\0\0" + session.remote + struct.pack("<Q", session.counter)
+        session.counter += 1
+        message = header + packet + _tag(session.send_key, header + packet)
+        peer.tx += len(message)
+        self._any_sent(peer)
+        self._datagram(peer.endpoint, message)
+
+    def _any_sent(self, peer):
+        peer.sent_any = self.now()
+        peer.first_unreplied = 0
+
+    def _any_received(self, peer):
+        peer.received_any = self.now()
+        peer.first_unanswered = 0
+
+    def _datagram(self, record, message):
+        family, address, port, _ = planes.endpoint_parts(record)
+        if family and self.port:
+            self.world.transmit(((self.address, self.port), (address, port), message))
+
+    def _receive(self, packet):
+        (address, port), _, message = packet
+        record = planes.endpoint(4, address, port)
+        if message[0] == 4:
+            self._receive_transport(record, message)
+        elif self._is_for_us(record, message):
+            self.ring.append((record, message))
+
+    def _is_for_us(self, record, message):
+        if self.mac1_key is None:
+            self.drop("no_identity")
+            return False
+        if message[0] != 3:
+            mac = hashlib.blake2s(message[:-32], digest_size=16, key=self.mac1_key).digest()
+            if mac != message[-32:-16]:
+                self.drop("bad_mac1")
+                return False
+        if message[0] != 1:
+            index = message[4:8] if message[0] == 3 else message[8:12]
+            found = self.indices.get(index)
+            if found is None or (isinstance(found, _Session) and message[0] != 3):
+                self.drop("unknown_index")
+                return False
+        if message[0] != 3 and self.under_load:
+            return self._has_mac2(record, message)
+        return True
+
+    def _has_mac2(self, record, message):
+        cookie = hashlib.blake2s(record, digest_size=16, key=self.cookie_secret).digest()
+        mac = hashlib.blake2s(message[:-16], digest_size=16, key=cookie).digest()
+        if mac == message[-16:]:
+            return True
+        self.drop("cookie_sent")
+        sealed = bytearray(32)
+        nonce = self.world.chance.randbytes(24)
+        self.tl_seal(sealed, 32, self.cookie_key, nonce, 24, message[-32:-16], 16, cookie, 16)
+        self._datagram(record, b"\x03\0\0\0" + message[4:8] + nonce + bytes(sealed))
+        return False
+
+    def _receive_transport(self, record, message):
+        session = self.indices.get(message[4:8])
+        if not isinstance(session, _Session) or self.now() - session.born >= session.reject:
+            self.drop("unknown_index")
+            return
+        counter = struct.unpack_from("<Q", message, 8)[0]
+        if not hmac.compare_digest(_tag(session.receive_key, message[:-16]), message[-16:]):
+            self.drop("not_authentic")
+            return
+        if counter in session.seen:
+            self.drop("replayed")
+            return
+        session.seen.add(counter)
+        peer = self.peers[session.peer]
+        peer.endpoint = record
+        peer.rx += len(message)
+        self._any_received(peer)
+        events = planes.CONFIRMED if session.fresh else 0
+        session.fresh = False
+        if len(message) > 32:
+            self.to_device.append(message[16:-16])
+            peer.received_data = self.now()
+            if not peer.first_unreplied:
+                peer.first_unreplied = self.now()
+            events |= planes.ACTIVE
+        if session.initiator and self.now() - session.born >= session.rekey_received:
+            events |= planes.REKEY
+        self.raise_event(peer, events)
+
+
+def _tag(key, data):
+    return hashlib.blake2s(data, digest_size=16, key=key).digest()

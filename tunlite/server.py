@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""The UNIX socket that speaks uapi.py: few clients, bounded memory, nothing that blocks.
+
+A client sends requests one after the other; the answer to each is produced piece by piece as the
+client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGuard's; status=1 is
+ours: JSON (status.py), a newline, then errno=0.
+"""
+
+from tunlite import uapi
+
+CLIENTS_MAX = 8
+LINE_MAX = 1024
+IDLE_MS = 30_000
+_READ = 512
+_EAGAIN = 11
+_EINTR = 4
+_NEWLINE = 10
+
+
+class Server:
+    """`loop`: watch(fd, events, callback), unwatch(fd), now(); `guard(what, call, *args)` runs a
+    call and survives its exceptions. `status` gives the pieces of the status JSON."""
+
+    def __init__(self, loop, port, interface, status, log):
+        self._loop = loop
+        self.port = port
+        self.interface = interface
+        self.status = status
+        self.log = log
+        self._listener = None
+        self._clients = []
+
+    def listen(self, fd):
+        """Serves a listening descriptor (port.unix_listen), which it closes at the end."""
+        self._listener = fd
+        self._loop.watch(fd, self.port.POLLIN, self._accept)
+
+    def close(self):
+        for client in list(self._clients):
+            self._drop(client)
+        if self._listener is not None:
+            self._loop.unwatch(self._listener)
+            self.port.close(self._listener)
+            self._listener = None
+
+    def _accept(self, *_):
+        if len(self._clients) >= CLIENTS_MAX and not self._evict():
+            # Others wait in the kernel's queue until one of ours is gone.
+            self._loop.unwatch(self._listener)
+            return
+        try:
+            fd = self.port.unix_accept(self._listener)
+        except OSError as e:
+            if e.errno not in (_EAGAIN, _EINTR):
+                self.log.error(f"control socket: accept failed (errno {e.errno})", "server")
+            return
+        client = Client(self, fd, self._loop.now())
+        self._clients.append(client)
+        self._loop.watch(fd, self.port.POLLIN, client.ready)
+
+    def _evict(self):
+        """Drops the client that was idle for longest, if any was for long."""
+        oldest = self._clients[0]
+        for client in self._clients:
+            if client.since_ms < oldest.since_ms:
+                oldest = client
+        if self._loop.now() - oldest.since_ms < IDLE_MS:
+            return False
+        self._drop(oldest)
+        return True
+
+    def _drop(self, client):
+        if client not in self._clients:
+            return
+        client.wipe()
+        self._clients.remove(client)
+        self._loop.unwatch(client.fd)
+        self.port.close(client.fd)
+        if self._listener is not None and len(self._clients) == CLIENTS_MAX - 1:
+            self._loop.watch(self._listener, self.port.POLLIN, self._accept)
+
+    def serve(self, client):
+        """A descriptor is ready: reads and writes until it would block."""
+        client.since_ms = self._loop.now()
+        try:
+            alive = client.write() and client.read()
+        except OSError:
+            alive = False  # the client is gone
+        if not alive:
+            self._drop(client)
+            return
+        events = self.port.POLLOUT if client.has_output() else self.port.POLLIN
+        if events != client.events:
+            client.events = events
+            self._loop.watch(client.fd, events, client.ready)
+
+
+class Client:
+    """One connection: a line under construction, the set it belongs to, an answer on its way."""
+
+    def __init__(self, server, fd, now_ms):
+        self.server = server
+        self.fd = fd
+        self.since_ms = now_ms
+        self.events = server.port.POLLIN
+        self._line = bytearray(LINE_MAX)  # of one size: growing would leave copies of secrets
+        self._length = 0
+        self._too_long = False
+        self._handle = self._command
+        self._setter = None
+        self._errno = 0
+        self._pieces = None
+        self._piece = None
+        self._sent = 0
+        self._unread = b""
+
+    def ready(self, *_):
+        self.server.serve(self)
+
+    def wipe(self):
+        native = self.server.port.native
+        native.tl_wipe(self._line, LINE_MAX)
+        self._wipe_piece()
+        if self._setter is not None:
+            self._setter.end()
+            self._setter = None
+
+    def _wipe_piece(self):
+        if isinstance(self._piece, bytearray):
+            self.server.port.native.tl_wipe(self._piece, len(self._piece))
+        self._piece = None
+
+    def has_output(self):
+        return self._piece is not None or self._pieces is not None
+
+    # ---- out ----
+
+    def write(self):
+        """Sends what there is; False at the end of the connection."""
+        while self._next_piece():
+            try:
+                view = memoryview(self._piece)[self._sent :]
+                self._sent += self.server.port.os_write(self.fd, view)
+            except OSError as e:
+                if e.errno in (_EAGAIN, _EINTR):
+                    return True
+                raise
+        return True
+
+    def _next_piece(self):
+        while self._piece is None or self._sent >= len(self._piece):
+            self._wipe_piece()
+            self._sent = 0
+            if self._pieces is None:
+                return False
+            try:
+                self._piece = next(self._pieces)
+            except StopIteration:
+                self._pieces = None
+        return True
+
+    def _answer(self, pieces):
+        self._pieces = pieces
+
+    def _errno_piece(self, errno):
+        yield f"errno={-errno}\n\n".encode()
+
+    def _get(self):
+        errno = 0
+        try:
+            yield from uapi.get_pieces(self.server.interface)
+        except Exception as e:  # the client gets a word, whatever broke
+            self.server.log.error(f"control socket: get failed: {e}", "server")
+            errno = uapi.errno_of(e)
+        yield from self._errno_piece(errno)
+
+    def _status(self):
+        yield from self.server.status()
+        yield b"\n"
+        yield from self._errno_piece(0)
+
+    # ---- in ----
+
+    def read(self):
+        """Takes in requests until there is an answer to be read or nothing more; False at the end
+        of the connection."""
+        while not self.has_output():
+            data = self._unread
+            self._unread = b""
+            if not data:
+                try:
+                    data = self.server.port.os_read(self.fd, _READ)
+                except OSError as e:
+                    if e.errno in (_EAGAIN, _EINTR):
+                        return True
+                    raise
+                if not data:
+                    return False
+            self._take(data)
+            if self.has_output():
+                self.write()
+        return True
+
+    def _take(self, data):
+        """Feeds bytes to the line until an answer begins; the rest waits."""
+        for i in range(len(data)):
+            byte = data[i]
+            if byte != _NEWLINE:
+                if self._length < LINE_MAX:
+                    self._line[self._length] = byte
+                    self._length += 1
+                else:
+                    self._too_long = True
+                continue
+            length = self._length
+            too_long = self._too_long
+            self._length = 0
+            self._too_long = False
+            self._handle(memoryview(self._line)[:length], too_long)
+            if self.has_output():
+                self._unread = data[i + 1 :]
+                return
+
+    def _command(self, line, too_long):
+        line = bytes(line)
+        if not line:
+            return
+        if line == b"set=1":
+            self._setter = uapi.Setter(self.server.interface)
+            self._errno = 0
+            self._handle = self._set_line
+        elif line in (b"get=1", b"status=1") and not too_long:
+            self._pieces_after = self._get() if line == b"get=1" else self._status()
+            self._handle = self._request_end
+        else:
+            self._pieces_after = self._errno_piece(uapi.EPROTO)
+            self._handle = self._request_end
+
+    def _request_end(self, line, too_long):
+        # Anything before the empty line is not for us to understand.
+        if len(line) or too_long:
+            return
+        self._handle = self._command
+        self._answer(self._pieces_after)
+        self._pieces_after = None
+
+    def _set_line(self, line, too_long):
+        if not len(line) and not too_long:
+            self._set_end()
+            return
+        if self._errno:
+            return  # the rest of a refused set is read and dropped
+        try:
+            if too_long:
+                raise uapi.UapiError(uapi.EINVAL, "a line is too long")
+            # A copy of its own: a line is wiped before the next one overwrites it.
+            copy = bytearray(line)
+            try:
+                self._setter.line(copy)
+            finally:
+                self.server.port.native.tl_wipe(copy, len(copy))
+        except Exception as e:
+            self._errno = uapi.errno_of(e)
+            self.server.log.info(f"control socket: a line was refused: {e}", "server")
+
+    def _set_end(self):
+        self._handle = self._command
+        setter = self._setter
+        self._setter = None
+        try:
+            setter.end()
+        except Exception as e:
+            self._errno = self._errno or uapi.errno_of(e)
+            self.server.log.error(f"control socket: set failed: {e}", "server")
+        self.server.port.native.tl_wipe(self._line, LINE_MAX)
+        self._answer(self._errno_piece(self._errno))

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""What `tunlite show` sees: one JSON object, in pieces, peer by peer (control.md, "Status")."""
+
+import json
+
+from tunlite import addresses, plane as planes, uapi
+from tunlite.interface import allowed_prefix
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def base64_of(public):
+    """A public key as wg(8) writes it."""
+    out = []
+    padded = bytes(public) + b"\0"
+    for i in range(0, 33, 3):
+        word = padded[i] << 16 | padded[i + 1] << 8 | padded[i + 2]
+        for shift in (18, 12, 6, 0):
+            out.append(_ALPHABET[word >> shift & 63])
+    return "".join(out[:43]) + "="
+
+
+def pieces(daemon):
+    """The object as bytes, a few hundred at a time."""
+    interface = daemon.interface
+    yield b"{" + _members(_head(daemon)) + b',"peers":['
+    first = True
+    for peer in list(interface.peers.values()):
+        if peer.alive:
+            yield (
+                (b"" if first else b",")
+                + b"{"
+                + _members(_peer(daemon, peer))
+                + b',"allowed_ips":['
+            )
+            first = False
+            yield from _allowed(peer)
+            yield b"]}"
+    yield b"]}"
+
+
+def _members(rows):
+    return ",".join([json.dumps(name) + ":" + json.dumps(value) for name, value in rows]).encode()
+
+
+def _head(daemon):
+    interface = daemon.interface
+    plane = daemon.plane
+    native = plane.native
+    features = _features(plane)
+    counters = _named(native, planes.NAMES_COUNTER, plane.counters())
+    return (
+        ("interface", daemon.name),
+        ("public_key", base64_of(interface.me.public) if interface.me else None),
+        ("listen_port", interface.listen_port),
+        ("fwmark", interface.fwmark),
+        ("mtu", daemon.mtu),
+        ("layer", daemon.layer),
+        ("up", interface.listening),
+        ("engine", _chosen(features, "engine ")),
+        ("aead", _chosen(features, "aead ")),
+        ("offloads", [row for row in features if row["kind"] == "offload"]),
+        ("features", features),
+        ("drops", _named(native, planes.NAMES_DROP, plane.drops())),
+        ("counters", counters),
+        ("returns", _returns(counters)),
+        ("handshakes_refused", interface.exchange.refused),
+        ("events_dropped", daemon.dropped),
+        ("memory_kb", daemon.memory_kb()),
+        ("uptime_s", daemon.uptime_ms() // 1000),
+    )
+
+
+def _named(native, kind, numbers):
+    """The numbers by name, zeros left out."""
+    found = {}
+    names = planes.names(native, kind)
+    for i in range(len(numbers)):
+        if numbers[i]:
+            found[names[i]] = numbers[i]
+    return found
+
+
+def _returns(counters):
+    """Why tl_run came back to Python, and how often."""
+    found = {"total": counters.get("returns", 0)}
+    for name, count in counters.items():
+        if name.startswith("returns_"):
+            found[name[8:]] = count
+    return found
+
+
+def _features(plane):
+    names = planes.names(plane.native, planes.NAMES_FEATURE)
+    reasons = planes.names(plane.native, planes.NAMES_REASON)
+    rows = []
+    for number, on, reason in plane.features():
+        kind, _, name = names[number].rpartition(" ")
+        why = reasons[reason] if 0 <= reason < len(reasons) else f"errno {-reason}"
+        rows.append({"kind": kind or "offload", "name": name, "on": bool(on), "why": why})
+    return rows
+
+
+def _chosen(features, kind):
+    for row in features:
+        if row["kind"] + " " == kind and row["on"]:
+            return row["name"]
+    return None
+
+
+def _peer(daemon, peer):
+    interface = daemon.interface
+    state = interface.plane.state(peer.handle)
+    any_psk = 0
+    for byte in peer.psk:
+        any_psk |= byte
+    resolver = interface.resolver
+    return (
+        ("public_key", base64_of(peer.public)),
+        ("description", peer.description),
+        ("preshared", any_psk != 0),
+        ("endpoint", uapi.endpoint_text(interface.plane.endpoint_of(peer.handle)) or None),
+        ("latest_handshake", peer.handshake_time[0] if peer.handshake_time else 0),
+        (
+            "handshake_age_s",
+            (daemon.now() - peer.handshake_ms) // 1000 if peer.handshake_time else None,
+        ),
+        ("rx_bytes", state[planes.RX_BYTES]),
+        ("tx_bytes", state[planes.TX_BYTES]),
+        ("persistent_keepalive", peer.persistent_s),
+        (
+            "handshakes",
+            {
+                "initiated": peer.initiated,
+                "responded": peer.responded,
+                "completed": peer.completed,
+                "failed": peer.failed,
+            },
+        ),
+        ("staged", state[planes.STAGED]),
+        ("resolver", resolver.state(peer.public) if resolver and peer.name else ""),
+    )
+
+
+def _allowed(peer):
+    for i in range(len(peer.allowed)):
+        text = addresses.format_prefix(allowed_prefix(peer.allowed[i]))
+        yield (b"," if i else b"") + json.dumps(text).encode()

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""WireGuard's cross-platform configuration text: lines in, operations on an Interface; and out.
+
+Pure over lines. Lines are bytearrays, since some hold secrets: whoever made one wipes it. docs:
+control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
+"""
+
+from tunlite import addresses, resolver
+from tunlite.interface import allowed_prefix
+from tunlite.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
+
+EINVAL = 22
+EPROTO = 71
+EIO = 5
+
+_ALLOWED_A_PIECE = 32
+
+
+class UapiError(Exception):
+    """A line was refused; `errno` is what the client gets, `what` never holds a secret."""
+
+    def __init__(self, errno, what):
+        super().__init__(what)
+        self.errno = errno
+
+
+# ---- values ----
+
+
+def unhex(out, digits):
+    """32 bytes out of 64 hex digits, without a branch or a table on a digit; False where they are
+    not that."""
+    if len(digits) != 64:
+        return False
+    bad = 0
+    for i in range(32):
+        value = 0
+        for k in (2 * i, 2 * i + 1):
+            c = digits[k]
+            # Each mask is all ones where c lies in the range and zero elsewhere.
+            number = (47 - c) & (c - 58)
+            upper = (64 - c) & (c - 71)
+            lower = (96 - c) & (c - 103)
+            number >>= 12
+            upper >>= 12
+            lower >>= 12
+            bad |= ~(number | upper | lower)
+            nibble = (number & (c - 48)) | (upper & (c - 55)) | (lower & (c - 87))
+            value = value << 4 | nibble & 15
+        out[i] = value & 255
+    return bad == 0
+
+
+def hexed(key):
+    """64 hex digits as a bytearray, without a table on a secret."""
+    out = bytearray(64)
+    for i in range(32):
+        for k, nibble in ((2 * i, key[i] >> 4), (2 * i + 1, key[i] & 15)):
+            out[k] = 48 + nibble + (((9 - nibble) >> 8) & 39)
+    return out
+
+
+def _text(value):
+    try:
+        return bytes(value).decode()
+    except ValueError:
+        raise UapiError(EINVAL, "not UTF-8")
+
+
+def _number(value, most):
+    text = _text(value)
+    if not text.isdigit() or len(text) > 10 or int(text) > most:
+        raise UapiError(EINVAL, "not a number up to " + str(most))
+    return int(text)
+
+
+def _true(value):
+    if _text(value) != "true":
+        raise UapiError(EINVAL, "only true is understood")
+
+
+def _prefix(text):
+    try:
+        return addresses.network(addresses.parse_prefix(text))
+    except ValueError:
+        raise UapiError(EINVAL, "not an allowed IP")
+
+
+# ---- set ----
+
+
+class Setter:
+    """One set=1: line() for each line of it, then end()."""
+
+    def __init__(self, interface):
+        self._interface = interface
+        self._peer = None
+        self._in_peer = False
+        self._public = None
+        self._made = False
+
+    def line(self, line):
+        """UapiError, PlaneError: it was refused; nothing after it may be fed."""
+        place = line.find(b"=")
+        if place < 1:
+            raise UapiError(EPROTO, "not a line key=value")
+        key = _text(line[:place])
+        value = memoryview(line)[place + 1 :]
+        if key == "public_key":
+            self._begin_peer(value)
+        elif self._in_peer:
+            self._peer_line(key, value)
+        else:
+            self._interface_line(key, value)
+
+    def end(self):
+        """Ends the set, refused or not: what was done so far takes effect."""
+        self._peer = None
+        self._interface.commit()
+
+    def _key(self, value):
+        out = bytearray(32)
+        if not unhex(out, value):
+            raise UapiError(EINVAL, "not a key of 64 hex digits")
+        return out
+
+    def _interface_line(self, key, value):
+        interface = self._interface
+        if key == "private_key":
+            interface.set_private_key(self._key(value))
+        elif key == "listen_port":
+            interface.set_listen_port(_number(value, 65535))
+        elif key == "fwmark":
+            interface.set_fwmark(_number(value, 0xFFFFFFFF) if len(value) else 0)
+        elif key == "replace_peers":
+            _true(value)
+            interface.remove_peers()
+        else:
+            raise UapiError(EINVAL, "unknown key " + key)
+
+    def _begin_peer(self, value):
+        self._in_peer = True
+        self._public = bytes(self._key(value))
+        self._made = self._public not in self._interface.peers
+        # Our own key gives None: its lines are read and ignored, as WireGuard does.
+        self._peer = self._interface.add_peer(self._public)
+
+    def _peer_line(self, key, value):
+        interface = self._interface
+        peer = self._peer
+        if key == "update_only":
+            _true(value)
+            if self._made and peer is not None:
+                interface.remove_peer(peer)
+                self._peer = None
+        elif key == "remove":
+            _true(value)
+            if peer is not None:
+                interface.remove_peer(peer)
+                self._peer = None
+        elif key == "preshared_key":
+            psk = self._key(value)
+            if peer is not None:
+                interface.set_psk(peer, psk)
+            interface.port.native.tl_wipe(psk, 32)
+        elif key == "endpoint":
+            self._endpoint(_text(value))
+        elif key == "persistent_keepalive_interval":
+            seconds = _number(value, 65535)
+            if peer is not None:
+                interface.set_persistent(peer, seconds)
+        elif key == "replace_allowed_ips":
+            _true(value)
+            if peer is not None:
+                interface.clear_allowed(peer)
+        elif key == "allowed_ip":
+            self._allowed_ip(_text(value))
+        elif key == "protocol_version":
+            if _text(value) != "1":
+                raise UapiError(EINVAL, "only protocol version 1 is spoken")
+        elif key == "description":
+            if peer is not None:
+                peer.description = _text(value)
+        else:
+            raise UapiError(EINVAL, "unknown key " + key)
+
+    def _endpoint(self, text):
+        """A literal endpoint; ours alone: a name, resolved while the interface runs."""
+        try:
+            found = resolver.literal(text)
+            name = None if found else addresses.split_endpoint(text)
+        except ValueError:
+            raise UapiError(EINVAL, "not an endpoint")
+        if name and self._interface.resolver is None:
+            raise UapiError(EINVAL, "names are not resolved here")
+        if self._peer is None:
+            return
+        if found:
+            self._interface.set_endpoint(self._peer, found[0], found[1], found[2], found[3])
+        else:
+            self._interface.set_endpoint_name(self._peer, name[0], name[1])
+
+    def _allowed_ip(self, text):
+        sign = text[:1]
+        prefix = _prefix(text[1:] if sign in ("+", "-") else text)
+        if self._peer is None:
+            return
+        if sign == "-":
+            self._interface.remove_allowed(self._peer, prefix)
+        else:
+            self._interface.add_allowed(self._peer, prefix)
+
+
+def errno_of(error):
+    """The errno of a refused line."""
+    if isinstance(error, (UapiError, PlaneError)):
+        return error.errno
+    return EIO
+
+
+# ---- get ----
+
+
+def get_pieces(interface):
+    """The answer to get=1 as pieces of whole lines, without its errno line.
+
+    Whoever sends a piece that is a bytearray wipes it: some hold secrets.
+    """
+    if interface.me is not None:
+        yield _secret_piece(interface, b"private_key=", interface.me.private)
+    out = bytearray()
+    if interface.listen_port:
+        _add(out, "listen_port", interface.listen_port)
+    if interface.fwmark:
+        _add(out, "fwmark", interface.fwmark)
+    yield out
+    for peer in list(interface.peers.values()):
+        # Peers may go while a slow client reads.
+        if peer.alive:
+            yield b"public_key=" + hexed(peer.public) + b"\n"
+            yield _secret_piece(interface, b"preshared_key=", peer.psk)
+        if peer.alive:
+            yield _peer_piece(interface, peer)
+            at = 0
+            while peer.alive and at < len(peer.allowed):
+                yield _allowed_piece(peer, at)
+                at += _ALLOWED_A_PIECE
+
+
+def _add(out, key, value):
+    out.extend(key.encode() + b"=" + str(value).encode() + b"\n")
+
+
+def _secret_piece(interface, label, key):
+    # Of the right size at once: growing would leave copies behind.
+    out = bytearray(len(label) + 65)
+    out[: len(label)] = label
+    digits = hexed(key)
+    out[len(label) : len(label) + 64] = digits
+    interface.port.native.tl_wipe(digits, 64)
+    out[len(label) + 64] = 10
+    return out
+
+
+def _peer_piece(interface, peer):
+    out = bytearray()
+    _add(out, "protocol_version", 1)
+    text = endpoint_text(interface.plane.endpoint_of(peer.handle))
+    if text:
+        _add(out, "endpoint", text)
+    seconds, nanoseconds = peer.handshake_time or (0, 0)
+    _add(out, "last_handshake_time_sec", seconds)
+    _add(out, "last_handshake_time_nsec", nanoseconds)
+    state = interface.plane.state(peer.handle)
+    _add(out, "tx_bytes", state[TX_BYTES])
+    _add(out, "rx_bytes", state[RX_BYTES])
+    _add(out, "persistent_keepalive_interval", peer.persistent_s)
+    return out
+
+
+def _allowed_piece(peer, at):
+    out = bytearray()
+    for key in peer.allowed[at : at + _ALLOWED_A_PIECE]:
+        _add(out, "allowed_ip", addresses.format_prefix(allowed_prefix(key)))
+    return out
+
+
+def endpoint_text(record):
+    """An endpoint record as wg(8) reads it; "" for none."""
+    family, address, number, scope = endpoint_parts(record)
+    if not family:
+        return ""
+    return addresses.format_endpoint(family, address, number, str(scope) if scope else "")
