@@ -112,7 +112,8 @@ def _end_figures(end, cpu_seconds, size):
         "offloads": [row["name"] for row in show["offloads"] if row["on"]],
         "cpu_seconds": round(cpu_seconds, 2),
         "cpu_seconds_per_gb": round(cpu_seconds / size * 1e9, 2),
-        "memory_kb": end.memory_kb("VmRSS"),
+        "memory_kb": end.memory_all_kb(),
+        "memory_largest_kb": end.memory_kb("VmRSS"),
         "memory_peak_kb": end.memory_kb("VmHWM"),
         "drops": {reason: n for reason, n in show["drops"].items() if n},
     }

@@ -125,19 +125,40 @@ class _Peer:
         return self.process.stop()
 
     def kill9(self):
-        """SIGKILL, as a crash would."""
-        return self.process.stop(signal.SIGKILL)
+        """SIGKILL to all its processes, as a crash would."""
+        for pid in reversed(self.pids()):
+            os.kill(pid, signal.SIGKILL)
+        return self.process.wait()
+
+    def pids(self):
+        """The process ids of the daemon: the one we started, then its descendants."""
+        found = [self.process.pid]
+        for pid in found:  # grows while it is walked
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += [int(child) for child in task.read_text(encoding="ascii").split()]
+        return found
 
     def cpu_seconds(self):
-        """User and system time of the daemon so far."""
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
-        fields = stat.rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time of all its processes so far."""
+        total = 0
+        for pid in self.pids():
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+            fields = stat.rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / os.sysconf("SC_CLK_TCK")
 
     def memory_kb(self, which="VmRSS"):
-        """Resident memory now (VmRSS) or at its peak (VmHWM), in kB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return next(int(row.split()[1]) for row in status.splitlines() if row.startswith(which))
+        """Resident memory of its largest process, in kB: now (VmRSS) or at its peak (VmHWM)."""
+        return max(_status_kb(f"/proc/{pid}/status", which) for pid in self.pids())
+
+    def memory_all_kb(self):
+        """Resident memory of all its processes, in kB, what they share counted once."""
+        return sum(_status_kb(f"/proc/{pid}/smaps_rollup", "Pss") for pid in self.pids())
+
+
+def _status_kb(path, row):
+    lines = Path(path).read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(row + ":"))
 
 
 class Tunlite(_Peer):
