@@ -9,7 +9,7 @@ import sys
 
 from invoke import task
 
-from devtools import toolchain
+from devtools import openwrt, toolchain
 from devtools.toolchain import ROOT, TARGETS
 
 
@@ -92,3 +92,41 @@ def cross_build(c, arch="all", test=False):
         fits = (test or report(one, path)) and fits
     if not fits:
         sys.exit("an executable is past its size bound (devtools/toolchain.py)")
+
+
+@task(
+    help={
+        "arch": "mips, mipsel, arm, aarch64, x86_64 or all",
+        "format": "ipk, or apk for OpenWrt 25.12",
+        "as": "OpenWrt's name of the architecture, where it is another than the usual one",
+    }
+)
+def package(c, arch="all", format="ipk", as_=""):
+    """Make OpenWrt packages of dist/tunlite-ARCH, built first where it is not there."""
+    for one in wanted(arch):
+        try:
+            if not (ROOT / "dist" / f"tunlite-{one}").is_file():
+                report(one, build(one))
+            out = openwrt.package(one, format, as_)
+        except (toolchain.ToolchainError, openwrt.PackageError) as e:
+            sys.exit(str(e))
+        size = out.stat().st_size
+        print(f"{out.relative_to(ROOT)}: {size} bytes (at most {TARGETS[one].ipk})")
+        if format == "ipk" and size > TARGETS[one].ipk:
+            sys.exit(f"{out.name} is past its size bound (devtools/toolchain.py)")
+
+
+@task
+def feed(c):
+    """Make dist/feed, a folder for opkg: every .ipk in dist with Packages and Packages.gz."""
+    folder = ROOT / "dist" / "feed"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for path in (ROOT / "dist").glob("*.ipk"):
+        shutil.copy(path, folder)
+    try:
+        openwrt.write_feed(folder)
+    except openwrt.PackageError as e:
+        sys.exit(str(e))
+    print(f"{folder.relative_to(ROOT)}: {len(list(folder.glob('*.ipk')))} packages")

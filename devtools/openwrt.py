@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""Packages for OpenWrt, .ipk and .apk, and a folder that opkg takes as a feed.
+
+Both are byte-identical when made twice from the same executable: names sorted, numeric owners, one
+fixed time.
+"""
+
+import gzip
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tunlite
+from devtools.toolchain import ROOT, TARGETS
+
+RELEASE = 1
+_FILES = ROOT / "openwrt" / "tunlite" / "files"
+_TIME = 1_700_000_000
+
+# Where our files go: path on the router, source, mode.
+_CONTENT = (
+    ("etc/init.d/tunlite", _FILES / "tunlite.init", 0o755),
+    ("lib/upgrade/keep.d/tunlite", _FILES / "tunlite.keep", 0o644),
+)
+_CONFFILES = "/etc/tunlite/\n"
+_FOLDERS = {"etc/tunlite": 0o700}
+_DEPENDS = "kmod-tun"
+_TITLE = "Tunnel daemon for mesh networks (WireGuard protocol)"
+
+# A root without OpenWrt's shell library (a container, a test guest) has nothing to start.
+_SCRIPT = """\
+#!/bin/sh
+[ "${{IPKG_NO_SCRIPT}}" = "1" ] && exit 0
+[ -s "${{IPKG_INSTROOT}}/lib/functions.sh" ] || exit 0
+. "${{IPKG_INSTROOT}}/lib/functions.sh"
+{call}
+"""
+_IPK_SCRIPTS = {
+    "postinst": _SCRIPT.format(call='default_postinst "$0" "$@"'),
+    "prerm": _SCRIPT.format(call='default_prerm "$0" "$@"'),
+}
+
+
+class PackageError(Exception):
+    """A package cannot be made here; the text says why and what helps."""
+
+
+@dataclass
+class Tree:
+    """Files of a package: path without a leading slash -> (bytes, mode); folders -> mode."""
+
+    files: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    folders: dict[str, int] = field(default_factory=dict)
+
+    def add(self, path, data, mode):
+        """Adds a file and the folders above it."""
+        self.files[path] = (data, mode)
+        for parent in Path(path).parents:
+            if str(parent) != ".":
+                self.folders.setdefault(str(parent), 0o755)
+
+
+def version():
+    """X.Y.Z-rN, as both package managers sort it."""
+    return f"{tunlite.__version__}-r{RELEASE}"
+
+
+def content(executable):
+    """The files that both formats install."""
+    tree = Tree(folders=dict(_FOLDERS))
+    for folder in _FOLDERS:
+        for parent in Path(folder).parents:
+            if str(parent) != ".":
+                tree.folders.setdefault(str(parent), 0o755)
+    tree.add("usr/sbin/tunlite", Path(executable).read_bytes(), 0o755)
+    for path, source, mode in _CONTENT:
+        tree.add(path, source.read_bytes(), mode)
+    return tree
+
+
+def _entry(name, mode, kind=tarfile.REGTYPE, size=0):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.size, info.mtime = kind, mode, size, _TIME
+    return info
+
+
+def tar_gz(tree):
+    """The tree as opkg reads it: a GNU tar whose names begin with ./, in gzip without a name."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(_entry("./", 0o755, tarfile.DIRTYPE))
+        for path in sorted([*tree.folders, *tree.files]):
+            if path in tree.folders:
+                tar.addfile(_entry(f"./{path}/", tree.folders[path], tarfile.DIRTYPE))
+            else:
+                data, mode = tree.files[path]
+                tar.addfile(_entry(f"./{path}", mode, size=len(data)), io.BytesIO(data))
+    return gzip.compress(raw.getvalue(), compresslevel=9, mtime=0)
+
+
+def control(arch, installed_size):
+    """The control file's text, for packages of OpenWrt's architecture `arch`."""
+    return (
+        "Package: tunlite\n"
+        f"Version: {version()}\n"
+        f"Depends: {_DEPENDS}\n"
+        "Source: openwrt/tunlite\n"
+        "SourceName: tunlite\n"
+        "License: MIT\n"
+        "LicenseFiles: LICENSE\n"
+        "Section: net\n"
+        "Maintainer: the tunlite authors\n"
+        f"Architecture: {arch}\n"
+        f"Installed-Size: {installed_size}\n"
+        f"Description:  {_TITLE}\n"
+    )
+
+
+def ipk(executable, arch):
+    """The .ipk's bytes."""
+    tree = content(executable)
+    size = sum(len(data) for data, _ in tree.files.values())
+    meta = Tree()
+    meta.add("control", control(arch, size).encode(), 0o644)
+    meta.add("conffiles", _CONFFILES.encode(), 0o644)
+    for name, text in _IPK_SCRIPTS.items():
+        meta.add(name, text.encode(), 0o755)
+    outer = Tree()
+    outer.add("debian-binary", b"2.0\n", 0o644)
+    outer.add("data.tar.gz", tar_gz(tree), 0o644)
+    outer.add("control.tar.gz", tar_gz(meta), 0o644)
+    return tar_gz(outer)
+
+
+def ipk_name(arch):
+    """The file name that a feed expects."""
+    return f"tunlite_{version()}_{arch}.ipk"
+
+
+def apk_tree(executable):
+    """The files of an .apk: the same, and what OpenWrt's default scripts look up there."""
+    tree = content(executable)
+    listing = "".join(f"/{path}\n" for path in sorted(tree.files))
+    tree.add("lib/apk/packages/tunlite.conffiles", _CONFFILES.encode(), 0o644)
+    tree.add("lib/apk/packages/tunlite.conffiles_static", b"", 0o644)
+    tree.add("lib/apk/packages/tunlite.list", listing.encode(), 0o644)
+    return tree
+
+
+def apk_scripts():
+    """{phase of `apk mkpkg`: text}."""
+    head = (
+        "#!/bin/sh\n"
+        '[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0\n'
+        '[ -s "${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0\n'
+        '. "${IPKG_INSTROOT}/lib/functions.sh"\n'
+        "export root=\"${IPKG_INSTROOT}\"\nexport pkgname='tunlite'\n"
+    )
+    return {
+        "post-install": head + "add_group_and_user\ndefault_postinst\n",
+        "post-upgrade": head + "export PKG_UPGRADE=1\nadd_group_and_user\ndefault_postinst\n",
+        "pre-deinstall": head + "default_prerm\n",
+    }
+
+
+def apk_command(apk, arch, out, folder):
+    """The `apk mkpkg` call for a tree at folder/files and scripts at folder/PHASE."""
+    info = {
+        "name": "tunlite",
+        "version": version(),
+        "description": _TITLE,
+        "arch": arch,
+        "license": "MIT",
+        "origin": "openwrt/tunlite",
+        "maintainer": "the tunlite authors",
+        "depends": _DEPENDS,
+    }
+    command = [apk, "mkpkg"]
+    for name, value in info.items():
+        command += ["--info", f"{name}:{value}"]
+    for phase in apk_scripts():
+        command += ["--script", f"{phase}:{folder / phase}"]
+    return [*command, "--files", str(folder / "files"), "--output", str(out)]
+
+
+def write_apk(executable, arch, out):
+    """Makes the .apk with `apk mkpkg`; PackageError where that program is not to be had."""
+    apk = shutil.which("apk")
+    if apk is None:
+        raise PackageError(
+            "an .apk is made by `apk mkpkg` of apk-tools 3, which is not on this machine: build it "
+            "from Debian's source package apk-tools (forky or later), or take\n"
+            "staging_dir/host/bin/apk of an OpenWrt 25.12 build tree or SDK, and put it in PATH"
+        )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tree = apk_tree(executable)
+        for path, mode in sorted(tree.folders.items()):
+            (folder / "files" / path).mkdir(parents=True, exist_ok=True)
+            (folder / "files" / path).chmod(mode)
+        for path, (data, mode) in tree.files.items():
+            (folder / "files" / path).write_bytes(data)
+            (folder / "files" / path).chmod(mode)
+        for phase, text in apk_scripts().items():
+            (folder / phase).write_text(text)
+        done = subprocess.run(apk_command(apk, arch, out, folder), capture_output=True, text=True)
+    if done.returncode:
+        raise PackageError(f"apk mkpkg: {done.stderr.strip()}")
+
+
+def package(arch, kind, openwrt_arch=None):
+    """Writes dist/...ipk or .apk from dist/tunlite-ARCH; its path."""
+    name = openwrt_arch or TARGETS[arch].openwrt
+    executable = ROOT / "dist" / f"tunlite-{arch}"
+    if not executable.is_file():
+        raise PackageError(f"{executable} is not there: ./dev cross-build --arch {arch}")
+    if kind == "ipk":
+        out = ROOT / "dist" / ipk_name(name)
+        out.write_bytes(ipk(executable, name))
+    elif kind == "apk":
+        folder = ROOT / "dist" / name
+        folder.mkdir(exist_ok=True)
+        out = folder / f"tunlite-{version()}.apk"
+        write_apk(executable, name, out)
+    else:
+        raise PackageError(f"--format {kind} is neither ipk nor apk")
+    return out
+
+
+def _member(archive, name):
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        return tar.extractfile(f"./{name}").read()
+
+
+def feed_index(folder):
+    """The text of `Packages` for the .ipk files in a folder, sorted by name."""
+    rows = []
+    for path in sorted(Path(folder).glob("*.ipk")):
+        data = path.read_bytes()
+        text = _member(_member(data, "control.tar.gz"), "control").decode()
+        before, _, description = text.partition("Description:")
+        rows.append(
+            f"{before}Filename: {path.name}\nSize: {len(data)}\n"
+            f"SHA256sum: {hashlib.sha256(data).hexdigest()}\nDescription:{description}\n"
+        )
+    return "".join(rows)
+
+
+def write_feed(folder):
+    """Writes Packages and Packages.gz beside the .ipk files in `folder`."""
+    text = feed_index(folder)
+    if not text:
+        raise PackageError(f"no .ipk in {folder}: ./dev package --arch all --format ipk")
+    (Path(folder) / "Packages").write_text(text)
+    (Path(folder) / "Packages.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))

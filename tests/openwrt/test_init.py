@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""The init script, sourced by a shell that has procd's functions as prints."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_INIT = Path(__file__).resolve().parents[2] / "openwrt/tunlite/files/tunlite.init"
+_PROCD = """
+procd_open_instance() { echo "open $1"; }
+procd_set_param() { echo "param $*"; }
+procd_close_instance() { echo "close"; }
+procd_send_signal() { echo "signal $*"; }
+start() { start_service; }
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Calls one function of the script with /etc/tunlite replaced; its lines of output."""
+    script = _INIT.read_text().replace("/etc/tunlite", str(tmp_path))
+    assert str(tmp_path) in script
+
+    def call(command):
+        done = subprocess.run(
+            ["sh", "-eu", "-c", f"{_PROCD}\n{script}\nset -- ''\n{command}"],
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return call
+
+
+def test_every_conf_file_becomes_an_instance_named_as_the_file(run, tmp_path):
+    for name in ("mesh.conf", "wg0.conf", "notes.txt"):
+        (tmp_path / name).write_text("[Interface]\n")
+    lines = run("start_service ''")
+    assert [line for line in lines if line.startswith("open")] == ["open mesh", "open wg0"]
+    assert f"param command /usr/sbin/tunlite run --config {tmp_path}/wg0.conf --interface wg0" in (
+        lines
+    )
+    assert "param respawn 3600 5 0" in lines and "param no_new_privs 1" in lines
+
+
+def test_one_instance_can_be_started_by_name(run, tmp_path):
+    for name in ("mesh.conf", "wg0.conf"):
+        (tmp_path / name).write_text("[Interface]\n")
+    assert [line for line in run("start_service wg0") if line.startswith("open")] == ["open wg0"]
+
+
+def test_without_a_file_nothing_starts(run):
+    assert run("start_service ''") == []
+
+
+def test_the_group_of_the_file_is_procds(run, tmp_path):
+    (tmp_path / "mesh.conf").write_text("[Interface]\nGroup = gluon-mesh-vpn # for DNS\n")
+    assert "param group gluon-mesh-vpn" in run("start_service ''")
+    (tmp_path / "mesh.conf").write_text("[Interface]\nMTU = 1420\n")
+    assert not [line for line in run("start_service ''") if line.startswith("param group")]
+
+
+def test_a_file_with_spaces_in_its_path_stays_one_word(run, tmp_path):
+    (tmp_path / "a b.conf").write_text("[Interface]\n")
+    assert "open a b" in run("start_service ''")
+
+
+def test_reload_tells_running_daemons_before_procd_starts_new_ones(run, tmp_path):
+    (tmp_path / "mesh.conf").write_text("[Interface]\n")
+    lines = run("reload_service")
+    assert lines[0] == "signal tunlite"
+    assert "open mesh" in lines[1:]

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The OpenWrt packages, made around a stand-in for the executable."""
+
+import gzip
+import hashlib
+import io
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import tunlite
+from devtools import openwrt
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def executable(tmp_path):
+    path = tmp_path / "tunlite-mips"
+    path.write_bytes(b"\x7fELF stand-in" * 100)
+    return path
+
+
+def _members(data):
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
+        return {m.name: (m, tar.extractfile(m).read() if m.isfile() else b"") for m in tar}
+
+
+def test_an_ipk_is_three_members_in_a_gzipped_gnu_tar(executable):
+    data = openwrt.ipk(executable, "mips_24kc")
+    members = _members(data)
+    assert {n for n in members if n != "."} == {
+        "./debian-binary",
+        "./data.tar.gz",
+        "./control.tar.gz",
+    }
+    assert members["./debian-binary"][1] == b"2.0\n"
+    assert data[3] == 0 and data[4:8] == bytes(4)  # no file name, no time
+    assert gzip.decompress(data)[257:265] == b"ustar  \0"  # GNU
+
+
+def test_two_ipks_of_one_executable_are_the_same_bytes(executable):
+    assert openwrt.ipk(executable, "mips_24kc") == openwrt.ipk(executable, "mips_24kc")
+
+
+def test_the_files_land_where_openwrt_looks_and_belong_to_root(executable):
+    data = _members(_members(openwrt.ipk(executable, "mips_24kc"))["./data.tar.gz"][1])
+    modes = {name: member.mode for name, (member, _) in data.items()}
+    assert modes["./usr/sbin/tunlite"] == 0o755
+    assert modes["./etc/init.d/tunlite"] == 0o755
+    assert modes["./lib/upgrade/keep.d/tunlite"] == 0o644
+    assert modes["./etc/tunlite"] == 0o700  # keys live here
+    assert {(m.uid, m.gid, m.uname, m.gname) for m, _ in data.values()} == {(0, 0, "", "")}
+    assert data["./usr/sbin/tunlite"][1] == executable.read_bytes()
+
+
+def test_tar_of_this_machine_unpacks_an_ipk(executable, tmp_path):
+    package = tmp_path / openwrt.ipk_name("mips_24kc")
+    package.write_bytes(openwrt.ipk(executable, "mips_24kc"))
+    root = tmp_path / "root"
+    root.mkdir()
+    script = 'tar -xzOf "$1" ./data.tar.gz | tar -xzf - -C "$2"'
+    subprocess.run(["sh", "-c", script, "sh", str(package), str(root)], check=True)
+    assert (root / "usr/sbin/tunlite").read_bytes() == executable.read_bytes()
+
+
+def test_the_control_file_names_version_architecture_and_dependency(executable):
+    meta = _members(_members(openwrt.ipk(executable, "mipsel_74kc"))["./control.tar.gz"][1])
+    fields = dict(
+        line.split(": ", 1) for line in meta["./control"][1].decode().splitlines() if line
+    )
+    assert fields["Package"] == "tunlite"
+    assert fields["Version"] == f"{tunlite.__version__}-r1"
+    assert fields["Architecture"] == "mipsel_74kc"
+    assert fields["Depends"] == "kmod-tun"
+    assert meta["./conffiles"][1] == b"/etc/tunlite/\n"
+
+
+def test_the_maintainer_scripts_do_nothing_without_openwrts_shell_library(executable, tmp_path):
+    meta = _members(_members(openwrt.ipk(executable, "mips_24kc"))["./control.tar.gz"][1])
+    for name in ("./postinst", "./prerm"):
+        member, text = meta[name]
+        assert member.mode == 0o755
+        script = tmp_path / "script"
+        script.write_bytes(text)
+        done = subprocess.run(
+            ["sh", str(script), "configure"],
+            env={"IPKG_INSTROOT": str(tmp_path)},
+            capture_output=True,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_maintainer_scripts_call_openwrts_defaults(executable, tmp_path):
+    meta = _members(_members(openwrt.ipk(executable, "mips_24kc"))["./control.tar.gz"][1])
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/functions.sh").write_text(
+        'default_postinst() { echo "post $2"; }\ndefault_prerm() { echo "pre $2"; }\n'
+    )
+    for name, said in (("./postinst", b"post configure\n"), ("./prerm", b"pre configure\n")):
+        script = tmp_path / "script"
+        script.write_bytes(meta[name][1])
+        done = subprocess.run(
+            ["sh", str(script), "configure"],
+            env={"IPKG_INSTROOT": str(tmp_path)},
+            capture_output=True,
+        )
+        assert done.stdout == said
+
+
+def test_an_apk_carries_the_lists_that_the_default_scripts_read(executable):
+    tree = openwrt.apk_tree(executable)
+    listing = tree.files["lib/apk/packages/tunlite.list"][0].decode().splitlines()
+    assert "/etc/init.d/tunlite" in listing and "/usr/sbin/tunlite" in listing
+    assert tree.files["lib/apk/packages/tunlite.conffiles"][0] == b"/etc/tunlite/\n"
+    assert set(openwrt.apk_scripts()) == {"post-install", "post-upgrade", "pre-deinstall"}
+    assert "PKG_UPGRADE=1" in openwrt.apk_scripts()["post-upgrade"]
+
+
+def test_apk_mkpkg_is_called_with_the_tree_and_its_scripts(executable, tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "apk").write_text(
+        '#!/bin/sh\nwhile [ $# -gt 0 ]; do\n[ "$1" = --files ] && files="$2"\n'
+        '[ "$1" = --output ] && out="$2"\n[ "$1" = --script ] && [ -s "${2#*:}" ] || true\nshift\n'
+        'done\n( cd "$files" && find . -type f | sort ) >"$out"\n'
+    )
+    (tools / "apk").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    out = tmp_path / "tunlite.apk"
+    openwrt.write_apk(executable, "mips_24kc", out)
+    assert "./usr/sbin/tunlite\n" in out.read_text()
+
+
+def test_without_apk_mkpkg_it_says_how_to_get_it(executable, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(openwrt.PackageError, match="apk-tools 3"):
+        openwrt.write_apk(executable, "mips_24kc", tmp_path / "out.apk")
+
+
+def test_a_feed_lists_every_package_with_its_size_and_hash(executable, tmp_path):
+    folder = tmp_path / "feed"
+    folder.mkdir()
+    for arch in ("mips_24kc", "mipsel_24kc"):
+        (folder / openwrt.ipk_name(arch)).write_bytes(openwrt.ipk(executable, arch))
+    openwrt.write_feed(folder)
+    text = (folder / "Packages").read_text()
+    assert gzip.decompress((folder / "Packages.gz").read_bytes()).decode() == text
+    stanzas = [s for s in text.split("\n\n") if s]
+    assert len(stanzas) == 2
+    for stanza in stanzas:
+        fields = dict(line.split(":", 1) for line in stanza.splitlines())
+        data = (folder / fields["Filename"].strip()).read_bytes()
+        assert int(fields["Size"]) == len(data)
+        assert fields["SHA256sum"].strip() == hashlib.sha256(data).hexdigest()
+
+
+def test_the_feed_makefile_has_this_version_and_installs_the_same_files(executable):
+    text = (_ROOT / "openwrt/tunlite/Makefile").read_text()
+    assert re.search(r"^PKG_VERSION:=(.*)$", text, re.M)[1] == tunlite.__version__
+    assert re.search(r"^PKG_RELEASE:=(.*)$", text, re.M)[1] == str(openwrt.RELEASE)
+    installed = text.split("define Package/tunlite/install")[1].split("endef")[0]
+    for path in openwrt.content(executable).files:
+        assert f"$(1)/{path}" in installed, path
