@@ -5,7 +5,10 @@
 
 #include "aead.h"
 
-extern const struct aead aead_portable;
+extern const struct aead aead_avx512ifma;
+extern const struct aead aead_avx512;
+extern const struct aead aead_avx2;
 extern const struct aead aead_portable64;
+extern const struct aead aead_portable;
 
 #endif

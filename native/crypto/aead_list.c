@@ -6,11 +6,13 @@
 #include "aead_impl.h"
 
 const struct aead *const aead_list[] = {
+#ifdef __x86_64__
+    &aead_avx512ifma, &aead_avx512, &aead_avx2,
+#endif
 #ifdef __SIZEOF_INT128__
     &aead_portable64,
 #endif
-    &aead_portable,
-    NULL,
+    &aead_portable,   NULL,
 };
 
 const struct aead *aead_find(const char *name) {

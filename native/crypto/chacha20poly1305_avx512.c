@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* AVX-512 without IFMA: 16 blocks of ChaCha20, 8 packets of Poly1305 at once. */
+#include "aead_impl.h"
+
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#include "aead_serial.h"
+#include "cpu_x86.h"
+#include "ct.h"
+#include "le.h"
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+
+#define LANES 16
+#define LANES_POLY1305 &poly1305_64
+#include "lanes.h"
+
+#define rotate_left(x, n) ((vec32)_mm512_rol_epi32((__m512i)(x), n))
+#define multiply(a, b) ((vec64)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
+#include "poly1305_lanes26.h"
+
+#include "chacha20poly1305_lanes.h"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+const struct aead aead_avx512 = {"avx512", cpu_has_avx512, seal_batch, open_batch};
+
+#else
+typedef int chacha20poly1305_avx512_needs_x86; /* an empty file is not ISO C */
+#endif

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ChaCha20-Poly1305 in vector lanes, across the packets of a batch. Included once by the file of
+ * each instruction set, which defines before it:
+ *
+ *   LANES              32-bit lanes of a vector: 4, 8 or 16
+ *   rotate_left(x, n)  of a vec32, n = 16, 12, 8 or 7
+ *   struct accumulator and its functions, by poly1305_lanes26.h or poly1305_lanes44.h
+ *
+ * ChaCha20: a lane is a 64-byte block of any packet, so all lanes work whatever the lengths are.
+ * Poly1305: a lane is a packet, because its key is the packet's own, and all packets end together:
+ * h = (h + 0) r stays 0 in a lane that has not begun, so a shorter packet begins later.
+ */
+#ifndef TL_CHACHA20POLY1305_LANES_H
+#define TL_CHACHA20POLY1305_LANES_H
+
+#include "aead_serial.h"
+#include "ct.h"
+#include "lanes.h"
+#include "le.h"
+
+enum {
+    STEP = 8 * PACKETS,                  /* bytes of a packet that make a square of 64-bit words */
+    STEP_BLOCKS = STEP / POLY1305_BLOCK, /* 1, 2 or 4 */
+    TAIL_BLOCKS = STEP_BLOCKS < 2 ? 2 : STEP_BLOCKS, /* hold the padded block and the lengths */
+    TAIL_STEPS = TAIL_BLOCKS / STEP_BLOCKS,
+    GROUPS = 2,              /* chains of multiplications that hide each other's latency */
+    TEAM = GROUPS * PACKETS, /* packets that are authenticated together */
+    CHUNK = 16,              /* packets from key to tag while their bytes are in the L1 cache */
+    WINDOW = 64,             /* packets that are sorted by length where lengths differ */
+    FEW = 4,                 /* fewer packets than this leave too many lanes idle */
+    BLOCK = CHACHA20_BLOCK,
+};
+
+/* -- ChaCha20 -- */
+
+struct cipher {
+    union {
+        vec32 v[16];
+        uint32_t word[16][LANES];
+    } state;
+    const uint8_t *key; /* the one whose words are in all lanes, or NULL */
+    uint8_t stream[LANES][BLOCK];
+};
+
+#define QUARTER_ROUND(a, b, c, d)                                                                  \
+    do {                                                                                           \
+        x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 16);                                         \
+        x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 12);                                         \
+        x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 8);                                          \
+        x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 7);                                          \
+    } while (0)
+
+/* One block of key stream in each lane. */
+static void run_cipher(struct cipher *c) {
+    vec32 x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] = c->state.v[i];
+    for (int i = 0; i < 10; i++) {
+        QUARTER_ROUND(0, 4, 8, 12);
+        QUARTER_ROUND(1, 5, 9, 13);
+        QUARTER_ROUND(2, 6, 10, 14);
+        QUARTER_ROUND(3, 7, 11, 15);
+        QUARTER_ROUND(0, 5, 10, 15);
+        QUARTER_ROUND(1, 6, 11, 12);
+        QUARTER_ROUND(2, 7, 8, 13);
+        QUARTER_ROUND(3, 4, 9, 14);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] += c->state.v[i];
+    transpose_blocks(c->stream, x);
+}
+
+static void init_cipher(struct cipher *c) {
+    static const uint32_t expand[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+    for (int i = 0; i < 4; i++)
+        c->state.v[i] = (vec32){0} + expand[i];
+    for (int i = 12; i < 16; i++)
+        c->state.v[i] = (vec32){0};
+    c->key = NULL;
+}
+
+/* What a lane works on. */
+struct slot {
+    const struct aead_op *op;
+    uint32_t at; /* first byte in the packet */
+};
+
+static void set_keys(struct cipher *c, const struct slot *slots, size_t n) {
+    const uint8_t *key = slots[0].op->key;
+    size_t same = 1;
+    while (same < n && slots[same].op->key == key)
+        same++;
+    if (same == n) {
+        if (c->key != key)
+            for (int i = 0; i < 8; i++)
+                c->state.v[4 + i] = (vec32){0} + le32_load(key + 4 * i);
+        c->key = key;
+        return;
+    }
+    for (size_t lane = 0; lane < n; lane++)
+        for (int i = 0; i < 8; i++)
+            c->state.word[4 + i][lane] = le32_load(slots[lane].op->key + 4 * i);
+    c->key = NULL;
+}
+
+static void set_lane(struct cipher *c, size_t lane, const struct aead_op *op, uint32_t block) {
+    c->state.word[12][lane] = block;
+    c->state.word[14][lane] = (uint32_t)op->counter;
+    c->state.word[15][lane] = (uint32_t)(op->counter >> 32);
+}
+
+INLINE void copy_short(uint8_t *dst, const uint8_t *src, size_t n) {
+    /* Two pieces that may overlap: no call, and no loop over bytes. */
+    if (n >= 32) {
+        uint8_t a[32], b[32];
+        memcpy(a, src, 32), memcpy(b, src + n - 32, 32);
+        memcpy(dst, a, 32), memcpy(dst + n - 32, b, 32);
+    } else if (n >= 16) {
+        uint8_t a[16], b[16];
+        memcpy(a, src, 16), memcpy(b, src + n - 16, 16);
+        memcpy(dst, a, 16), memcpy(dst + n - 16, b, 16);
+    } else if (n >= 8) {
+        uint64_t a = le64_load(src), b = le64_load(src + n - 8);
+        le64_store(dst, a), le64_store(dst + n - 8, b);
+    } else if (n >= 4) {
+        uint32_t a = le32_load(src), b = le32_load(src + n - 4);
+        le32_store(dst, a), le32_store(dst + n - 4, b);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            dst[i] = src[i];
+    }
+}
+
+INLINE void xor_whole(uint8_t *dst, const uint8_t *src, const uint8_t *stream) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < BLOCK; i += sizeof(vec64)) {
+        vec64 v = vec64_load(src + i) ^ vec64_load(stream + i);
+        memcpy(dst + i, &v, sizeof v);
+    }
+}
+
+/* Up to one block, n >= 1. */
+static void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, size_t n) {
+    if (n >= BLOCK) {
+        xor_whole(dst, src, stream);
+    } else {
+        uint8_t part[BLOCK] = {0};
+        copy_short(part, src, n);
+        xor_whole(part, part, stream);
+        copy_short(dst, part, n);
+    }
+}
+
+static void run_slots(struct cipher *c, const struct slot *slots, size_t n) {
+    set_keys(c, slots, n);
+    run_cipher(c);
+    for (size_t i = 0; i < n; i++) {
+        const struct aead_op *op = slots[i].op;
+        uint32_t at = slots[i].at;
+        xor_block(op->dst + at, op->src + at, c->stream[i], op->len - at);
+    }
+}
+
+/* The messages of those packets that are ok. */
+static void xor_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
+    struct slot slots[LANES];
+    size_t lane = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!ops[i]->ok)
+            continue;
+        for (uint32_t at = 0; at < ops[i]->len; at += BLOCK) {
+            slots[lane] = (struct slot){ops[i], at};
+            set_lane(c, lane, ops[i], 1 + at / BLOCK);
+            if (++lane == LANES) {
+                run_slots(c, slots, lane);
+                lane = 0;
+            }
+        }
+    }
+    if (lane > 0)
+        run_slots(c, slots, lane);
+}
+
+/* One packet's stream, for the few that come alone; a short end is cheaper without vectors. */
+static void xor_stream(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t len) {
+    enum { SHORT = LANES <= 4 ? BLOCK : 3 * BLOCK };
+    if (len > SHORT) {
+        struct cipher c;
+        for (int i = 0; i < 16; i++)
+            c.state.v[i] = (vec32){0} + s->word[i];
+        while (len > SHORT) {
+            for (uint32_t lane = 0; lane < LANES; lane++)
+                c.state.word[12][lane] = s->word[12] + lane;
+            run_cipher(&c);
+            for (size_t i = 0; i < LANES && len > 0; i++) {
+                size_t n = len < BLOCK ? len : BLOCK;
+                xor_block(dst, src, c.stream[i], n);
+                dst += n, src += n, len -= n;
+                s->word[12]++;
+            }
+        }
+        ct_wipe(&c, sizeof c);
+    }
+    if (len > 0)
+        chacha20_xor(s, dst, src, len);
+}
+
+/* -- Poly1305 -- */
+
+/* The blocks of a packet count from its first; block `blocks - 1` holds the lengths. */
+struct lane {
+    const uint8_t *data;
+    uint32_t len;
+    uint32_t blocks;
+    uint32_t begin; /* step of its first block */
+    uint32_t pad;   /* blocks before that block, in the step */
+    uint8_t head[STEP];
+    uint8_t tail[TAIL_STEPS * STEP];
+};
+
+struct team {
+    struct accumulator sums[GROUPS];
+    struct lane lanes[TEAM];
+    uint32_t n; /* lanes in use */
+    uint32_t steps;
+    union {
+        vec64 v[GROUPS];
+        uint64_t word[TEAM];
+    } words[2];
+};
+
+/* Blocks `first` (which may be before the packet) and up as they are authenticated. */
+static void copy_blocks(uint8_t *out, size_t size, const struct lane *l, int32_t first) {
+    memset(out, 0, size);
+    size_t skip = first < 0 ? (size_t)-first * POLY1305_BLOCK : 0;
+    size_t from = first < 0 ? 0 : (size_t)first * POLY1305_BLOCK;
+    if (skip < size && from < l->len) {
+        size_t n = l->len - from;
+        if (n > size - skip)
+            n = size - skip;
+        if (n >= BLOCK)
+            memcpy(out + skip, l->data + from, BLOCK);
+        else
+            copy_short(out + skip, l->data + from, n);
+    }
+    size_t last = ((size_t)l->blocks - 1) * POLY1305_BLOCK; /* the lengths: no associated data */
+    if (skip + last < from + size)
+        le64_store(out + skip + last - from + 8, l->len);
+}
+
+static void add_lane(struct team *t, const uint8_t *data, uint32_t len) {
+    struct lane *l = &t->lanes[t->n++];
+    l->data = data;
+    l->len = len;
+    l->blocks = (len + POLY1305_BLOCK - 1) / POLY1305_BLOCK + 1;
+    uint32_t steps = (l->blocks + STEP_BLOCKS - 1) / STEP_BLOCKS;
+    l->pad = steps * STEP_BLOCKS - l->blocks;
+    copy_blocks(l->head, sizeof l->head, l, -(int32_t)l->pad);
+    copy_blocks(l->tail, sizeof l->tail, l, (int32_t)l->blocks - TAIL_BLOCKS);
+    l->begin = steps; /* from the end, until all are known */
+    if (steps > t->steps)
+        t->steps = steps;
+}
+
+/* The key of packet i is 32 bytes at keys[i]. */
+static void set_poly_keys(struct team *t, const uint8_t (*keys)[BLOCK]) {
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        union {
+            vec64 v[4];
+            uint64_t word[4][PACKETS];
+        } k;
+        for (uint32_t i = 0; i < PACKETS; i++)
+            for (uint32_t j = 0; j < 4; j++)
+                k.word[j][i] =
+                    g * PACKETS + i < t->n ? le64_load(keys[g * PACKETS + i] + 8 * j) : 0;
+        accumulator_init(&t->sums[g], k.v[0], k.v[1]);
+        t->words[0].v[g] = k.v[2]; /* added at the end */
+        t->words[1].v[g] = k.v[3];
+        ct_wipe(&k, sizeof k);
+    }
+}
+
+/* One step of one group: STEP bytes of each of its packets, of which blocks `from` and up count. */
+INLINE void absorb(struct accumulator *a, const uint8_t *const data[PACKETS], size_t at,
+                   const vec64 *top) {
+    vec64 v[PACKETS];
+#pragma GCC unroll 8
+    for (int i = 0; i < PACKETS; i++)
+        v[i] = vec64_load(data[i] + at);
+    transpose64(v);
+#pragma GCC unroll 4
+    for (int i = 0; i < STEP_BLOCKS; i++)
+        accumulator_block(a, v[2 * i], v[2 * i + 1], top[i]);
+}
+
+static uint32_t groups_used(const struct team *t) {
+    return (t->n + PACKETS - 1) / PACKETS;
+}
+
+/* A step where a packet begins or all end: from copies that are padded, with 2^128 added only to
+ * the blocks that there are. */
+static void border_step(struct team *t, uint32_t step) {
+    static const uint8_t zeros[STEP];
+    for (uint32_t g = 0; g < groups_used(t); g++) {
+        const uint8_t *data[PACKETS];
+        union {
+            vec64 v[STEP_BLOCKS + 1];
+            uint64_t word[STEP_BLOCKS + 1][PACKETS];
+        } top; /* and, last, all ones in the lanes that go on */
+        for (uint32_t i = 0; i < PACKETS; i++) {
+            const struct lane *l = &t->lanes[g * PACKETS + i];
+            bool used = g * PACKETS + i < t->n && step >= l->begin;
+            uint32_t pad = !used ? STEP_BLOCKS : step == l->begin ? l->pad : 0;
+            for (uint32_t b = 0; b < STEP_BLOCKS; b++)
+                top.word[b][i] = b >= pad;
+            top.word[STEP_BLOCKS][i] = 0 - (uint64_t)(used && step > l->begin);
+            if (!used)
+                data[i] = zeros;
+            else if (step + TAIL_STEPS >= t->steps)
+                data[i] = l->tail + (step + TAIL_STEPS - t->steps) * STEP;
+            else if (step == l->begin)
+                data[i] = l->head;
+            else
+                data[i] = l->data + (step - l->begin) * STEP - l->pad * POLY1305_BLOCK;
+        }
+        accumulator_keep(&t->sums[g], top.v[STEP_BLOCKS]);
+        absorb(&t->sums[g], data, 0, top.v);
+    }
+}
+
+/* Steps inside all packets that have begun; a lane that has not sums up another packet's bytes and
+ * starts over at its own. */
+static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
+    const uint8_t *data[TEAM];
+    vec64 top[STEP_BLOCKS];
+    const uint8_t *any = NULL;
+    uint32_t groups = groups_used(t);
+    for (uint32_t i = 0; i < groups * PACKETS; i++) {
+        const struct lane *l = &t->lanes[i];
+        data[i] = NULL;
+        if (i < t->n && step > l->begin)
+            any = data[i] = l->data + (step - l->begin) * STEP - l->pad * POLY1305_BLOCK;
+    }
+    for (uint32_t i = 0; i < groups * PACKETS; i++)
+        if (data[i] == NULL)
+            data[i] = any;
+    for (uint32_t i = 0; i < STEP_BLOCKS; i++)
+        top[i] = vec64_all(1);
+    if (groups == GROUPS) {
+        for (size_t at = 0; step < end; step++, at += STEP)
+            for (uint32_t g = 0; g < GROUPS; g++)
+                absorb(&t->sums[g], data + g * PACKETS, at, top);
+    } else {
+        for (size_t at = 0; step < end; step++, at += STEP)
+            absorb(&t->sums[0], data, at, top);
+    }
+}
+
+/* words = (h mod 2^130 - 5) + words mod 2^128: the tags. */
+static void finish(struct team *t) {
+    for (uint32_t g = 0; g < groups_used(t); g++) {
+        vec64 h[3];
+        accumulator_words(&t->sums[g], h);
+        /* p is subtracted where h + 5 reaches 2^130. A comparison gives all ones, that is -1. */
+        vec64 low = h[0] + 5;
+        vec64 high = h[1] - (vec64)(low < h[0]);
+        vec64 over = 0 - ((h[2] - (vec64)(high < h[1])) >> 2);
+        low = (h[0] & ~over) | (low & over);
+        high = (h[1] & ~over) | (high & over);
+        vec64 sum = low + t->words[0].v[g];
+        t->words[1].v[g] += high - (vec64)(sum < low);
+        t->words[0].v[g] = sum;
+    }
+}
+
+static void run_team(struct team *t) {
+    for (uint32_t i = 0; i < t->n; i++)
+        t->lanes[i].begin = t->steps - t->lanes[i].begin;
+    uint32_t tail = t->steps > TAIL_STEPS ? t->steps - TAIL_STEPS : 0;
+    for (uint32_t step = 0; step < t->steps;) {
+        uint32_t next = tail; /* the first border from here on */
+        for (uint32_t i = 0; i < t->n; i++)
+            if (t->lanes[i].begin >= step && t->lanes[i].begin < next)
+                next = t->lanes[i].begin;
+        if (next > step) {
+            inner_steps(t, step, next);
+            step = next;
+        } else {
+            border_step(t, step++);
+        }
+    }
+    finish(t);
+}
+
+/* -- the AEAD -- */
+
+struct work {
+    struct cipher cipher;
+    struct team team;
+    uint8_t keys[CHUNK][BLOCK]; /* Poly1305 keys, from key stream block 0 */
+};
+
+static void make_keys(struct work *w, struct aead_op *const *ops, size_t n) {
+    struct slot slots[LANES];
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t lanes = n - i < LANES ? n - i : LANES;
+        for (size_t lane = 0; lane < lanes; lane++) {
+            slots[lane].op = ops[i + lane];
+            set_lane(&w->cipher, lane, ops[i + lane], 0);
+        }
+        set_keys(&w->cipher, slots, lanes);
+        run_cipher(&w->cipher);
+        memcpy(w->keys[i], w->cipher.stream, lanes * BLOCK);
+    }
+}
+
+static void authenticate(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
+    struct team *t = &w->team;
+    for (size_t i = 0; i < n; i += TEAM) {
+        size_t end = n - i < TEAM ? n : i + TEAM;
+        t->n = t->steps = 0;
+        for (size_t j = i; j < end; j++)
+            add_lane(t, sealing ? ops[j]->dst : ops[j]->src, ops[j]->len);
+        set_poly_keys(t, (const uint8_t(*)[BLOCK])w->keys + i);
+        run_team(t);
+        for (size_t j = i; j < end; j++) {
+            uint8_t tag[AEAD_TAG_LEN];
+            le64_store(tag, t->words[0].word[j - i]);
+            le64_store(tag + 8, t->words[1].word[j - i]);
+            if (sealing)
+                memcpy(ops[j]->dst + ops[j]->len, tag, sizeof tag);
+            else
+                ops[j]->ok = ct_equal(tag, ops[j]->src + ops[j]->len, sizeof tag);
+        }
+    }
+}
+
+/* Up to CHUNK packets. */
+static void run_chunk(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
+    make_keys(w, ops, n);
+    if (sealing) {
+        for (size_t i = 0; i < n; i++)
+            ops[i]->ok = true;
+        xor_packets(&w->cipher, ops, n);
+        authenticate(w, ops, n, sealing);
+    } else {
+        authenticate(w, ops, n, sealing);
+        xor_packets(&w->cipher, ops, n);
+    }
+}
+
+/* Longest first, so that packets of one length are authenticated together. */
+static void sort_by_length(struct aead_op **ops, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        struct aead_op *op = ops[i];
+        size_t j = i;
+        for (; j > 0 && ops[j - 1]->len < op->len; j--)
+            ops[j] = ops[j - 1];
+        ops[j] = op;
+    }
+}
+
+static const struct aead_parts alone = {xor_stream, LANES_POLY1305};
+
+/* Secrets that are left behind: what the compiler spilled; see aead_serial.c. */
+static void run(struct aead_op *all, size_t n, bool sealing) {
+    struct work w;
+    bool used = false;
+    while (n > 0) {
+        struct aead_op *ops[WINDOW];
+        size_t window = n < WINDOW ? n : WINDOW;
+        for (size_t i = 0; i < window; i++)
+            ops[i] = &all[i];
+        if (window > CHUNK)
+            sort_by_length(ops, window);
+        for (size_t i = 0; i < window;) {
+            size_t chunk = window - i < CHUNK ? window - i : CHUNK;
+            if (chunk >= FEW) {
+                if (!used)
+                    init_cipher(&w.cipher);
+                used = true;
+                run_chunk(&w, ops + i, chunk, sealing);
+                i += chunk;
+            } else if (sealing) {
+                aead_serial_seal(&alone, ops[i++], 1);
+            } else {
+                aead_serial_open(&alone, ops[i++], 1);
+            }
+        }
+        all += window;
+        n -= window;
+    }
+    if (used)
+        ct_wipe(&w, sizeof w);
+}
+
+static void seal_batch(struct aead_op *ops, size_t n) {
+    run(ops, n, true);
+}
+
+static void open_batch(struct aead_op *ops, size_t n) {
+    run(ops, n, false);
+}
+
+#endif
