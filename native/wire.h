@@ -79,16 +79,16 @@ struct record_endpoint {
 static_assert(sizeof(struct record_endpoint) == 48, "border");
 
 struct record_options {
-    uint8_t engine[16]; /* a name of TL_NAMES_FEATURE, NUL-padded, or "auto" */
-    uint8_t aead[24];   /* likewise */
+    uint8_t engine[16];      /* a name of TL_NAMES_FEATURE, NUL-padded, or "auto" */
+    uint8_t aead[24];        /* likewise */
     uint8_t offloads_off[4]; /* bit set: feature number (TL_NAMES_FEATURE) that must stay off */
     uint8_t layer[4];        /* 2 or 3 */
     uint8_t mtu[4];
-    uint8_t pool_bytes[4];     /* bound of the buffer pool */
-    uint8_t batch[4];          /* packets or super-packets a turn, 0: choose and adapt */
-    uint8_t replay_bits[4];    /* 2048 or 8192 */
-    uint8_t staged_per_peer[4]; /* at most 128 */
-    uint8_t ring[4];            /* handshake ring entries, a power of two */
+    uint8_t pool_bytes[4];            /* bound of the buffer pool */
+    uint8_t batch[4];                 /* packets or super-packets a turn, 0: choose and adapt */
+    uint8_t replay_bits[4];           /* 2048 or 8192 */
+    uint8_t staged_per_peer[4];       /* at most 128 */
+    uint8_t ring[4];                  /* handshake ring entries, a power of two */
     uint8_t handshakes_per_second[4]; /* token bucket of one proved address under load */
     uint8_t workers[4];
 };
@@ -119,10 +119,10 @@ struct record_session {
     uint8_t send_key[32];
     uint8_t receive_key[32];
     uint8_t initiator[4];
-    uint8_t pad[4];         /* 16, or 1 on layer 2 */
-    uint8_t rekey_ms[4];    /* sending asks for a new session from this age on (initiator only) */
+    uint8_t pad[4];      /* 16, or 1 on layer 2 */
+    uint8_t rekey_ms[4]; /* sending asks for a new session from this age on (initiator only) */
     uint8_t rekey_received_ms[4]; /* receiving does (initiator only) */
-    uint8_t reject_ms[4];   /* neither sends nor receives from this age on */
+    uint8_t reject_ms[4];         /* neither sends nor receives from this age on */
     uint8_t zero[4];
     uint8_t rekey_messages[8];
     uint8_t reject_messages[8];

@@ -41,9 +41,11 @@ int tl_kdf(unsigned char *out, int out_len, const unsigned char *key32, const un
  * XChaCha20-Poly1305 with nonce_len 24. out_len must be in_len + 16 for seal, in_len - 16 for
  * open. open: 0, or -EBADMSG with out zeroed. */
 int tl_seal(unsigned char *out, int out_len, const unsigned char *key32, const unsigned char *nonce,
-            int nonce_len, const unsigned char *ad, int ad_len, const unsigned char *in, int in_len);
+            int nonce_len, const unsigned char *ad, int ad_len, const unsigned char *in,
+            int in_len);
 int tl_open(unsigned char *out, int out_len, const unsigned char *key32, const unsigned char *nonce,
-            int nonce_len, const unsigned char *ad, int ad_len, const unsigned char *in, int in_len);
+            int nonce_len, const unsigned char *ad, int ad_len, const unsigned char *in,
+            int in_len);
 
 /* ---- the machine ----------------------------------------------------------------------------- */
 
@@ -103,19 +105,20 @@ int tl_plane_deaf(int plane);
 /* What C needs to judge handshakes before Python sees them: the key that mac1 is checked under and
  * the key that cookies are encrypted under (BLAKE2s of label and our public key; paper 5.4.7).
  * NULL, NULL: no identity, everything is dropped. */
-int tl_plane_identity(int plane, const unsigned char *mac1_key32, const unsigned char *cookie_key32);
+int tl_plane_identity(int plane, const unsigned char *mac1_key32,
+                      const unsigned char *cookie_key32);
 
 /* The wait. Turns packets, without the interpreter's lock, until one of these is set or the
  * deadline (8 bytes; all ones: none) has passed; a deadline in the past makes one turn and returns.
  * Returns the set, or -errno of a broken plane. */
 enum {
     TL_WOKE_DEADLINE = 1,
-    TL_WOKE_PEERS = 2,       /* tl_events has something */
-    TL_WOKE_HANDSHAKE = 4,   /* tl_handshake has something */
-    TL_WOKE_CONTROL = 8,     /* tl_ready has something */
-    TL_WOKE_SIGNAL = 16,     /* a signal interrupted the wait */
+    TL_WOKE_PEERS = 2,        /* tl_events has something */
+    TL_WOKE_HANDSHAKE = 4,    /* tl_handshake has something */
+    TL_WOKE_CONTROL = 8,      /* tl_ready has something */
+    TL_WOKE_SIGNAL = 16,      /* a signal interrupted the wait */
     TL_WOKE_DEVICE_GONE = 32, /* the device was deleted */
-    TL_WOKE_POOL = 64,       /* buffers ran short: Python may call tl_plane_grow */
+    TL_WOKE_POOL = 64,        /* buffers ran short: Python may call tl_plane_grow */
 };
 int tl_run(int plane, const unsigned char *deadline8);
 
@@ -128,7 +131,8 @@ int tl_watch(int plane, int fd, int events);
 /* Rows of (int32 fd, uint32 events). Returns their number. */
 int tl_ready(int plane, unsigned char *out, int out_len);
 
-/* ---- peers ------------------------------------------------------------------------------------ */
+/* ---- peers ------------------------------------------------------------------------------------
+ */
 
 /* Returns the peer's handle. */
 int tl_peer_new(int plane);
@@ -159,10 +163,12 @@ int tl_peer_keepalive(int plane, int peer);
  * bytes. Moves the endpoint and the stamps as an authenticated packet does. */
 int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes);
 
-/* Publishes the allowed IPs of all peers, replacing the earlier table: rows of 24 bytes (wire.h). */
+/* Publishes the allowed IPs of all peers, replacing the earlier table: rows of 24 bytes (wire.h).
+ */
 int tl_routes(int plane, const unsigned char *rows, int rows_len);
 
-/* ---- handshakes and sessions -------------------------------------------------------------------- */
+/* ---- handshakes and sessions --------------------------------------------------------------------
+ */
 
 /* Draws an unused receiver index for the peer and lets answers to it through to Python. Its low
  * bits name the worker that will own the session. */
@@ -173,7 +179,8 @@ int tl_index_free(int plane, const unsigned char *index4);
  * for type, length and mac1 (and index, where it carries one of ours). Returns its length, 0 when
  * there is none. */
 int tl_handshake(int plane, unsigned char *out, int out_len);
-/* Sends a handshake message; peer >= 0: counted for it, and its endpoint's source address is used. */
+/* Sends a handshake message; peer >= 0: counted for it, and its endpoint's source address is used.
+ */
 int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
             int message_len);
 
@@ -185,7 +192,8 @@ int tl_session_use(int plane, const unsigned char *index4);
 /* Wipes it. The peer sends with none until the next tl_session_use where it was the sending one. */
 int tl_session_free(int plane, const unsigned char *index4);
 
-/* ---- what is seen ------------------------------------------------------------------------------- */
+/* ---- what is seen -------------------------------------------------------------------------------
+ */
 
 /* uint64 each: drops by reason; counters. In the order of tl_names. Returns their number. */
 int tl_drops(int plane, unsigned char *out, int out_len);

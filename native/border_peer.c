@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* The border's functions about peers: their place, state, events and allowed IPs. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "handle.h"
+#include "tunlite.h"
+#include "tx.h"
+#include "wire.h"
+
+enum { PEERS_FIRST = 8, PEERS_MAX = 65536 };
+
+/* The plane and, for functions about one peer, the peer. */
+struct target {
+    struct plane *plane;
+    struct worker *w;
+    struct peer *peer;
+};
+
+static int find(struct target *t, int plane, int peer) {
+    t->plane = handle_plane(plane);
+    if (!t->plane)
+        return -EBADF;
+    t->w = &t->plane->worker;
+    t->peer = handle_peer(t->plane, peer);
+    return t->peer ? 0 : -ENOENT;
+}
+
+static int grow_peers(struct plane *plane) {
+    uint32_t n = plane->n_peers ? plane->n_peers * 2 : PEERS_FIRST;
+    if (n > PEERS_MAX)
+        return -ENOSPC;
+    struct peer **peers = realloc(plane->peers, n * sizeof *peers);
+    if (!peers)
+        return -ENOMEM;
+    memset(peers + plane->n_peers, 0, (n - plane->n_peers) * sizeof *peers);
+    plane->peers = peers;
+    plane->n_peers = n;
+    return 0;
+}
+
+static void find_only_peer(struct plane *plane) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < plane->n_peers; i++) {
+        if (!plane->peers[i])
+            continue;
+        plane->only_peer = plane->peers[i];
+        found++;
+    }
+    if (found != 1)
+        plane->only_peer = NULL;
+}
+
+int tl_peer_new(int handle) {
+    struct plane *plane = handle_plane(handle);
+    uint32_t id = 0;
+    if (!plane)
+        return -EBADF;
+    while (id < plane->n_peers && plane->peers[id])
+        id++;
+    int err = id == plane->n_peers ? grow_peers(plane) : 0;
+    if (err)
+        return err;
+    struct peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return -ENOMEM;
+    peer->id = id;
+    plane->peers[id] = peer;
+    find_only_peer(plane);
+    return (int)id;
+}
+
+int tl_peer_free(int plane, int peer) {
+    struct target t;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    worker_forget(t.w, t.peer);
+    routes_forget(t.plane->routes, t.peer);
+    t.plane->peers[peer] = NULL;
+    find_only_peer(t.plane);
+    free(t.peer);
+    return 0;
+}
+
+int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
+    struct target t;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    return handle_endpoint(&t.peer->endpoint, endpoint48) ? 0 : -EINVAL;
+}
+
+int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
+    struct target t;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    if (out_len < (int)sizeof(struct record_peer))
+        return -ENOSPC;
+    const struct peer *p = t.peer;
+    const uint64_t numbers[] = {p->rx_bytes,         p->tx_bytes,       p->sent_any,
+                                p->sent_data,        p->received_any,   p->received_data,
+                                p->first_unanswered, p->first_unreplied};
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        store_le64(out + i * 8, numbers[i]);
+    store_le32(out + offsetof(struct record_peer, staged), p->staged.n);
+    store_le32(out + offsetof(struct record_peer, events), p->armed);
+    handle_put_endpoint(out + offsetof(struct record_peer, endpoint), &p->endpoint);
+    store_le32(out + offsetof(struct record_peer, sending_index),
+               p->sending ? p->sending->index : 0);
+    store_le32(out + offsetof(struct record_peer, has_session), p->sending != NULL);
+    store_le64(out + offsetof(struct record_peer, send_counter),
+               p->sending ? p->sending->send_counter : 0);
+    return 0;
+}
+
+int tl_peer_arm(int plane, int peer, int events) {
+    struct target t;
+    int err = find(&t, plane, peer);
+    if (!err)
+        t.peer->armed = (uint32_t)events;
+    return err;
+}
+
+int tl_events(int handle, unsigned char *out, int out_len) {
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
+        return -EBADF;
+    int n = 0;
+    for (; n < out_len / 8; n++) {
+        uint32_t bits;
+        const struct peer *peer = events_take(&plane->worker.events, &bits);
+        if (!peer)
+            break;
+        store_le32(out + n * 8, peer->id);
+        store_le32(out + n * 8 + 4, bits);
+    }
+    return n;
+}
+
+int tl_peer_flush(int plane, int peer) {
+    struct target t;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    uint32_t n = stage_flush(&t.w->stage, &t.peer->staged);
+    t.w->stats.drops[DROP_STAGE_FLUSHED] += n;
+    return (int)n;
+}
+
+int tl_peer_keepalive(int plane, int peer) {
+    struct target t;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    if (!t.peer->endpoint.family)
+        return -EDESTADDRREQ;
+    worker_tick(t.w);
+    if (!tx_can_send(t.w, t.peer))
+        return -ENOKEY;
+    bool queued = tx_keepalive(t.w, &t.w->out, t.peer);
+    tx_write(t.w);
+    return queued ? 0 : -EAGAIN;
+}
+
+int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes) {
+    struct target t;
+    struct endpoint from;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    if (!handle_endpoint(&from, endpoint48) || !from.family || bytes < 0)
+        return -EINVAL;
+    worker_tick(t.w);
+    peer_heard(t.w, t.peer, &from, (uint64_t)bytes);
+    return 0;
+}
+
+int tl_routes(int handle, const unsigned char *rows, int rows_len) {
+    struct plane *plane = handle_plane(handle);
+    struct routes *table;
+    if (!plane)
+        return -EBADF;
+    if (rows_len < 0 || rows_len % (int)sizeof(struct record_route))
+        return -EINVAL;
+    int err = routes_build(&table, rows, (uint32_t)rows_len / sizeof(struct record_route),
+                           plane->peers, plane->n_peers);
+    if (err)
+        return err;
+    routes_free(plane->routes); /* no worker is in a turn */
+    plane->routes = table;
+    return 0;
+}

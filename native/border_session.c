@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* The border's functions about handshakes and sessions. */
+#include <errno.h>
+
+#include "bytes.h"
+#include "handle.h"
+#include "tunlite.h"
+#include "tx.h"
+#include "wire.h"
+
+enum { OWNER = 0 }; /* the one worker */
+
+int tl_index_new(int plane, int peer, unsigned char *index4) {
+    struct plane *p = handle_plane(plane);
+    if (!p)
+        return -EBADF;
+    struct peer *owner = handle_peer(p, peer);
+    if (!owner)
+        return -ENOENT;
+    const struct session *s = session_reserve(&p->worker.sessions, owner, OWNER, p->replay_bits);
+    if (!s)
+        return -ENOMEM;
+    store_le32(index4, s->index);
+    return 0;
+}
+
+static struct session *find(const struct plane *plane, const unsigned char *index4) {
+    return session_by_index(&plane->worker.sessions, load_le32(index4));
+}
+
+static int drop(int plane, const unsigned char *index4) {
+    struct plane *p = handle_plane(plane);
+    if (!p)
+        return -EBADF;
+    struct session *s = find(p, index4);
+    if (!s)
+        return -ENOENT;
+    if (s->peer->sending == s)
+        s->peer->sending = NULL;
+    session_drop(&p->worker.sessions, s);
+    return 0;
+}
+
+int tl_index_free(int plane, const unsigned char *index4) {
+    return drop(plane, index4);
+}
+
+int tl_session_free(int plane, const unsigned char *index4) {
+    return drop(plane, index4);
+}
+
+int tl_handshake(int plane, unsigned char *out, int out_len) {
+    struct plane *p = handle_plane(plane);
+    if (!p)
+        return -EBADF;
+    const struct handshake *h = load_peek(&p->worker.load);
+    if (!h)
+        return 0;
+    if (out_len < (int)(sizeof(struct record_endpoint) + h->len))
+        return -ENOSPC;
+    handle_put_endpoint(out, &h->from);
+    memcpy(out + sizeof(struct record_endpoint), h->message, h->len);
+    int len = (int)h->len;
+    load_next(&p->worker.load);
+    return len;
+}
+
+/* The peer's own source address, when this is the place it is known at. */
+static void take_source(struct endpoint *to, const struct peer *peer) {
+    static const uint8_t none[16];
+    if (to->family == peer->endpoint.family && memcmp(to->local, none, sizeof none) == 0)
+        memcpy(to->local, peer->endpoint.local, sizeof to->local);
+}
+
+int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
+            int message_len) {
+    struct plane *p = handle_plane(plane);
+    struct endpoint to;
+    if (!p)
+        return -EBADF;
+    struct peer *whose = peer >= 0 ? handle_peer(p, peer) : NULL;
+    if (peer >= 0 && !whose)
+        return -ENOENT;
+    if (!handle_endpoint(&to, endpoint48) || message_len < 4 || message_len > HANDSHAKE_MAX)
+        return -EINVAL;
+    if (!to.family)
+        return -EDESTADDRREQ;
+    if (whose)
+        take_source(&to, whose);
+    worker_tick(&p->worker);
+    if (!tx_urgent(&p->worker, whose, &to, (struct bytes){message, (size_t)message_len}))
+        return -EAGAIN;
+    tx_write(&p->worker);
+    return 0;
+}
+
+#define FIELD(record, field) ((record) + offsetof(struct record_session, field))
+
+static uint64_t age_limit(const struct session *s, const unsigned char *field) {
+    return s->born_ms + load_le32(field);
+}
+
+static void fill(struct session *s, const unsigned char *r) {
+    s->remote = load_le32(FIELD(r, remote));
+    s->born_ms = load_le64(FIELD(r, born_ms));
+    s->initiator = load_le32(FIELD(r, initiator)) != 0;
+    s->pad = load_le32(FIELD(r, pad));
+    s->rekey_at = age_limit(s, FIELD(r, rekey_ms));
+    s->rekey_received_at = age_limit(s, FIELD(r, rekey_received_ms));
+    s->reject_at = age_limit(s, FIELD(r, reject_ms));
+    s->rekey_messages = load_le64(FIELD(r, rekey_messages));
+    s->reject_messages = load_le64(FIELD(r, reject_messages));
+    memcpy(s->send_key, FIELD(r, send_key), sizeof s->send_key);
+    memcpy(s->receive_key, FIELD(r, receive_key), sizeof s->receive_key);
+}
+
+int tl_session_new(int plane, const unsigned char *session, int session_len) {
+    struct plane *p = handle_plane(plane);
+    if (!p)
+        return -EBADF;
+    if (session_len != sizeof(struct record_session))
+        return -EINVAL;
+    struct session *s = find(p, FIELD(session, index));
+    uint32_t pad = load_le32(FIELD(session, pad));
+    if (!s)
+        return -ENOENT;
+    if (s->live)
+        return -EEXIST;
+    if (pad != 1 && pad != 16)
+        return -EINVAL;
+    fill(s, session);
+    s->live = true;
+    s->serial = ++p->worker.sessions.serial;
+    return 0;
+}
+
+int tl_session_use(int plane, const unsigned char *index4) {
+    struct plane *p = handle_plane(plane);
+    if (!p)
+        return -EBADF;
+    struct session *s = find(p, index4);
+    if (!s || !s->live)
+        return -ENOENT;
+    s->peer->sending = s;
+    tx_mark_ready(&p->worker, s->peer);
+    worker_flush(&p->worker);
+    return 0;
+}

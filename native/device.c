@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The TUN or TAP device. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "tunlite.h"
+
+int tl_device_open(unsigned char *name16, int layer) {
+    struct ifreq ifr = {0};
+    if (layer != TL_LAYER2 && layer != TL_LAYER3)
+        return -EINVAL;
+    if (memchr(name16, 0, IFNAMSIZ) == NULL)
+        return -EINVAL;
+    memcpy(ifr.ifr_name, name16, IFNAMSIZ);
+    ifr.ifr_flags = (short)((layer == TL_LAYER3 ? IFF_TUN : IFF_TAP) | IFF_NO_PI);
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    memcpy(name16, ifr.ifr_name, IFNAMSIZ);
+    return fd;
+}

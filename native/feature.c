@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* What a kernel, a CPU or a build may offer. */
+#include "feature.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "aead.h"
+#include "bytes.h"
+#include "io.h"
+
+enum { ROW = 8 };
+
+#define TL_NAME(name, text) text "\n"
+static const char fixed_names[] = TL_FEATURES(TL_NAME);
+const char feature_reason_names[] = TL_REASONS(TL_NAME);
+#undef TL_NAME
+#define TL_NAME(name, text) text,
+static const char *const feature_name[] = {TL_FEATURES(TL_NAME)};
+#undef TL_NAME
+
+static uint32_t append(char *out, uint32_t size, uint32_t at, const char *text) {
+    uint32_t len = (uint32_t)strlen(text);
+    if (at + len <= size)
+        memcpy(out + at, text, len);
+    return at + len;
+}
+
+uint32_t feature_names(char *out, uint32_t size) {
+    uint32_t len = append(out, size, 0, fixed_names);
+    for (const struct aead *const *a = aead_list; *a; a++) {
+        len = append(out, size, len, (*a)->name);
+        len = append(out, size, len, "\n");
+    }
+    return len;
+}
+
+const struct io_ops *feature_engine(const char *name) {
+    for (const struct io_ops *const *ops = io_list; *ops; ops++)
+        if (strcmp((*ops)->name, name) == 0)
+            return *ops;
+    return NULL;
+}
+
+const struct io_ops *feature_engine_auto(void) {
+    return io_list[0];
+}
+
+static void put_row(uint8_t *out, int row, bool on, enum reason why) {
+    uint8_t *at = out + row * ROW;
+    store_le16(at, (uint16_t)row);
+    store_le16(at + 2, on);
+    store_le32(at + 4, (uint32_t)why);
+}
+
+static void put_engine(uint8_t *out, int row, const struct io_ops *chosen) {
+    const struct io_ops *ops = feature_engine(feature_name[row]);
+    if (!ops)
+        put_row(out, row, false, REASON_NOT_BUILT);
+    else
+        put_row(out, row, ops == chosen, ops == chosen ? REASON_CHOSEN : REASON_AVAILABLE);
+}
+
+int feature_rows(uint8_t *out, uint32_t size, const struct io_ops *engine,
+                 const struct aead *aead) {
+    int rows = FEATURE_AEADS;
+    for (const struct aead *const *a = aead_list; *a; a++)
+        rows++;
+    if (size / ROW < (uint32_t)rows)
+        return -ENOSPC;
+    for (int row = 0; row < FEATURE_TUN_VNET; row++)
+        put_engine(out, row, engine);
+    for (int row = FEATURE_TUN_VNET; row < FEATURE_AEADS; row++)
+        put_row(out, row, false, REASON_NOT_BUILT);
+    for (int row = FEATURE_AEADS; row < rows; row++) {
+        const struct aead *a = aead_list[row - FEATURE_AEADS];
+        if (a == aead)
+            put_row(out, row, true, REASON_CHOSEN);
+        else
+            put_row(out, row, false, a->available() ? REASON_AVAILABLE : REASON_NO_CPU);
+    }
+    return rows;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What a kernel, a CPU or a build may offer, and why it is used or not. */
+#ifndef TL_FEATURE_H
+#define TL_FEATURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Numbers of TL_NAMES_FEATURE; the AEADs follow in the order of aead_list. */
+#define TL_FEATURES(X)                                                                             \
+    X(BASIC, "basic")                                                                              \
+    X(MMSG, "mmsg")                                                                                \
+    X(IO_URING, "io_uring")                                                                        \
+    X(TUN_VNET, "tun_vnet")                                                                        \
+    X(TUN_TSO, "tun_tso")                                                                          \
+    X(TUN_USO, "tun_uso")                                                                          \
+    X(UDP_GSO, "udp_gso")                                                                          \
+    X(UDP_GRO, "udp_gro")
+
+/* Numbers of TL_NAMES_REASON. */
+#define TL_REASONS(X)                                                                              \
+    X(CHOSEN, "chosen")                                                                            \
+    X(AVAILABLE, "available, another was chosen")                                                  \
+    X(NOT_BUILT, "not in this build")                                                              \
+    X(NO_KERNEL, "this kernel lacks it")                                                           \
+    X(NO_CPU, "this processor lacks it, or a library it needs")                                    \
+    X(SWITCHED_OFF, "switched off by the configuration")
+
+#define TL_ENUM_FEATURE(name, text) FEATURE_##name,
+#define TL_ENUM_REASON(name, text) REASON_##name,
+enum feature { TL_FEATURES(TL_ENUM_FEATURE) FEATURE_AEADS };
+enum reason { TL_REASONS(TL_ENUM_REASON) REASONS };
+#undef TL_ENUM_FEATURE
+#undef TL_ENUM_REASON
+
+struct io_ops;
+struct aead;
+
+/* All names, newline-separated: writes at most `size` bytes; returns the length. */
+uint32_t feature_names(char *out, uint32_t size);
+extern const char feature_reason_names[];
+
+/* Engines by name, of those that this build has; NULL: unknown. */
+const struct io_ops *feature_engine(const char *name);
+/* What "auto" means here. */
+const struct io_ops *feature_engine_auto(void);
+
+/* Rows (uint16 feature, uint16 on, int32 reason). Returns their number, or -ENOSPC. */
+int feature_rows(uint8_t *out, uint32_t size, const struct io_ops *engine, const struct aead *aead);
+
+#endif

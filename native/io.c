@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* What every engine does with a packet when the kernel has answered. */
+#include "io.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "plane.h"
+
+const struct io_ops *const io_list[] = {&io_mmsg, &io_basic, NULL};
+
+static bool is_handshake(const struct packet *p) {
+    return p->data[0] != MESSAGE_TRANSPORT;
+}
+
+static void stamp_sent(struct peer *peer, const struct packet *p, uint64_t now) {
+    peer->tx_bytes += p->len;
+    peer->sent_any = now;
+    peer->first_unreplied = 0;
+    if (is_handshake(p) || p->len == TRANSPORT_OVERHEAD)
+        return;
+    peer->sent_data = now;
+    if (!peer->first_unanswered)
+        peer->first_unanswered = now;
+}
+
+void io_sent(struct io *io, struct packet *p) {
+    uint64_t *counts = io->stats->counts;
+    counts[COUNT_SOCKET_WRITTEN]++;
+    counts[COUNT_SOCKET_WRITTEN_BYTES] += p->len;
+    counts[COUNT_HANDSHAKES_WRITTEN] += is_handshake(p);
+    counts[COUNT_KEEPALIVES_WRITTEN] += !is_handshake(p) && p->len == TRANSPORT_OVERHEAD;
+    if (p->peer)
+        stamp_sent(p->peer, p, io->now);
+    packet_release(p);
+}
+
+static enum drop drop_of_send(int err) {
+    switch (err) {
+    case ENOBUFS:
+    case ENOMEM:
+        return DROP_SEND_NO_BUFFERS;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case ENODEV:
+    case EADDRNOTAVAIL:
+        return DROP_SEND_UNREACHABLE;
+    case EPERM:
+    case EACCES:
+        return DROP_SEND_FILTERED;
+    case ECONNREFUSED:
+        return DROP_SEND_REFUSED;
+    case EMSGSIZE:
+        return DROP_SEND_TOO_BIG;
+    case EBADF:
+        return DROP_NO_SOCKET;
+    default:
+        return DROP_SEND_ERROR;
+    }
+}
+
+void io_failed(struct io *io, struct packet *p, int err) {
+    io->stats->drops[drop_of_send(err)]++;
+    packet_release(p);
+}
+
+bool io_source_reset(struct io *io, struct packet *p, int err) {
+    static const uint8_t none[16];
+    bool could_be = err == EINVAL || err == EADDRNOTAVAIL || err == ENODEV || err == ENETUNREACH;
+    if (!could_be || memcmp(p->endpoint->local, none, sizeof none) == 0)
+        return false;
+    memset(p->endpoint->local, 0, sizeof p->endpoint->local);
+    p->endpoint->ifindex = 0;
+    io->stats->counts[COUNT_SOURCE_RESET]++;
+    return true;
+}
+
+void io_written(struct io *io, struct packet *p, int err) {
+    if (err == 0)
+        io->stats->counts[COUNT_DEVICE_WRITTEN]++;
+    else if (err == EIO)
+        io->stats->drops[DROP_DEVICE_DOWN]++;
+    else if (err == EBADFD || err == EBADF)
+        io->stats->drops[DROP_NO_DEVICE]++;
+    else
+        io->stats->drops[DROP_DEVICE_REFUSED]++;
+    packet_release(p);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The border to the kernel: a batch read or written at a time, from the device (inside) and the two
+ * sockets (outside). Engines: io_basic.c, io_mmsg.c, and io_fake.c for tests.
+ */
+#ifndef TL_IO_H
+#define TL_IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "packet.h"
+#include "stats.h"
+
+enum { IO_V4 = 0, IO_V6 = 1, IO_SOCKETS = 2 };
+
+enum io_status {
+    IO_DONE,    /* read: all that was there; write: all are on their way */
+    IO_MORE,    /* read: as many as asked for, there may be more */
+    IO_BLOCKED, /* write: the rest is still in the queue */
+    IO_STARVED, /* read: no buffers */
+    IO_GONE,    /* the device was deleted */
+};
+
+struct io;
+
+/*
+ * read_*: appends at most `max` packets, each referenced once, with HEADROOM in front of an inside
+ * packet and TAILROOM behind it. A datagram's endpoint is valid until the next read.
+ * write_*: takes packets from the queue's front. Each one taken is told to io_sent or io_failed, or
+ * to io_written for the device, exactly once, then released.
+ */
+struct io_ops {
+    const char *name;
+    /* For `batch` packets at most in one call. 0 or -errno. */
+    int (*open)(struct io *io, uint32_t batch);
+    void (*close)(struct io *io);
+    enum io_status (*read_device)(struct io *io, struct queue *q, uint32_t max);
+    enum io_status (*write_device)(struct io *io, struct queue *q);
+    enum io_status (*read_socket)(struct io *io, struct queue *q, uint32_t max);
+    enum io_status (*write_socket)(struct io *io, struct queue *q);
+    uint64_t (*now_ms)(struct io *io);
+    bool unpolled; /* its ends have no descriptors to wait for */
+};
+
+struct io {
+    const struct io_ops *ops;
+    void *state; /* the engine's */
+    struct pool *pool;
+    struct stats *stats;
+    uint64_t now;  /* of this turn, ms */
+    uint32_t mtu;  /* of the device */
+    uint32_t slot; /* bytes that a datagram may have; grows when a longer one is seen */
+    int device;    /* -1: none */
+    int socket[IO_SOCKETS];
+    uint32_t overflow[IO_SOCKETS]; /* what the kernel last said it dropped (SO_RXQ_OVFL) */
+};
+
+extern const struct io_ops io_basic;
+extern const struct io_ops io_mmsg;
+
+/* Every engine of this build that "auto" may choose, best first; NULL ends the list. */
+extern const struct io_ops *const io_list[];
+
+/* The peer's byte counts and stamps; releases the packet. */
+void io_sent(struct io *io, struct packet *p);
+/* A send of this packet failed with this errno: counted by kind; releases the packet. */
+void io_failed(struct io *io, struct packet *p, int err);
+/* Whether the send may be tried again because our own address went away: forgets that address, so
+ * that the kernel chooses one. */
+bool io_source_reset(struct io *io, struct packet *p, int err);
+/* The device took the packet (err 0) or refused it; releases it. */
+void io_written(struct io *io, struct packet *p, int err);
+
+static inline unsigned io_socket_of(const struct packet *p) {
+    return p->endpoint->family == 4 ? IO_V4 : IO_V6;
+}
+
+#endif

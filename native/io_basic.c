@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The reference engine: one packet a system call. Works on every kernel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "datagram.h"
+#include "io_shared.h"
+#include "os.h"
+
+struct basic {
+    struct endpoint *from; /* of this turn's datagrams, by place in the batch */
+    uint32_t batch;
+};
+
+static int basic_open(struct io *io, uint32_t batch) {
+    struct basic *b = calloc(1, sizeof *b);
+    if (!b)
+        return -ENOMEM;
+    b->batch = batch;
+    b->from = calloc(batch, sizeof *b->from);
+    if (!b->from) {
+        free(b);
+        return -ENOMEM;
+    }
+    io->state = b;
+    return 0;
+}
+
+static void basic_close(struct io *io) {
+    struct basic *b = io->state;
+    free(b->from);
+    free(b);
+}
+
+/* One datagram behind the queue's last; 1, 0 when it was refused, -errno when there is none. */
+static int receive_one(struct io *io, struct queue *q, unsigned which, struct endpoint *from) {
+    struct datagram d;
+    struct msghdr m = {0};
+    uint32_t room;
+    uint8_t *at = buf_room(io->pool, io->slot, &room);
+    struct packet *p = &q->p[q->n];
+    uint32_t lost = io->overflow[which];
+    if (!at)
+        return -ENOBUFS;
+    datagram_to_receive(&d, &m, at, room);
+    ssize_t got = recvmsg(io->socket[which], &m, MSG_TRUNC | MSG_DONTWAIT);
+    io->stats->counts[COUNT_READ_CALLS]++;
+    if (got < 0)
+        return -errno;
+    if (m.msg_flags & MSG_TRUNC) {
+        io_truncated(io, (uint32_t)got);
+        return 0;
+    }
+    *p = (struct packet){.data = at, .len = (uint32_t)got, .endpoint = from};
+    p->slab = buf_take(io->pool, p->len + TAILROOM);
+    datagram_received(&d, &m, p, &lost);
+    io_lost(io, which, lost);
+    io_received(io, p);
+    q->n++;
+    return 1;
+}
+
+static enum io_status basic_read_socket(struct io *io, struct queue *q, uint32_t max) {
+    struct basic *b = io->state;
+    uint32_t end = q->n + (max < b->batch ? max : b->batch), first = q->n;
+    for (unsigned which = 0; which < IO_SOCKETS; which++) {
+        /* Each family gets its share while both have something. */
+        uint32_t share =
+            which == IO_V4 && io->socket[IO_V6] >= 0 ? first + (end - first + 1) / 2 : end;
+        while (io->socket[which] >= 0 && q->n < share) {
+            int got = receive_one(io, q, which, &b->from[q->n - first]);
+            if (got == -ENOBUFS)
+                return IO_STARVED;
+            if (got < 0)
+                break;
+        }
+    }
+    return q->n == end ? IO_MORE : IO_DONE;
+}
+
+/* 0 or errno. */
+static int send_one(struct io *io, struct packet *p) {
+    struct datagram d;
+    struct msghdr m = {0};
+    int fd = io->socket[io_socket_of(p)];
+    if (fd < 0)
+        return EBADF;
+    datagram_to_send(&d, &m, p);
+    io->stats->counts[COUNT_WRITE_CALLS]++;
+    return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+static enum io_status basic_write_socket(struct io *io, struct queue *q) {
+    for (uint32_t i = 0; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        int err = send_one(io, p);
+        if (err && io_source_reset(io, p, err))
+            err = send_one(io, p);
+        if (err == EAGAIN) {
+            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
+            queue_advance(q, i);
+            return IO_BLOCKED;
+        }
+        if (err)
+            io_failed(io, p, err);
+        else
+            io_sent(io, p);
+    }
+    q->n = 0;
+    return IO_DONE;
+}
+
+const struct io_ops io_basic = {
+    .name = "basic",
+    .open = basic_open,
+    .close = basic_close,
+    .read_device = io_read_device,
+    .write_device = io_write_device,
+    .read_socket = basic_read_socket,
+    .write_socket = basic_write_socket,
+    .now_ms = io_now_ms,
+};

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine of tests: device, sockets and clock in memory. Only tunlite_test.h leads here. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "handle.h"
+#include "io.h"
+#include "tunlite_test.h"
+#include "wire.h"
+
+enum { ENDS = 2, CLOCK_START = 1000000 };
+
+struct item {
+    struct item *next;
+    struct endpoint endpoint;
+    uint32_t len;
+    uint8_t tos;
+    uint8_t data[];
+};
+
+struct line {
+    struct item *first, *last;
+};
+
+struct end {
+    struct line in, out;
+    int room;
+    int err, err_times;
+};
+
+struct fake {
+    struct end end[ENDS];
+    struct endpoint *from;
+    uint64_t now;
+};
+
+static int push(struct line *line, const struct packet *p) {
+    struct item *item = malloc(sizeof *item + p->len);
+    if (!item)
+        return -ENOMEM;
+    *item = (struct item){.len = p->len, .tos = p->tos};
+    if (p->endpoint)
+        item->endpoint = *p->endpoint;
+    memcpy(item->data, p->data, p->len);
+    if (line->first)
+        line->last->next = item;
+    else
+        line->first = item;
+    line->last = item;
+    return 0;
+}
+
+static void pop(struct line *line) {
+    struct item *item = line->first;
+    line->first = item->next;
+    free(item);
+}
+
+static int fake_open(struct io *io, uint32_t batch) {
+    struct fake *f = calloc(1, sizeof *f);
+    struct endpoint *from = calloc(batch, sizeof *from);
+    if (!f || !from) {
+        free(f);
+        free(from);
+        return -ENOMEM;
+    }
+    f->from = from;
+    f->now = CLOCK_START;
+    f->end[TL_FAKE_DEVICE].room = f->end[TL_FAKE_SOCKET].room = -1;
+    io->state = f;
+    return 0;
+}
+
+static void fake_close(struct io *io) {
+    struct fake *f = io->state;
+    for (unsigned i = 0; i < ENDS; i++) {
+        while (f->end[i].in.first)
+            pop(&f->end[i].in);
+        while (f->end[i].out.first)
+            pop(&f->end[i].out);
+    }
+    free(f->from);
+    free(f);
+}
+
+/* Reads from one end: the copy stands where a kernel would have put the bytes. */
+static enum io_status read_end(struct io *io, struct queue *q, uint32_t max, unsigned which) {
+    struct fake *f = io->state;
+    struct line *line = &f->end[which].in;
+    uint32_t head = which == TL_FAKE_DEVICE ? HEADROOM : 0;
+    for (uint32_t i = 0; i < max; i++) {
+        uint32_t room;
+        if (!line->first)
+            return IO_DONE;
+        uint32_t need = head + line->first->len + TAILROOM;
+        uint8_t *at = buf_room(io->pool, need, &room);
+        if (!at)
+            return IO_STARVED;
+        struct packet *p = &q->p[q->n++];
+        *p = (struct packet){.data = at + head, .len = line->first->len, .tos = line->first->tos};
+        p->slab = buf_take(io->pool, need);
+        memcpy(p->data, line->first->data, p->len);
+        if (which == TL_FAKE_SOCKET) {
+            f->from[i] = line->first->endpoint;
+            p->endpoint = &f->from[i];
+        }
+        pop(line);
+    }
+    return IO_MORE;
+}
+
+/* Zero, or the errno that a write to this end meets. */
+static int obstacle(struct end *end) {
+    if (end->err_times > 0) {
+        end->err_times--;
+        return end->err;
+    }
+    if (end->room == 0)
+        return EAGAIN;
+    if (end->room > 0)
+        end->room--;
+    return 0;
+}
+
+static int write_one(struct io *io, struct packet *p, unsigned which) {
+    struct fake *f = io->state;
+    int err = obstacle(&f->end[which]);
+    if (err && which == TL_FAKE_SOCKET && io_source_reset(io, p, err))
+        err = obstacle(&f->end[which]);
+    if (err)
+        return err;
+    return -push(&f->end[which].out, p);
+}
+
+static enum io_status fake_write_device(struct io *io, struct queue *q) {
+    enum io_status status = IO_DONE;
+    for (uint32_t i = 0; i < q->n; i++) {
+        int err = write_one(io, &q->p[i], TL_FAKE_DEVICE);
+        if (err == EAGAIN) {
+            io->stats->counts[COUNT_DEVICE_BLOCKED]++;
+            queue_advance(q, i);
+            return IO_BLOCKED;
+        }
+        if (err == EBADFD)
+            status = IO_GONE;
+        io_written(io, &q->p[i], err);
+    }
+    q->n = 0;
+    return status;
+}
+
+static enum io_status fake_write_socket(struct io *io, struct queue *q) {
+    for (uint32_t i = 0; i < q->n; i++) {
+        int err = write_one(io, &q->p[i], TL_FAKE_SOCKET);
+        if (err == EAGAIN) {
+            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
+            queue_advance(q, i);
+            return IO_BLOCKED;
+        }
+        if (err)
+            io_failed(io, &q->p[i], err);
+        else
+            io_sent(io, &q->p[i]);
+    }
+    q->n = 0;
+    return IO_DONE;
+}
+
+static enum io_status fake_read_device(struct io *io, struct queue *q, uint32_t max) {
+    uint32_t before = q->n;
+    enum io_status status = read_end(io, q, max, TL_FAKE_DEVICE);
+    io->stats->counts[COUNT_DEVICE_READ] += q->n - before;
+    return status;
+}
+
+static enum io_status fake_read_socket(struct io *io, struct queue *q, uint32_t max) {
+    uint32_t before = q->n;
+    enum io_status status = read_end(io, q, max, TL_FAKE_SOCKET);
+    io->stats->counts[COUNT_SOCKET_READ] += q->n - before;
+    return status;
+}
+
+static uint64_t fake_now_ms(struct io *io) {
+    const struct fake *f = io->state;
+    return f->now;
+}
+
+static const struct io_ops io_fake = {
+    .name = "fake",
+    .open = fake_open,
+    .close = fake_close,
+    .read_device = fake_read_device,
+    .write_device = fake_write_device,
+    .read_socket = fake_read_socket,
+    .write_socket = fake_write_socket,
+    .now_ms = fake_now_ms,
+    .unpolled = true,
+};
+
+int tl_fake_new(const unsigned char *options, int options_len) {
+    return handle_plane_new(options, options_len, &io_fake);
+}
+
+/* NULL: no such plane, or one of another engine. */
+static struct fake *find(int handle) {
+    const struct plane *plane = handle_plane(handle);
+    return plane && plane->worker.io.ops == &io_fake ? plane->worker.io.state : NULL;
+}
+
+int tl_fake_clock(int plane, const unsigned char *ms8) {
+    struct fake *f = find(plane);
+    if (!f)
+        return -EBADF;
+    f->now = load_le64(ms8);
+    return 0;
+}
+
+int tl_fake_device_put(int plane, const unsigned char *packet, int packet_len) {
+    struct fake *f = find(plane);
+    const struct packet p = {.data = (uint8_t *)(uintptr_t)packet, .len = (uint32_t)packet_len};
+    return f ? push(&f->end[TL_FAKE_DEVICE].in, &p) : -EBADF;
+}
+
+static int take(struct line *line, unsigned char *out, int out_len) {
+    struct item *item = line->first;
+    if (!item)
+        return 0;
+    if ((uint32_t)out_len < item->len)
+        return -ENOSPC;
+    int len = (int)item->len;
+    memcpy(out, item->data, item->len);
+    pop(line);
+    return len;
+}
+
+int tl_fake_device_take(int plane, unsigned char *out, int out_len) {
+    struct fake *f = find(plane);
+    return f ? take(&f->end[TL_FAKE_DEVICE].out, out, out_len) : -EBADF;
+}
+
+int tl_fake_socket_put(int plane, const unsigned char *endpoint48, int tos,
+                       const unsigned char *datagram, int datagram_len) {
+    struct fake *f = find(plane);
+    struct endpoint from;
+    if (!f)
+        return -EBADF;
+    if (!handle_endpoint(&from, endpoint48))
+        return -EINVAL;
+    const struct packet p = {.data = (uint8_t *)(uintptr_t)datagram,
+                             .len = (uint32_t)datagram_len,
+                             .endpoint = &from,
+                             .tos = (uint8_t)tos};
+    return push(&f->end[TL_FAKE_SOCKET].in, &p);
+}
+
+int tl_fake_socket_take(int plane, unsigned char *endpoint48, unsigned char *tos1,
+                        unsigned char *out, int out_len) {
+    struct fake *f = find(plane);
+    if (!f)
+        return -EBADF;
+    struct line *line = &f->end[TL_FAKE_SOCKET].out;
+    if (!line->first)
+        return 0;
+    handle_put_endpoint(endpoint48, &line->first->endpoint);
+    *tos1 = line->first->tos;
+    return take(line, out, out_len);
+}
+
+int tl_fake_room(int plane, int end, int packets) {
+    struct fake *f = find(plane);
+    if (!f)
+        return -EBADF;
+    if (end < 0 || end >= ENDS)
+        return -EINVAL;
+    f->end[end].room = packets;
+    return 0;
+}
+
+int tl_fake_fail(int plane, int end, int err, int times) {
+    struct fake *f = find(plane);
+    if (!f)
+        return -EBADF;
+    if (end < 0 || end >= ENDS)
+        return -EINVAL;
+    f->end[end].err = err;
+    f->end[end].err_times = times;
+    return 0;
+}

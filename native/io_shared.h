@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What the engines that speak to the kernel have in common. */
+#ifndef TL_IO_SHARED_H
+#define TL_IO_SHARED_H
+
+#include "io.h"
+
+/* A TUN or TAP descriptor is no socket: one packet a read(2) or write(2), whatever the engine. */
+enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max);
+enum io_status io_write_device(struct io *io, struct queue *q);
+uint64_t io_now_ms(struct io *io);
+
+/* A datagram of `len` bytes did not fit: counted, and the next one of that length will. */
+void io_truncated(struct io *io, uint32_t len);
+/* The kernel's count of datagrams it dropped on this socket so far. */
+void io_lost(struct io *io, unsigned which, uint32_t lost);
+void io_received(struct io *io, const struct packet *p);
+
+#endif

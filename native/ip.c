@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* IP header fields. */
+#include "ip.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "packet.h"
+#include "routes.h"
+
+enum {
+    V4_HEADER = 20,
+    V4_LENGTH = 2,
+    V4_CHECKSUM = 10,
+    V4_SOURCE = 12,
+    V4_DESTINATION = 16,
+    V6_HEADER = 40,
+    V6_LENGTH = 4,
+    V6_SOURCE = 8,
+    V6_DESTINATION = 24,
+    ECN_NOT_ECT = 0,
+    ECN_ECT1 = 1,
+    ECN_ECT0 = 2,
+};
+
+enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos) {
+    uint32_t least, total;
+    if (*len < 1)
+        return IP_BAD_LENGTH;
+    switch (ip[0] >> 4) {
+    case 4:
+        least = V4_HEADER;
+        if (*len < least)
+            return IP_BAD_LENGTH;
+        total = load_be16(ip + V4_LENGTH);
+        *tos = ip[1] & TOS_ECN;
+        break;
+    case 6:
+        least = V6_HEADER;
+        if (*len < least)
+            return IP_BAD_LENGTH;
+        total = (uint32_t)load_be16(ip + V6_LENGTH) + V6_HEADER;
+        *tos = (ip[1] >> 4) & TOS_ECN;
+        break;
+    default:
+        return IP_BAD_VERSION;
+    }
+    if (total < least || total > *len)
+        return IP_BAD_LENGTH;
+    *len = total;
+    return IP_OK;
+}
+
+struct peer *ip_route(const struct routes *routes, const uint8_t *ip, enum ip_end end) {
+    if (ip[0] >> 4 == 4)
+        return routes_lookup4(routes, ip + (end == IP_SOURCE ? V4_SOURCE : V4_DESTINATION));
+    return routes_lookup6(routes, ip + (end == IP_SOURCE ? V6_SOURCE : V6_DESTINATION));
+}
+
+bool ip_same_destination(const uint8_t *a, const uint8_t *b) {
+    if (a[0] >> 4 != b[0] >> 4)
+        return false;
+    return a[0] >> 4 == 4 ? memcmp(a + V4_DESTINATION, b + V4_DESTINATION, 4) == 0
+                          : memcmp(a + V6_DESTINATION, b + V6_DESTINATION, 16) == 0;
+}
+
+bool ip_same_source(const uint8_t *a, const uint8_t *b) {
+    if (a[0] >> 4 != b[0] >> 4)
+        return false;
+    return a[0] >> 4 == 4 ? memcmp(a + V4_SOURCE, b + V4_SOURCE, 4) == 0
+                          : memcmp(a + V6_SOURCE, b + V6_SOURCE, 16) == 0;
+}
+
+/* RFC 1624: the checksum when one 16-bit word changes. */
+static void set_v4_tos(uint8_t *ip, uint8_t tos) {
+    uint32_t before = load_be16(ip);
+    ip[1] = tos;
+    uint32_t sum = (uint32_t)(uint16_t)~load_be16(ip + V4_CHECKSUM) + (uint16_t)~before;
+    sum += load_be16(ip);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    store_be16(ip + V4_CHECKSUM, (uint16_t)~sum);
+}
+
+bool ip_decapsulate_ecn(uint8_t *ip, uint8_t outer) {
+    bool v4 = ip[0] >> 4 == 4;
+    uint8_t inner = v4 ? ip[1] & TOS_ECN : (ip[1] >> 4) & TOS_ECN;
+    if (outer == ECN_CE && inner == ECN_NOT_ECT)
+        return true;
+    bool changes = (outer == ECN_CE && inner != ECN_CE) || (outer == ECN_ECT1 && inner == ECN_ECT0);
+    if (!changes)
+        return false;
+    if (v4)
+        set_v4_tos(ip, (uint8_t)((ip[1] & ~TOS_ECN) | outer));
+    else
+        ip[1] = (uint8_t)((ip[1] & ~(TOS_ECN << 4)) | outer << 4);
+    return false;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The few fields of an inside packet's IP header that the packet path looks at. */
+#ifndef TL_IP_H
+#define TL_IP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct peer;
+struct routes;
+
+enum { IP_ETHERNET_HEADER = 14 };
+
+enum ip_verdict { IP_OK, IP_BAD_VERSION, IP_BAD_LENGTH };
+
+/* Whether the packet holds what its header says; `len` becomes the IP length (which is how padding
+ * goes) and `tos` the ECN field. */
+enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos);
+
+enum ip_end { IP_SOURCE, IP_DESTINATION };
+/* The peer an address of a checked packet belongs to, or NULL. */
+struct peer *ip_route(const struct routes *routes, const uint8_t *ip, enum ip_end end);
+bool ip_same_destination(const uint8_t *a, const uint8_t *b);
+bool ip_same_source(const uint8_t *a, const uint8_t *b);
+
+/* RFC 6040 4.2: what the outer ECN field does to the inner one. True when CE was on a packet that
+ * is not ECN-capable (delivered as it is: the RFC would drop it). */
+bool ip_decapsulate_ecn(uint8_t *ip, uint8_t outer);
+
+#endif

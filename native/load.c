@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Handshake messages before Python sees them. */
+#include "load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "aead.h"
+#include "blake2s.h"
+#include "bytes.h"
+#include "ct.h"
+#include "os.h"
+#include "plane.h"
+#include "tx.h"
+
+enum { MAC_LEN = 16, TOKEN = 1000 };
+
+int load_new(struct load *load, uint32_t size, uint32_t per_second) {
+    load->size = size;
+    load->per_second = per_second;
+    load->ring = calloc(size, sizeof *load->ring);
+    os_random(load->nonce, sizeof load->nonce);
+    return load->ring ? 0 : -ENOMEM;
+}
+
+void load_free(struct load *load) {
+    free(load->ring);
+    ct_wipe(load->secret, sizeof load->secret);
+}
+
+const struct handshake *load_peek(const struct load *load) {
+    return load->head == load->tail ? NULL : &load->ring[load->tail & (load->size - 1)];
+}
+
+void load_next(struct load *load) {
+    load->tail++;
+}
+
+static bool is_answer(const struct packet *p) {
+    return p->data[0] != MESSAGE_INITIATION;
+}
+
+/* Where mac1 starts; mac2 follows it. */
+static uint32_t mac1_at(const struct packet *p) {
+    return p->data[0] == MESSAGE_INITIATION ? offsetof(struct message_initiation, mac1)
+                                            : offsetof(struct message_response, mac1);
+}
+
+/* Step 1. A cookie has no mac1: it is authenticated by its own tag, in Python. */
+static bool is_for_us(struct worker *w, const struct packet *p) {
+    uint8_t mac[MAC_LEN];
+    if (p->data[0] != MESSAGE_COOKIE) {
+        uint32_t at = mac1_at(p);
+        blake2s(mac, MAC_LEN, w->load.mac1_key, 32, p->data, at);
+        if (!ct_equal(mac, p->data + at, MAC_LEN)) {
+            w->stats.drops[DROP_BAD_MAC1]++;
+            return false;
+        }
+    }
+    if (is_answer(p)) {
+        uint32_t at = p->data[0] == MESSAGE_COOKIE ? offsetof(struct message_cookie, receiver)
+                                                   : offsetof(struct message_response, receiver);
+        const struct session *s = session_by_index(&w->sessions, load_le32(p->data + at));
+        if (!s || s->live) {
+            w->stats.drops[DROP_UNKNOWN_INDEX]++;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whenever the ring's fill is looked at. */
+static void note_load(struct load *load, uint64_t now) {
+    if (load->head - load->tail > load->size / 8)
+        load->loaded_until = now + LOAD_HOLD_MS;
+}
+
+/* The cookie: MAC of the sender's address and port under a secret of ours. */
+static void cookie_of(struct load *load, uint8_t cookie[MAC_LEN], const struct endpoint *from,
+                      uint64_t now) {
+    uint8_t name[19] = {from->family};
+    memcpy(name + 1, from->addr, 16);
+    store_be16(name + 17, from->port);
+    if (now >= load->secret_until) {
+        os_random(load->secret, sizeof load->secret);
+        load->secret_until = now + LOAD_SECRET_MS;
+    }
+    blake2s(cookie, MAC_LEN, load->secret, sizeof load->secret, name, sizeof name);
+}
+
+static bool has_mac2(const struct packet *p, const uint8_t cookie[MAC_LEN]) {
+    uint8_t mac[MAC_LEN];
+    uint32_t at = mac1_at(p) + MAC_LEN;
+    blake2s(mac, MAC_LEN, cookie, MAC_LEN, p->data, at);
+    return ct_equal(mac, p->data + at, MAC_LEN);
+}
+
+static void answer_with_cookie(struct worker *w, const struct packet *p, const uint8_t *cookie) {
+    uint8_t message[sizeof(struct message_cookie)] = {MESSAGE_COOKIE};
+    uint8_t *nonce = w->load.nonce;
+    memcpy(message + offsetof(struct message_cookie, receiver), p->data + 4, 4);
+    store_le64(nonce + 16, load_le64(nonce + 16) + 1);
+    memcpy(message + offsetof(struct message_cookie, nonce), nonce, 24);
+    xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie), w->load.cookie_key,
+                  nonce, (struct bytes){p->data + mac1_at(p), MAC_LEN},
+                  (struct bytes){cookie, MAC_LEN});
+    if (tx_urgent_room(w) <= TX_URGENT_RESERVED) {
+        w->stats.drops[DROP_COOKIE_FULL]++;
+        return;
+    }
+    tx_urgent(w, NULL, p->endpoint, (struct bytes){message, sizeof message});
+    w->stats.drops[DROP_COOKIE_SENT]++;
+    w->stats.counts[COUNT_COOKIES_WRITTEN]++;
+}
+
+/* FNV-1a, keyed by the secret's neighbour so that nobody can aim at a set. */
+static uint64_t bucket_key(const struct load *load, const struct endpoint *from) {
+    uint64_t hash = 0xcbf29ce484222325ULL ^ load_le64(load->nonce);
+    uint32_t len = from->family == 4 ? 4 : 8;
+    for (uint32_t i = 0; i < len; i++)
+        hash = (hash ^ from->addr[i]) * 0x100000001b3ULL;
+    return (hash ^ (hash >> 29)) | 1;
+}
+
+/* Step 3. Full buckets hold LOAD_BURST tokens and gain `per_second` a second. */
+static bool has_token(struct load *load, const struct endpoint *from, uint64_t now) {
+    uint64_t key = bucket_key(load, from);
+    struct bucket *set = load->bucket[(key >> 1) % LOAD_SETS], *b = &set[0];
+    for (uint32_t i = 0; i < LOAD_WAYS; i++) {
+        if (set[i].key == key) {
+            b = &set[i];
+            break;
+        }
+        if (set[i].at < b->at)
+            b = &set[i];
+    }
+    if (b->key != key)
+        *b = (struct bucket){key, now, LOAD_BURST * TOKEN};
+    uint64_t gained = (now - b->at) * load->per_second;
+    b->tokens = gained > LOAD_BURST * TOKEN - b->tokens ? LOAD_BURST * TOKEN : b->tokens + gained;
+    b->at = now;
+    if (b->tokens < TOKEN)
+        return false;
+    b->tokens -= TOKEN;
+    return true;
+}
+
+/* Steps 2 and 3. A cookie reply is no question: it costs Python little and gets no answer. */
+static bool is_admitted(struct worker *w, const struct packet *p) {
+    uint8_t cookie[MAC_LEN];
+    note_load(&w->load, w->io.now);
+    if (p->data[0] == MESSAGE_COOKIE || w->io.now >= w->load.loaded_until)
+        return true;
+    cookie_of(&w->load, cookie, p->endpoint, w->io.now);
+    if (!has_mac2(p, cookie)) {
+        answer_with_cookie(w, p, cookie);
+        return false;
+    }
+    if (!has_token(&w->load, p->endpoint, w->io.now)) {
+        w->stats.drops[DROP_RATE_LIMITED]++;
+        return false;
+    }
+    return true;
+}
+
+static void ring_push(struct worker *w, const struct packet *p) {
+    struct load *load = &w->load;
+    if (load->head - load->tail == load->size) {
+        w->stats.drops[DROP_RING_FULL]++;
+        return;
+    }
+    struct handshake *h = &load->ring[load->head++ & (load->size - 1)];
+    h->from = *p->endpoint;
+    h->len = p->len;
+    memcpy(h->message, p->data, p->len);
+    note_load(load, w->io.now);
+    w->stats.counts[COUNT_HANDSHAKES_READ]++;
+}
+
+void load_batch(struct worker *w, struct queue *q) {
+    for (uint32_t i = 0; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        if (!w->load.has_identity)
+            w->stats.drops[DROP_NO_IDENTITY]++;
+        else if (is_for_us(w, p) && is_admitted(w, p))
+            ring_push(w, p);
+        packet_release(p);
+    }
+    q->n = 0;
+}

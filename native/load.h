@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handshake messages before Python sees them (paper 5.3 and 5.4.4 to 5.4.7). The steps, in order:
+ *
+ *   1. mac1; for an answer, that its receiver index is one of a handshake of ours
+ *   2. under load (the ring was over 1/8 full within the last second): no valid mac2 is answered
+ *      with a cookie, which is smaller than the question
+ *   3. under load: a token bucket for each address that mac2 proved, by IPv4 address or IPv6 /64.
+ *      Addresses that are not proved are never limited: they may be forged.
+ *   4. the ring, for tl_handshake
+ */
+#ifndef TL_LOAD_H
+#define TL_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "packet.h"
+#include "wire.h"
+
+enum {
+    LOAD_HOLD_MS = 1000,
+    LOAD_SECRET_MS = 120 * 1000, /* paper 5.4.7: the cookie secret changes every two minutes */
+    LOAD_BURST = 5,              /* handshakes an address may do at once */
+    LOAD_SETS = 256,             /* token buckets: sets of LOAD_WAYS, the longest unused goes */
+    LOAD_WAYS = 4,
+};
+
+struct handshake {
+    struct endpoint from;
+    uint32_t len;
+    uint8_t message[HANDSHAKE_MAX];
+};
+
+struct bucket {
+    uint64_t key; /* hash of family and address; 0: empty */
+    uint64_t at;  /* ms */
+    uint64_t tokens;
+};
+
+struct load {
+    struct handshake *ring;
+    uint32_t size; /* a power of two */
+    uint32_t head, tail;
+    uint64_t loaded_until;
+    uint32_t per_second;
+    bool has_identity;
+    uint8_t mac1_key[32];
+    uint8_t cookie_key[32];
+    uint8_t secret[32];
+    uint64_t secret_until;
+    uint8_t nonce[24]; /* random, then a counter: unique is all that XChaCha20 asks for */
+    struct bucket bucket[LOAD_SETS][LOAD_WAYS];
+};
+
+struct worker;
+
+/* 0 or -ENOMEM; size is a power of two. */
+int load_new(struct load *load, uint32_t size, uint32_t per_second);
+void load_free(struct load *load);
+
+/* A batch of handshake messages of the right type and length. Releases all of them. */
+void load_batch(struct worker *w, struct queue *q);
+
+/* The oldest message, or NULL; load_next removes it. */
+const struct handshake *load_peek(const struct load *load);
+void load_next(struct load *load);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Clock and randomness. */
+#include "os.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+uint64_t os_now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void os_random(uint8_t *out, size_t len) {
+    while (len > 0) {
+        ssize_t n = getrandom(out, len, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            abort(); /* no kernel since 3.17 does this; going on without randomness is worse */
+        out += n;
+        len -= (size_t)n;
+    }
+}

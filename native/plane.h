@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One interface's packet path. `struct plane` is what workers share: options and the tables that
+ * Python publishes. `struct worker` owns its I/O, buffers, queues, counters, and the mutable parts
+ * of its sessions and peers; nobody else writes them while it turns. There is one worker, and
+ * Python only runs between its turns.
+ */
+#ifndef TL_PLANE_H
+#define TL_PLANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aead.h"
+#include "buf.h"
+#include "events.h"
+#include "io.h"
+#include "load.h"
+#include "packet.h"
+#include "routes.h"
+#include "session.h"
+#include "stage.h"
+#include "stats.h"
+
+struct peer {
+    uint32_t id; /* its handle */
+    struct endpoint endpoint;
+    struct session *sending; /* NULL: none can send */
+    struct staged staged;
+    struct peer *next_event; /* list of struct events */
+    struct peer *next_ready; /* list of those whose staged packets can go */
+    bool is_ready;
+    uint32_t armed; /* TL_PEER_* */
+    uint32_t pending;
+    /* What record_peer shows: bytes as wg(8) counts, stamps in ms, 0 for never. */
+    uint64_t rx_bytes, tx_bytes;
+    uint64_t sent_any, sent_data;
+    uint64_t received_any, received_data;
+    uint64_t first_unanswered, first_unreplied;
+};
+
+enum {
+    URGENT_MAX = 16,
+    BATCH_MIN = 8,
+};
+
+/* Handshake messages on their way out have room of their own: a full socket does not lose them. */
+struct urgent {
+    struct queue queue;
+    struct packet packet[URGENT_MAX];
+    struct handshake message[URGENT_MAX];
+};
+
+struct worker {
+    struct plane *plane;
+    uint32_t id;
+    struct io io;
+    struct pool pool;
+    struct stats stats;
+    struct stage stage;
+    struct sessions sessions;
+    struct events events;
+    struct load load;
+    struct urgent urgent;
+    struct queue out;        /* sealed or to be sealed; what the socket did not take stays */
+    struct queue in;         /* opened or to be opened; what the device did not take stays */
+    struct queue handshakes; /* of the turn */
+    struct aead_op *ops;     /* one for each packet of a batch */
+    struct peer *ready_first, *ready_last; /* peers with a session again, packets still staged */
+    uint32_t batch_max;
+    uint32_t batch_out, batch_in; /* adapt to what a turn finds */
+    uint32_t slot_usual;          /* io.slot while no longer datagram has been seen */
+    uint64_t slot_until;          /* ms; 0: it is the usual one */
+    bool device_gone;             /* stopped polling it */
+    bool tell_device_gone;        /* TL_WOKE_DEVICE_GONE, once */
+    bool pool_told;               /* TL_WOKE_POOL, once until tl_plane_grow */
+    bool starved;                 /* the turn found no buffers to read into */
+};
+
+/* What a worker is made with. */
+struct worker_options {
+    const struct io_ops *engine;
+    uint32_t mtu;
+    uint32_t pool_bytes;
+    uint32_t batch; /* 0: choose */
+    uint32_t staged_per_peer;
+    uint32_t ring;
+    uint32_t handshakes_per_second;
+};
+
+/* Allocates all that it will need. 0 or -errno. */
+int worker_new(struct worker *w, struct plane *plane, const struct worker_options *options);
+void worker_free(struct worker *w);
+void worker_mtu(struct worker *w, uint32_t mtu);
+/* Closes the sockets and takes these. */
+void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]);
+/* Reads the clock: once a turn. */
+void worker_tick(struct worker *w);
+/* Between turns: sends what waits and what is staged for peers that have a session. */
+void worker_flush(struct worker *w);
+void worker_lost_device(struct worker *w);
+/* Nothing of the worker refers to the peer any more. */
+void worker_forget(struct worker *w, struct peer *peer);
+
+struct plane {
+    struct worker worker;
+    int handle;
+    const struct aead *aead;
+    uint32_t layer;
+    uint32_t replay_bits;
+    uint32_t pool_bound; /* bytes */
+    struct routes *routes;
+    struct peer **peers; /* by handle; NULL: free */
+    uint32_t n_peers;
+    struct peer
+        *only_peer; /* layer 2: the one that frames go to, NULL unless there is exactly one */
+    int control;    /* epoll of Python's descriptors: one descriptor to the wait */
+    uint16_t port;
+    uint64_t left_at; /* when tl_run last returned, ms */
+};
+
+static inline uint32_t align_to(uint32_t n, uint32_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+/* Authenticated from there, this many bytes. */
+void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes);
+
+/* One turn: both directions, a batch each. `readable`: which ends poll(2) named. */
+enum { TURN_DEVICE = 1, TURN_SOCKET = 2 };
+/* Returns the set of ends that may have more at once. */
+unsigned turn(struct worker *w, unsigned readable);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Outside to inside. The steps of a batch, in order:
+ *
+ *   1. classify    by type and length; handshake messages go to load.h
+ *   2. session     by receiver index; refused past its age or its last message number
+ *   3. open        the batch at once
+ *   4. replay      only now, after authentication, is the counter marked
+ *   5. heard       endpoint (roaming), stamps, the first packet on a newer session, keepalives end
+ *   6. inside      IP version and length, padding off, ECN by RFC 6040
+ *   7. source      must be among the peer's allowed IPs
+ *   8. write       to the device; what it does not take stays in the queue and stops the reading
+ */
+#ifndef TL_RX_H
+#define TL_RX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "packet.h"
+
+struct worker;
+
+/* Steps 1 to 7 on packets [from, n) of the queue: those for the device stay in it. */
+void rx_batch(struct worker *w, struct queue *q, uint32_t from);
+
+/* Step 8. False when the device is full. */
+bool rx_write(struct worker *w);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* The two UDP sockets on one port. */
+#include "socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PORT_TRIES = 32 };
+
+struct option {
+    int level, name, value;
+};
+
+/* Outer packets carry no DF and may be fragmented, as WireGuard's. */
+static const struct option v4_options[] = {
+    {IPPROTO_IP, IP_PKTINFO, 1},
+    {IPPROTO_IP, IP_RECVTOS, 1},
+    {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT},
+    {SOL_SOCKET, SO_RXQ_OVFL, 1},
+};
+static const struct option v6_options[] = {
+    {IPPROTO_IPV6, IPV6_V6ONLY, 1},     {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, 1}, {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT},
+    {SOL_SOCKET, SO_RXQ_OVFL, 1},
+};
+
+static int set_option(int fd, int level, int name, int value) {
+    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+int socket_set_mark(int fd, uint32_t mark) {
+    return set_option(fd, SOL_SOCKET, SO_MARK, (int)mark);
+}
+
+/* The forced variants pass net.core.*mem_max and need CAP_NET_ADMIN; no size is worth failing for.
+ */
+static void set_buffers(int fd, int bytes) {
+    if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes))
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+    if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes))
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+}
+
+static int open_one(int family, const struct socket_options *o) {
+    bool v4 = family == AF_INET;
+    const struct option *options = v4 ? v4_options : v6_options;
+    unsigned n =
+        v4 ? sizeof v4_options / sizeof *v4_options : sizeof v6_options / sizeof *v6_options;
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int err = o->mark ? socket_set_mark(fd, o->mark) : 0;
+    for (unsigned i = 0; i < n && !err; i++)
+        err = set_option(fd, options[i].level, options[i].name, options[i].value);
+    if (err) {
+        close(fd);
+        return err;
+    }
+    set_buffers(fd, o->buffer);
+    return fd;
+}
+
+static int bind_one(int fd, int family, uint16_t port) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    const void *name = family == AF_INET ? (const void *)&v4 : (const void *)&v6;
+    socklen_t len = family == AF_INET ? sizeof v4 : sizeof v6;
+    return bind(fd, name, len) < 0 ? -errno : 0;
+}
+
+static int port_of(int fd) {
+    struct sockaddr_in name;
+    socklen_t len = sizeof name;
+    if (getsockname(fd, (void *)&name, &len) < 0)
+        return -errno;
+    return ntohs(name.sin_port);
+}
+
+static int open_bound(int family, const struct socket_options *o, uint16_t port) {
+    int fd = open_one(family, o);
+    if (fd < 0)
+        return fd;
+    int err = bind_one(fd, family, port);
+    if (!err)
+        return fd;
+    close(fd);
+    return err;
+}
+
+/* Both on one port, or neither. */
+static int try_pair(int fds[2], const struct socket_options *o) {
+    fds[0] = open_bound(AF_INET, o, o->port);
+    if (fds[0] < 0)
+        return fds[0];
+    int port = port_of(fds[0]);
+    fds[1] = port < 0 ? port : open_bound(AF_INET6, o, (uint16_t)port);
+    if (fds[1] >= 0)
+        return port;
+    int err = fds[1];
+    fds[1] = -1;
+    if (err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL) /* no IPv6 here */
+        return port;
+    close(fds[0]);
+    fds[0] = -1;
+    return err;
+}
+
+int socket_open_pair(int fds[2], const struct socket_options *o) {
+    int port = -EADDRINUSE;
+    /* Any port: the one that IPv4 got may be taken for IPv6. */
+    for (int i = 0; i < (o->port ? 1 : PORT_TRIES) && port == -EADDRINUSE; i++)
+        port = try_pair(fds, o);
+    return port;
+}

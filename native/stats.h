@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything that is counted. One table each: enum and name come from it, so that no list repeats.
+ * Names are part of the status output: add, do not rename. */
+#ifndef TL_STATS_H
+#define TL_STATS_H
+
+#include <stdint.h>
+
+/* Why a packet was refused. */
+#define TL_DROPS(X)                                                                                \
+    X(TOO_SHORT, "too_short")                 /* outside: no message is that short */              \
+    X(BAD_TYPE, "bad_type")                   /* outside: no message has that type */              \
+    X(BAD_LENGTH, "bad_length")               /* outside: not a handshake message's length */      \
+    X(TRUNCATED, "truncated")                 /* outside: longer than the receive buffer */        \
+    X(SOCKET_OVERFLOW, "socket_overflow")     /* outside: the kernel's queue was full */           \
+    X(NO_IDENTITY, "no_identity")             /* handshake: we have no key */                      \
+    X(BAD_MAC1, "bad_mac1")                   /* handshake */                                      \
+    X(COOKIE_SENT, "cookie_sent")             /* handshake: under load, cookie sent back */        \
+    X(COOKIE_FULL, "cookie_full")             /* handshake: under load, no room to answer */       \
+    X(RATE_LIMITED, "rate_limited")           /* handshake: a proved address sends many */         \
+    X(RING_FULL, "ring_full")                 /* handshake: Python is far behind */                \
+    X(UNKNOWN_INDEX, "unknown_index")         /* no session or handshake of ours */                \
+    X(SESSION_EXPIRED, "session_expired")     /* received on a session past its age */             \
+    X(COUNTER_EXHAUSTED, "counter_exhausted") /* received past the last message number */          \
+    X(NOT_AUTHENTIC, "not_authentic")         /* the tag is wrong */                               \
+    X(REPLAYED, "replayed")                   /* counter seen before, or too old to tell */        \
+    X(RECEIVED_BAD_VERSION, "received_bad_version") /* decrypted: neither IPv4 nor IPv6 */         \
+    X(RECEIVED_BAD_LENGTH, "received_bad_length")   /* decrypted: shorter than it says */          \
+    X(SOURCE_NOT_ALLOWED, "source_not_allowed")     /* decrypted: not among its allowed IPs */     \
+    X(NO_DEVICE, "no_device")                       /* the plane has none, or it was deleted */    \
+    X(DEVICE_DOWN, "device_down")                   /* the link is not up */                       \
+    X(DEVICE_REFUSED, "device_refused")             /* any other error of the device */            \
+    X(DEVICE_BAD_VERSION, "device_bad_version")     /* from the device: not IPv4 or IPv6 */        \
+    X(DEVICE_BAD_LENGTH, "device_bad_length")       /* from the device: shorter than it says */    \
+    X(NO_ROUTE, "no_route")                         /* in nobody's allowed IPs */                  \
+    X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
+    X(STAGE_FULL, "stage_full")                     /* the oldest packet that waited */            \
+    X(STAGE_FLUSHED, "stage_flushed")               /* waited for a session that never came */     \
+    X(PEER_GONE, "peer_gone")                       /* waited, and the peer was removed */         \
+    X(NO_SOCKET, "no_socket")                       /* none of that address family is open */      \
+    X(SEND_NO_BUFFERS, "send_no_buffers")           /* ENOBUFS, ENOMEM */                          \
+    X(SEND_UNREACHABLE, "send_unreachable")         /* no route or no interface outside */         \
+    X(SEND_FILTERED, "send_filtered")               /* EPERM, EACCES: a firewall of this host */   \
+    X(SEND_REFUSED, "send_refused")                 /* ECONNREFUSED */                             \
+    X(SEND_TOO_BIG, "send_too_big")                 /* EMSGSIZE */                                 \
+    X(SEND_ERROR, "send_error")                     /* any other error of the socket */            \
+    X(SEND_QUEUE_FULL, "send_queue_full")           /* handshake: socket and reserve are full */
+
+#define TL_COUNTS(X)                                                                               \
+    X(TURNS, "turns")                                                                              \
+    X(WAITS, "waits")     /* polls that could sleep */                                             \
+    X(RETURNS, "returns") /* of tl_run to Python, then why */                                      \
+    X(RETURNS_DEADLINE, "returns_deadline")                                                        \
+    X(RETURNS_PEERS, "returns_peers")                                                              \
+    X(RETURNS_HANDSHAKE, "returns_handshake")                                                      \
+    X(RETURNS_CONTROL, "returns_control")                                                          \
+    X(RETURNS_SIGNAL, "returns_signal")                                                            \
+    X(AWAY_LONGEST, "away_longest_ms") /* the longest stay in Python between two turns */          \
+    X(READ_CALLS, "read_calls")        /* system calls */                                          \
+    X(WRITE_CALLS, "write_calls")                                                                  \
+    X(DEVICE_READ, "device_read") /* packets */                                                    \
+    X(DEVICE_WRITTEN, "device_written")                                                            \
+    X(SOCKET_READ, "socket_read") /* datagrams */                                                  \
+    X(SOCKET_WRITTEN, "socket_written")                                                            \
+    X(SOCKET_READ_BYTES, "socket_read_bytes")                                                      \
+    X(SOCKET_WRITTEN_BYTES, "socket_written_bytes")                                                \
+    X(SOCKET_BLOCKED, "socket_blocked") /* EAGAIN on a write */                                    \
+    X(DEVICE_BLOCKED, "device_blocked")                                                            \
+    X(STAGED, "staged")                                                                            \
+    X(KEEPALIVES_READ, "keepalives_read")                                                          \
+    X(KEEPALIVES_WRITTEN, "keepalives_written")                                                    \
+    X(HANDSHAKES_READ, "handshakes_read")                                                          \
+    X(HANDSHAKES_WRITTEN, "handshakes_written")                                                    \
+    X(COOKIES_WRITTEN, "cookies_written")                                                          \
+    X(ECN_CE_NOT_ECT, "ecn_ce_not_ect") /* CE outside a packet that is not ECN-capable */          \
+    X(ROAMED, "roamed")                                                                            \
+    X(SOURCE_RESET, "source_reset") /* our own address went away: the kernel chooses */            \
+    X(POOL_SHORT, "pool_short")                                                                    \
+    X(BATCH_LARGEST, "batch_largest")
+
+#define TL_ENUM_DROP(name, text) DROP_##name,
+#define TL_ENUM_COUNT(name, text) COUNT_##name,
+enum drop { TL_DROPS(TL_ENUM_DROP) DROPS, DROP_NONE = DROPS };
+enum count { TL_COUNTS(TL_ENUM_COUNT) COUNTS };
+#undef TL_ENUM_DROP
+#undef TL_ENUM_COUNT
+
+/* One for each worker; nobody else writes to it. */
+struct stats {
+    uint64_t drops[DROPS];
+    uint64_t counts[COUNTS];
+};
+
+extern const char stats_drop_names[];
+extern const char stats_count_names[];
+
+static inline void stats_highest(uint64_t *counter, uint64_t value) {
+    if (*counter < value)
+        *counter = value;
+}
+
+#endif

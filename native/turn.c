@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* One turn of a worker: a batch in each direction, so that neither starves the other. */
+#include "plane.h"
+#include "rx.h"
+#include "tx.h"
+
+/* A full batch asks for a bigger one, a nearly empty one for a smaller. */
+static void adapt(const struct worker *w, uint32_t *batch, uint32_t got) {
+    if (got >= *batch)
+        *batch *= 2;
+    else if (got < *batch / 4)
+        *batch /= 2;
+    if (*batch < BATCH_MIN)
+        *batch = BATCH_MIN;
+    if (*batch > w->batch_max)
+        *batch = w->batch_max;
+}
+
+static void note_batch(struct worker *w, uint32_t *batch, uint32_t got) {
+    stats_highest(&w->stats.counts[COUNT_BATCH_LARGEST], got);
+    adapt(w, batch, got);
+}
+
+static void note_starved(struct worker *w) {
+    w->starved = true;
+    w->stats.counts[COUNT_POOL_SHORT]++;
+}
+
+static bool read_device(struct worker *w) {
+    uint32_t from = w->out.n, room = w->out.max - from;
+    uint32_t most = w->batch_out < room ? w->batch_out : room;
+    enum io_status status = w->io.ops->read_device(&w->io, &w->out, most);
+    note_batch(w, &w->batch_out, w->out.n - from);
+    if (status == IO_GONE)
+        worker_lost_device(w);
+    if (status == IO_STARVED)
+        note_starved(w);
+    tx_batch(w, &w->out, from);
+    return status == IO_MORE;
+}
+
+/* What waits for the socket goes first, then what was staged, then what is new. */
+static bool turn_out(struct worker *w, bool readable) {
+    if (!tx_write(w))
+        return false;
+    bool more = tx_ready(w, &w->out);
+    if (!more && readable && !w->device_gone)
+        more = read_device(w);
+    return tx_write(w) && more;
+}
+
+static bool turn_in(struct worker *w, bool readable) {
+    if (!rx_write(w) || !readable)
+        return false;
+    enum io_status status = w->io.ops->read_socket(&w->io, &w->in, w->batch_in);
+    note_batch(w, &w->batch_in, w->in.n);
+    if (status == IO_STARVED)
+        note_starved(w);
+    rx_batch(w, &w->in, 0);
+    return rx_write(w) && status == IO_MORE;
+}
+
+unsigned turn(struct worker *w, unsigned readable) {
+    w->starved = false;
+    worker_tick(w);
+    w->stats.counts[COUNT_TURNS]++;
+    unsigned more = 0;
+    if (turn_in(w, readable & TURN_SOCKET))
+        more |= TURN_SOCKET;
+    if (turn_out(w, readable & TURN_DEVICE))
+        more |= TURN_DEVICE;
+    return more;
+}

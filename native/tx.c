@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside to outside. */
+#include "tx.h"
+
+#include "bytes.h"
+#include "ip.h"
+#include "plane.h"
+#include "tunlite.h"
+
+/* Step 1 for one packet; layer 3 also takes the ECN field. */
+static bool is_valid(struct worker *w, struct packet *p) {
+    enum ip_verdict verdict = IP_OK;
+    if (w->plane->layer == TL_LAYER3)
+        verdict = ip_check(p->data, &p->len, &p->tos);
+    else if (p->len < IP_ETHERNET_HEADER)
+        verdict = IP_BAD_LENGTH;
+    if (verdict == IP_OK)
+        return true;
+    w->stats.drops[verdict == IP_BAD_VERSION ? DROP_DEVICE_BAD_VERSION : DROP_DEVICE_BAD_LENGTH]++;
+    return false;
+}
+
+static uint32_t validate(struct worker *w, struct queue *q, uint32_t from) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        if (is_valid(w, &q->p[i]))
+            q->p[kept++] = q->p[i];
+        else
+            packet_release(&q->p[i]);
+    }
+    return kept;
+}
+
+/* Step 2. Neighbours with the same destination share a lookup. */
+static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
+    const struct packet *before = NULL;
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        if (w->plane->layer == TL_LAYER2)
+            p->peer = w->plane->only_peer;
+        else if (before && ip_same_destination(before->data, p->data))
+            p->peer = before->peer;
+        else
+            p->peer = ip_route(w->plane->routes, p->data, IP_DESTINATION);
+        if (p->peer && p->peer->endpoint.family) {
+            q->p[kept] = *p;
+            before = &q->p[kept++];
+            continue;
+        }
+        w->stats.drops[p->peer ? DROP_NO_ENDPOINT : DROP_NO_ROUTE]++;
+        packet_release(p);
+    }
+    return kept;
+}
+
+static struct session *sending_session(const struct worker *w, const struct peer *peer) {
+    struct session *s = peer->sending;
+    bool can = s && w->io.now < s->reject_at && s->send_counter < s->reject_messages;
+    return can ? s : NULL;
+}
+
+bool tx_can_send(const struct worker *w, const struct peer *peer) {
+    return sending_session(w, peer) != NULL;
+}
+
+static void stage_packet(struct worker *w, struct packet *p) {
+    int dropped = stage_push(&w->stage, p);
+    w->stats.drops[DROP_STAGE_FULL] += (uint64_t)(dropped < 0 ? 1 : dropped);
+    w->stats.counts[COUNT_STAGED]++;
+    if (!sending_session(w, p->peer))
+        events_raise(&w->events, p->peer, TL_PEER_WANTS_SESSION);
+    packet_release(p);
+}
+
+/* Step 3. */
+static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        p->session = p->peer->staged.n ? NULL : sending_session(w, p->peer);
+        if (p->session)
+            q->p[kept++] = *p;
+        else
+            stage_packet(w, p);
+    }
+    return kept;
+}
+
+static void ask_for_rekey(struct worker *w, struct session *s) {
+    if (s->send_counter >= s->rekey_messages || (s->initiator && w->io.now >= s->rekey_at))
+        events_raise(&w->events, s->peer, TL_PEER_REKEY);
+}
+
+/* Zeros behind the packet up to a multiple of `pad`, but not past the MTU (paper 5.4.6). */
+static uint32_t pad(const struct worker *w, const struct packet *p) {
+    uint32_t most = p->len > w->io.mtu ? p->len : w->io.mtu;
+    uint32_t len = align_to(p->len, p->session->pad);
+    if (len > most)
+        len = most;
+    memset(p->data + p->len, 0, len - p->len);
+    return len;
+}
+
+/* Step 4 for one packet: fills the AEAD's order and turns the packet into the message. */
+static struct aead_op put_header(struct worker *w, struct packet *p) {
+    struct session *s = p->session;
+    uint32_t len = pad(w, p);
+    struct aead_op op = {s->send_key, p->data, p->data, s->send_counter++, len, true};
+    uint8_t *header = p->data - sizeof(struct message_transport);
+    store_le32(header, MESSAGE_TRANSPORT);
+    store_le32(header + offsetof(struct message_transport, receiver), s->remote);
+    store_le64(header + offsetof(struct message_transport, counter), op.counter);
+    p->data = header;
+    p->len = len + TRANSPORT_OVERHEAD;
+    p->endpoint = &p->peer->endpoint;
+    return op;
+}
+
+/* Steps 4 and 5. */
+static void seal(struct worker *w, struct queue *q, uint32_t from) {
+    for (uint32_t i = from; i < q->n; i++)
+        w->ops[i - from] = put_header(w, &q->p[i]);
+    if (q->n > from)
+        w->plane->aead->seal(w->ops, q->n - from);
+    for (uint32_t i = from; i < q->n; i++)
+        if (i == from || q->p[i].session != q->p[i - 1].session)
+            ask_for_rekey(w, q->p[i].session);
+}
+
+void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
+    q->n = validate(w, q, from);
+    q->n = route(w, q, from);
+    q->n = find_sessions(w, q, from);
+    seal(w, q, from);
+}
+
+/* An empty packet with room for `len` bytes. */
+static bool carve(struct worker *w, struct packet *p, uint32_t len) {
+    uint32_t need = HEADROOM + len + TAILROOM, room;
+    uint8_t *at = buf_room(&w->pool, need, &room);
+    if (!at)
+        return false;
+    *p = (struct packet){.data = at + HEADROOM, .slab = buf_take(&w->pool, need)};
+    return true;
+}
+
+bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer) {
+    struct session *s = sending_session(w, peer);
+    struct packet *p = &q->p[q->n];
+    if (!s || !peer->endpoint.family || q->n == q->max || !carve(w, p, 0))
+        return false;
+    p->peer = peer;
+    p->session = s;
+    seal(w, q, q->n++);
+    return true;
+}
+
+void tx_mark_ready(struct worker *w, struct peer *peer) {
+    if (peer->is_ready)
+        return;
+    peer->is_ready = true;
+    peer->next_ready = NULL;
+    if (w->ready_first)
+        w->ready_last->next_ready = peer;
+    else
+        w->ready_first = peer;
+    w->ready_last = peer;
+}
+
+void tx_forget(struct worker *w, struct peer *peer) {
+    struct peer *before = NULL;
+    for (struct peer *p = w->ready_first; p; before = p, p = p->next_ready) {
+        if (p != peer)
+            continue;
+        if (before)
+            before->next_ready = p->next_ready;
+        else
+            w->ready_first = p->next_ready;
+        if (w->ready_last == p)
+            w->ready_last = before;
+        break;
+    }
+    peer->is_ready = false;
+}
+
+static void append_staged(struct worker *w, struct queue *q, struct peer *peer) {
+    struct session *s = sending_session(w, peer);
+    while (s && peer->staged.n && q->n < q->max && s->send_counter < s->reject_messages) {
+        struct packet *p = &q->p[q->n];
+        if (!carve(w, p, stage_peek(&w->stage, &peer->staged)))
+            return;
+        stage_pop(&w->stage, &peer->staged, p);
+        p->peer = peer;
+        p->session = s;
+        seal(w, q, q->n++);
+    }
+}
+
+bool tx_ready(struct worker *w, struct queue *q) {
+    while (w->ready_first) {
+        struct peer *peer = w->ready_first;
+        append_staged(w, q, peer);
+        if (peer->staged.n && sending_session(w, peer))
+            return true;
+        tx_forget(w, peer);
+    }
+    return false;
+}
+
+uint32_t tx_urgent_room(const struct worker *w) {
+    return URGENT_MAX - w->urgent.queue.n;
+}
+
+/* A message's bytes stay where they are while packets move up in the queue. */
+static struct handshake *free_message(struct urgent *urgent) {
+    for (uint32_t i = 0; i < URGENT_MAX; i++) {
+        bool used = false;
+        for (uint32_t k = 0; k < urgent->queue.n; k++)
+            used |= urgent->queue.p[k].data == urgent->message[i].message;
+        if (!used)
+            return &urgent->message[i];
+    }
+    return NULL;
+}
+
+bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
+               struct bytes message) {
+    struct queue *q = &w->urgent.queue;
+    struct handshake *h = free_message(&w->urgent);
+    if (!h) {
+        w->stats.drops[DROP_SEND_QUEUE_FULL]++;
+        return false;
+    }
+    h->from = *to;
+    h->len = (uint32_t)message.len;
+    memcpy(h->message, message.p, message.len);
+    q->p[q->n++] = (struct packet){.data = h->message,
+                                   .len = h->len,
+                                   .peer = peer,
+                                   .endpoint = &h->from,
+                                   .tos = HANDSHAKE_TOS};
+    return true;
+}
+
+bool tx_write(struct worker *w) {
+    if (w->urgent.queue.n && w->io.ops->write_socket(&w->io, &w->urgent.queue) == IO_BLOCKED)
+        return false;
+    return !w->out.n || w->io.ops->write_socket(&w->io, &w->out) != IO_BLOCKED;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside to outside. The steps of a batch, in order:
+ *
+ *   1. validate    IP version and lengths (layer 2: an Ethernet header)
+ *   2. route       destination to peer, by allowed IPs
+ *   3. session     none that can send, or others wait already: staged, and Python hears of it
+ *   4. header      a counter, drawn once; padding, never past the MTU; outer ECN from the inner one
+ *   5. seal        the batch at once
+ *   6. write       to the socket; what it does not take stays in the queue and stops the reading
+ *
+ * Staged packets join at step 4 when their peer gets a session, before anything newer is read.
+ */
+#ifndef TL_TX_H
+#define TL_TX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aead.h"
+#include "packet.h"
+
+struct worker;
+struct peer;
+
+enum { TX_URGENT_RESERVED = 8 }; /* places that cookie replies leave to Python's messages */
+
+/* Steps 1 to 5 on packets [from, n) of the queue: those that can go stay in it. */
+void tx_batch(struct worker *w, struct queue *q, uint32_t from);
+
+/* Appends peers' staged packets, sealed, while the queue has room. Returns whether any are left. */
+bool tx_ready(struct worker *w, struct queue *q);
+/* The peer has a session: what is staged can go. */
+void tx_mark_ready(struct worker *w, struct peer *peer);
+void tx_forget(struct worker *w, struct peer *peer);
+
+bool tx_can_send(const struct worker *w, const struct peer *peer);
+/* Appends an empty packet, sealed. False when no session can send, or the queue is full. */
+bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer);
+
+/* Queues a handshake message; false (and counted) when there is no room. */
+bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
+               struct bytes message);
+uint32_t tx_urgent_room(const struct worker *w);
+
+/* Writes what waits, handshakes first. False when the socket is full. */
+bool tx_write(struct worker *w);
+
+#endif

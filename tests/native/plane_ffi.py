@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""The packet path in memory: planes on io_fake, sessions between them, and a WireGuard transport of
+our own making (cryptography's ChaCha20-Poly1305) to check the bytes against."""
+
+import errno
+import struct
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from devtools import native_build
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+INTERNAL = """
+struct peer;
+struct routes;
+int routes_build(struct routes **, const uint8_t *, uint32_t, struct peer *const *, uint32_t);
+void routes_free(struct routes *);
+struct peer *routes_lookup4(const struct routes *, const uint8_t *);
+struct peer *routes_lookup6(const struct routes *, const uint8_t *);
+void routes_forget(struct routes *, const struct peer *);
+struct replay { uint64_t next; uint32_t words; uint64_t *ring; };
+bool replay_accept(struct replay *, uint64_t);
+"""
+
+PREAMBLE = """
+#include <stdbool.h>
+#include <tunlite.h>
+#include <tunlite_test.h>
+#include <replay.h>
+#include <routes.h>
+"""
+
+
+def cdef():
+    """Both border headers as cffi takes them, and the internals that are tested alone."""
+    border = native_build._build_ffi().border_cdef
+    headers = [ROOT / "native/include/tunlite.h", ROOT / "native/include/tunlite_test.h"]
+    return "".join(border(h.read_text(encoding="utf-8")) for h in headers) + INTERNAL
+
+
+def load():
+    """(ffi, lib), compiled where a source has changed."""
+    module = native_build.test_module("_test_plane", cdef(), PREAMBLE, native_build.core_sources())
+    return module.ffi, module.lib
+
+
+ffi, lib = load()
+
+START_MS = 1_000_000
+KEY_A, KEY_B = b"a" * 32, b"b" * 32
+MAC1_KEY, COOKIE_KEY = b"m" * 32, b"c" * 32
+NEVER = b"\xff" * 8
+
+
+def checked(result):
+    """A result of the border; OSError where it is -errno."""
+    if result < 0:
+        raise OSError(-result, errno.errorcode.get(-result, "?"))
+    return result
+
+
+def endpoint(addr="192.0.2.1", port=51820, local=None, scope=0, ifindex=0):
+    """record_endpoint."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in addr else socket.AF_INET
+    raw = socket.inet_pton(family, addr).ljust(16, b"\0")
+    mine = socket.inet_pton(family, local).ljust(16, b"\0") if local else bytes(16)
+    number = 6 if ":" in addr else 4
+    return struct.pack("<HH16sI16sII", number, port, raw, scope, mine, ifindex, 0)
+
+
+def options(**changes):
+    """record_options; keywords are its fields."""
+    fields = {
+        "engine": b"auto",
+        "aead": b"portable",
+        "offloads_off": 0,
+        "layer": 3,
+        "mtu": 1420,
+        "pool_bytes": 4 << 20,
+        "batch": 0,
+        "replay_bits": 8192,
+        "staged_per_peer": 128,
+        "ring": 64,
+        "handshakes_per_second": 20,
+        "workers": 1,
+    }
+    assert set(changes) <= set(fields)
+    return struct.pack("<16s24s10I", *{**fields, **changes}.values())
+
+
+def route(prefix, peer):
+    """record_route of "10.0.0.0/8" or "2001:db8::/32"."""
+    import ipaddress
+
+    net = ipaddress.ip_network(prefix)
+    raw = net.network_address.packed.ljust(16, b"\0")
+    return struct.pack("<BBHI16s", net.version, net.prefixlen, 0, peer, raw)
+
+
+def names(kind):
+    """The list that C numbers its records by."""
+    out = ffi.new("unsigned char[8192]")
+    return bytes(ffi.buffer(out, checked(lib.tl_names(kind, out, 8192)))).decode().split("\n")[:-1]
+
+
+DROPS, COUNTERS = names(lib.TL_NAMES_DROP), names(lib.TL_NAMES_COUNTER)
+
+
+class Plane:
+    """A plane on io_fake, or on the kernel where `fake` is False."""
+
+    def __init__(self, fake=True, **changes):
+        record = options(**changes)
+        self.fake = fake
+        self.number = checked((lib.tl_fake_new if fake else lib.tl_plane_new)(record, len(record)))
+        self._seen_drops = [0] * len(DROPS)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        lib.tl_plane_free(self.number)
+
+    def call(self, name, *args):
+        """tl_NAME of this plane."""
+        return checked(getattr(lib, "tl_" + name)(self.number, *args))
+
+    def turn(self, times=1):
+        """Turns that do not wait; the union of what they woke for."""
+        woke = 0
+        for _ in range(times):
+            woke |= self.call("run", bytes(8))
+        return woke
+
+    def _numbers(self, function, n):
+        out = ffi.new("unsigned char[]", n * 8)
+        assert checked(function(self.number, out, n * 8)) == n
+        return list(struct.unpack(f"<{n}Q", bytes(out)))
+
+    def drops(self):
+        """What was dropped since the last call: {reason: packets}, zeros left out."""
+        now = self._numbers(lib.tl_drops, len(DROPS))
+        new = {k: a - b for k, a, b in zip(DROPS, now, self._seen_drops, strict=True) if a > b}
+        self._seen_drops = now
+        return new
+
+    def counters(self):
+        """{name: value} of all."""
+        return dict(zip(COUNTERS, self._numbers(lib.tl_counters, len(COUNTERS)), strict=True))
+
+    def clock(self, ms):
+        """Moves the clock to START_MS + ms."""
+        self.call("fake_clock", struct.pack("<Q", START_MS + ms))
+
+    def peer(self, allowed=(), where=None):
+        """A peer of these allowed IPs, which become the plane's only ones."""
+        peer = self.call("peer_new")
+        self.call("peer_endpoint", peer, where or endpoint())
+        if allowed:
+            self.routes([(prefix, peer) for prefix in allowed])
+        return peer
+
+    def routes(self, rows):
+        """Publishes [(prefix, peer)]."""
+        packed = b"".join(route(prefix, peer) for prefix, peer in rows)
+        self.call("routes", packed, len(packed))
+
+    def index(self, peer):
+        """A reserved receiver index, 4 bytes."""
+        out = ffi.new("unsigned char[4]")
+        self.call("index_new", peer, out)
+        return bytes(out)
+
+    def session(self, index, remote=b"\1\0\0\0", send=KEY_A, receive=KEY_B, use=True, **changes):
+        """Makes an index a session (record_session; ages in ms) and by default sends with it."""
+        fields = {
+            "born_ms": START_MS,
+            "initiator": 1,
+            "pad": 16,
+            "rekey_ms": 120_000,
+            "rekey_received_ms": 165_000,
+            "reject_ms": 180_000,
+            "rekey_messages": 1 << 60,
+            "reject_messages": (1 << 64) - (1 << 13) - 1,
+        }
+        assert set(changes) <= set(fields)
+        f = {**fields, **changes}
+        record = index + remote + struct.pack("<Q", f["born_ms"]) + send + receive
+        record += struct.pack("<IIIII4x", *(f[k] for k in list(fields)[1:6]))
+        record += struct.pack("<QQ", f["rekey_messages"], f["reject_messages"])
+        self.call("session_new", record, len(record))
+        if use:
+            self.call("session_use", index)
+        return index
+
+    def arm(self, peer, events=0x1F):
+        """Arms events, by default all."""
+        self.call("peer_arm", peer, events)
+
+    def events(self):
+        """{peer: events} since the last call."""
+        out = ffi.new("unsigned char[8000]")
+        n = self.call("events", out, 8000)
+        rows = struct.unpack(f"<{2 * n}I", bytes(ffi.buffer(out, n * 8)))
+        return dict(zip(rows[::2], rows[1::2], strict=True))
+
+    def state(self, peer):
+        """record_peer as a dict."""
+        out = ffi.new("unsigned char[136]")
+        self.call("peer_state", peer, out, 136)
+        keys = "rx_bytes tx_bytes sent_any sent_data received_any received_data first_unanswered"
+        keys += " first_unreplied staged events endpoint sending_index has_session send_counter"
+        values = struct.unpack("<8QII48s4sIQ", bytes(out))
+        return dict(zip(keys.split(), values, strict=True))
+
+    def handshake(self):
+        """(endpoint, message) out of the ring, or None."""
+        out = ffi.new("unsigned char[256]")
+        n = self.call("handshake", out, 256)
+        data = bytes(out)
+        return (data[:48], data[48 : 48 + n]) if n else None
+
+    def put_inside(self, *packets):
+        """Packets for the device's reading end."""
+        for packet in packets:
+            self.call("fake_device_put", packet, len(packet))
+
+    def take_inside(self):
+        """All packets that were written to the device."""
+        out, found = ffi.new("unsigned char[70000]"), []
+        while n := self.call("fake_device_take", out, 70000):
+            found.append(bytes(ffi.buffer(out, n)))
+        return found
+
+    def put_outside(self, *datagrams, where=None, tos=0):
+        """Datagrams for the socket's reading end."""
+        for datagram in datagrams:
+            self.call("fake_socket_put", where or endpoint(), tos, datagram, len(datagram))
+
+    def take_outside_all(self):
+        """All that was sent: [(datagram, endpoint, tos)]."""
+        out, found = ffi.new("unsigned char[70000]"), []
+        where, tos = ffi.new("unsigned char[48]"), ffi.new("unsigned char[1]")
+        while n := self.call("fake_socket_take", where, tos, out, 70000):
+            found.append((bytes(ffi.buffer(out, n)), bytes(where), tos[0]))
+        return found
+
+    def take_outside(self):
+        """All datagrams that were sent."""
+        return [datagram for datagram, _, _ in self.take_outside_all()]
+
+
+def ipv4(src="10.0.0.1", dst="10.0.0.2", payload=b"", tos=0, total=None):
+    """An IPv4 packet (protocol 253, for experiments) with a right header checksum."""
+    import socket
+
+    total = 20 + len(payload) if total is None else total
+    ends = socket.inet_aton(src) + socket.inet_aton(dst)
+    head = struct.pack("!BBHHHBBH", 0x45, tos, total, 1, 0, 64, 253, 0) + ends
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def checksum(data):
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ipv6(src="fd00::1", dst="fd00::2", payload=b"", tclass=0, length=None):
+    """An IPv6 packet (next header 253)."""
+    import socket
+
+    ends = socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst)
+    length = len(payload) if length is None else length
+    return struct.pack("!IHBB", 6 << 28 | tclass << 20, length, 253, 64) + ends + payload
+
+
+def seal(key, receiver, counter, inner, pad=16):
+    """A transport message, made without our code."""
+    inner += bytes(-len(inner) % pad)
+    sealed = ChaCha20Poly1305(key).encrypt(bytes(4) + struct.pack("<Q", counter), inner, b"")
+    return b"\4\0\0\0" + receiver + struct.pack("<Q", counter) + sealed
+
+
+def unseal(key, datagram):
+    """(receiver, counter, padded inner packet), or None when it is not authentic."""
+    assert datagram[:4] == b"\4\0\0\0"
+    receiver, counter = datagram[4:8], struct.unpack("<Q", datagram[8:16])[0]
+    nonce = bytes(4) + datagram[8:16]
+    try:
+        return receiver, counter, ChaCha20Poly1305(key).decrypt(nonce, datagram[16:], b"")
+    except InvalidTag:
+        return None
