@@ -129,9 +129,9 @@ def _log(name):
 
 
 def _features():
-    from tunlite import plane
+    from tunlite import features
 
-    return plane.names(port.native, plane.NAMES_FEATURE)
+    return features.known(port.native)
 
 
 def _load(path, name=None):
@@ -231,7 +231,8 @@ def _serve(words):
         if foreground:
             machine = process.open_daemon(name, {}, log, device_fd=int(device_fd or -1))
             log.info("ready")
-            return machine.run()
+            machine.run()
+            return 0
         process.start(name, {}, log, detach=True)
     except process.StartError as e:
         raise CommandError(f"{name}: {e.args[0]}")
@@ -252,9 +253,9 @@ def _show(options, rest):
         try:
             pages.append(client.status(name))
         except (client.NoDaemon, client.Refused):
+            # A socket that a killed daemon left behind, or another WireGuard's.
             if names:
                 raise
-            port.print_err(f"tunlite: {name}: no tunlite daemon answers at its socket")
     if options.get("--json"):
         port.write_out(json.dumps(pages[0] if names else pages) + "\n")
     else:

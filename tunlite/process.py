@@ -9,6 +9,10 @@ child that its parent is gone.
 from tunlite import client, port, privileges
 
 _LINE_MAX = 4096
+_EADDRINUSE = 98
+_LAYER = 3
+_MTU = 1420
+_POOL_BYTES = 4 << 20
 
 
 class StartError(Exception):
@@ -29,24 +33,92 @@ class Child:
 
 
 def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
-    """A Daemon with device and socket, in this process, which is confined. StartError."""
-    from tunlite import daemon
+    """A Daemon with device and socket, in this process, which is confined. StartError.
+
+    `settings`: options of [Interface] that are not for the socket, as config.py reads them.
+    """
+    from tunlite import plane
 
     try:
         owner = privileges.Owner(settings)
         folder = privileges.prepare_folders(settings, owner)
-        machine = daemon.Daemon(name, settings, log, folder)
-        machine.open(client.socket_path(name), owner.socket_mode(), owner.gid, device_fd=device_fd)
+        path = client.socket_path(name)
+        listener = _listen(path, owner)
         try:
+            machine = _machine(name, settings, log, device_fd, folder)
+        except BaseException:
+            port.close(listener)
+            port.unlink(path)
+            raise
+        try:
+            _attach(machine, listener, path, parent_fd)
             privileges.confine(owner, settings.get("ListenPort", 0))
-        except privileges.PrivilegeError:
+        except BaseException:
             machine.close()
             raise
-    except (privileges.PrivilegeError, daemon.DaemonError) as e:
+    except privileges.PrivilegeError as e:
         raise StartError(e.args[0])
-    if parent_fd >= 0:
-        machine.watch_parent(parent_fd)
+    except plane.PlaneError as e:
+        raise StartError(f"{e.what} cannot be set up (errno {e.errno})")
     return machine
+
+
+def _listen(path, owner):
+    try:
+        listener = port.unix_listen(path, owner.socket_mode(), owner.gid)
+        if owner.uid >= 0:
+            port.chown(path, owner.uid, -1)
+        return listener
+    except OSError as e:
+        if e.errno == _EADDRINUSE:
+            raise StartError(
+                f"another daemon answers at {path}; names are shared by all namespaces"
+            )
+        raise StartError(f"the socket {path} cannot be made (errno {e.errno}); are you root?")
+
+
+def _open_device(name):
+    name16 = bytearray(16)
+    name16[: len(name)] = name.encode()
+    fd = port.native.tl_device_open(name16, _LAYER)
+    if fd >= 0:
+        return fd
+    why = {
+        -1: "permission denied; are you root?",
+        -2: "there is no /dev/net/tun: load the module tun",
+        -16: "another process holds it",
+        -22: "it exists and is no TUN device",
+    }.get(fd, f"errno {-fd}")
+    raise StartError(f"the device {name} cannot be made: {why}")
+
+
+def _machine(name, settings, log, device_fd, folder):
+    from tunlite import daemon, features, plane, resolver
+
+    if device_fd < 0:
+        device_fd = _open_device(name)
+    record = plane.options(
+        engine=settings.get("Engine", "auto"),
+        aead=settings.get("AEAD", "auto"),
+        offloads_off=features.bits(port.native, settings.get("Offloads", [])),
+        mtu=settings.get("MTU", _MTU),
+        pool_bytes=settings.get("Memory") or _POOL_BYTES,
+        batch=settings.get("Batch", 0),
+        workers=settings.get("Workers") or 1,
+    )
+    machine = daemon.Daemon(port, name, device_fd, record, log, folder)
+    machine.interface.rekey_ms = 1000 * settings.get("RekeyAfter", 120)
+    machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
+    return machine
+
+
+def _attach(machine, listener, path, parent_fd):
+    """What the loop listens to."""
+    machine.serve(listener, path)
+    machine.watch_signals(port.signal_fd())
+    machine.watch_link()
+    if parent_fd >= 0:
+        machine.watch(parent_fd, port.POLLIN, lambda *_: machine.stop("its parent is gone"))
 
 
 def start(name, settings, log, detach):
@@ -78,6 +150,7 @@ def start(name, settings, log, detach):
 
 def _child(name, settings, log, detach, ready_fd, parent_fd):
     port.setsid()
+    port.links.close()
     try:
         machine = open_daemon(name, settings, log, parent_fd=-1 if detach else parent_fd)
     except StartError as e:
@@ -88,7 +161,8 @@ def _child(name, settings, log, detach, ready_fd, parent_fd):
         port.detach_stdio()
         port.close(parent_fd)
     port.os_write(ready_fd, b"ready\n")
-    return machine.run()
+    machine.run()
+    return 0
 
 
 def _read_line(fd):

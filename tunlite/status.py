@@ -3,7 +3,7 @@
 
 import json
 
-from tunlite import addresses, plane as planes, uapi
+from tunlite import addresses, features, plane as planes, uapi
 from tunlite.interface import allowed_prefix
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -47,7 +47,7 @@ def _head(daemon):
     interface = daemon.interface
     plane = daemon.plane
     native = plane.native
-    features = _features(plane)
+    rows = features.rows(native, plane.features())
     counters = _named(native, planes.NAMES_COUNTER, plane.counters())
     return (
         ("interface", daemon.name),
@@ -57,10 +57,10 @@ def _head(daemon):
         ("mtu", daemon.mtu),
         ("layer", daemon.layer),
         ("up", interface.listening),
-        ("engine", _chosen(features, "engine ")),
-        ("aead", _chosen(features, "aead ")),
-        ("offloads", [row for row in features if row["kind"] == "offload"]),
-        ("features", features),
+        ("engine", features.chosen(rows, "engine")),
+        ("aead", features.chosen(rows, "aead")),
+        ("offloads", [row for row in rows if row["kind"] == "offload"]),
+        ("features", rows),
         ("drops", _named(native, planes.NAMES_DROP, plane.drops())),
         ("counters", counters),
         ("returns", _returns(counters)),
@@ -88,24 +88,6 @@ def _returns(counters):
         if name.startswith("returns_"):
             found[name[8:]] = count
     return found
-
-
-def _features(plane):
-    names = planes.names(plane.native, planes.NAMES_FEATURE)
-    reasons = planes.names(plane.native, planes.NAMES_REASON)
-    rows = []
-    for number, on, reason in plane.features():
-        kind, _, name = names[number].rpartition(" ")
-        why = reasons[reason] if 0 <= reason < len(reasons) else f"errno {-reason}"
-        rows.append({"kind": kind or "offload", "name": name, "on": bool(on), "why": why})
-    return rows
-
-
-def _chosen(features, kind):
-    for row in features:
-        if row["kind"] + " " == kind and row["on"]:
-            return row["name"]
-    return None
 
 
 def _peer(daemon, peer):

@@ -70,6 +70,7 @@ Watching
                                 OSError(ENOBUFS): some were lost, look anew
 
 Links: `links`, an object with
+    close()                     its socket; a child of fork() must, as it shares its parent's
     link_get(name)              (ifindex, mtu, up) or None
     mtu_of(index)               of the link with that number, 0 where there is none
     link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)

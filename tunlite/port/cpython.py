@@ -72,8 +72,8 @@ def waitpid(pid, block):
 
 def executable():
     root = _os.path.dirname(_os.path.dirname(_os.path.dirname(_os.path.abspath(__file__))))
-    start = "import sys; sys.path.insert(0, {!r}); from tunlite.__main__ import main; sys.exit(main())"
-    return [_sys.executable, "-c", start.format(root)]
+    start = f"import sys; sys.path.insert(0, {root!r}); from tunlite.__main__ import main; "
+    return [_sys.executable, "-c", start + "sys.exit(main())"]
 
 
 def lookup_user(name):

@@ -102,6 +102,10 @@ def get_link(name):
     return _message(GET_LINK, 0, bytes(16), (_IFLA_IFNAME, name.encode() + b"\0"))
 
 
+def get_link_by_index(index):
+    return _message(GET_LINK, 0, struct.pack(_LINK, 0, 0, 0, index, 0, 0))
+
+
 def del_link(index):
     return _message(DEL_LINK, ACK, struct.pack(_LINK, 0, 0, 0, index, 0, 0))
 

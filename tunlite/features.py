@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""What the C core has or may have: engines, AEADs, offloads. Their names come from C."""
+
+from tunlite import plane
+
+_ENGINES = ("basic", "mmsg", "io_uring", "packet")
+_OFFLOADS = ("tun_", "udp_")
+
+
+def kind(name):
+    """ "engine", "offload" or "aead"."""
+    if name in _ENGINES:
+        return "engine"
+    return "offload" if name.startswith(_OFFLOADS[0]) or name.startswith(_OFFLOADS[1]) else "aead"
+
+
+def names(native):
+    """All names, in C's order."""
+    return plane.names(native, plane.NAMES_FEATURE)
+
+
+def known(native):
+    """The names as config.py checks them: "engine mmsg", "aead portable", "udp_gso"."""
+    return [name if kind(name) == "offload" else kind(name) + " " + name for name in names(native)]
+
+
+def bits(native, off):
+    """The set, as a number, of the offloads to leave off; ["off"]: all."""
+    found = 0
+    for number, name in enumerate(names(native)):
+        if kind(name) == "offload" and (name in off or off == ["off"]):
+            found |= 1 << number
+    return found
+
+
+def rows(native, table):
+    """Dicts (kind, name, on, why) of rows (number, on, reason)."""
+    labels = names(native)
+    reasons = plane.names(native, plane.NAMES_REASON)
+    found = []
+    for number, on, reason in table:
+        why = reasons[reason] if 0 <= reason < len(reasons) else f"errno {-reason}"
+        name = labels[number]
+        found.append({"kind": kind(name), "name": name, "on": bool(on), "why": why})
+    return found
+
+
+def chosen(table, wanted):
+    """The name of the engine or AEAD that is on, or None."""
+    for row in table:
+        if row["kind"] == wanted and row["on"]:
+            return row["name"]
+    return None
