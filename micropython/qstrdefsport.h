@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: MIT
 // Every name comes from the sources.

@@ -13,7 +13,7 @@ from cffi import FFI
 from devtools import lint, native_build
 
 _ROOT = lint.ROOT
-_COMMENTS = {".py": "#", ".sh": "#", ".c": "/*", ".h": "/*", ".S": "/*"}
+_LICENCE = re.compile(r"(#|/\*|//) SPDX-License-Identifier: MIT\b")
 
 # Modules that MicroPython's unix port lacks, or has too little of (docs/interpreters.md).
 _ABSENT = {
@@ -43,8 +43,7 @@ def test_every_source_file_begins_with_its_licence():
     bare = []
     for name in lint.tracked("*.py", "*.sh", "*.c", "*.h", "*.S"):
         lines = [line for line in _text(name).splitlines()[:2] if not line.startswith("#!")]
-        mark = _COMMENTS[os.path.splitext(name)[1]] + " SPDX-License-Identifier: MIT"
-        if lines and not lines[0].startswith(mark):
+        if lines and not _LICENCE.match(lines[0]):
             bare.append(name)
     assert bare == []
 
