@@ -47,6 +47,7 @@ class Daemon:
         self._grown_ms = 0
         self._resolver = None
         self.timers = timers.Timers()
+        self._grow = timers.Timer(self._grow_pool)
         self._shrink = timers.Timer(self._shrink_pool)
         self.plane = planes.Plane(port.native, record)
         try:
@@ -113,6 +114,8 @@ class Daemon:
         try:
             while self.stopped is None:
                 self.turn()
+        except planes.PlaneError as e:
+            self.stop(f"the packet path failed (errno {e.errno})")
         finally:
             self.close()
         self.log.info("ends: " + self.stopped)
@@ -134,7 +137,7 @@ class Daemon:
         if woke & planes.WOKE_CONTROL:
             self._guard("a descriptor", self._ready)
         if woke & planes.WOKE_POOL:
-            self._guard("buffers", self._grow_pool)
+            self._pool_is_short()
         self._guard("a timer", self.timers.run, now_ms)
         if exchange.busy():
             self._guard("a handshake", exchange.step, now_ms)
@@ -166,13 +169,14 @@ class Daemon:
             if callback is not None:
                 self._guard("a descriptor", callback, fd, events)
 
-    def _grow_pool(self):
-        # At its bound the pool stays short: asking each turn would only cost time.
-        if self._grown_ms and self._now_ms - self._grown_ms < _GROW_AGAIN_MS:
-            return
-        self._grown_ms = self._now_ms
+    def _pool_is_short(self):
+        # A pool that cannot grow stays short: asking each turn would only cost time.
+        self.timers.set(self._grow, max(self._now_ms, self._grown_ms + _GROW_AGAIN_MS))
+
+    def _grow_pool(self, now_ms):
+        self._grown_ms = now_ms
         self.plane.grow(_GROW_BYTES)
-        self.timers.set(self._shrink, self._now_ms + _SHRINK_MS)
+        self.timers.set(self._shrink, now_ms + _SHRINK_MS)
 
     def _shrink_pool(self, _now_ms):
         self.plane.grow(0)

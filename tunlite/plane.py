@@ -25,7 +25,9 @@ CONFIRMED = 4
 ACTIVE = 8
 ROAMED = 16
 
-ENOKEY = 126
+_EAGAIN = 11
+_EDESTADDRREQ = 89
+_ENOKEY = 126
 
 NAMES_DROP = 0
 NAMES_COUNTER = 1
@@ -248,11 +250,12 @@ class Plane:
         return self._check(self.native.tl_peer_flush(self.handle, peer), "flush")
 
     def keepalive(self, peer):
-        """False where no session can send."""
+        """False where no session can send. One that finds the socket full is lost."""
         code = self.native.tl_peer_keepalive(self.handle, peer)
-        if code == -ENOKEY:
+        if code in (-_ENOKEY, -_EDESTADDRREQ):
             return False
-        self._check(code, "keepalive")
+        if code != -_EAGAIN:
+            self._check(code, "keepalive")
         return True
 
     def heard(self, peer, record, size):

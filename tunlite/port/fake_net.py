@@ -273,8 +273,8 @@ class FakePlane(Primitives):
         return 2
 
     def tl_features(self, plane, out, size):
-        struct.pack_into("<HHiHHi", out, 0, 0, 1, 0, 1, 1, 0)
-        return 2
+        struct.pack_into("<HHiHHiHHi", out, 0, 0, 1, 0, 1, 0, 1, 2, 1, 0)
+        return 3
 
     # ---- peers ----
 

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""The plane's options from the configuration, and what "auto" means for this machine."""
+
+from tunlite import features, plane as planes
+
+_SMALL_KB = 300_000  # a machine with less memory than this is a router
+
+# pool_bytes, replay_bits, handshake ring, handshakes a second of one address under load
+_SMALL = (768 << 10, 2048, 128, 20)
+_LARGE = (4 << 20, 8192, 2048, 100)
+
+
+def is_small(port):
+    """Is this a router? Unknown counts as one."""
+    try:
+        for line in bytes(port.read_file("/proc/meminfo")).split(b"\n"):
+            if line.startswith(b"MemTotal:"):
+                return int(line.split()[1]) < _SMALL_KB
+    except (OSError, ValueError):
+        pass
+    return True
+
+
+def record(port, settings):
+    """The options record for a dict of configuration keys."""
+    pool, replay_bits, ring, per_second = _SMALL if is_small(port) else _LARGE
+    return planes.options(
+        engine=settings.get("Engine", "auto"),
+        aead=settings.get("AEAD", "auto"),
+        offloads_off=features.bits(port.native, settings.get("Offloads", [])),
+        layer=settings.get("Layer", 3),
+        mtu=settings.get("MTU", 1420),
+        pool_bytes=settings.get("Memory", 0) or pool,
+        batch=settings.get("Batch", 0),
+        replay_bits=replay_bits,
+        staged_per_peer=128,
+        ring=ring,
+        handshakes_per_second=per_second,
+        workers=max(1, settings.get("Workers", 0)),
+    )
