@@ -61,7 +61,8 @@ static bool is_for_us(struct worker *w, const struct packet *p) {
         uint32_t at = p->data[0] == MESSAGE_COOKIE ? offsetof(struct message_cookie, receiver)
                                                    : offsetof(struct message_response, receiver);
         const struct session *s = session_by_index(&w->sessions, load_le32(p->data + at));
-        if (!s || s->live) {
+        /* A cookie may answer our response, whose index is a session already. */
+        if (!s || (s->live && p->data[0] != MESSAGE_COOKIE)) {
             w->stats.drops[DROP_UNKNOWN_INDEX]++;
             return false;
         }
