@@ -412,6 +412,15 @@ static mp_obj_t os_resolve(mp_obj_t host, mp_obj_t port) {
 }
 FUNCTION_2(os_resolve);
 
+/* The io module, which json needs, brings the builtin `open`: files are descriptors here. */
+static mp_obj_t no_open(size_t n, const mp_obj_t *args, mp_map_t *keywords) {
+    (void)n;
+    (void)args;
+    (void)keywords;
+    mp_raise_NotImplementedError(MP_ERROR_TEXT("open"));
+}
+MP_DEFINE_CONST_FUN_OBJ_KW(mp_builtin_open_obj, 0, no_open);
+
 /* ---- the module
  * -------------------------------------------------------------------------------------- */
 

@@ -85,7 +85,10 @@ typedef long mp_off_t;
 #define MICROPY_PY_SYS_EXC_INFO (0)
 #define MICROPY_PY_SYS_ATEXIT (0)
 #define MICROPY_PY_SYS_PS1_PS2 (0)
-#define MICROPY_PY_IO (0)
+#define MICROPY_PY_IO (1) /* json reads a string through StringIO */
+#define MICROPY_PY_IO_IOBASE (0)
+#define MICROPY_PY_IO_BYTESIO (0)
+#define MICROPY_PY_JSON (1)
 #define MICROPY_PY_BINASCII (1)
 #define MICROPY_PY_BINASCII_CRC32 (0)
 #define MICROPY_PY_HEAPQ (1)

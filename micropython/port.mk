@@ -18,7 +18,7 @@ NATIVE = $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(ROOT)/native/*.c $(ROOT)/nat
 X25519 = src/ec/ec_c25519_m31.c src/codec/ccopy.c
 BORDER = $(BUILD)/modtunlite.c
 PORT = main.c modos.c modx25519.c
-EXTMOD = extmod/modbinascii.c extmod/modheapq.c shared/runtime/gchelper_generic.c
+EXTMOD = extmod/modbinascii.c extmod/modheapq.c extmod/modjson.c shared/runtime/gchelper_generic.c
 
 SRC_QSTR += $(PORT) $(EXTMOD) $(BORDER)
 OBJ = $(PY_O) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) $(EXTMOD) $(NATIVE) $(X25519))
@@ -27,9 +27,9 @@ OBJ = $(PY_O) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) $(EXTMOD) $(NA
 SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
 	-ffile-prefix-map=$(TOP)/=micropython/ -ffile-prefix-map=$(BEARSSL)/=bearssl/
 COMMON = -std=gnu11 -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	-fno-unwind-tables -fomit-frame-pointer -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(SAME_PATHS)
+	-fno-unwind-tables -fomit-frame-pointer -D_FILE_OFFSET_BITS=64 $(SAME_PATHS)
 CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc -Os $(COMMON) -DNDEBUG \
-	-DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall -Wno-unused-variable $(USER_CFLAGS)
+	-D_GNU_SOURCE 	-DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall -Wno-unused-variable $(USER_CFLAGS)
 CSUPEROPT = -O2
 NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native -I$(ROOT)/native/crypto -O2 $(COMMON) \
 	-pthread -Wall -Wextra $(USER_CFLAGS)
