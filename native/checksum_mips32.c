@@ -96,6 +96,30 @@ static unsigned misaligned(const uint8_t *p) {
     return (unsigned)((uintptr_t)p & 3);
 }
 
+/* The whole words that sum_aligned and copy_aligned leave, up to 7. */
+static uint32_t load_aligned(const uint8_t *p) {
+    uint32_t word;
+    memcpy(&word, __builtin_assume_aligned(p, 4), sizeof word);
+    return word;
+}
+
+static uint64_t sum_rest(const uint8_t *p, size_t n) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i + 4 <= n; i += 4)
+        sum += load_aligned(p + i);
+    return sum;
+}
+
+static uint64_t copy_rest(uint8_t *restrict dst, const uint8_t *restrict src, size_t n) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i + 4 <= n; i += 4) {
+        uint32_t word = load_aligned(src + i);
+        memcpy(__builtin_assume_aligned(dst + i, 4), &word, sizeof word);
+        sum += word;
+    }
+    return sum;
+}
+
 static uint32_t fold(uint64_t sum) {
     sum = (sum & 0xffffffff) + (sum >> 32);
     sum = (sum & 0xffffffff) + (sum >> 32);
@@ -104,32 +128,36 @@ static uint32_t fold(uint64_t sum) {
 }
 
 static uint32_t mips32_sum(const uint8_t *p, size_t n) {
-    uint32_t sum = 0;
+    uint32_t first = 0;
     if (misaligned(p) == 2 && n >= 2) {
-        sum = load_be16(p);
+        first = load_be16(p);
         p += 2;
         n -= 2;
     }
-    size_t whole = n & ~(size_t)(STEP - 1);
-    if (misaligned(p) != 0 || whole == 0)
-        return checksum_fold(sum + checksum_sum(p, n));
-    return checksum_fold(sum + fold(sum_aligned(p, whole)) + checksum_sum(p + whole, n - whole));
+    size_t steps = n & ~(size_t)(STEP - 1), words = n & ~(size_t)3;
+    if (misaligned(p) != 0 || steps == 0)
+        return checksum_fold(first + checksum_sum(p, n));
+    uint32_t sum = first + fold(sum_aligned(p, steps) + sum_rest(p + steps, words - steps));
+    return checksum_fold(words == n ? sum : sum + checksum_sum(p + words, n - words));
 }
 
 static uint32_t mips32_copy(uint8_t *dst, const uint8_t *src, size_t n) {
-    uint32_t sum = 0;
+    uint32_t first = 0;
     if (misaligned(src) == 2 && n >= 2) {
-        sum = load_be16(src);
+        first = load_be16(src);
         memcpy(dst, src, 2);
         src += 2;
         dst += 2;
         n -= 2;
     }
-    size_t whole = n & ~(size_t)(STEP - 1);
-    if (misaligned(src) != 0 || misaligned(dst) != 0 || whole == 0)
-        return checksum_fold(sum + checksum_portable.copy(dst, src, n));
-    sum += fold(copy_aligned(dst, src, whole));
-    return checksum_fold(sum + checksum_portable.copy(dst + whole, src + whole, n - whole));
+    size_t steps = n & ~(size_t)(STEP - 1), words = n & ~(size_t)3;
+    if (misaligned(src) != 0 || misaligned(dst) != 0 || steps == 0)
+        return checksum_fold(first + checksum_portable.copy(dst, src, n));
+    uint64_t whole = copy_aligned(dst, src, steps);
+    uint32_t sum = first + fold(whole + copy_rest(dst + steps, src + steps, words - steps));
+    if (words != n)
+        sum += checksum_portable.copy(dst + words, src + words, n - words);
+    return checksum_fold(sum);
 }
 
 static bool always(void) {

@@ -57,6 +57,8 @@ VECTOR_TARGET static uint32_t vector_sum(const uint8_t *p, size_t n) {
     for (; i + VECTOR_STEP <= n; i += VECTOR_STEP)
         for (size_t j = 0; j < 4; j++)
             vector_add(&t[j % 2], vector_load(p + i + j * VECTOR_BYTES));
+    for (; i + VECTOR_BYTES <= n; i += VECTOR_BYTES)
+        vector_add(t, vector_load(p + i));
     return checksum_fold(vector_fold(t) + checksum_sum(p + i, n - i));
 }
 
@@ -68,5 +70,7 @@ VECTOR_TARGET static uint32_t vector_copy(uint8_t *restrict dst, const uint8_t *
         for (size_t j = 0; j < 4; j++)
             vector_add(&t[j % 2],
                        vector_move(dst + i + j * VECTOR_BYTES, src + i + j * VECTOR_BYTES));
+    for (; i + VECTOR_BYTES <= n; i += VECTOR_BYTES)
+        vector_add(t, vector_move(dst + i, src + i));
     return checksum_fold(vector_fold(t) + checksum_portable.copy(dst + i, src + i, n - i));
 }

@@ -41,6 +41,14 @@ static uint32_t addresses_len(const struct view *v) {
     return v->is_ipv4 ? IP4_ADDRESSES_LEN : IP6_ADDRESSES_LEN;
 }
 
+/* memcmp for header fields: a few whole words, not worth a call. */
+static bool is_equal(const uint8_t *a, const uint8_t *b, uint32_t len) {
+    uint32_t differs = 0;
+    for (uint32_t i = 0; i < len; i += 4)
+        differs |= load_be32(a + i) ^ load_be32(b + i);
+    return differs == 0;
+}
+
 /* ---- classify ---------------------------------------------------------------------------------
  */
 
@@ -126,8 +134,8 @@ static bool is_of_flow(const struct offload_merge *m, const struct offload_group
     uint32_t protocol = v->is_ipv4 ? IP4_PROTOCOL : IP6_NEXT;
     uint32_t at = v->is_ipv4 ? IP4_ADDRESSES : IP6_ADDRESSES;
     return ip[0] >> 4 == v->ip[0] >> 4 && ip[protocol] == v->ip[protocol] &&
-           memcmp(ip + g->l4, v->ip + v->l4, L4_PORTS_LEN) == 0 &&
-           memcmp(ip + at, v->ip + at, addresses_len(v)) == 0;
+           is_equal(ip + g->l4, v->ip + v->l4, L4_PORTS_LEN) &&
+           is_equal(ip + at, v->ip + at, addresses_len(v));
 }
 
 /* Any spread will do: a flow that is pushed out of the table costs its merging, nothing else. */
@@ -158,11 +166,11 @@ static uint16_t *find_slot(struct offload_merge *m, const struct view *v) {
  */
 
 static bool has_good_checksums(const struct offload_merge *m, const struct view *v) {
-    if (v->is_ipv4 && checksum_sum(v->ip, IP4_MIN) != 0xffff)
+    if (v->is_ipv4 && checksum_fold(checksum_words(v->ip, IP4_MIN)) != 0xffff)
         return false;
     uint32_t l4_len = v->len - v->l4;
     uint32_t sum = (v->is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP) + l4_len;
-    sum += checksum_sum(addresses(v), addresses_len(v));
+    sum += checksum_words(addresses(v), addresses_len(v));
     return checksum_fold(sum + m->checksum->sum(v->ip + v->l4, l4_len)) == 0xffff;
 }
 
@@ -180,7 +188,7 @@ static bool tcp_headers_agree(const uint8_t *a, const uint8_t *b, uint32_t len) 
            ((load_be32(a + TCP_FLAGS) ^ load_be32(b + TCP_FLAGS)) & ~((uint32_t)TCP_PSH << 16)) ==
                0 &&
            load_be16(a + TCP_URGENT) == load_be16(b + TCP_URGENT) &&
-           memcmp(a + TCP_MIN, b + TCP_MIN, len - TCP_MIN) == 0;
+           is_equal(a + TCP_MIN, b + TCP_MIN, len - TCP_MIN);
 }
 
 /* Identification as Linux's inet_gro_flush has it: it counts up by one, or, where DF makes it
@@ -306,8 +314,8 @@ static void put_push(uint8_t *tcp, bool is_pushed) {
 
 static uint32_t pseudo_sum(const uint8_t *ip, uint32_t l4_len) {
     uint32_t sum = (is_tcp(ip) ? PROTOCOL_TCP : PROTOCOL_UDP) + l4_len;
-    return sum + (is_ipv4(ip) ? checksum_sum(ip + IP4_ADDRESSES, IP4_ADDRESSES_LEN)
-                              : checksum_sum(ip + IP6_ADDRESSES, IP6_ADDRESSES_LEN));
+    return sum + (is_ipv4(ip) ? checksum_words(ip + IP4_ADDRESSES, IP4_ADDRESSES_LEN)
+                              : checksum_words(ip + IP6_ADDRESSES, IP6_ADDRESSES_LEN));
 }
 
 static uint8_t *checksum_field(uint8_t *ip, uint32_t l4) {

@@ -139,21 +139,21 @@ static int complete_checksum(const struct checksum *checksum, uint8_t *frame, ui
 static void sum_headers(struct offload_split *s) {
     const uint8_t *ip = s->packet, *l4 = ip + s->l4;
     if (s->is_ipv4) {
-        uint32_t sum = checksum_sum(ip, s->l4);
+        uint32_t sum = checksum_words(ip, s->l4);
         sum = checksum_without(sum, load_be16(ip + IP4_LENGTH));
         sum = checksum_without(sum, load_be16(ip + IP4_ID));
         s->ip_sum = checksum_without(sum, load_be16(ip + IP4_CHECKSUM));
-        s->l4_sum = checksum_sum(ip + IP4_ADDRESSES, IP4_ADDRESSES_LEN);
+        s->l4_sum = checksum_words(ip + IP4_ADDRESSES, IP4_ADDRESSES_LEN);
         s->id = load_be16(ip + IP4_ID);
     } else {
-        s->l4_sum = checksum_sum(ip + IP6_ADDRESSES, IP6_ADDRESSES_LEN);
+        s->l4_sum = checksum_words(ip + IP6_ADDRESSES, IP6_ADDRESSES_LEN);
     }
     if (s->is_tcp) { /* ports; acknowledgement; window; options */
-        s->l4_sum += PROTOCOL_TCP + checksum_sum(l4, TCP_SEQ) + checksum_sum(l4 + TCP_ACKED, 4) +
-                     load_be16(l4 + TCP_WINDOW) +
-                     checksum_sum(l4 + TCP_MIN, (uint32_t)s->payload - s->l4 - TCP_MIN);
+        s->l4_sum += PROTOCOL_TCP + checksum_words(l4, TCP_SEQ) +
+                     checksum_words(l4 + TCP_ACKED, 4) + load_be16(l4 + TCP_WINDOW) +
+                     checksum_words(l4 + TCP_MIN, (uint32_t)s->payload - s->l4 - TCP_MIN);
     } else {
-        s->l4_sum += PROTOCOL_UDP + checksum_sum(l4, L4_PORTS_LEN);
+        s->l4_sum += PROTOCOL_UDP + checksum_words(l4, L4_PORTS_LEN);
     }
 }
 
