@@ -5,9 +5,16 @@
 
 #include "aead.h"
 
+#if (defined(__aarch64__) || (defined(__arm__) && defined(__ARM_FP))) &&                           \
+    __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define TL_NEON
+#endif
+
 extern const struct aead aead_avx512ifma;
 extern const struct aead aead_avx512;
 extern const struct aead aead_avx2;
+extern const struct aead aead_sse2;
+extern const struct aead aead_neon;
 extern const struct aead aead_portable64;
 extern const struct aead aead_portable;
 

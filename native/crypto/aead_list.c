@@ -7,7 +7,10 @@
 
 const struct aead *const aead_list[] = {
 #ifdef __x86_64__
-    &aead_avx512ifma, &aead_avx512, &aead_avx2,
+    &aead_avx512ifma, &aead_avx512, &aead_avx2, &aead_sse2,
+#endif
+#ifdef TL_NEON
+    &aead_neon,
 #endif
 #ifdef __SIZEOF_INT128__
     &aead_portable64,

@@ -19,7 +19,7 @@
 #endif
 
 #define LANES 8
-#define LANES_POLY1305 &poly1305_64
+#define POLY1305_ALONE poly1305_64
 #include "lanes.h"
 
 /* By whole bytes a shuffle is one instruction; shift, shift and or are three. */
@@ -35,7 +35,10 @@ INLINE vec32 rotate_bytes(vec32 x, __m256i from) {
     ((n) == 16  ? rotate_bytes(x, BYTES(2, 3, 0, 1))                                               \
      : (n) == 8 ? rotate_bytes(x, BYTES(3, 0, 1, 2))                                               \
                 : ((x) << (n) | (x) >> (32 - (n))))
+typedef vec64 factor;
+#define narrow(x) (x)
 #define multiply(a, b) ((vec64)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
+#define multiply_add(sum, a, b) ((sum) + multiply(a, b))
 #include "poly1305_lanes26.h"
 
 #include "chacha20poly1305_lanes.h"

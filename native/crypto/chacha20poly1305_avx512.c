@@ -20,11 +20,14 @@
 #endif
 
 #define LANES 16
-#define LANES_POLY1305 &poly1305_64
+#define POLY1305_ALONE poly1305_64
 #include "lanes.h"
 
 #define rotate_left(x, n) ((vec32)_mm512_rol_epi32((__m512i)(x), n))
+typedef vec64 factor;
+#define narrow(x) (x)
 #define multiply(a, b) ((vec64)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
+#define multiply_add(sum, a, b) ((sum) + multiply(a, b))
 #include "poly1305_lanes26.h"
 
 #include "chacha20poly1305_lanes.h"

@@ -20,7 +20,7 @@
 #endif
 
 #define LANES 16
-#define LANES_POLY1305 &poly1305_64
+#define POLY1305_ALONE poly1305_64
 #include "lanes.h"
 
 #define rotate_left(x, n) ((vec32)_mm512_rol_epi32((__m512i)(x), n))

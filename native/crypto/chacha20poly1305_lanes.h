@@ -5,6 +5,7 @@
  *
  *   LANES              32-bit lanes of a vector: 4, 8 or 16
  *   rotate_left(x, n)  of a vec32, n = 16, 12, 8 or 7
+ *   POLY1305_ALONE     a poly1305_impl for packets that come alone
  *   struct accumulator and its functions, by poly1305_lanes26.h or poly1305_lanes44.h
  *
  * ChaCha20: a lane is a 64-byte block of any packet, so all lanes work whatever the lengths are.
@@ -349,13 +350,21 @@ static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
             data[i] = any;
     for (uint32_t i = 0; i < STEP_BLOCKS; i++)
         top[i] = vec64_all(1);
+    /* Local copies: the bytes that are read could otherwise be the sums, as far as C knows. */
     if (groups == GROUPS) {
-        for (size_t at = 0; step < end; step++, at += STEP)
-            for (uint32_t g = 0; g < GROUPS; g++)
-                absorb(&t->sums[g], data + g * PACKETS, at, top);
+        struct accumulator a = t->sums[0];
+        struct accumulator b = t->sums[1];
+        for (size_t at = 0; step < end; step++, at += STEP) {
+            absorb(&a, data, at, top);
+            absorb(&b, data + PACKETS, at, top);
+        }
+        t->sums[0] = a;
+        t->sums[1] = b;
     } else {
+        struct accumulator a = t->sums[0];
         for (size_t at = 0; step < end; step++, at += STEP)
-            absorb(&t->sums[0], data, at, top);
+            absorb(&a, data, at, top);
+        t->sums[0] = a;
     }
 }
 
@@ -463,7 +472,7 @@ static void sort_by_length(struct aead_op **ops, size_t n) {
     }
 }
 
-static const struct aead_parts alone = {xor_stream, LANES_POLY1305};
+static const struct aead_parts alone = {xor_stream, &POLY1305_ALONE};
 
 /* Secrets that are left behind: what the compiler spilled; see aead_serial.c. */
 static void run(struct aead_op *all, size_t n, bool sealing) {

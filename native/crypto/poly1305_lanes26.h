@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Poly1305 in 64-bit lanes with five 26-bit limbs, where vectors have 32 x 32 -> 64 bit products:
- * the including file defines multiply(a, b) of the low halves of two vec64.
+ * the including file defines a type `factor` for the low halves of a vec64, narrow(vec64), and
+ * multiply(a, b) and multiply_add(sum, a, b) of two factors.
  *
  * Between blocks h[i] < 2^26 + 2^7; with the block added h[i] < 2^27, and s = 5 r < 2^28.4, so a
  * sum of five products stays below 2^57.8 and every operand below 2^32.
@@ -13,8 +14,8 @@
 
 struct accumulator {
     vec64 h[5];
-    vec64 r[5];
-    vec64 s[5]; /* 5 r[i]; s[0] is not used */
+    factor r[5];
+    factor s[5]; /* 5 r[i]; s[0] is not used */
 };
 
 INLINE void limbs26(vec64 x[5], vec64 low, vec64 high) {
@@ -28,10 +29,12 @@ INLINE void limbs26(vec64 x[5], vec64 low, vec64 high) {
 
 /* r is clamped here. */
 INLINE void accumulator_init(struct accumulator *a, vec64 low, vec64 high) {
-    limbs26(a->r, low & 0x0ffffffc0fffffff, high & 0x0ffffffc0ffffffc);
+    vec64 r[5];
+    limbs26(r, low & 0x0ffffffc0fffffff, high & 0x0ffffffc0ffffffc);
     for (int i = 0; i < 5; i++) {
         a->h[i] = vec64_all(0);
-        a->s[i] = a->r[i] * 5;
+        a->r[i] = narrow(r[i]);
+        a->s[i] = narrow(r[i] + (r[i] << 2));
     }
 }
 
@@ -44,21 +47,21 @@ INLINE void accumulator_keep(struct accumulator *a, vec64 keep) {
 /* h = (h + block) r; `top` is 1 where the block counts, else 0 (and so are low and high). */
 INLINE void accumulator_block(struct accumulator *a, vec64 low, vec64 high, vec64 top) {
     const vec64 mask = vec64_all(0x3ffffff);
-    const vec64 *r = a->r;
-    const vec64 *s = a->s;
-    vec64 h[5];
+    const factor *r = a->r;
+    const factor *s = a->s;
+    factor h[5];
     vec64 d[5];
-    limbs26(h, low, high);
-    h[4] |= top << 24;
+    limbs26(d, low, high);
+    d[4] |= top << 24;
 #pragma GCC unroll 5
     for (int i = 0; i < 5; i++)
-        h[i] += a->h[i];
+        h[i] = narrow(d[i] + a->h[i]);
 #pragma GCC unroll 5
     for (int i = 0; i < 5; i++) {
         d[i] = multiply(h[0], r[i]);
 #pragma GCC unroll 5
         for (int j = 1; j < 5; j++)
-            d[i] += multiply(h[j], j <= i ? r[i - j] : s[5 + i - j]);
+            d[i] = multiply_add(d[i], h[j], j <= i ? r[i - j] : s[5 + i - j]);
     }
     /* Two carry chains side by side, 0 to 3 and 3 to 1. */
     d[1] += d[0] >> 26, d[0] &= mask;

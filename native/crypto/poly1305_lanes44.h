@@ -31,7 +31,7 @@ INLINE void accumulator_init(struct accumulator *a, vec64 low, vec64 high) {
     limbs44(a->r, low & 0x0ffffffc0fffffff, high & 0x0ffffffc0ffffffc);
     for (int i = 0; i < 3; i++) {
         a->h[i] = vec64_all(0);
-        a->s[i] = a->r[i] * 20;
+        a->s[i] = (a->r[i] << 4) + (a->r[i] << 2);
     }
 }
 
