@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""The engines on real descriptors: UDP on loopback, and a packet socket pair for the device."""
+
+import os
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.native.plane_ffi import KEY_A, KEY_B, Plane, endpoint, ffi, ipv4, ipv6, lib, seal, unseal
+
+ENGINES = ["basic", "mmsg"]
+
+
+def inside_pair():
+    """(ours, the plane's): each send is one packet, as on a TUN."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(5)
+    theirs.setblocking(False)
+    return ours, theirs.detach()
+
+
+class Wired:
+    """A plane on an engine, its device's other end, and a UDP socket that plays its peer."""
+
+    def __init__(self, engine, family=socket.AF_INET, **changes):
+        self.plane = Plane(fake=False, engine=engine.encode(), **changes)
+        self.inside, fd = inside_pair()
+        self.plane.call("plane_device", fd)
+        self.port = self.plane.call("plane_listen", 0, bytes(4))
+        self.outside = socket.socket(family, socket.SOCK_DGRAM)
+        self.outside.settimeout(5)
+        self.host = "127.0.0.1" if family == socket.AF_INET else "::1"
+        self.outside.bind((self.host, 0))
+        where = endpoint(self.host, self.outside.getsockname()[1])
+        self.peer = self.plane.peer(["0.0.0.0/0", "::/0"], where)
+        self.index = self.plane.session(
+            self.plane.index(self.peer), born_ms=time.clock_gettime_ns(7) // 10**6
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.plane.__exit__()
+        self.inside.close()
+        self.outside.close()
+
+    def run(self, seconds=0.05):
+        """Lets the plane turn for a while."""
+        deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**6 + int(seconds * 1000)
+        return self.plane.call("run", struct.pack("<Q", deadline))
+
+    def receive(self, n):
+        """The next n packets out of the device, with turns while it is empty."""
+        got, end = [], time.monotonic() + 20
+        while len(got) < n and time.monotonic() < end:
+            try:
+                got.append(self.inside.recv(70000))
+            except BlockingIOError:
+                self.run(0.005)
+        return got
+
+    def send(self, *datagrams):
+        """From the peer's socket to the plane."""
+        for datagram in datagrams:
+            self.outside.sendto(datagram, (self.host, self.port))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_packets_cross_the_kernel_both_ways_in_order(engine, family):
+    with Wired(engine, family) as wired:
+        packets = [(ipv4 if i % 2 else ipv6)(payload=bytes([i]) * (i * 20)) for i in range(60)]
+        for i, packet in enumerate(packets):
+            wired.inside.send(packet)
+            if i % 8 == 7:  # what the pair holds
+                wired.run(0.001)
+        wired.run()
+        opened = [unseal(KEY_A, wired.outside.recv(4096)) for _ in packets]
+        assert [o[1] for o in opened] == list(range(60))
+        assert [o[2][: len(p)] for o, p in zip(opened, packets, strict=True)] == packets
+        wired.send(*[seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)])
+        wired.inside.setblocking(False)
+        assert wired.receive(len(packets)) == packets
+        assert wired.plane.drops() == {}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_ecn_field_and_the_local_address_cross_the_kernel(engine):
+    with Wired(engine) as wired:
+        wired.outside.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 3)
+        wired.outside.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        wired.outside.sendto(seal(KEY_B, wired.index, 0, ipv4(tos=2)), ("127.0.0.9", wired.port))
+        wired.inside.send(ipv4(tos=1))
+        wired.run()
+        assert wired.inside.recv(4096) == ipv4(tos=3)
+        data, control, _, sender = wired.outside.recvmsg(4096, 64)
+        assert unseal(KEY_A, data)
+        assert control == [(socket.IPPROTO_IP, socket.IP_TOS, b"\1")]
+        assert sender == ("127.0.0.9", wired.port)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_local_address_that_went_away_is_forgotten_and_the_packet_still_goes(engine):
+    with Wired(engine) as wired:
+        where = endpoint("127.0.0.1", wired.outside.getsockname()[1], local="203.0.113.77")
+        wired.plane.call("peer_endpoint", wired.peer, where)
+        wired.inside.send(ipv4())
+        wired.run()
+        assert unseal(KEY_A, wired.outside.recv(4096))
+        assert wired.plane.counters()["source_reset"] == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_longest_datagram_is_received_after_one_that_was_too_long(engine):
+    with Wired(engine, mtu=1280) as wired:
+        big = ipv4(payload=bytes(40000))
+        wired.send(seal(KEY_B, wired.index, 0, big))
+        wired.run()
+        wired.send(seal(KEY_B, wired.index, 1, big), seal(KEY_B, wired.index, 2, ipv4()))
+        wired.run()
+        got = [wired.inside.recv(70000) for _ in range(2 if engine == "mmsg" else 3)]
+        assert got[-2:] == [big, ipv4()]
+        assert wired.plane.drops() == ({"truncated": 1} if engine == "mmsg" else {})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_send_that_the_kernel_refuses_is_counted_by_kind_and_not_fatal(engine):
+    with Wired(engine) as wired:
+        for where in (endpoint("255.255.255.255", 9), endpoint("127.0.0.1", 0)):
+            wired.plane.call("peer_endpoint", wired.peer, where)
+            wired.inside.send(ipv4())
+            wired.run(0.01)
+        assert wired.plane.drops() == {"send_filtered": 1, "send_error": 1}
+
+
+def test_a_full_device_stops_the_socket_and_nothing_is_lost():
+    with Wired("mmsg") as wired:
+        packets = [ipv4(payload=struct.pack("!I", i) + bytes(1000)) for i in range(600)]
+        wired.send(*[seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)])
+        wired.run(0.02)
+        assert wired.plane.counters()["device_blocked"] > 0
+        wired.inside.setblocking(False)
+        assert wired.receive(600) == packets
+        assert wired.plane.drops() == {}
+
+
+def test_an_idle_plane_sleeps_until_its_deadline():
+    with Wired("mmsg") as wired:
+        before = wired.plane.counters()
+        assert wired.run(0.1) == lib.TL_WOKE_DEADLINE
+        after = wired.plane.counters()
+        assert after["turns"] - before["turns"] <= 2
+
+
+def test_paced_packets_do_not_return_to_python():
+    import threading
+
+    with Wired("mmsg") as wired:
+
+        def pace():
+            for _ in range(1000):
+                wired.inside.send(ipv4())
+                time.sleep(0.0005)
+
+        thread = threading.Thread(target=pace)
+        wired.plane.arm(wired.peer, lib.TL_PEER_WANTS_SESSION | lib.TL_PEER_REKEY)
+        before = wired.plane.counters()
+        thread.start()
+        wired.run(1.5)
+        thread.join()
+        after = wired.plane.counters()
+        assert after["device_read"] - before["device_read"] == 1000
+        assert after["returns"] - before["returns"] == 1
+
+
+def test_a_control_descriptor_ends_the_wait():
+    with Wired("mmsg") as wired:
+        r, w = os.pipe()
+        wired.plane.call("watch", r, 1)
+        os.write(w, b"x")
+        assert wired.run(5) == lib.TL_WOKE_CONTROL
+        out = ffi.new("unsigned char[8]")
+        assert wired.plane.call("ready", out, 8) == 1
+        assert struct.unpack("<iI", bytes(out)) == (r, 1)
+        wired.plane.call("watch", r, 0)
+        assert wired.run(0.01) == lib.TL_WOKE_DEADLINE
+        os.close(r)
+        os.close(w)
+
+
+def test_listen_again_on_our_own_port_keeps_the_sockets_and_deaf_closes_them():
+    with Wired("mmsg") as wired:
+        assert wired.plane.call("plane_listen", wired.port, bytes(4)) == wired.port
+        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with pytest.raises(OSError):
+            other.bind(("0.0.0.0", wired.port))
+        wired.plane.call("plane_deaf")
+        other.bind(("0.0.0.0", wired.port))
+        with pytest.raises(OSError, match="EADDRINUSE"):
+            wired.plane.call("plane_listen", wired.port, bytes(4))
+        wired.inside.send(ipv4())
+        wired.run(0.01)
+        assert wired.plane.drops() == {"no_socket": 1}
+        other.close()
