@@ -11,8 +11,6 @@ from tunlite import client, port, privileges
 _LINE_MAX = 4096
 _EADDRINUSE = 98
 _LAYER = 3
-_MTU = 1420
-_POOL_BYTES = 4 << 20
 
 
 class StartError(Exception):
@@ -93,19 +91,11 @@ def _open_device(name):
 
 
 def _machine(name, settings, log, device_fd, folder):
-    from tunlite import daemon, features, plane, resolver
+    from tunlite import daemon, resolver, tuning
 
     if device_fd < 0:
         device_fd = _open_device(name)
-    record = plane.options(
-        engine=settings.get("Engine", "auto"),
-        aead=settings.get("AEAD", "auto"),
-        offloads_off=features.bits(port.native, settings.get("Offloads", [])),
-        mtu=settings.get("MTU", _MTU),
-        pool_bytes=settings.get("Memory") or _POOL_BYTES,
-        batch=settings.get("Batch", 0),
-        workers=settings.get("Workers") or 1,
-    )
+    record = tuning.record(port, settings)
     machine = daemon.Daemon(port, name, device_fd, record, log, folder)
     machine.interface.rekey_ms = 1000 * settings.get("RekeyAfter", 120)
     machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
