@@ -13,6 +13,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,16 +99,16 @@ def _base_mirror(mirrors: list[Mirror]) -> Mirror:
     )
 
 
-def sources_list(suite: str, arch: str, apt: Path = HOST_APT) -> str:
+def sources_list(suite: str, arch: str, updates: bool = True, apt: Path = HOST_APT) -> str:
     """One-line-format sources for `suite`, packages of `arch` and source packages.
 
-    A suite that the host itself follows brings its updates and security suites along: they are the
-    host's mirrors whose suite names begin with this one's.
+    With `updates`, a suite that the host itself follows brings its updates and security suites
+    along: they are the host's mirrors whose suite names begin with this one's.
     """
     mirrors = host_mirrors(apt)
     base = _base_mirror(mirrors)
     wanted = [(base, suite)]
-    for mirror in mirrors:
+    for mirror in mirrors if updates else []:
         wanted += [(mirror, s) for s in mirror.suites if s.startswith(f"{suite}-")]
     lines = []
     for mirror, name in wanted:
@@ -201,8 +202,15 @@ class Apt:
         for part in ("lists/partial", "archives/partial", "cache"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").write_text("")
-        (self.folder / "sources.list").write_text(sources_list(self.suite, self.arch))
-        self._run(["apt-get", "update"])
+        sources = self.folder / "sources.list"
+        sources.write_text(sources_list(self.suite, self.arch))
+        try:
+            self._run(["apt-get", "update"])
+        except DebsError as e:
+            # A mirror in the middle of a sync: what was released with the suite is enough here.
+            sources.write_text(sources_list(self.suite, self.arch, updates=False))
+            self._run(["apt-get", "update"])
+            print(f"went on without updates to {self.suite}: {e.args[0]}", file=sys.stderr)
 
     def _options(self) -> list[str]:
         settings = {

@@ -36,7 +36,7 @@ scenario_mesh() {
     pair_up "$TL_IMPL" "$TL_IMPL" || fail mesh-up "a tunnel did not come up"
     mesh_node near 1 2
     mesh_node far 2 1
-    # batman-adv wants some rounds of announcements before it trusts a link.
+    # batman-adv's bridge loop avoidance holds broadcasts, so ARP, back for its first 30 s.
     WAIT_S=90
     export WAIT_S
     check_soon mesh-ping "no answer" near ping -c 1 -W 2 10.8.0.2
