@@ -71,6 +71,12 @@ class _Peer:
         self.v6 = f"fd77::{number:x}"
         self.peers = {}
         self.process = None
+        namespace.on_close.append(self._forget)
+
+    def _forget(self):
+        """Removes what a killed daemon leaves in the folders that all namespaces share."""
+        for path in (_SOCKETS / f"{self.name}.sock", Path(f"/var/run/tunlite/{self.name}.json")):
+            path.unlink(missing_ok=True)
 
     @property
     def addresses(self):
@@ -169,6 +175,7 @@ class Tunlite(_Peer):
     def __init__(self, namespace, number, port=51820, **interface):
         super().__init__(namespace, number, port)
         self.interface = interface
+        self.command = tunlite_command()
         self.folder = namespace.folder / self.name
         self.folder.mkdir(mode=0o700)
         self.config = self.folder / "tunlite.conf"
@@ -180,6 +187,7 @@ class Tunlite(_Peer):
             "ListenPort": self.port,
             "Address": ", ".join(self.addresses),
             "Table": "off",
+            "StateDir": self.folder / "state",
         }
         for key, variable in (("Engine", "TUNLITE_ENGINE"), ("AEAD", "TUNLITE_AEAD")):
             if os.environ.get(variable):
@@ -196,7 +204,7 @@ class Tunlite(_Peer):
     def start(self, ready=True, env=None):
         """Runs the daemon and, unless told otherwise, waits until link and UAPI socket answer."""
         self.write_config()
-        argv = [*tunlite_command(), "run", "--config", self.config, "--interface", self.name]
+        argv = [*self.command, "run", "--config", self.config, "--interface", self.name]
         self.process = self.namespace.start(argv, self.name, env=env)
         self._seen = len(self.process.log())
         if ready:
@@ -223,7 +231,7 @@ class Tunlite(_Peer):
 
     def cli(self, *arguments, **kwargs):
         """Another tunlite command inside the namespace; the CompletedProcess."""
-        return self.namespace.run([*tunlite_command(), *arguments], **kwargs)
+        return self.namespace.run([*self.command, *arguments], **kwargs)
 
     def show_json(self):
         """What `tunlite show NAME --json` says, as a dict."""

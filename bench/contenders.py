@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""What is compared: tunlite and the other user-space tunnels, each brought up between two namespaces.
+
+A contender is started on a fresh wire for every round; start() returns a Link.
+"""
+
+import os
+import sys
+
+from tests.net.netns import wait_for
+from tests.net.peers import Tunlite, WireguardGo, interface_name
+from tests.net.topology import Tunnel
+from tests.net.traffic import ping
+
+
+class Link:
+    """A tunnel that carries packets: its namespaces, inside addresses and daemon processes."""
+
+    def __init__(self, source, target, address, daemons):
+        self.source = source  # namespace of the client end
+        self.target = target
+        self.address = address  # the target's inside IPv4 address
+        self.daemons = daemons  # {"sender": its process ids, "receiver": ...}
+
+    def wait_up(self):
+        """Waits until the target answers."""
+        wait_for(
+            lambda: ping(self.source, self.address, count=1, extra=["-W", "1"]).received,
+            20,
+            f"an answer from {self.address}",
+        )
+
+
+class Wireguard:
+    """A WireGuard daemon on both ends, as the net tests start it."""
+
+    def __init__(self, name, make_end):
+        self.name = name
+        self._make_end = make_end
+
+    def start(self, lab):
+        """Two ends on one wire, handshake done."""
+        tunnel = Tunnel(lab, router=self._make_end, gateway=self._make_end).start()
+        return Link(
+            tunnel.router.namespace,
+            tunnel.gateway.namespace,
+            tunnel.gateway.v4,
+            {"sender": tunnel.router.pids(), "receiver": tunnel.gateway.pids()},
+        )
+
+
+def tunlite(name="tunlite", command=None, **interface):
+    """tunlite by CPython, or by `command`; further words are keys of [Interface]."""
+
+    def make(namespace, number):
+        end = Tunlite(namespace, number, **interface)
+        if command:
+            end.command = list(command)
+        return end
+
+    return Wireguard(name, make)
+
+
+def wireguard_go(program="wireguard-go"):
+    """wireguard-go, the yardstick."""
+    return Wireguard("wireguard-go", lambda ns, number: WireguardGo(ns, number, program=program))
+
+
+class BareWire:
+    """No tunnel: what the veth pair itself does."""
+
+    name = "bare veth"
+
+    def start(self, lab):
+        """Just the wire."""
+        left, right = lab.namespace("router"), lab.namespace("gateway")
+        ends = lab.wire(left, right)
+        return Link(left, right, ends[1].v4, {})
+
+
+class _Daemon:
+    """fastd and tinc: two configured processes and `ip` commands for their links."""
+
+    mtu = 1420
+
+    def start(self, lab):
+        """Two ends on one wire."""
+        left, right = lab.namespace("router"), lab.namespace("gateway")
+        outside = lab.wire(left, right)[1].v4
+        ends = [_End(left, 1), _End(right, 2)]
+        for end in ends:
+            end.folder.mkdir(mode=0o700)
+            self.make_key(end)
+        daemons = {}
+        for side, end, other in (
+            ("receiver", ends[1], ends[0]),
+            ("sender", ends[0], ends[1]),
+        ):
+            argv = self.configure(end, other, outside if side == "sender" else None)
+            process = end.namespace.start(argv, end.name)
+            end.wait_link(process)
+            daemons[side] = [process.pid]
+            end.namespace.ip("addr", "add", end.v4 + "/24", "dev", end.name)
+            end.namespace.ip("link", "set", end.name, "mtu", self.mtu, "up")
+        return Link(left, right, ends[1].v4, daemons)
+
+
+class _End:
+    """One end of fastd or tinc."""
+
+    def __init__(self, namespace, number):
+        self.namespace = namespace
+        self.number = number
+        self.name = interface_name()
+        self.v4 = f"10.77.0.{number}"
+        self.folder = namespace.folder / self.name
+        self.key = None
+
+    def wait_link(self, process):
+        """Waits until the daemon has made its interface."""
+
+        def made():
+            if not process.is_running():
+                raise AssertionError(f"{process.argv} ended early:\n{process.log()}")
+            return self.name in self.namespace.ip("-br", "link")
+
+        wait_for(made, 15, f"{self.name} is there")
+
+
+class Fastd(_Daemon):
+    """Debian's fastd with one method."""
+
+    def __init__(self, method):
+        self.method = method
+        self.name = f"fastd {method}"
+
+    def make_key(self, end):
+        """(secret, public) in hexadecimal."""
+        secret = end.namespace.run(["fastd", "--generate-key", "--machine-readable"]).stdout.strip()
+        conf = end.folder / "key.conf"
+        conf.write_text(f'secret "{secret}";\n', encoding="ascii")
+        show = ["fastd", "--machine-readable", "--config", conf, "--show-key"]
+        end.key = (secret, end.namespace.run(show).stdout.strip())
+
+    def configure(self, end, other, remote):
+        """Writes fastd.conf; the argv."""
+        reach = f"remote {remote}:51820;" if remote else ""
+        text = f"""
+            mode tun; interface "{end.name}"; bind 0.0.0.0:51820; mtu {self.mtu};
+            method "{self.method}"; secret "{end.key[0]}"; log level warn;
+            peer "other" {{ key "{other.key[1]}"; {reach} }}
+        """
+        conf = end.folder / "fastd.conf"
+        conf.write_text(text, encoding="ascii")
+        return ["fastd", "--config", conf]
+
+
+class Tinc(_Daemon):
+    """Debian's tinc 1.0 with its default cipher and digest."""
+
+    name = "tinc"
+
+    def make_key(self, end):
+        """An RSA key pair in the place where tincd looks."""
+        (end.folder / "hosts").mkdir()
+        (end.folder / "tinc.conf").write_text(f"Name = n{end.number}\n", encoding="ascii")
+        end.namespace.run(["tincd", "-c", end.folder, "-K", "2048"], input="\n\n", timeout=120)
+        end.key = (end.folder / "hosts" / f"n{end.number}").read_text(encoding="ascii")
+
+    def configure(self, end, other, remote):
+        """Writes tinc.conf and both host files; the argv."""
+        connect = f"ConnectTo = n{other.number}\n" if remote else ""
+        text = f"Name = n{end.number}\nInterface = {end.name}\nMode = router\n"
+        (end.folder / "tinc.conf").write_text(text + connect, encoding="ascii")
+        for one in (end, other):
+            address = f"Address = {remote}\n" if remote and one is other else ""
+            host = f"{address}Port = 51820\nSubnet = {one.v4}/32\n{one.key}"
+            (end.folder / "hosts" / f"n{one.number}").write_text(host, encoding="ascii")
+        return ["tincd", "-c", end.folder, "-D", f"--pidfile={end.folder / 'pid'}"]
+
+
+def static_command():
+    """The static executable's argv, where it has been built, else None."""
+    path = os.path.join("dist", "tunlite-x86_64")
+    return [os.path.abspath(path)] if os.access(path, os.X_OK) else None
+
+
+def python_command():
+    """argv of tunlite under this interpreter."""
+    return [sys.executable, "-m", "tunlite"]
