@@ -202,6 +202,9 @@ def up(name, path, config, log, stay):
 
 def _refuse_what_is_there(name, log):
     state = read_state(name)
+    if is_up(state) and state["parent"] and not _is_alive(state["parent"], state["parent_began"]):
+        # Its parent was killed; it has noticed, and ends.
+        _wait_until(lambda: not is_up(state), _PATIENCE_MS)
     if is_up(state):
         raise QuickError(f"{name} is up already; take it down with: tunlite down {name}")
     if port.links.link_get(name) is not None:

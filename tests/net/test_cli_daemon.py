@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""tunlite as a WireGuard userspace daemon, driven by wg(8) and Debian's wg-quick(8).
+
+router ==w1== gateway
+"""
+
+import os
+import shlex
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from tests.net.topology import Tunlite, Tunnel, wait_for
+
+_SOCKETS = Path("/var/run/wireguard")
+
+
+@pytest.fixture
+def host(lab):
+    return lab.namespace("host")
+
+
+@pytest.fixture
+def name():
+    return interface_name()
+
+
+def _socket(name):
+    return _SOCKETS / f"{name}.sock"
+
+
+def _has_link(namespace, name):
+    return namespace.run(["ip", "link", "show", "dev", name], check=False).returncode == 0
+
+
+def _pids(namespace, name):
+    """Processes whose command line ends with the interface's name."""
+    pids = namespace.run(["ip", "netns", "pids", namespace.name]).stdout.split()
+    found = []
+    for pid in pids:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if name.encode() in words:
+            found.append(int(pid))
+    return found
+
+
+def _daemonise(host, name, **kwargs):
+    return host.run([*tunlite_command(), name], **kwargs)
+
+
+def test_the_parent_returns_when_link_and_socket_answer(host, name):
+    _daemonise(host, name)
+    assert host.link(name)["linkinfo"]["info_kind"] == "tun"
+    assert host.run(["wg", "show", name]).stdout.startswith(f"interface: {name}")
+    assert stat.S_IMODE(_socket(name).stat().st_mode) == 0o600
+
+
+def test_the_daemon_lets_go_of_its_stdio_and_folder(host, name, tmp_path):
+    _daemonise(host, name, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    (pid,) = _pids(host, name)
+    for fd in (0, 1, 2):
+        assert os.readlink(f"/proc/{pid}/fd/{fd}") == "/dev/null"
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert os.getsid(pid) == pid
+
+
+def test_it_keeps_only_the_capability_to_administer_networks(host, name):
+    _daemonise(host, name)
+    (pid,) = _pids(host, name)
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    for kind in ("CapEff", "CapPrm"):
+        assert int(status[kind], 16) == 1 << 12
+    for kind in ("CapInh", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+
+
+def test_a_second_daemon_of_one_name_fails_and_harms_nothing(host, name):
+    _daemonise(host, name)
+    second = _daemonise(host, name, check=False)
+    assert second.returncode == 1
+    assert "another daemon answers" in second.stderr
+    assert host.run(["wg", "show", name]).returncode == 0
+
+
+def test_a_daemon_without_the_right_to_make_a_device_says_so(host, name):
+    argv = ["setpriv", "--bounding-set", "-net_admin", *tunlite_command(), name]
+    failed = host.run(argv, check=False)
+    assert failed.returncode == 1
+    assert "are you root?" in failed.stderr
+    assert not _socket(name).exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", "a b", "-x"])
+def test_a_bad_name_is_refused(host, name):
+    failed = host.run([*tunlite_command(), name], check=False)
+    assert failed.returncode in (1, 2)
+    assert failed.stderr.startswith("tunlite: ")
+
+
+@pytest.mark.parametrize("how", ["-f", "--foreground", "environment"])
+def test_in_the_foreground_it_ends_within_a_second_of_sigterm(host, name, how):
+    words = [name] if how == "environment" else [how, name]
+    env = {"WG_PROCESS_FOREGROUND": "1"} if how == "environment" else None
+    process = host.start([*tunlite_command(), *words], name, env=env)
+    process.wait_line("ready")
+    begun = time.monotonic()
+    assert process.stop() == 0
+    assert time.monotonic() - begun < 1
+    assert not _socket(name).exists()
+    assert not _has_link(host, name)
+
+
+def test_it_ends_when_its_link_is_deleted(host, name):
+    process = host.start([*tunlite_command(), "-f", name], name)
+    process.wait_line("ready")
+    host.ip("link", "del", name)
+    assert process.wait(5) == 0
+    assert not _socket(name).exists()
+
+
+def test_it_ends_when_its_socket_is_removed(host, name):
+    process = host.start([*tunlite_command(), "-f", name], name)
+    process.wait_line("ready")
+    _socket(name).unlink()
+    assert process.wait(5) == 0
+    assert not _has_link(host, name)
+
+
+def test_a_socket_that_a_killed_daemon_left_is_replaced(host, name):
+    process = host.start([*tunlite_command(), "-f", name], name)
+    process.wait_line("ready")
+    process.stop(signal.SIGKILL)
+    assert _socket(name).exists()
+    _daemonise(host, name)
+    assert host.run(["wg", "show", name]).returncode == 0
+
+
+def test_a_descriptor_of_a_device_is_taken_over(host, name):
+    script = f"""
+import fcntl, os, struct
+fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"{name}", 0x1001))
+os.set_inheritable(fd, True)
+os.environ["WG_TUN_FD"] = str(fd)
+argv = {tunlite_command() + [name]!r}
+os.execvp(argv[0], argv)
+"""
+    process = host.start(["python3", "-c", script], name)
+    process.wait_line("ready")
+    assert host.run(["wg", "show", name]).returncode == 0
+    assert process.stop() == 0
+
+
+def _wg_quick(host, verb, path, folder):
+    """wg-quick with this tree's tunlite as its userspace implementation."""
+    program = folder / "tunlite"
+    words = " ".join(shlex.quote(word) for word in tunlite_command())
+    program.write_text(f'#!/bin/sh\ncd {shlex.quote(os.getcwd())} && exec {words} "$@"\n')
+    program.chmod(0o755)
+    env = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "WG_QUICK_USERSPACE_IMPLEMENTATION": "tunlite",
+    }
+    return host.run(["wg-quick", verb, path], env=env)
+
+
+def test_wg_quick_brings_it_up_and_down(lab, tmp_path):
+    tunnel = Tunnel(lab, gateway=Tunlite)
+    tunnel.gateway.start()
+    host, name = tunnel.router.namespace, tunnel.router.name
+    peer = next(iter(tunnel.router.peers.values()))
+    path = tmp_path / f"{name}.conf"
+    path.touch(mode=0o600)
+    interface = {
+        "PrivateKey": tunnel.router.keys.private,
+        "Address": ", ".join(tunnel.router.addresses),
+        "MTU": 1400,
+    }
+    path.write_text(ini([("Interface", interface), ("Peer", peer)]))
+    _wg_quick(host, "up", path, tmp_path)
+    link = host.link(name)
+    assert link["linkinfo"]["info_kind"] == "tun"
+    assert link["mtu"] == 1400
+    tunnel.wait_up()
+    for result in tunnel.ping():
+        assert result.received == result.sent
+    (pid,) = _pids(host, name)
+    _wg_quick(host, "down", path, tmp_path)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 5, "the daemon has ended")
+    assert not _has_link(host, name)
+    assert not _socket(name).exists()
+
+
+def test_wg_sets_keys_peers_and_ports(host, name, tmp_path):
+    _daemonise(host, name)
+    mine, other, shared = Keys(), Keys(), Keys()
+    for file, key in (("private", mine.private), ("psk", shared.private)):
+        (tmp_path / file).write_text(key)
+    host.run(
+        ["wg", "set", name, "private-key", tmp_path / "private", "listen-port", "51999"]
+        + ["fwmark", "0x77", "peer", other.public, "preshared-key", tmp_path / "psk"]
+        + ["endpoint", "[2001:db8::1]:7", "persistent-keepalive", "25"]
+        + ["allowed-ips", "10.0.0.1/8,fd00::/8"]
+    )
+    dump = host.run(["wg", "show", name, "dump"]).stdout.splitlines()
+    # The private key is shown clamped, as the kernel's WireGuard shows it.
+    assert dump[0].split("\t")[1:] == [mine.public, "51999", "0x77"]
+    fields = dump[1].split("\t")
+    assert fields[:4] == [other.public, shared.private, "[2001:db8::1]:7", "10.0.0.0/8,fd00::/8"]
+    assert fields[7] == "25"
+    host.run(["wg", "set", name, "peer", other.public, "remove"])
+    assert host.run(["wg", "show", name, "peers"]).stdout == ""

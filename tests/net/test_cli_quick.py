@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: MIT
+"""tunlite run, up, down and reload: what wg-quick does, hooks, privileges, undoing.
+
+host, alone in its namespace, with a route and an MTU where a test needs them; or
+router ==w1== gateway
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from tests.net.topology import BackgroundPing, Tunlite, Tunnel, wait_for
+
+_SOCKETS = Path("/var/run/wireguard")
+_STATES = Path("/var/run/tunlite")
+
+
+class Host:
+    """A namespace with one configuration file, NAME.conf."""
+
+    def __init__(self, lab):
+        self.namespace = lab.namespace("host")
+        self.name = interface_name()
+        self.keys = Keys()
+        self.other = Keys()
+        self.folder = lab.folder
+        self.path = lab.folder / f"{self.name}.conf"
+        self.path.touch(mode=0o600)
+        self.interface = {"PrivateKey": self.keys.private, "Address": "10.5.0.1/24, fd05::1/64"}
+        self.peer = {"PublicKey": self.other.public, "AllowedIPs": "10.5.0.2/32, 10.6.0.0/16"}
+        self.env = {**os.environ, "HOOKS": str(lab.folder / "hooks")}
+        lab.on_close(self.clean)
+
+    def clean(self):
+        """What a killed daemon left in folders that all namespaces share."""
+        for path in (_SOCKETS / f"{self.name}.sock", _STATES / f"{self.name}.json"):
+            path.unlink(missing_ok=True)
+
+    def outside(self, name, address, mtu=1500):
+        """Another interface of the host, up, with an address."""
+        ip = self.namespace.ip
+        ip("link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", name + "far")
+        ip("addr", "add", address, "dev", name)
+        ip("link", "set", name + "far", "up")
+        ip("link", "set", name, "up")
+
+    def write(self):
+        self.path.write_text(ini([("Interface", self.interface), ("Peer", self.peer)]))
+
+    def cli(self, *words, check=True):
+        return self.namespace.run([*tunlite_command(), *words], check=check, env=self.env)
+
+    def up(self, check=True):
+        self.write()
+        return self.cli("up", self.path, check=check)
+
+    def down(self, check=True):
+        return self.cli("down", self.name, check=check)
+
+    def run(self, log="first"):
+        """`tunlite run` in the background, ready."""
+        self.write()
+        process = self.namespace.start(
+            [*tunlite_command(), "run", "--config", self.path], log, env=self.env
+        )
+        process.wait_line(f"{self.name}: ready")
+        return process
+
+    def link(self):
+        return self.namespace.link(self.name)
+
+    def has_link(self):
+        probe = ["ip", "link", "show", "dev", self.name]
+        return self.namespace.run(probe, check=False).returncode == 0
+
+    def addresses(self):
+        rows = json.loads(self.namespace.ip("-j", "addr", "show", "dev", self.name))[0]["addr_info"]
+        return {f"{row['local']}/{row['prefixlen']}" for row in rows if row["scope"] == "global"}
+
+    def routes(self, family="-4", table="main"):
+        text = self.namespace.ip(family, "-j", "route", "show", "table", table, "dev", self.name)
+        return {row["dst"] for row in json.loads(text or "[]")}
+
+    def state(self):
+        return json.loads((_STATES / f"{self.name}.json").read_text())
+
+    def hooks(self):
+        """Lines that hooks wrote by `echo ... >> "$HOOKS"`."""
+        path = Path(self.env["HOOKS"])
+        return path.read_text().split("\n")[:-1] if path.exists() else []
+
+    def assert_nothing_is_left(self):
+        assert not self.has_link()
+        assert not (_SOCKETS / f"{self.name}.sock").exists()
+        assert not (_STATES / f"{self.name}.json").exists()
+        for family in ("-4", "-6"):
+            assert "suppress" not in self.namespace.ip(family, "rule")
+            assert "fwmark" not in self.namespace.ip(family, "rule")
+        assert self.name not in self.namespace.run(["nft", "list", "tables"]).stdout
+
+
+@pytest.fixture
+def host(lab):
+    return Host(lab)
+
+
+def test_up_sets_addresses_and_routes_and_down_removes_all(host):
+    host.up()
+    link = host.link()
+    assert link["linkinfo"]["info_kind"] == "tun" and "UP" in link["flags"]
+    assert host.addresses() == {"10.5.0.1/24", "fd05::1/64"}
+    assert host.routes() == {"10.5.0.0/24", "10.6.0.0/16"}  # 10.5.0.2 is covered by the address
+    folder = _STATES.stat()
+    assert (folder.st_mode & 0o777, folder.st_uid) == (0o700, 0)
+    assert (_STATES / f"{host.name}.json").stat().st_mode & 0o777 == 0o600
+    host.down()
+    host.assert_nothing_is_left()
+
+
+def test_the_state_holds_no_secret(host):
+    shared = Keys().private
+    host.peer["PresharedKey"] = shared
+    host.up()
+    text = (_STATES / f"{host.name}.json").read_text()
+    assert host.keys.private not in text and shared not in text
+    host.down()
+
+
+def test_a_second_up_is_refused_and_a_down_of_nothing_too(host):
+    host.up()
+    second = host.up(check=False)
+    assert second.returncode == 1
+    assert f"tunlite down {host.name}" in second.stderr
+    host.down()
+    again = host.down(check=False)
+    assert again.returncode == 1
+    assert "was not brought up" in again.stderr
+
+
+def test_a_link_of_another_is_left_alone(host):
+    host.namespace.ip("link", "add", host.name, "type", "veth", "peer", "name", "far")
+    failed = host.up(check=False)
+    assert failed.returncode == 1
+    assert "is not ours" in failed.stderr
+    assert host.link()["linkinfo"]["info_kind"] == "veth"
+
+
+def test_hooks_run_in_order_with_the_interfaces_name(host):
+    for kind in ("PreUp", "PostUp", "PreDown", "PostDown"):
+        host.interface[kind] = [
+            f'echo {kind} {number} %i $(ip link show dev %i >/dev/null 2>&1; echo $?) >> "$HOOKS"'
+            for number in (1, 2)
+        ]
+    host.up()
+    host.down()
+    there = {"PreUp": 1, "PostUp": 0, "PreDown": 0, "PostDown": 1}
+    assert host.hooks() == [
+        f"{kind} {number} {host.name} {there[kind]}" for kind in there for number in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["PreUp", "PostUp"])
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_failing_hook_undoes_everything_and_says_which(host, kind, command):
+    host.interface[kind] = ["true", "exit 7", 'echo too far >> "$HOOKS"']
+    host.interface["FwMark"] = "0x1234"
+    host.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+    host.write()
+    words = ["up", host.path] if command == "up" else ["run", "--config", host.path]
+    failed = host.cli(*words, check=False)
+    assert failed.returncode == 1
+    assert f"{kind} = exit 7: the command failed with status 7" in failed.stderr
+    assert host.hooks() == []
+    host.assert_nothing_is_left()
+
+
+def test_a_failing_hook_on_the_way_down_is_told_and_the_interface_goes(host):
+    host.interface["PreDown"] = "exit 3"
+    host.interface["PostDown"] = 'echo done >> "$HOOKS"'
+    host.up()
+    failed = host.down(check=False)
+    assert failed.returncode == 1
+    assert "PreDown = exit 3" in failed.stderr
+    assert host.hooks() == ["done"]
+    host.assert_nothing_is_left()
+
+
+def test_a_killed_hook_is_told_with_its_signal(host):
+    host.interface["PostUp"] = "kill -9 $$"
+    failed = host.up(check=False)
+    assert "was killed by signal 9" in failed.stderr
+    host.assert_nothing_is_left()
+
+
+def test_hooks_keep_the_rights_of_root_and_the_daemon_gives_them_up(host):
+    host.interface["PostUp"] = 'grep CapEff /proc/self/status >> "$HOOKS"'
+    host.interface["User"] = "nobody"
+    host.interface["Group"] = "daemon"
+    host.interface["ListenPort"] = 500
+    host.interface["StateDir"] = str(host.folder / "state")
+    host.up()
+    mine = re.search(r"CapEff:\s+(\w+)", Path("/proc/self/status").read_text())[1]
+    assert host.hooks()[0].split() == ["CapEff:", mine]
+    status = Path(f"/proc/{host.state()['pid']}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert fields["Uid"].split() == ["65534"] * 4
+    assert fields["Gid"].split() == ["1"] * 4
+    assert fields["Groups"].strip() in ("", "1")
+    assert int(fields["CapEff"], 16) == 1 << 12 | 1 << 10
+    assert fields["NoNewPrivs"] == "1"
+    socket = (_SOCKETS / f"{host.name}.sock").stat()
+    assert (socket.st_uid, socket.st_gid, socket.st_mode & 0o777) == (65534, 1, 0o660)
+    folder = (host.folder / "state").stat()
+    assert (folder.st_uid, folder.st_gid, folder.st_mode & 0o777) == (65534, 1, 0o700)
+    assert host.namespace.run(["wg", "show", host.name]).returncode == 0
+    host.down()
+    host.assert_nothing_is_left()
+
+
+def test_an_unknown_user_is_told(host):
+    host.interface["User"] = "no-such-user"
+    failed = host.up(check=False)
+    assert failed.returncode == 1
+    assert "no user no-such-user" in failed.stderr
+    host.assert_nothing_is_left()
+
+
+def test_the_mtu_comes_from_the_way_to_the_endpoints(host):
+    namespace = host.namespace
+    host.outside("d0", "192.0.2.1/24", mtu=1400)
+    host.peer["Endpoint"] = "192.0.2.9:51820"
+    host.up()
+    assert host.link()["mtu"] == 1320
+    host.down()
+    namespace.ip("route", "add", "192.0.2.9/32", "dev", "d0", "mtu", "1380")
+    host.up()
+    assert host.link()["mtu"] == 1300
+    host.down()
+    host.interface["MTU"] = 1281
+    host.up()
+    assert host.link()["mtu"] == 1281
+    host.down()
+
+
+def test_without_endpoints_the_mtu_comes_from_the_default_route(host):
+    host.up()
+    assert host.link()["mtu"] == 1420
+    host.down()
+    host.outside("d0", "192.0.2.1/24", mtu=9000)
+    host.namespace.ip("route", "add", "default", "dev", "d0")
+    host.up()
+    assert host.link()["mtu"] == 8920
+    host.down()
+
+
+@pytest.mark.parametrize("mark", [None, 777])
+def test_a_default_route_gets_rules_a_mark_and_a_filter(host, mark):
+    namespace = host.namespace
+    host.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+    if mark:
+        host.interface["FwMark"] = mark
+    else:
+        host.outside("d0", "192.0.2.1/24")
+        namespace.ip("route", "add", "10.1.1.2", "dev", "d0", "table", "51820")
+    table = mark or 51821  # the first number whose table is empty
+    host.up()
+    for family in ("-4", "-6"):
+        rules = namespace.ip(family, "rule")
+        assert f"not from all fwmark 0x{table:x} lookup {table}" in rules
+        assert "from all lookup main suppress_prefixlength 0" in rules
+        assert host.routes(family, str(table)) == {"default"}
+    assert namespace.run(["wg", "show", host.name, "fwmark"]).stdout.strip() == f"0x{table:x}"
+    src_valid_mark = "cat /proc/sys/net/ipv4/conf/all/src_valid_mark"
+    assert namespace.run(["sh", "-c", src_valid_mark]).stdout == "1\n"
+    filters = namespace.run(["nft", "list", "ruleset"]).stdout
+    assert f"table ip tunlite-{host.name}" in filters
+    assert f"table ip6 tunlite-{host.name}" in filters
+    assert "ip daddr 10.5.0.1" in filters and "ip6 daddr fd05::1" in filters
+    # A more precise route of the main table wins over the tunnel's.
+    host.outside("d9", "198.51.100.1/24")
+    assert "dev d9" in namespace.ip("route", "get", "198.51.100.7")
+    assert f"dev {host.name}" in namespace.ip("route", "get", "203.0.113.7")
+    host.down()
+    host.assert_nothing_is_left()
+
+
+def test_without_nft_it_says_what_is_left_out(host):
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    bin_folder = host.folder / "bin"
+    bin_folder.mkdir()
+    for program in ("bash", "nsenter"):
+        (bin_folder / program).symlink_to(f"/usr/bin/{program}")
+    host.env["PATH"] = str(bin_folder)
+    done = host.up()
+    assert "no nft program" in done.stderr
+    assert "default" in host.routes(table="51820")
+    host.down()
+
+
+@pytest.mark.parametrize(("table", "found"), [("off", None), ("123", "123")])
+def test_table_says_where_routes_go(host, table, found):
+    host.interface["Table"] = table
+    host.peer["AllowedIPs"] = "0.0.0.0/0, 10.6.0.0/16"
+    host.up()
+    assert host.routes() == {"10.5.0.0/24"}
+    if found:
+        assert host.routes(table=found) == {"default", "10.6.0.0/16"}
+    assert "fwmark" not in host.namespace.ip("rule")
+    host.down()
+
+
+def test_dns_without_resolvconf_is_an_error_that_undoes_all(host):
+    host.interface["DNS"] = "192.0.2.53"
+    host.env["PATH"] = "/usr/bin:/bin:/usr/sbin:/sbin"
+    failed = host.up(check=False)
+    assert failed.returncode == 1
+    assert "resolvconf" in failed.stderr
+    host.assert_nothing_is_left()
+
+
+def test_dns_is_handed_to_resolvconf_and_taken_back(host):
+    bin_folder = host.folder / "bin"
+    bin_folder.mkdir()
+    program = bin_folder / "resolvconf"
+    program.write_text('#!/bin/sh\necho "$@" >> "$HOOKS"; [ "$1" = -d ] || cat >> "$HOOKS"\n')
+    program.chmod(0o755)
+    host.env["PATH"] = f"{bin_folder}:{host.env['PATH']}"
+    host.interface["DNS"] = "192.0.2.53, fd00::53, example.org, example.net"
+    host.up()
+    host.down()
+    assert host.hooks() == [
+        f"-a {host.name} -m 0 -x",
+        "nameserver 192.0.2.53",
+        "nameserver fd00::53",
+        "search example.org example.net",
+        f"-d {host.name} -f",
+    ]
+
+
+def test_a_private_key_file_that_others_may_read_is_refused(host):
+    host.write()
+    host.path.chmod(0o644)
+    failed = host.cli("up", host.path, check=False)
+    assert failed.returncode == 1
+    assert f"chmod 600 {host.path}" in failed.stderr
+
+
+def test_every_error_of_a_file_is_told_before_anything_is_done(host):
+    host.interface["MTU"] = "x"
+    host.peer["Endpoint"] = "nowhere"
+    failed = host.up(check=False)
+    assert failed.returncode == 1
+    assert "MTU: " in failed.stderr and "Endpoint: " in failed.stderr
+    host.assert_nothing_is_left()
+
+
+def test_run_ends_within_a_second_of_sigterm_with_its_hooks(host):
+    host.interface["PreDown"] = 'echo pre >> "$HOOKS"'
+    host.interface["PostDown"] = 'echo post >> "$HOOKS"'
+    process = host.run()
+    begun = time.monotonic()
+    assert process.stop() == 0
+    assert time.monotonic() - begun < 1
+    assert host.hooks() == ["pre", "post"]
+    host.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("how", ["link", "socket"])
+def test_run_cleans_up_when_its_link_or_socket_is_removed(host, how):
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    host.interface["PostDown"] = 'echo post >> "$HOOKS"'
+    process = host.run()
+    if how == "link":
+        host.namespace.ip("link", "del", host.name)
+    else:
+        (_SOCKETS / f"{host.name}.sock").unlink()
+    assert process.wait(5) == 0
+    assert host.hooks() == ["post"]
+    host.assert_nothing_is_left()
+
+
+def test_down_ends_a_run(host):
+    process = host.run()
+    host.down()
+    assert process.wait(5) == 0
+    host.assert_nothing_is_left()
+
+
+def test_a_killed_run_leaves_nothing_in_the_way_of_the_next(host):
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    process = host.run()
+    process.stop(signal.SIGKILL)
+    process = host.run("second")
+    assert "cleaning up after an earlier run" in process.log()
+    assert host.namespace.ip("rule").count("suppress_prefixlength") == 1
+    assert process.stop() == 0
+    host.assert_nothing_is_left()
+
+
+def test_a_killed_daemon_is_cleaned_up_by_its_parent(host):
+    process = host.run()
+    os.kill(host.state()["pid"], signal.SIGKILL)
+    assert process.wait(5) != 0
+    host.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "reload", "reload of up"])
+def test_a_reload_applies_addresses_routes_mtu_and_peers(host, how):
+    process = host.up() if how == "reload of up" else host.run()
+    third = Keys()
+    host.interface["Address"] = "10.5.0.1/24, 10.7.0.1/24"
+    host.interface["MTU"] = 1390
+    host.peer["AllowedIPs"] = "10.5.0.2/32, 10.8.0.0/16"
+    host.path.write_text(
+        ini(
+            [
+                ("Interface", host.interface),
+                ("Peer", host.peer),
+                ("Peer", {"PublicKey": third.public, "AllowedIPs": "10.9.0.0/16"}),
+            ]
+        )
+    )
+    if how == "SIGHUP":
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_line("reloaded")
+    else:
+        host.cli("reload", host.name)
+    assert host.addresses() == {"10.5.0.1/24", "10.7.0.1/24"}
+    assert host.routes() == {"10.5.0.0/24", "10.7.0.0/24", "10.8.0.0/16", "10.9.0.0/16"}
+    assert host.link()["mtu"] == 1390
+    allowed = host.namespace.run(["wg", "show", host.name, "allowed-ips"]).stdout
+    assert set(allowed.split()) == {
+        *(host.other.public, "10.5.0.2/32", "10.8.0.0/16"),
+        *(third.public, "10.9.0.0/16"),
+    }
+    host.down()
+
+
+def test_a_reload_of_a_broken_file_changes_nothing_and_says_why(host):
+    process = host.run()
+    before = host.state()
+    host.interface["MTU"] = "x"
+    host.write()
+    failed = host.cli("reload", host.name, check=False)
+    assert failed.returncode == 1
+    assert "MTU" in failed.stderr
+    process.wait_line("not reloaded")
+    assert process.is_running()
+    assert host.state()["addresses"] == before["addresses"]
+
+
+def test_a_reload_keeps_sessions_of_unchanged_peers_and_loses_no_ping(lab):
+    tunnel = Tunnel(lab).start()
+    tunnel.wait_up()
+    tunnel.router.wait_handshake(tunnel.gateway)
+    before = tunnel.gateway.peer_json(tunnel.router)["handshakes"]
+    background = BackgroundPing(tunnel.router.namespace, tunnel.gateway.v4, interval=0.02)
+    background.wait_replies(3)
+    for number in range(5):
+        extra = Keys()
+        section = {"PublicKey": extra.public, "AllowedIPs": f"10.88.{number}.0/24"}
+        tunnel.gateway.peers[extra.public] = section
+        tunnel.gateway.reload()
+        wait_for(
+            lambda key=extra.public: key in tunnel.gateway.wg("show", tunnel.gateway.name, "peers"),
+            10,
+            "the new peer",
+        )
+    background.wait_replies(5)
+    assert background.stop().lost == 0
+    assert tunnel.gateway.peer_json(tunnel.router)["handshakes"] == before
+
+
+@pytest.mark.parametrize("verb", ["setconf", "syncconf", "addconf"])
+def test_a_configuration_is_handed_to_a_waited_for_daemon(lab, verb):
+    tunnel = Tunnel(lab)
+    host, name = tunnel.router.namespace, tunnel.router.name
+    host.start([*tunlite_command(), "-f", name], name)
+    peer = next(iter(tunnel.router.peers.values()))
+    text = ini([("Interface", {"PrivateKey": tunnel.router.keys.private}), ("Peer", peer)])
+    argv = [*tunlite_command(), verb, "--wait", "10", name, "/dev/stdin"]
+    host.run(argv, input=text)
+    assert host.run(["wg", "show", name, "peers"]).stdout.split() == [tunnel.gateway.keys.public]
+    host.ip("addr", "add", tunnel.router.v4 + "/16", "dev", name)
+    host.ip("link", "set", name, "up")
+    tunnel.gateway.start()
+    tunnel.wait_up()
+    other = Keys()
+    text = ini([("Interface", {}), ("Peer", {"PublicKey": other.public})])
+    host.run([*tunlite_command(), verb, name, "-"], input=text)
+    peers = set(host.run(["wg", "show", name, "peers"]).stdout.split())
+    kept = {tunnel.gateway.keys.public} if verb == "addconf" else set()
+    assert peers == {other.public} | kept
+
+
+def test_a_daemon_that_is_not_there_is_waited_for_and_then_told(host):
+    host.write()
+    begun = time.monotonic()
+    failed = host.cli("setconf", "--wait", "1", host.name, host.path, check=False)
+    assert failed.returncode == 1
+    assert "is not up" in failed.stderr
+    assert 1 <= time.monotonic() - begun < 5
+
+
+def test_syncconf_keeps_the_session_that_runs(lab):
+    tunnel = Tunnel(lab).start()
+    tunnel.wait_up()
+    before = tunnel.router.peer_json(tunnel.gateway)["handshakes"]
+    argv = [*tunlite_command(), "syncconf", tunnel.router.name, "-"]
+    for _ in range(3):
+        tunnel.router.namespace.run(argv, input=tunnel.router.set_text())
+        tunnel.wait_up()
+    assert tunnel.router.peer_json(tunnel.gateway)["handshakes"] == before
+    assert isinstance(tunnel.router, Tunlite)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""`tunlite probe`: what this kernel and CPU offer, what will be chosen, and why."""
+
+import json
+
+from tunlite import children, features, port
+
+_ROWS_MAX = 64
+_ROW = 8
+_PACKET = 1420
+_PACKETS = 256
+_CAP_NET_ADMIN = 12
+
+
+def _feature_rows():
+    out = bytearray(_ROWS_MAX * _ROW)
+    count = port.native.tl_probe(out, len(out))
+    if count < 0:
+        raise OSError(-count, "probe")
+    import struct
+
+    table = [struct.unpack_from("<HHi", out, _ROW * i) for i in range(count)]
+    return features.rows(port.native, table)
+
+
+def measure(name):
+    """Nanoseconds to seal a packet of 1420 bytes with an AEAD, None where it is not to be had."""
+    spent = bytearray(8)
+    text = name.encode()
+    code = port.native.tl_measure(text, len(text), _PACKET, _PACKETS, spent)
+    if code < 0:
+        return None
+    return int.from_bytes(spent, "little") // _PACKETS
+
+
+def _file(path):
+    """The first line of a small file, "" where it cannot be read."""
+    try:
+        return port.read_file(path).split(b"\n", 1)[0].decode()
+    except OSError:
+        return ""
+
+
+def _exists(path):
+    try:
+        port.stat(path)
+        return True
+    except OSError:
+        return False
+
+
+def _may_administer_networks():
+    try:
+        for line in port.read_file("/proc/self/status").split(b"\n"):
+            if line.startswith(b"CapEff:"):
+                return bool(int(line.split()[1].decode(), 16) >> _CAP_NET_ADMIN & 1)
+    except OSError:
+        pass
+    return False
+
+
+def collect():
+    """Everything, as a dict."""
+    rows = _feature_rows()
+    for row in rows:
+        if row["kind"] == "aead":
+            row["ns_per_packet"] = measure(row["name"])
+    return {
+        "kernel": _file("/proc/sys/kernel/osrelease"),
+        "tun": _exists("/dev/net/tun"),
+        "net_admin": _may_administer_networks(),
+        "ipv6": _exists("/proc/net/if_inet6"),
+        "kernel_wireguard": _exists("/sys/module/wireguard"),
+        "programs": {name: children.find(name) for name in ("nft", "resolvconf", "bash", "wg")},
+        "engine": features.chosen(rows, "engine"),
+        "aead": features.chosen(rows, "aead"),
+        "features": rows,
+    }
+
+
+def as_json():
+    return json.dumps(collect()) + "\n"
+
+
+def _yes(flag, otherwise):
+    return "yes" if flag else "no: " + otherwise
+
+
+_WITHOUT = {
+    "nft": "a default route is set up without wg-quick's filter",
+    "resolvconf": "a DNS option is refused",
+    "bash": "hooks run in /bin/sh",
+    "wg": "use tunlite show, setconf and syncconf",
+}
+
+
+def text():
+    found = collect()
+    lines = [
+        "kernel: " + found["kernel"],
+        "/dev/net/tun: " + _yes(found["tun"], "load the module tun"),
+        "may make interfaces: " + _yes(found["net_admin"], "run as root"),
+        "IPv6: " + _yes(found["ipv6"], "this kernel has it not"),
+    ]
+    if found["kernel_wireguard"]:
+        lines.append("the kernel has WireGuard too: wg-quick prefers it, tunlite up does not")
+    for title, kind in (("engines", "engine"), ("AEADs", "aead"), ("offloads", "offload")):
+        lines += ["", title + ":"]
+        for row in found["features"]:
+            if row["kind"] == kind:
+                lines.append(_feature_line(row))
+    lines += ["", "programs:"]
+    for name in ("nft", "resolvconf", "bash", "wg"):
+        path = found["programs"][name]
+        lines.append("  " + name + ": " + (path or "none, " + _WITHOUT[name]))
+    return "\n".join(lines) + "\n"
+
+
+def _feature_line(row):
+    line = ("  * " if row["on"] else "  - ") + row["name"] + ": " + row["why"]
+    if row.get("ns_per_packet"):
+        ns = row["ns_per_packet"]
+        line += f" ({ns} ns for {_PACKET} bytes, {_PACKET * 8000 // ns} Mbit/s on one core)"
+    return line
