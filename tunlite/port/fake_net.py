@@ -200,6 +200,7 @@ class FakePlane(Primitives):
         self.device_gone = False
         self.deadline_ms = 0
         self.returns = 0
+        self.wakes = 0  # returns that had a reason
         self.under_load = False
         self.mac1_key = self.cookie_key = None
         self.cookie_secret = world.chance.randbytes(32)
@@ -255,6 +256,7 @@ class FakePlane(Primitives):
             woke |= planes.WOKE_HANDSHAKE
         if self.device_gone:
             woke |= planes.WOKE_DEVICE_GONE
+        self.wakes += woke != 0
         return woke
 
     def tl_names(self, kind, out, size):

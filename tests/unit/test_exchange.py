@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: MIT
+"""Whole daemons over a fake network: handshakes, rotation, loss, restarts, a thousand peers."""
+
+import pytest
+
+from tunlite import plane as planes, wire
+from tunlite.port.fake_net import Node, World
+
+A_INSIDE, B_INSIDE = b"\x01\0\0\x01", b"\x01\0\0\x02"
+
+
+class Pair:
+    """Two daemons that know each other."""
+
+    def __init__(self, seed=1, psk=None, persistent_s=0):
+        self.world = World(seed)
+        self.a = Node(self.world, b"\x0a\0\0\x01").start()
+        self.b = Node(self.world, b"\x0a\0\0\x02").start()
+        self.b_of_a = self.a.add(self.b, B_INSIDE, psk, persistent_s=persistent_s)
+        self.a_of_b = self.b.add(self.a, A_INSIDE, psk)
+
+    def run(self, seconds):
+        self.world.run(seconds)
+
+    def a_sends(self, data):
+        self.a.send(B_INSIDE, data)
+
+    def b_sends(self, data):
+        self.b.send(A_INSIDE, data)
+
+    def messages(self, kind, sender=None):
+        """Times and senders of the datagrams of one type."""
+        return [
+            row
+            for row in self.world.log
+            if row[3][0] == kind and (sender is None or row[1][0] == sender.address)
+        ]
+
+    def flow(self, seconds, step=0.5, both=True):
+        """Steady traffic; the number of packets that were lost either way."""
+        sent_a = sent_b = got_a = got_b = 0
+        for i in range(int(seconds / step)):
+            self.a_sends(b"a%d" % i)
+            sent_a += 1
+            if both:
+                self.b_sends(b"b%d" % i)
+                sent_b += 1
+            self.run(step)
+            got_a += len(self.b.received())
+            got_b += len(self.a.received())
+        return sent_a - got_a, sent_b - got_b
+
+
+@pytest.fixture
+def pair():
+    return Pair()
+
+
+def test_the_first_packet_waits_for_the_handshake_and_arrives(pair):
+    pair.a_sends(b"one")
+    pair.a_sends(b"two")
+    pair.run(1)
+    assert pair.b.received() == [b"one", b"two"]
+    assert [row[3][0] for row in pair.world.log] == [1, 2, 4, 4]
+
+
+def test_a_preshared_key_of_both_works_and_of_one_does_not():
+    pair = Pair(psk=bytes(range(32)))
+    pair.a_sends(b"one")
+    pair.run(1)
+    assert pair.b.received() == [b"one"]
+    pair = Pair(psk=bytes(range(32)))
+    pair.b.interface.set_psk(pair.a_of_b, bytes(32))
+    pair.a_sends(b"one")
+    pair.run(20)
+    assert pair.b.received() == []
+    assert pair.a.interface.exchange.refused == {"not authentic": 4}
+
+
+def test_without_staged_packets_the_initiator_confirms_with_a_keepalive():
+    pair = Pair(persistent_s=25)
+    pair.run(1)
+    assert [row[3][0] for row in pair.world.log] == [1, 2, 4]
+    assert len(pair.world.log[2][3]) == 32
+    assert pair.a_of_b.current is not None
+    assert pair.a_of_b.next is None
+
+
+def test_the_responder_sends_only_when_the_initiator_was_heard_on_the_session(pair):
+    pair.a.native.tl_peer_keepalive = lambda *_: 0  # swallowed
+    pair.world.loses = lambda packet: packet[2][0] == 4 and packet[0][0] == pair.a.address
+    pair.a_sends(b"lost")
+    pair.run(0.2)
+    assert pair.a_of_b.next is not None
+    pair.b_sends(b"waits")
+    pair.run(0.2)
+    assert pair.a.received() == []
+    pair.world.loses = lambda packet: False
+    pair.a_sends(b"confirms")
+    pair.run(0.2)
+    assert pair.a.received() == [b"waits"]
+    assert pair.b.received() == [b"confirms"]
+
+
+def test_an_idle_tunnel_wakes_only_for_its_timers(pair):
+    pair.a_sends(b"one")
+    pair.run(30)
+    before = pair.a.native.wakes
+    pair.run(500)
+    assert pair.a.native.wakes - before <= 2
+    pair.run(60)
+    assert pair.b_of_a.current is None  # keys are wiped after 540 s
+    before = pair.a.native.wakes
+    pair.run(36_000)
+    assert pair.a.native.wakes - before <= 1
+
+
+def test_data_without_reply_gets_a_keepalive_after_10_seconds(pair):
+    pair.a_sends(b"one")
+    pair.run(20)
+    mine = pair.messages(4, pair.b)
+    assert len(mine) == 1
+    assert len(mine[0][3]) == 32
+    data_ms = pair.messages(4, pair.a)[0][0]
+    assert 10_000 <= mine[0][0] - data_ms <= 10_100
+
+
+def test_steady_traffic_rekeys_every_120_seconds_without_a_lost_packet(pair):
+    assert pair.flow(1000) == (0, 0)
+    assert 8 <= pair.b_of_a.completed <= 9
+    assert pair.b_of_a.failed == 0
+    assert len(pair.a.native.indices) <= 3
+
+
+def test_traffic_one_way_rekeys_by_the_initiator_too(pair):
+    pair.a_sends(b"one")
+    pair.run(1)
+    pair.b.received()
+    pair.a.received()
+    lost = 0
+    for i in range(800):
+        pair.b_sends(b"b%d" % i)
+        pair.run(0.5)
+        lost += 1 - len(pair.a.received())
+    # 165 s after the session began, the receiving initiator renews it: nothing is ever late.
+    assert lost == 0
+    assert pair.b_of_a.initiated == 3
+
+
+def test_returns_to_python_do_not_grow_with_packets(pair):
+    pair.a_sends(b"one")
+    pair.run(1)
+    before = pair.a.native.returns
+    for _ in range(10_000):
+        pair.a_sends(b"x")
+        pair.world.clock.now_ms += 2
+    pair.run(0.1)
+    assert pair.a.native.returns - before <= 30
+
+
+def test_a_lost_initiation_is_sent_again_after_5_seconds_and_a_bit(pair):
+    lost = []
+    pair.world.loses = lambda packet: packet[2][0] == 1 and len(lost) < 3 and not lost.append(1)
+    pair.a_sends(b"one")
+    pair.run(30)
+    times = [row[0] for row in pair.messages(1)]
+    assert len(times) == 4
+    for gap in (b - a for a, b in zip(times, times[1:], strict=False)):
+        assert 5000 <= gap <= 5333
+    assert pair.b.received() == [b"one"]
+
+
+def test_a_lost_response_is_made_good_by_the_next_attempt(pair):
+    lost = []
+    pair.world.loses = lambda packet: packet[2][0] == 2 and len(lost) < 2 and not lost.append(1)
+    pair.a_sends(b"one")
+    pair.run(30)
+    assert pair.b.received() == [b"one"]
+    assert pair.a_of_b.responded == 3
+
+
+def test_an_attempt_ends_after_90_seconds_and_what_waited_is_dropped(pair):
+    pair.world.loses = lambda packet: True
+    pair.a_sends(b"one")
+    pair.run(120)
+    assert len(pair.messages(1)) == 20  # as the kernel counts: one, and 19 retransmissions
+    assert pair.b_of_a.failed == 1
+    assert pair.a.native.peers[pair.b_of_a.handle].staged == []
+    assert pair.a.native.indices == {}
+    pair.world.loses = lambda packet: False
+    pair.a_sends(b"two")
+    pair.run(1)
+    assert pair.b.received() == [b"two"]
+
+
+def test_packets_that_keep_coming_begin_a_new_attempt(pair):
+    pair.world.loses = lambda packet: True
+    for _ in range(300):
+        pair.a_sends(b"x")
+        pair.run(1)
+    assert len(pair.messages(1)) >= 50
+
+
+def test_a_persistent_peer_never_gives_up():
+    pair = Pair(persistent_s=25)
+    pair.world.loses = lambda packet: True
+    pair.run(3600)
+    assert pair.b_of_a.failed > 20
+    pair.world.loses = lambda packet: False
+    pair.run(30)
+    assert pair.b_of_a.completed == 1
+
+
+def test_persistent_keepalives_leave_every_interval():
+    pair = Pair(persistent_s=25)
+    pair.run(1)
+    begin = len(pair.world.log)
+    pair.run(100)
+    sent = [row for row in pair.world.log[begin:] if row[1][0] == pair.a.address]
+    assert [len(row[3]) for row in sent] == [32] * 4
+
+
+def test_unanswered_data_begins_a_new_handshake_after_15_seconds(pair):
+    pair.flow(5)
+    pair.world.loses = lambda packet: packet[1][0] == pair.a.address
+    begin_ms = pair.world.clock.now_ms
+    before = len(pair.messages(1, pair.a))
+    for _ in range(40):
+        pair.a_sends(b"x")
+        pair.run(0.5)
+    began = pair.messages(1, pair.a)[before:]
+    assert 14_500 <= began[0][0] - begin_ms <= 15_900
+
+
+def test_both_sides_that_begin_at_once_are_connected_at_once():
+    for seed in range(5):
+        pair = Pair(seed)
+        pair.a_sends(b"from a")
+        pair.b_sends(b"from b")
+        pair.run(0.5)
+        assert pair.b.received() == [b"from a"]
+        assert pair.a.received() == [b"from b"]
+        assert pair.flow(300) == (0, 0)
+
+
+@pytest.mark.parametrize("restarted", ["a", "b"])
+def test_a_side_that_restarts_is_connected_again(restarted):
+    pair = Pair()
+    pair.flow(5)
+    old = getattr(pair, restarted)
+    other = pair.b if restarted == "a" else pair.a
+    private = bytearray(old.interface.me.private)
+    old.remove()
+    pair.run(3)
+    new = Node(pair.world, old.address, old.port.files, seed=99).start(private)
+    setattr(pair, restarted, new)
+    new.add(other, B_INSIDE if restarted == "a" else A_INSIDE)
+    for _ in range(40):
+        pair.a_sends(b"x")
+        pair.run(1)
+    assert pair.b.received()[-1] == b"x"
+    assert pair.flow(10) == (0, 0)
+
+
+def test_the_endpoint_follows_the_peer(pair):
+    pair.flow(2)
+    del pair.world.nodes[pair.b.address]
+    pair.b.address = pair.b.native.address = b"\x0a\0\0\x63"
+    pair.world.nodes[pair.b.address] = pair.b
+    pair.b_sends(b"from elsewhere")
+    pair.run(1)
+    assert pair.a.received() == [b"from elsewhere"]
+    assert pair.flow(5) == (0, 0)
+
+
+def test_a_replayed_initiation_is_refused(pair):
+    pair.a_sends(b"one")
+    pair.run(1)
+    row = pair.messages(1)[0]
+    before = pair.a_of_b.current
+    pair.world.transmit((row[1], row[2], row[3]))
+    pair.run(1)
+    assert pair.b.interface.exchange.refused == {"replayed": 1}
+    assert pair.a_of_b.current == before
+    assert pair.a_of_b.next is None
+
+
+def test_at_most_fifty_initiations_a_second_are_taken_of_one_peer(pair):
+    pair.world.delay_ms = lambda packet: 0
+    pair.a_sends(b"one")
+    pair.run(0.001)
+    peer = pair.b_of_a
+    peer.sent_ms = peer.retry_ms = 0
+    pair.a.interface.exchange.want(peer, True)
+    pair.run(0.001)
+    assert pair.b.interface.exchange.refused == {"too soon after the last one": 1}
+
+
+def test_a_stranger_is_refused_and_gets_no_answer(pair):
+    stranger = Node(pair.world, b"\x0a\0\0\x09").start()
+    stranger.add(pair.b, B_INSIDE)
+    stranger.send(B_INSIDE, b"hello")
+    pair.run(10)
+    assert pair.b.received() == []
+    assert [row for row in pair.world.log if row[2][0] == stranger.address] == []
+    assert pair.b.interface.exchange.refused == {"from an unknown peer": 2}
+
+
+def test_under_load_a_cookie_lets_the_initiator_in(pair):
+    pair.b.native.under_load = True
+    pair.a_sends(b"one")
+    pair.run(12)
+    assert pair.b.received() == [b"one"]
+    assert [row[3][0] for row in pair.world.log][:5] == [1, 3, 1, 2, 4]
+
+
+def test_an_initiator_under_load_reconnects(pair):
+    pair.a.native.under_load = True
+    pair.a_sends(b"one")
+    pair.run(12)
+    assert pair.b.received() == [b"one"]
+    assert [row[3][0] for row in pair.world.log][:6] == [1, 2, 3, 1, 2, 4]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_loss_and_reordering_the_tunnel_recovers_and_stays(seed):
+    pair = Pair(seed)
+    chance = pair.world.chance
+    pair.world.loses = lambda packet: chance.random() < 0.2
+    pair.world.delay_ms = lambda packet: chance.randrange(5, 400)
+    pair.flow(1500, step=1)
+    pair.world.loses = lambda packet: False
+    pair.flow(30, step=1)
+    pair.run(2)
+    pair.a.received(), pair.b.received()
+    pair.world.delay_ms = lambda packet: 20
+    assert pair.flow(200) == (0, 0)
+    assert len(pair.a.native.indices) <= 4
+    assert len(pair.b.native.indices) <= 4
+
+
+def test_a_private_key_that_changes_ends_all_sessions(pair):
+    pair.flow(5)
+    pair.a.interface.set_private_key(bytearray(range(1, 33)))
+    assert pair.b_of_a.current is None
+    assert pair.a.native.indices == {}
+    pair.a_sends(b"refused")
+    pair.run(10)
+    assert pair.b.received() == []
+    pair.a_of_b = pair.b.add(pair.a, A_INSIDE)
+    pair.run(10)
+    assert pair.b.received() == [b"refused"]
+
+
+def test_a_link_that_goes_down_ends_sessions_and_comes_back():
+    pair = Pair(persistent_s=10)
+    pair.flow(5)
+    pair.a.interface.link_down()
+    assert pair.b_of_a.current is None
+    assert pair.a.native.indices == {}
+    before = pair.a.native.wakes
+    pair.run(300)
+    assert pair.a.native.wakes == before
+    pair.a.interface.link_up()
+    pair.run(1)
+    assert pair.b_of_a.completed == 2
+
+
+def test_a_peer_removed_during_its_handshake_leaves_nothing_behind(pair):
+    exchange = pair.a.interface.exchange
+    pair.a_sends(b"one")
+    pair.a.turn()
+    for steps in range(4):
+        exchange.step(pair.world.clock.now_ms)
+        if steps == 1:
+            pair.a.interface.remove_peer(pair.b_of_a)
+            pair.a.interface.commit()
+    pair.run(10)
+    assert pair.a.native.indices == {}
+    assert pair.a.native.peers == {}
+    assert pair.messages(1) == []
+
+
+def test_packets_turn_between_the_multiplications_of_a_handshake(pair):
+    pair.a_sends(b"one")
+    pair.a.turn()
+    turns = pair.a.native.returns
+    while pair.a.interface.exchange.busy():
+        pair.a.turn()
+    assert pair.a.native.returns - turns >= 3
+
+
+def test_a_peer_whose_name_is_not_resolved_yet_waits_without_waking_anyone():
+    class Resolver:
+        def __init__(self):
+            self.wanted, self.asked_again = [], 0
+
+        def want(self, key, host, number):
+            self.wanted.append((key, host, number))
+
+        def again(self, key):
+            self.asked_again += 1
+
+        def forget(self, key):
+            pass
+
+    pair = Pair()
+    resolver = pair.a.interface.resolver = Resolver()
+    pair.a.interface.remove_peers()
+    pair.a.interface.commit()
+    peer = pair.a.add(pair.b, B_INSIDE, endpoint=False)
+    pair.a.interface.set_endpoint_name(peer, "gateway.example", 51820)
+    assert resolver.wanted == [(peer.public, "gateway.example", 51820)]
+    pair.run(1)
+    before = pair.a.native.wakes
+    pair.a_sends(b"too early")
+    pair.run(300)
+    assert pair.a.native.wakes - before <= 1
+    pair.a.interface.resolved(peer.public, (4, b"\x0a\0\0\x63", 51820, 0))
+    pair.a_sends(b"to a wrong address")
+    pair.run(60)
+    assert resolver.asked_again >= 1
+    pair.a.interface.resolved(peer.public, (4, pair.b.address, 51820, 0))
+    pair.run(10)
+    assert pair.b.received() == [b"to a wrong address"]
+
+
+def test_a_thousand_peers_reconnect_at_once():
+    world = World()
+    gateway = Node(world, b"\x0a\0\0\0").start()
+    routers = []
+    for i in range(1000):
+        address = b"\x0b\0" + bytes(divmod(i, 256))
+        router = Node(world, address, seed=1000 + i).start()
+        router.add(gateway, b"\x01\0\0\x01", persistent_s=25)
+        gateway.add(router, b"\x02\0" + address[2:], endpoint=False)
+        routers.append(router)
+    world.run(20)
+    assert all(peer.current is not None for peer in gateway.interface.peers.values())
+    for router in routers:
+        gateway.send(b"\x02\0" + router.address[2:], b"hello")
+    world.run(1)
+    assert all(router.received() == [b"hello"] for router in routers)
+
+
+def test_a_rekey_interval_from_the_configuration_is_kept(pair):
+    pair.a.interface.rekey_ms = 5000
+    assert pair.flow(60) == (0, 0)
+    assert pair.b_of_a.completed >= 8
+
+
+def test_the_session_record_holds_the_limits_of_the_paper():
+    record = planes.session_record(b"IIII", b"RRRR", 5, True, 16, wire.REKEY_AFTER_MS)
+    assert len(record) == 120
+    assert record[:8] == b"IIIIRRRR"
+    assert int.from_bytes(record[104:112], "little") == 1 << 60
+    assert int.from_bytes(record[112:120], "little") == (1 << 64) - (1 << 13) - 1
