@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from devtools import rootless
 from devtools.progress import Progress
 from tests.net import netns
 from tests.net.topology import BackgroundTransfer, Tunnel, ping, wait_for
@@ -139,11 +140,16 @@ def run(lab, size, progress):
 
 
 def _row(name, *values):
-    return f"  {name:<22}" + "".join(f"{value:>24}" for value in values)
+    return f"  {name:<26}" + "".join(f"{value:>20}" for value in values)
 
 
-def _drops(end):
-    return ", ".join(f"{reason} {n}" for reason, n in sorted(end["drops"].items())) or "none"
+def _drop_rows(router, gateway):
+    """A row for each reason that either end has; one row when nothing was dropped."""
+    reasons = sorted({*router["drops"], *gateway["drops"]})
+    if not reasons:
+        return [_row("dropped packets", 0, 0)]
+    drops = [end["drops"] for end in (router, gateway)]
+    return [_row(f"dropped: {name}", *(d.get(name, 0) for d in drops)) for name in reasons]
 
 
 def table(figures):
@@ -169,7 +175,7 @@ def table(figures):
         _row("resident memory", *(f"{e['memory_kb'] / 1024:.1f} MiB" for e in (router, gateway))),
         _row("I/O engine", router["engine"], gateway["engine"]),
         _row("AEAD", router["aead"], gateway["aead"]),
-        _row("dropped packets", _drops(router), _drops(gateway)),
+        *_drop_rows(router, gateway),
     ]
     return "\n".join(lines)
 
@@ -186,7 +192,7 @@ def main():
     arguments = parser.parse_args()
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupted)
-    netns.sweep()
+    rootless.enter()
     progress = Progress(_STEPS)
     with tempfile.TemporaryDirectory(prefix="tunlite-demo-") as folder:
         lab = netns.Lab(Path(folder))

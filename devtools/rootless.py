@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Namespaces need CAP_NET_ADMIN. Whoever is not root gets it in a user namespace of their own.
+"""Where demo and net tests run: with CAP_NET_ADMIN, and with a /run of their own.
 
-python -m devtools.rootless COMMAND ...     inside: prepares /run, becomes COMMAND
+Root gets a mount namespace, so that nothing of a run is seen outside or outlives it; anybody else
+gets a user namespace too.
+
+    python -m devtools.rootless COMMAND ...     inside: prepares /run, becomes COMMAND
 """
 
+import ctypes
 import os
 import subprocess
 import sys
 
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
+_CLONE_NEWNS = 0x00020000
+_MARK = "TUNLITE_PRIVATE_RUN"
+# `ip netns`, UAPI sockets, what `tunlite up` notes down
+_FOLDERS = ["/run/netns", "/run/wireguard", "/run/tunlite"]
 
 
 def has_capabilities():
@@ -20,9 +28,10 @@ def has_capabilities():
 
 
 def wrap(argv):
-    """argv such that it runs with CAP_NET_ADMIN; SystemExit says what to change where it cannot."""
+    """argv such that it runs inside; SystemExit says what to change where that cannot be."""
+    inside = ["--", sys.executable, "-m", "devtools.rootless", *argv]
     if has_capabilities():
-        return argv
+        return ["unshare", "--mount", *inside]
     unshare = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
     attempt = subprocess.run([*unshare, "true"], capture_output=True, text=True)
     if attempt.returncode:
@@ -37,14 +46,39 @@ def wrap(argv):
             "This user may not open /dev/net/tun. Be root, or open it as udev usually does:\n"
             "  sudo chmod 0666 /dev/net/tun"
         )
-    return [*unshare, "--", sys.executable, "-m", "devtools.rootless", *argv]
+    return [*unshare, *inside]
+
+
+def _mount_tmpfs(folder):
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+
+
+def _prepare():
+    """In a mount namespace of our own: empty folders below /run."""
+    if not os.access("/run", os.W_OK):
+        _mount_tmpfs("/run")
+    for folder in _FOLDERS:
+        _mount_tmpfs(folder)
+    os.environ[_MARK] = "1"
+
+
+def enter():
+    """The same for the process that calls, which has the capabilities: pytest run by hand."""
+    if os.environ.get(_MARK):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS):
+        raise OSError(
+            ctypes.get_errno(), "unshare: net tests need root; ./dev test manages without"
+        )
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    _prepare()
 
 
 def main():
-    """Inside the new namespaces: a private /run, where `ip netns` and UAPI sockets live."""
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-    os.makedirs("/run/netns")
-    os.makedirs("/run/wireguard")
+    """Prepares and becomes the command."""
+    _prepare()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     os.execvp(sys.argv[1], sys.argv[1:])
 

@@ -3,13 +3,14 @@
 
 import pytest
 
+from devtools import rootless
 from tests.net import netns
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _swept():
-    """A run that was killed must not hold back this one."""
-    netns.sweep()
+def _private_run():
+    """/run/netns and /var/run/wireguard of our own, gone with us."""
+    rootless.enter()
 
 
 @pytest.fixture

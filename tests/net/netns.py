@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Network namespaces for one test: made with unique names, ended with everything that runs in them.
 
-Needs CAP_NET_ADMIN over a /run/netns of its own: root, or `unshare -Urnm` (devtools/rootless.py).
+Needs CAP_NET_ADMIN and a /run/netns of its own (devtools/rootless.py).
 """
 
 import ctypes
@@ -49,15 +49,6 @@ def _ip(*arguments):
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)}: {result.stderr.strip()}")
     return result.stdout
-
-
-def sweep():
-    """Removes namespaces that a killed run left behind."""
-    for path in _RUN.glob(_PREFIX + "*-*-*"):
-        owner = path.name.split("-")[1]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            _end_processes(path.name)
-            _ip("netns", "del", path.name)
 
 
 def _end_processes(name):
@@ -137,6 +128,7 @@ class Namespace:
         self.folder = Path(folder)
         self.name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}-{label}"
         self.processes = []
+        self.on_close = []  # functions called when everything inside has ended
         _ip("netns", "add", self.name)
         self.ip("link", "set", "lo", "up")
         for scope in ("all", "default"):
@@ -218,11 +210,19 @@ class Namespace:
         return self.link(interface)["stats64"]["tx"]["packets"]
 
     def close(self):
-        """Ends every process inside, then the namespace with its interfaces."""
+        """Ends every process inside, kindly and then not, and the namespace with its interfaces."""
+        running = [process for process in self.processes if process.is_running()]
+        for process in running:
+            process.popen.terminate()
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline and any(p.is_running() for p in running):
+            time.sleep(0.01)
         _end_processes(self.name)
         for process in self.processes:
             process.popen.wait()
         _ip("netns", "del", self.name)
+        for function in self.on_close:
+            function()
 
 
 class Lab:

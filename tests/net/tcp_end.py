@@ -43,23 +43,27 @@ def receive(address, port):
     return {"bytes": total, "seconds": seconds, "sha256": digest.hexdigest()}
 
 
-def send(address, port, size, rate):
-    """Sends random bytes, every MiB different."""
-    base = os.urandom(_CHUNK)
-    digest = hashlib.sha256()
-    parts = []
+def _parts(base, size):
+    """`size` bytes in parts of at most 1 MiB that differ in their first 8 bytes."""
     for number in range((size + _CHUNK - 1) // _CHUNK):
-        part = (number.to_bytes(8, "big") + base[8:])[: size - number * _CHUNK]
+        base[:8] = number.to_bytes(8, "big")
+        yield memoryview(base)[: size - number * _CHUNK]
+
+
+def send(address, port, size, rate):
+    """Sends random bytes, every MiB different; hashes them before the tunnel is at work."""
+    base = bytearray(os.urandom(_CHUNK))
+    digest = hashlib.sha256()
+    for part in _parts(base, size):
         digest.update(part)
-        parts.append(part)
     with socket.create_connection((address, port), timeout=20) as connection:
         connection.settimeout(60)
         begun, sent = time.monotonic(), 0
-        for part in parts:
-            pieces = [part] if not rate else [part[i : i + 8192] for i in range(0, len(part), 8192)]
-            for piece in pieces:
-                connection.sendall(piece)
-                sent += len(piece)
+        for part in _parts(base, size):
+            step = 8192 if rate else len(part)
+            for at in range(0, len(part), step):
+                connection.sendall(part[at : at + step])
+                sent += len(part[at : at + step])
                 ahead = sent / rate - (time.monotonic() - begun) if rate else 0
                 if ahead > 0:
                     time.sleep(ahead)

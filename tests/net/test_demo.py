@@ -40,8 +40,9 @@ def test_the_demo_prints_a_table_for_people():
     argv = [*_DEMO, "--megabytes", "1"]
     result = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    for row in ("CPU seconds per GB", "resident memory", "I/O engine", "AEAD", "dropped packets"):
+    for row in ("CPU seconds per GB", "resident memory", "I/O engine", "AEAD"):
         assert f"\n  {row} " in result.stdout
+    assert "\n  dropped" in result.stdout
     assert "SHA-256 equal" in result.stdout
 
 
@@ -49,7 +50,7 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing_behind(tmp_path):
     log = tmp_path / "demo.log"
     with open(log, "wb") as out:
         demo = subprocess.Popen(
-            [*_DEMO, "--megabytes", "100000"], cwd=ROOT, stdout=out, stderr=out, process_group=0
+            [*_DEMO, "--megabytes", "2000"], cwd=ROOT, stdout=out, stderr=out, process_group=0
         )
     try:
         wait_for(lambda: "TCP" in log.read_text() or demo.poll(), 30, "the transfer begins")
