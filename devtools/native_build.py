@@ -143,7 +143,8 @@ def _link(target, made, flags, cc="gcc"):
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_name(f".{target.name}.{os.getpid()}")
     command = [cc, *map(str, made), "-o", str(half), *flags, "-pthread", "-ldl"]
-    recipe = target.with_name(f".{target.name}.recipe")
+    recipe = BUILD / "linked" / str(target).replace("/", "_")
+    recipe.parent.mkdir(parents=True, exist_ok=True)
     text = "\n".join([cc, *map(str, made), *flags])
     known = recipe.exists() and recipe.read_text(encoding="utf-8") == text
     if not (known and _is_fresh(target, made)):
