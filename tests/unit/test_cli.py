@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""The command line: words, help, exit statuses, keys."""
+
+import base64
+import os
+import subprocess
+import sys
+
+import pytest
+
+import tunlite
+from tunlite import cli
+
+SYNOPSIS = "[--wait SECONDS] [--json] --config FILE NAME"
+
+
+def _run(*words, data=b"", **kwargs):
+    argv = [sys.executable, "-m", "tunlite", *words]
+    return subprocess.run(argv, input=data, capture_output=True, timeout=60, **kwargs)
+
+
+def test_options_stand_anywhere_and_take_their_values():
+    assert cli.read_words(SYNOPSIS, ["a", "--wait", "5", "--json", "b"]) == (
+        {"--wait": "5", "--json": True},
+        ["a", "b"],
+    )
+    assert cli.read_words(SYNOPSIS, ["--config=x=y", "-"]) == ({"--config": "x=y"}, ["-"])
+    assert cli.read_words(SYNOPSIS, ["--", "--json"]) == ({}, ["--json"])
+
+
+@pytest.mark.parametrize("words", [["--nope"], ["--json=1"], ["--wait"], ["-j"]])
+def test_a_wrong_option_is_an_error(words):
+    with pytest.raises(cli.UsageError):
+        cli.read_words(SYNOPSIS, words)
+
+
+@pytest.mark.parametrize("word", ["--version", "-v", "version"])
+def test_the_version_is_written(word):
+    done = _run(word)
+    assert (done.returncode, done.stdout.decode()) == (0, f"tunlite {tunlite.__version__}\n")
+
+
+def test_help_lists_every_command_and_each_has_its_own():
+    page = _run("--help").stdout.decode()
+    for name, words, text, _ in cli.COMMANDS:
+        assert f"  {name} {words}".rstrip() + "\n" in page
+        assert text in page
+        assert name in cli._FUNCTIONS
+    done = _run("up", "--help")
+    assert done.returncode == 0
+    assert b"Usage: tunlite up NAME|FILE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["up"], ["up", "a", "b"], ["show", "--nope"], ["run"], ["a", "b"], ["setconf", "x"]],
+)
+def test_a_wrong_command_line_has_exit_status_2(words):
+    done = _run(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"tunlite: ") or done.stdout.startswith(b"tunlite: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "nosuch0"], b"nosuch0 is not up"),
+        (["down", "nosuch0"], b"was not brought up"),
+        (["reload", "nosuch0"], b"nosuch0 is not up"),
+        (["up", "nosuch0"], b"there is no nosuch0.conf"),
+        (["up", "./nosuch0.conf"], b"there is no such file"),
+        (["up", "a b"], b"no name for an interface"),
+        (["check", "/nonexistent"], b"there is no such file"),
+        (["setconf", "nosuch0", "/nonexistent"], b"there is no such file"),
+    ],
+)
+def test_what_fails_is_told_in_a_line_with_exit_status_1(words, told):
+    done = _run(*words)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_keys_are_made_as_wg_makes_them():
+    private = _run("genkey").stdout
+    raw = base64.b64decode(private)
+    assert len(private) == 45 and len(raw) == 32
+    assert raw[0] & 7 == 0 and raw[31] >> 6 == 1
+    public = _run("pubkey", data=private).stdout
+    from nacl.bindings import crypto_scalarmult_base
+
+    assert base64.b64decode(public) == crypto_scalarmult_base(raw)
+    assert len({_run("genpsk").stdout for _ in range(3)}) == 3
+
+
+def test_a_bad_private_key_is_told_without_being_shown():
+    done = _run("pubkey", data=b"SECRETSECRET")
+    assert done.returncode == 1
+    assert b"44 characters" in done.stderr and b"SECRET" not in done.stderr
+
+
+def test_a_key_written_to_a_file_for_all_is_warned_about(tmp_path):
+    for mode, warned in ((0o644, True), (0o600, False)):
+        path = tmp_path / f"{mode:o}"
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, mode), "wb") as out:
+            argv = [sys.executable, "-m", "tunlite", "genkey"]
+            done = subprocess.run(argv, stdout=out, stderr=subprocess.PIPE)
+        path.chmod(mode)
+        assert (b"umask 077" in done.stderr) == warned
+
+
+def test_check_tells_every_error_and_exits_with_1(tmp_path):
+    good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
+    good.write_text("[Interface]\nListenPort = 1\nEngine = basic\n")
+    bad.write_text("[Interface]\nListenPort = x\nEngine = bsaic\nMTU = 1\n")
+    assert _run("check", str(good)).returncode == 0
+    done = _run("check", str(good), str(bad))
+    assert done.returncode == 1
+    lines = done.stderr.decode().splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        [f"{bad}:2", "ListenPort"],
+        [f"{bad}:3", "Engine"],
+        [f"{bad}:4", "MTU"],
+    ]
+
+
+def test_check_lists_the_options_that_files_may_have():
+    done = _run("check", "--keys")
+    assert done.returncode == 0
+    assert b"[Interface] PrivateKey (wg; default none): " in done.stdout
+
+
+def test_output_that_nobody_reads_is_no_traceback():
+    argv = f"{sys.executable} -m tunlite check --keys | true"
+    done = subprocess.run(["sh", "-c", argv], capture_output=True)
+    assert b"Traceback" not in done.stderr
+
+
+def test_probe_names_an_engine_and_an_aead():
+    import json
+
+    found = json.loads(_run("probe", "--json").stdout)
+    assert found["engine"] and found["aead"] and found["kernel"]
+    page = _run("probe").stdout.decode()
+    assert f"* {found['engine']}: " in page

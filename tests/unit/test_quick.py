@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""What wg-quick's options mean: names, routes, tables, MTU, filter."""
+
+import pytest
+
+from tunlite import addresses, config, links, port, quick
+
+PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+
+
+def _config(interface, allowed):
+    text = f"[Interface]\n{interface}\n[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {allowed}\n"
+    parsed = config.parse(bytearray(text.encode()), "f")
+    assert not parsed.errors
+    return parsed
+
+
+def _routes(interface, allowed, mark=51820):
+    rows = links.wanted_routes(_config(interface, allowed), mark)
+    return [(addresses.format_prefix(prefix), table) for prefix, table in rows]
+
+
+@pytest.mark.parametrize("name", ["wg0", "a", "fifteen-letters", "x_=+.-1"])
+def test_names_that_the_kernel_takes_are_taken(name):
+    quick.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "sixteen-letters-", "a/b", "a b", "a\n", "a:1"])
+def test_names_that_it_does_not_are_refused(name):
+    with pytest.raises(quick.QuickError):
+        quick.check_name(name)
+
+
+def test_a_file_gives_its_interface_the_name():
+    assert quick.find_config("/x/wg0.conf") == ("wg0", "/x/wg0.conf")
+    assert quick.find_config("./gate") == ("gate", "./gate")
+    assert quick.find_config("wg0.conf") == ("wg0", "wg0.conf")
+    with pytest.raises(quick.QuickError):
+        quick.find_config("/x/too-long-for-an-interface.conf")
+
+
+def test_a_name_is_looked_for_in_our_folder_first(tmp_path, monkeypatch):
+    folders = tmp_path / "tunlite", tmp_path / "wireguard"
+    monkeypatch.setattr(quick, "CONFIG_FOLDERS", tuple(str(folder) for folder in folders))
+    for folder in folders:
+        folder.mkdir()
+    with pytest.raises(quick.QuickError):
+        quick.find_config("wg0")
+    (folders[1] / "wg0.conf").write_text("")
+    assert quick.find_config("wg0") == ("wg0", str(folders[1] / "wg0.conf"))
+    (folders[0] / "wg0.conf").write_text("")
+    assert quick.find_config("wg0") == ("wg0", str(folders[0] / "wg0.conf"))
+
+
+def test_routes_go_to_the_main_table_the_narrowest_first():
+    assert _routes("", "10.0.0.0/8, 10.1.0.0/16, fd00::/8, 10.1.1.1") == [
+        ("10.1.1.1/32", 0),
+        ("10.1.0.0/16", 0),
+        ("10.0.0.0/8", 0),
+        ("fd00::/8", 0),
+    ]
+
+
+def test_what_an_address_covers_needs_no_route():
+    interface = "Address = 10.1.2.3/16, fd00::1/64"
+    assert _routes(interface, "10.1.9.0/24, 10.1.0.0/16, 10.0.0.0/8, fd00::/64, fd00::/63") == [
+        ("fd00::/63", 0),
+        ("10.0.0.0/8", 0),
+    ]
+
+
+def test_a_default_route_goes_to_the_table_of_the_mark():
+    assert _routes("", "0.0.0.0/0, ::/0, 10.0.0.0/8", 777) == [
+        ("10.0.0.0/8", 0),
+        ("0.0.0.0/0", 777),
+        ("::/0", 777),
+    ]
+    assert links.wants_default(_config("", "0.0.0.0/0, ::/0")) == [4, 6]
+    assert links.wants_default(_config("", "::/0")) == [6]
+    assert links.wants_default(_config("Table = 5", "::/0")) == []
+
+
+def test_a_table_of_its_own_gets_all_routes_and_off_none():
+    interface = "Address = 10.0.0.1/8\nTable = 5"
+    assert _routes(interface, "10.0.0.0/8, ::/0") == [("10.0.0.0/8", 5), ("::/0", 5)]
+    assert _routes("Table = off", "10.0.0.0/8, ::/0") == []
+
+
+def test_a_prefix_of_two_peers_is_routed_once():
+    parsed = _config("", "10.0.0.0/8")
+    parsed.peers.append(dict(parsed.peers[0]))
+    assert len(links.wanted_routes(parsed, 0)) == 1
+
+
+class _Ways:
+    """port.links of a host with two ways out."""
+
+    def route_get(self, family, packed):
+        return {(4, b"\1\1\1\1"): (2, 0), (4, b"\2\2\2\2"): (3, 1300)}.get((family, packed))
+
+    def default_routes(self, family):
+        return [2] if family == 4 else [3]
+
+    def mtu_of(self, index):
+        return {2: 1492, 3: 9000}[index]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "mtu"),
+    [
+        ([(4, b"\1\1\1\1", 1, 0)], 1412),
+        ([(4, b"\2\2\2\2", 1, 0)], 1220),
+        ([(4, b"\1\1\1\1", 1, 0), (4, b"\2\2\2\2", 1, 0)], 1412),
+        ([(4, b"\3\3\3\3", 1, 0)], 8920),
+        ([], 8920),
+    ],
+)
+def test_the_mtu_is_that_of_the_widest_way_less_80(monkeypatch, endpoints, mtu):
+    monkeypatch.setattr(port, "links", _Ways())
+    assert links.choose_mtu(endpoints) == mtu
+
+
+def test_the_filter_names_only_addresses_of_its_family():
+    own = _config("Address = 10.5.0.1/24, fd05::1/64", "").interface["Address"]
+    v4, v6 = (links._filter_text("wg0", family, own, 77) for family in (4, 6))
+    assert "ip daddr 10.5.0.1 fib saddr type != local drop" in v4 and "fd05" not in v4
+    assert "ip6 daddr fd05::1 fib saddr type != local drop" in v6 and "10.5" not in v6
+    assert "meta mark 77 ct mark set meta mark" in v4
+
+
+def test_a_process_is_known_by_its_start_so_that_a_reused_pid_is_not_mistaken():
+    mine = port.getpid()
+    began = quick._start_time(mine)
+    assert quick._is_alive(mine, began)
+    assert not quick._is_alive(mine, str(int(began) + 1))
+    assert not quick._is_alive(0, "")
+    assert quick._start_time(2**22 + 1) == ""

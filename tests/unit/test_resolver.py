@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""Names: children that answer, hang, die or talk nonsense, and the loop that waits for none."""
+
+import json
+import sys
+
+import pytest
+
+from tunlite import log, port, resolver
+
+_CHILD = """
+import json, os, sys, time
+while line := os.read(0, 4096):
+    host, number = line.decode().split()
+    if host == "hangs":
+        time.sleep(600)
+    if host == "dies":
+        os._exit(3)
+    if host == "nonsense":
+        os.write(1, b"hello\\n")
+        continue
+    if host == "none":
+        os.write(1, b"[]\\n")
+        continue
+    if host == "fails":
+        os.write(1, b'"no such name"\\n')
+        continue
+    rows = [[4, f"c00002{n:02x}", int(number), 0] for n in range(1, 3)]
+    text = json.dumps(rows) + "\\n"
+    os.write(1, text[:10].encode())
+    time.sleep(0.01)
+    os.write(1, text[10:].encode())
+"""
+
+
+class Loop:
+    """What the daemon's loop offers, with a clock that the test can push."""
+
+    def __init__(self):
+        self.pushed_ms = 0
+        self.watched = {}
+        self.alarms = []
+
+    def now(self):
+        return port.now_ms() + self.pushed_ms
+
+    def watch(self, fd, events, callback):
+        self.watched[fd] = callback
+
+    def unwatch(self, fd):
+        self.watched.pop(fd, None)
+
+    def at(self, when_ms, callback):
+        self.alarms.append((when_ms, callback))
+
+    def turn(self):
+        due = [row for row in self.alarms if row[0] <= self.now()]
+        self.alarms = [row for row in self.alarms if row[0] > self.now()]
+        for _, callback in due:
+            callback(self.now())
+        rows = [(fd, port.POLLIN) for fd in self.watched]
+        for fd, events in port.poll(rows, 5):
+            if fd in self.watched:
+                self.watched[fd](fd, events)
+
+    def until(self, condition, timeout_ms=10000):
+        deadline = port.now_ms() + timeout_ms
+        while not condition():
+            assert port.now_ms() < deadline, "nothing happened"
+            self.turn()
+
+
+@pytest.fixture
+def made():
+    loop = Loop()
+    answers = []
+    lines = []
+    mine = resolver.Resolver(
+        loop,
+        lambda key, endpoint: answers.append((key, endpoint)),
+        log.Log("t", log.INFO, loop.now, lines.append),
+        [sys.executable, "-c", _CHILD],
+    )
+    mine.lines = lines
+    yield loop, mine, answers
+    mine.close()
+    loop.until(lambda: not loop.watched, 5000)
+
+
+def test_a_name_becomes_an_endpoint(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 51820)
+    assert mine.state("a") == "resolving"
+    loop.until(lambda: answers)
+    assert answers == [("a", (4, bytes([192, 0, 2, 1]), 51820, 0))]
+    assert mine.state("a") == "resolved"
+
+
+def test_no_child_stays_when_there_is_nothing_to_do(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 1)
+    loop.until(lambda: answers)
+    loop.until(lambda: not loop.watched)
+
+
+def test_two_peers_of_one_name_ask_once_and_both_are_told(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 1)
+    mine.want("b", "good", 1)
+    loop.until(lambda: len(answers) == 2)
+    assert {key for key, _ in answers} == {"a", "b"}
+    mine.want("c", "good", 1)  # known already
+    assert answers[2][0] == "c"
+
+
+def test_a_name_that_hangs_holds_up_no_other(made):
+    loop, mine, answers = made
+    mine.want("h", "hangs", 1)
+    for number in range(10):
+        mine.want(number, "good", 100 + number)
+    loop.until(lambda: len(answers) == 10)
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("fails", "no such name"),
+        ("none", "it has no address"),
+        ("dies", "the resolver's process ended"),
+        ("nonsense", " "),
+    ],
+)
+def test_a_name_that_fails_is_tried_again_later_and_later(made, host, why):
+    loop, mine, answers = made
+    mine.want("a", host, 1)
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        loop.until(lambda s=seconds: mine._names[(host, 1)].retry_ms == 1000 * s)
+        loop.until(lambda: mine._names[(host, 1)].waiting)
+        assert why in mine.state("a")
+        loop.pushed_ms += 1000 * seconds
+    assert not answers
+    mine.want("b", "good", 1)
+    loop.until(lambda: answers)
+
+
+def test_a_resolver_that_does_not_answer_is_ended_after_its_time(made):
+    loop, mine, answers = made
+    mine.want("a", "hangs", 1)
+    loop.until(lambda: mine._workers)
+    loop.pushed_ms += resolver.PATIENCE_MS
+    loop.until(lambda: "does not answer" in mine.state("a"))
+    loop.until(lambda: not loop.watched)
+
+
+def test_a_peer_that_does_not_answer_gets_the_next_address_of_its_name(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 1)
+    loop.until(lambda: len(answers) == 1)
+    for count in (2, 3):
+        mine.again("a")
+        loop.pushed_ms += 60000
+        loop.until(lambda n=count: len(answers) == n)
+    assert [endpoint[1][3] for _, endpoint in answers] == [1, 2, 1]
+
+
+def test_a_name_is_not_asked_for_more_often_than_its_pause_allows(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 1)
+    loop.until(lambda: answers)
+    for _ in range(100):
+        mine.again("a")
+    for _ in range(20):
+        loop.turn()
+    assert len(answers) == 1
+
+
+def test_a_forgotten_name_is_not_answered(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 1)
+    mine.forget("a")
+    mine.want("b", "good", 2)
+    loop.until(lambda: answers)
+    assert [key for key, _ in answers] == ["b"]
+    assert mine.state("a") == ""
+
+
+def test_a_program_that_cannot_be_started_is_a_failure_like_others():
+    loop = Loop()
+    mine = resolver.Resolver(loop, None, log.Log("t", -1), ["/nonexistent/program"])
+    mine.want("a", "good", 1)
+    loop.until(lambda: mine.state("a") not in ("resolving", ""))
+    mine.close()
+
+
+def test_the_child_answers_with_rows_or_a_reason():
+    assert resolver.lookup("192.0.2.1", 7) == [[4, "c0000201", 7, 0]]
+    assert resolver.lookup("::1", 7)[0][:3] == [6, "00" * 15 + "01", 7]
+    failed = resolver.lookup("no-such-name.invalid", 7)
+    assert isinstance(failed, str)
+    assert json.dumps(failed)
+
+
+def test_literal_endpoints_need_no_child():
+    assert resolver.literal("192.0.2.1:7") == (4, bytes([192, 0, 2, 1]), 7, 0)
+    assert resolver.literal("[fe80::1%lo]:7")[2:] == (7, 1)
+    assert resolver.literal("[fe80::1%5]:7")[2:] == (7, 5)
+    assert resolver.literal("example.org:7") is None

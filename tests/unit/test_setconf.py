@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Configurations as UAPI text: whole, added, or only what differs."""
+
+import base64
+
+from hypothesis import given, strategies as st
+
+from tunlite import config, keys, setconf
+
+A, B, C = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
+PSK = base64.b64encode(bytes([9]) * 32).decode()
+HEX_A, HEX_B, HEX_C = (f"{n:02x}" * 32 for n in (1, 2, 3))
+ZERO = "00" * 32
+
+
+def _config(text):
+    parsed = config.parse(bytearray(text.encode()), "f")
+    assert not parsed.errors, parsed.errors
+    return parsed
+
+
+def _lines(pieces):
+    return b"".join(bytes(piece) for piece in pieces).decode().splitlines()
+
+
+def _running(*rows):
+    return setconf.Running([row.encode().split(b"=", 1) for row in rows])
+
+
+TEXT = f"""
+[Interface]
+PrivateKey = {A}
+ListenPort = 7
+FwMark = 0x10
+[Peer]
+PublicKey = {B}
+PresharedKey = {PSK}
+Endpoint = vpn.example.org:51820
+PersistentKeepalive = 25
+AllowedIPs = 10.0.0.1/8, ::/0
+Description = the gateway
+[Peer]
+PublicKey = {C}
+"""
+
+# What get=1 says once TEXT was set and the name resolved.
+RUNNING = (
+    *(f"private_key={HEX_A}", "listen_port=7", "fwmark=16"),
+    *(f"public_key={HEX_B}", "preshared_key=" + "09" * 32, "protocol_version=1"),
+    *("endpoint=192.0.2.1:51820", "last_handshake_time_sec=1", "tx_bytes=5"),
+    *("persistent_keepalive_interval=25", "allowed_ip=::/0", "allowed_ip=10.0.0.0/8"),
+    *(f"public_key={HEX_C}", f"preshared_key={ZERO}", "persistent_keepalive_interval=0"),
+)
+
+
+def test_a_whole_configuration_sets_everything_and_resets_the_rest():
+    assert _lines(setconf.whole(_config(TEXT))) == [
+        f"private_key={HEX_A}",
+        "fwmark=16",
+        "listen_port=7",
+        "replace_peers=true",
+        f"public_key={HEX_B}",
+        "preshared_key=" + "09" * 32,
+        "endpoint=vpn.example.org:51820",
+        "persistent_keepalive_interval=25",
+        "replace_allowed_ips=true",
+        "allowed_ip=10.0.0.0/8",
+        "allowed_ip=::/0",
+        "description=the gateway",
+        f"public_key={HEX_C}",
+        f"preshared_key={ZERO}",
+        "persistent_keepalive_interval=0",
+        "replace_allowed_ips=true",
+    ]
+
+
+def test_an_added_configuration_names_only_what_the_file_does():
+    text = f"[Interface]\nListenPort = 9\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.0.0.0/8\n"
+    assert _lines(setconf.added(_config(text))) == [
+        "listen_port=9",
+        f"public_key={HEX_B}",
+        "replace_allowed_ips=true",
+        "allowed_ip=10.0.0.0/8",
+    ]
+
+
+def test_nothing_differs_from_what_was_set():
+    wanted = _config(TEXT)
+    lines = _lines(setconf.different(wanted, _running(*RUNNING), setconf.endpoints_of(wanted)))
+    assert [line for line in lines if not line.startswith(("public_key", "description"))] == []
+
+
+def test_only_changed_options_of_changed_peers_are_sent():
+    before = _config(TEXT)
+    after = _config(TEXT.replace("25", "30").replace("ListenPort = 7", "ListenPort = 8"))
+    lines = _lines(setconf.different(after, _running(*RUNNING), setconf.endpoints_of(before)))
+    assert lines == [
+        "listen_port=8",
+        f"public_key={HEX_B}",
+        "persistent_keepalive_interval=30",
+        "description=the gateway",
+    ]
+
+
+def test_a_roamed_peer_stays_where_it_is_until_its_endpoint_is_changed():
+    moved = [row.replace("192.0.2.1:51820", "198.51.100.9:1") for row in RUNNING]
+    literal = TEXT.replace("vpn.example.org", "192.0.2.1").replace(
+        "Description = the gateway\n", ""
+    )
+    before = _config(literal)
+    same = _lines(setconf.different(before, _running(*moved), setconf.endpoints_of(before)))
+    assert same == []
+    after = _config(literal.replace("192.0.2.1:51820", "192.0.2.2:51820"))
+    lines = _lines(setconf.different(after, _running(*moved), setconf.endpoints_of(before)))
+    assert lines == [f"public_key={HEX_B}", "endpoint=192.0.2.2:51820"]
+
+
+def test_a_peer_that_is_not_named_goes_and_a_new_one_comes():
+    text = f"[Interface]\nPrivateKey = {A}\nListenPort = 7\nFwMark = 16\n[Peer]\nPublicKey = {A}\n"
+    lines = _lines(setconf.different(_config(text), _running(*RUNNING)))
+    assert lines == [
+        *(f"public_key={HEX_B}", "remove=true", f"public_key={HEX_C}", "remove=true"),
+        *(f"public_key={HEX_A}", f"preshared_key={ZERO}", "persistent_keepalive_interval=0"),
+        "replace_allowed_ips=true",
+    ]
+
+
+def test_a_new_or_dropped_preshared_key_is_sent():
+    text = TEXT.replace(f"PresharedKey = {PSK}\n", "").replace("Description = the gateway\n", "")
+    wanted = _config(text)
+    lines = _lines(setconf.different(wanted, _running(*RUNNING), setconf.endpoints_of(wanted)))
+    assert lines == [f"public_key={HEX_B}", f"preshared_key={ZERO}"]
+
+
+def test_a_sent_piece_is_wiped():
+    pieces = list(setconf.whole(_config(TEXT)))
+    sender = setconf.sending(pieces)
+    seen = [bytes(piece) for piece in sender]
+    assert HEX_A.encode() in seen[0]
+    assert all(piece == bytes(len(piece)) for piece in pieces)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_keys_are_written_as_hex(key):
+    assert bytes(setconf._hex(key)).decode() == key.hex()
+
+
+def test_a_thousand_peers_are_a_thousand_pieces():
+    names = [keys.text(n.to_bytes(32, "big")) for n in range(1, 1001)]
+    text = "[Interface]\n" + "".join(f"[Peer]\nPublicKey = {name}\n" for name in names)
+    assert len(list(setconf.whole(_config(text)))) == 1001
