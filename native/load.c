@@ -36,38 +36,40 @@ void load_next(struct load *load) {
     load->tail++;
 }
 
-static bool is_answer(const struct packet *p) {
-    return p->data[0] != MESSAGE_INITIATION;
-}
-
 /* Where mac1 starts; mac2 follows it. */
 static uint32_t mac1_at(const struct packet *p) {
     return p->data[0] == MESSAGE_INITIATION ? offsetof(struct message_initiation, mac1)
                                             : offsetof(struct message_response, mac1);
 }
 
+static bool has_mac1(const struct worker *w, const struct packet *p) {
+    uint8_t mac[MAC_LEN];
+    uint32_t at = mac1_at(p);
+    blake2s(mac, MAC_LEN, w->load.mac1_key, 32, p->data, at);
+    return ct_equal(mac, p->data + at, MAC_LEN);
+}
+
+/* A response ends a handshake of ours. A cookie may also answer a response that we sent, and the
+ * session which that response began is live already. */
+static bool is_expected(const struct worker *w, const struct packet *p) {
+    bool cookie = p->data[0] == MESSAGE_COOKIE;
+    uint32_t at = cookie ? offsetof(struct message_cookie, receiver)
+                         : offsetof(struct message_response, receiver);
+    const struct session *s = session_by_index(&w->sessions, load_le32(p->data + at));
+    return s && (cookie || !s->live);
+}
+
 /* Step 1. A cookie has no mac1: it is authenticated by its own tag, in Python. */
 static bool is_for_us(struct worker *w, const struct packet *p) {
-    uint8_t mac[MAC_LEN];
-    if (p->data[0] != MESSAGE_COOKIE) {
-        uint32_t at = mac1_at(p);
-        blake2s(mac, MAC_LEN, w->load.mac1_key, 32, p->data, at);
-        if (!ct_equal(mac, p->data + at, MAC_LEN)) {
-            w->stats.drops[DROP_BAD_MAC1]++;
-            return false;
-        }
-    }
-    if (is_answer(p)) {
-        uint32_t at = p->data[0] == MESSAGE_COOKIE ? offsetof(struct message_cookie, receiver)
-                                                   : offsetof(struct message_response, receiver);
-        const struct session *s = session_by_index(&w->sessions, load_le32(p->data + at));
-        /* A cookie may answer our response, whose index is a session already. */
-        if (!s || (s->live && p->data[0] != MESSAGE_COOKIE)) {
-            w->stats.drops[DROP_UNKNOWN_INDEX]++;
-            return false;
-        }
-    }
-    return true;
+    enum drop why = DROP_NONE;
+    if (p->data[0] != MESSAGE_COOKIE && !has_mac1(w, p))
+        why = DROP_BAD_MAC1;
+    else if (p->data[0] != MESSAGE_INITIATION && !is_expected(w, p))
+        why = DROP_UNKNOWN_INDEX;
+    if (why == DROP_NONE)
+        return true;
+    w->stats.drops[why]++;
+    return false;
 }
 
 /* Whenever the ring's fill is looked at. */

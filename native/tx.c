@@ -73,16 +73,18 @@ static void stage_packet(struct worker *w, struct packet *p) {
     packet_release(p);
 }
 
-/* Step 3. */
+/* Step 3. The counter is drawn here, so that a batch stops where the session is used up. */
 static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
         p->session = p->peer->staged.n ? NULL : sending_session(w, p->peer);
-        if (p->session)
-            q->p[kept++] = *p;
-        else
+        if (!p->session) {
             stage_packet(w, p);
+            continue;
+        }
+        p->counter = p->session->send_counter++;
+        q->p[kept++] = *p;
     }
     return kept;
 }
@@ -106,7 +108,7 @@ static uint32_t pad(const struct worker *w, const struct packet *p) {
 static struct aead_op put_header(struct worker *w, struct packet *p) {
     struct session *s = p->session;
     uint32_t len = pad(w, p);
-    struct aead_op op = {s->send_key, p->data, p->data, s->send_counter++, len, true};
+    struct aead_op op = {s->send_key, p->data, p->data, p->counter, len, true};
     uint8_t *header = p->data - sizeof(struct message_transport);
     store_le32(header, MESSAGE_TRANSPORT);
     store_le32(header + offsetof(struct message_transport, receiver), s->remote);
@@ -152,6 +154,7 @@ bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer) {
         return false;
     p->peer = peer;
     p->session = s;
+    p->counter = s->send_counter++;
     seal(w, q, q->n++);
     return true;
 }
@@ -193,19 +196,30 @@ static void append_staged(struct worker *w, struct queue *q, struct peer *peer) 
         stage_pop(&w->stage, &peer->staged, p);
         p->peer = peer;
         p->session = s;
-        seal(w, q, q->n++);
+        p->counter = s->send_counter++;
+        q->n++;
     }
 }
 
-bool tx_ready(struct worker *w, struct queue *q) {
+/* True when a peer still has some that could go. */
+static bool append_all_staged(struct worker *w, struct queue *q) {
     while (w->ready_first) {
         struct peer *peer = w->ready_first;
         append_staged(w, q, peer);
         if (peer->staged.n && sending_session(w, peer))
             return true;
+        if (peer->staged.n)
+            events_raise(&w->events, peer, TL_PEER_WANTS_SESSION);
         tx_forget(w, peer);
     }
     return false;
+}
+
+bool tx_ready(struct worker *w, struct queue *q) {
+    uint32_t from = q->n;
+    bool more = append_all_staged(w, q);
+    seal(w, q, from);
+    return more;
 }
 
 uint32_t tx_urgent_room(const struct worker *w) {

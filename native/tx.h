@@ -4,8 +4,9 @@
  *
  *   1. validate    IP version and lengths (layer 2: an Ethernet header)
  *   2. route       destination to peer, by allowed IPs
- *   3. session     none that can send, or others wait already: staged, and Python hears of it
- *   4. header      a counter, drawn once; padding, never past the MTU; outer ECN from the inner one
+ *   3. session     none that can send, or others wait already: staged, which Python hears of
+ *                  as WANTS_SESSION; else a counter is drawn, once
+ *   4. header      padding, never past the MTU; outer ECN from the inner one
  *   5. seal        the batch at once
  *   6. write       to the socket; what it does not take stays in the queue and stops the reading
  *

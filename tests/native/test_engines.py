@@ -205,3 +205,17 @@ def test_listen_again_on_our_own_port_keeps_the_sockets_and_deaf_closes_them():
         wired.run(0.01)
         assert wired.plane.drops() == {"no_socket": 1}
         other.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_the_kernel_drops_before_us_is_counted(engine):
+    with Wired(engine) as wired:
+        for _ in range(300):  # 18 MB, more than any queue that we ask for
+            wired.send(bytes(60_000))
+        wired.run()
+        wired.send(b"")  # says how many went before it
+        wired.run()
+        drops = wired.plane.drops()
+        received = wired.plane.counters()["socket_read"] + drops.get("truncated", 0)
+        assert drops["too_short"] == 1
+        assert drops["socket_overflow"] == 301 - received > 50

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""Handshake messages before Python sees them: mac1, cookies, token buckets, the ring."""
+
+import hashlib
+import struct
+
+import pytest
+
+from tests.native.plane_ffi import COOKIE_KEY, MAC1_KEY, Plane, endpoint, ffi, lib
+
+RING = 64
+
+
+def mac(key, data):
+    """Keyed BLAKE2s of 16 bytes, by Python's own implementation."""
+    return hashlib.blake2s(data, digest_size=16, key=key).digest()
+
+
+def initiation(sender=b"\1\2\3\4", cookie=None, filler=0):
+    """An initiation with right macs around nothing sensible."""
+    body = b"\1\0\0\0" + sender + bytes([filler % 256]) * 108
+    body += mac(MAC1_KEY, body)
+    return body + (mac(cookie, body) if cookie else bytes(16))
+
+
+def response(receiver, cookie=None):
+    """A response with right macs around nothing sensible."""
+    body = b"\2\0\0\0" + b"\7\7\7\7" + receiver + bytes(48)
+    body += mac(MAC1_KEY, body)
+    return body + (mac(cookie, body) if cookie else bytes(16))
+
+
+def open_cookie(reply, question):
+    """The cookie in a cookie reply to a question."""
+    out = ffi.new("unsigned char[16]")
+    mac1 = question[-32:-16]
+    assert lib.tl_open(out, 16, COOKIE_KEY, reply[8:32], 24, mac1, 16, reply[32:], 32) == 0
+    return bytes(out)
+
+
+@pytest.fixture
+def plane():
+    with Plane(ring=RING) as p:
+        p.call("plane_identity", MAC1_KEY, COOKIE_KEY)
+        yield p
+
+
+def fill_to_load(plane, n=RING // 8 + 1):
+    """Makes the ring just over an eighth full."""
+    plane.put_outside(*[initiation(filler=i) for i in range(n)])
+    plane.turn(3)
+    assert plane.drops() == {} and plane.take_outside() == []
+
+
+def drain(plane):
+    """All of the ring."""
+    found = []
+    while h := plane.handshake():
+        found.append(h)
+    return found
+
+
+def cookie_for(plane, where):
+    """Asks under load from an address, and opens the answer."""
+    question = initiation(filler=200)
+    plane.put_outside(question, where=where)
+    plane.turn()
+    [(reply, to, _)] = plane.take_outside_all()
+    assert to == where and plane.drops() == {"cookie_sent": 1}
+    return open_cookie(reply, question)
+
+
+def test_a_right_mac1_reaches_python_with_its_endpoint(plane):
+    where = endpoint("198.51.100.1", 77, local="192.0.2.9", ifindex=4)
+    plane.put_outside(initiation(), where=where)
+    assert plane.turn() & lib.TL_WOKE_HANDSHAKE
+    assert plane.handshake() == (where, initiation())
+    assert plane.handshake() is None
+    assert not plane.turn() & lib.TL_WOKE_HANDSHAKE
+
+
+def test_a_flipped_bit_under_mac1_is_refused(plane):
+    message = initiation()
+    for i in range(4, 132):
+        plane.put_outside(message[:i] + bytes([message[i] ^ 1]) + message[i + 1 :])
+    plane.turn(20)
+    assert plane.drops() == {"bad_mac1": 128}
+    assert drain(plane) == []
+
+
+def test_without_an_identity_handshakes_are_dropped(plane):
+    plane.call("plane_identity", ffi.NULL, ffi.NULL)
+    plane.put_outside(initiation())
+    plane.turn()
+    assert plane.drops() == {"no_identity": 1}
+
+
+def test_answers_must_name_an_index_of_a_running_handshake(plane):
+    index = plane.index(plane.peer())
+    cookie_reply = b"\3\0\0\0" + index + bytes(56)
+    plane.put_outside(response(index), cookie_reply)
+    plane.turn()
+    assert [m for _, m in drain(plane)] == [response(index), cookie_reply]
+    plane.session(index)
+    plane.put_outside(response(index), response(b"\x10\0\0\0"), b"\3\0\0\0" + bytes(60))
+    plane.turn()
+    assert plane.drops() == {"unknown_index": 3}
+
+
+def test_a_cookie_may_answer_our_response_whose_session_is_live_already(plane):
+    index = plane.session(plane.index(plane.peer()), initiator=0)
+    cookie_reply = b"\3\0\0\0" + index + bytes(56)
+    plane.put_outside(cookie_reply)
+    plane.turn()
+    assert [m for _, m in drain(plane)] == [cookie_reply]
+
+
+def test_under_load_a_question_is_answered_with_a_smaller_cookie(plane):
+    fill_to_load(plane)
+    index = plane.index(plane.peer())
+    for question in (initiation(filler=99), response(index)):
+        plane.put_outside(question)
+        plane.turn()
+        [reply] = plane.take_outside()
+        assert len(reply) == 64 < len(question)
+        assert reply[:8] == b"\3\0\0\0" + question[4:8]
+        assert open_cookie(reply, question)
+    assert plane.drops() == {"cookie_sent": 2}
+
+
+def test_a_cookie_lets_in_only_the_address_and_port_it_was_made_for(plane):
+    here, other = endpoint("198.51.100.1", 500), endpoint("198.51.100.1", 501)
+    fill_to_load(plane)
+    cookie = cookie_for(plane, here)
+    plane.put_outside(initiation(cookie=cookie), where=here)
+    plane.turn()
+    assert plane.drops() == {}
+    plane.put_outside(initiation(cookie=cookie), where=other)
+    plane.turn()
+    assert plane.drops() == {"cookie_sent": 1}
+
+
+def test_cookies_are_of_another_secret_after_two_minutes(plane):
+    here = endpoint("2001:db8::1", 500)
+    fill_to_load(plane)
+    cookie = cookie_for(plane, here)
+    plane.clock(119_999)
+    assert cookie_for(plane, here) == cookie
+    plane.clock(120_000)
+    fresh = cookie_for(plane, here)
+    assert fresh != cookie
+    plane.put_outside(initiation(cookie=cookie), where=here)
+    plane.turn()
+    assert plane.drops() == {"cookie_sent": 1}
+
+
+def test_nonces_of_cookie_replies_never_repeat(plane):
+    fill_to_load(plane)
+    nonces = set()
+    for i in range(50):
+        plane.put_outside(initiation(filler=i))
+        plane.turn()
+        nonces.add(plane.take_outside()[0][8:32])
+    assert len(nonces) == 50
+
+
+def test_load_is_held_for_a_second_after_the_ring_has_drained(plane):
+    fill_to_load(plane)
+    drain(plane)
+    plane.clock(999)
+    plane.put_outside(initiation())
+    plane.turn()
+    assert plane.drops() == {"cookie_sent": 1}
+    plane.clock(1000)
+    plane.put_outside(initiation())
+    plane.turn()
+    assert plane.drops() == {} and len(drain(plane)) == 1
+
+
+def test_a_proved_address_gets_a_burst_and_then_its_rate(plane):
+    here = endpoint("198.51.100.1", 500)
+    fill_to_load(plane)
+    cookie = cookie_for(plane, here)
+    plane.put_outside(*[initiation(cookie=cookie, filler=i) for i in range(20)], where=here)
+    plane.turn(5)
+    assert plane.drops() == {"rate_limited": 15}
+    plane.clock(50)  # 20 a second: one more
+    plane.put_outside(*[initiation(cookie=cookie, filler=i) for i in range(3)], where=here)
+    plane.turn()
+    assert plane.drops() == {"rate_limited": 2}
+
+
+def test_the_rate_is_shared_by_a_64_of_ipv6_and_not_by_two_ipv4_addresses(plane):
+    fill_to_load(plane)
+    for near, far, shared in (
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("198.51.100.1", "198.51.100.2", False),
+    ):
+        for where, expected in ((near, 0), (far, 5 if shared else 0)):
+            place = endpoint(where, 500)
+            cookie = cookie_for(plane, place)
+            plane.put_outside(*[initiation(cookie=cookie)] * 5, where=place)
+            plane.turn(2)
+            assert plane.drops().get("rate_limited", 0) == expected
+            drain(plane)
+            fill_to_load_again(plane)
+
+
+def fill_to_load_again(plane):
+    """Loaded still, or again."""
+    plane.put_outside(*[initiation()] * (RING // 8 + 1))
+    plane.turn(3)
+    plane.take_outside()
+    plane.drops()
+
+
+def test_unproved_addresses_are_never_rate_limited_however_many_they_send(plane):
+    fill_to_load(plane)
+    for _ in range(200):
+        plane.put_outside(initiation())
+        plane.turn()
+        assert len(plane.take_outside()) == 1
+    assert plane.drops() == {"cookie_sent": 200}
+
+
+def test_a_full_ring_drops_what_has_a_right_cookie_too(plane):
+    fill_to_load(plane)
+    found = {}
+    for i in range(30):
+        here = endpoint(f"198.51.100.{i}", 500)
+        cookie = cookie_for(plane, here)
+        plane.put_outside(*[initiation(cookie=cookie)] * 5, where=here)
+        plane.turn()
+        for reason, n in plane.drops().items():
+            found[reason] = found.get(reason, 0) + n
+    expected = {"ring_full": RING // 8 + 1 + 30 * 5 - RING}
+    assert found == expected
+    assert len(drain(plane)) == RING
+
+
+def test_cookie_replies_leave_room_for_our_own_handshakes_when_the_socket_is_full(plane):
+    fill_to_load(plane)
+    plane.call("fake_room", lib.TL_FAKE_SOCKET, 0)
+    plane.put_outside(*[initiation(filler=i) for i in range(30)])
+    plane.turn(10)
+    assert plane.drops() == {"cookie_sent": 8, "cookie_full": 22}
+    for _ in range(8):
+        plane.call("send", -1, endpoint(), initiation(), 148)
+    with pytest.raises(OSError, match="EAGAIN"):
+        plane.call("send", -1, endpoint(), initiation(), 148)
+    plane.call("fake_room", lib.TL_FAKE_SOCKET, -1)
+    plane.turn()
+    assert [len(d) for d in plane.take_outside()] == [64] * 8 + [148] * 8
+
+
+def test_handshakes_are_sent_with_the_tos_of_the_kernels_wireguard(plane):
+    peer = plane.peer()
+    plane.call("send", peer, endpoint(), initiation(), 148)
+    [(message, where, tos)] = plane.take_outside_all()
+    assert (message, where, tos) == (initiation(), endpoint(), 0x88)
+    state = plane.state(peer)
+    assert (state["tx_bytes"], state["sent_any"], state["sent_data"]) == (148, 1_000_000, 0)
+    assert struct.unpack("<I", message[:4]) == (1,)
