@@ -81,10 +81,12 @@ def need(packages):
         raise AptError(f"{output}\n{command}: failed")
 
 
-def need_programs(programs):
-    """The same for programs, where any provider will do: {program: Debian package}."""
+def providers(programs):
+    """Of {program: Debian package}, the packages whose program is not on the PATH from anywhere."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    need([package for program, package in programs.items() if not shutil.which(program, path=path)])
+    return [
+        package for program, package in programs.items() if not shutil.which(program, path=path)
+    ]
 
 
 def packages_for(suites):
