@@ -260,9 +260,12 @@ class FakePlane(Primitives):
         return woke
 
     def tl_names(self, kind, out, size):
-        names = (b"some_drop\n", b"returns\nreturns_deadline\n", b"basic\nportable\n", b"chosen\n")[
-            kind
-        ]
+        names = (
+            b"some_drop\n",
+            b"returns\nreturns_deadline\n",
+            b"basic\nudp_gso\nportable\n",
+            b"chosen\nnot in this build\n",
+        )[kind]
         out[: len(names)] = names
         return len(names)
 

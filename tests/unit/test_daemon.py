@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: MIT
+"""daemon.py: what wakes the loop, what ends it, and what it survives."""
+
+import json
+
+import pytest
+
+from tunlite import plane as planes, status, tuning
+from tunlite.port.fake_net import Node, World
+
+PEER = bytes(range(1, 33))
+
+
+class Links:
+    def __init__(self):
+        self.found = (7, 1420, False)
+
+    def link_get(self, name):
+        return self.found
+
+
+class System:
+    """Link monitor, signals and files of a machine, put into a node's port."""
+
+    POLLIN, POLLOUT = 1, 4
+
+    def __init__(self, node):
+        self.node = node
+        self.links = Links()
+        self.changes = []
+        self.signals = b""
+        self.closed = []
+        self.gone = False
+        for name in ("POLLIN", "POLLOUT", "links", "link_monitor", "link_changes", "os_read"):
+            setattr(node.port, name, getattr(self, name))
+        for name in ("close", "unlink", "stat", "watch_path"):
+            setattr(node.port, name, getattr(self, name))
+        node.native.tl_watch = lambda plane, fd, events: 0
+        node.native.tl_ready = self.ready
+        self.pending = []
+
+    def link_monitor(self):
+        return 50
+
+    def link_changes(self, fd):
+        changes, self.changes = self.changes, []
+        if changes == "lost":
+            raise OSError(105, "lost")
+        return changes
+
+    def os_read(self, fd, size):
+        data, self.signals = self.signals, b""
+        return data
+
+    def watch_path(self, path):
+        return 60
+
+    def stat(self, path):
+        if self.gone:
+            raise OSError(2, path)
+        return 0, 0, 0, 0
+
+    def unlink(self, path):
+        self.gone = True
+
+    def close(self, fd):
+        self.closed.append(fd)
+
+    def ready(self, plane, out, size):
+        import struct
+
+        rows, self.pending = self.pending, []
+        for i, fd in enumerate(rows):
+            struct.pack_into("<iI", out, 8 * i, fd, 1)
+        return len(rows)
+
+    def wake(self, fd):
+        """Descriptor fd is readable: one turn."""
+        self.pending.append(fd)
+        run = self.node.native.tl_run
+
+        def woken(plane, deadline):
+            self.node.native.tl_run = run
+            return run(plane, deadline) | planes.WOKE_CONTROL
+
+        self.node.native.tl_run = woken
+        self.node.turn()
+
+
+@pytest.fixture
+def node():
+    made = Node(World(), b"\x0a\0\0\x01")
+    made.interface.set_private_key(made.port.random_bytes(32))
+    made.system = System(made)
+    return made
+
+
+def test_the_link_that_comes_up_opens_the_sockets_and_down_closes_them(node):
+    node.daemon.watch_link()
+    assert not node.interface.listening
+    node.system.changes = [(7, "fake", True, 1380, False)]
+    node.system.wake(50)
+    assert node.interface.listening
+    assert node.daemon.mtu == 1380
+    node.system.changes = [(7, "fake", False, 1380, False)]
+    node.system.wake(50)
+    assert not node.interface.listening
+    assert node.native.port is None
+
+
+def test_changes_of_other_links_are_ignored(node):
+    node.daemon.watch_link()
+    node.system.changes = [(8, "other", True, 900, False), (8, "other", True, 900, True)]
+    node.system.wake(50)
+    assert not node.interface.listening
+    assert node.daemon.stopped is None
+
+
+def test_lost_changes_make_it_look_anew(node):
+    node.daemon.watch_link()
+    node.system.links.found = (7, 1300, True)
+    node.system.changes = "lost"
+    node.system.wake(50)
+    assert node.interface.listening
+    assert node.daemon.mtu == 1300
+
+
+def test_a_port_in_use_is_said_and_the_daemon_lives(node):
+    node.native.tl_plane_listen = lambda *args: -98
+    node.system.links.found = (7, 1420, True)
+    node.daemon.watch_link()
+    assert not node.interface.listening
+    assert "cannot be opened (errno 98)" in node.log.texts("error")[0]
+
+
+@pytest.mark.parametrize("how", ["deleted", "missing", "device"])
+def test_a_link_that_is_deleted_ends_the_daemon(node, how):
+    if how == "device":
+        node.native.device_gone = True
+    else:
+        node.daemon.watch_link()
+        node.system.links.found = None
+        node.system.changes = "lost" if how == "missing" else [(7, "fake", True, 1420, True)]
+        node.system.wake(50)
+    assert "deleted" in node.daemon.run()
+    assert node.interface.me is None
+
+
+def test_a_socket_file_that_is_removed_ends_the_daemon(node):
+    node.daemon.serve(40, "/run/fake.sock")
+    node.system.wake(60)
+    assert node.daemon.stopped is None
+    node.system.gone = True
+    node.system.wake(60)
+    assert node.daemon.run() == "the control socket was removed"
+
+
+def test_sigterm_ends_it_keys_are_wiped_and_all_is_closed(node):
+    private = node.interface.me.private
+    node.daemon.serve(40, "/run/fake.sock")
+    node.daemon.watch_link()
+    node.daemon.watch_signals(70)
+    node.system.signals = b"\x0f"
+    node.system.wake(70)
+    assert node.daemon.run() == "signal 15"
+    assert private == bytearray(32)
+    assert sorted(node.system.closed) == [40, 50, 60, 70]
+    assert node.system.gone
+
+
+def test_sighup_reloads_and_does_not_end_it(node):
+    calls = []
+    node.daemon.reload = lambda: calls.append(1)
+    node.daemon.watch_signals(70)
+    node.system.signals = b"\x01\x01"
+    node.system.wake(70)
+    assert calls == [1, 1]
+    assert node.daemon.stopped is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(MemoryError(), "memory"), (ValueError("a bug"), "error")]
+)
+def test_an_event_that_fails_is_dropped_logged_and_counted(node, error, kind):
+    def fail(*_):
+        raise error
+
+    node.daemon.watch(33, 1, fail)
+    node.system.wake(33)
+    assert node.daemon.stopped is None
+    assert node.daemon.dropped[kind] == 1
+    assert len(node.log.texts("error")) == 1
+    node.daemon.unwatch(33)
+    node.system.wake(33)
+    assert node.daemon.dropped[kind] == 1
+
+
+def test_a_timer_that_fails_does_not_hold_up_the_others(node):
+    calls = []
+    now = node.daemon.now()
+
+    def fail(now_ms):
+        raise MemoryError
+
+    node.daemon.at(now, fail)
+    node.daemon.at(now, calls.append)
+    node.turn()
+    node.turn()
+    assert calls == [now]
+    assert node.daemon.dropped["memory"] == 1
+
+
+def test_a_peer_whose_look_failed_is_looked_at_again(node):
+    node.interface.link_up()
+    peer = node.interface.add_peer(PEER)
+    state = node.native.tl_peer_state
+    node.native.tl_peer_state = lambda *args: -5
+    node.interface.exchange.look_soon(peer, node.daemon.now())
+    node.turn()
+    assert node.daemon.dropped["error"] == 1
+    node.native.tl_peer_state = state
+    assert node.daemon.timers.next() == node.daemon.now() + 10_000
+
+
+def test_a_broken_packet_path_ends_it(node):
+    node.native.tl_run = lambda *args: -5
+    assert node.daemon.run() == "the packet path failed (errno 5)"
+
+
+def test_buffers_grow_when_short_and_are_given_back_a_minute_later(node):
+    calls = []
+    node.native.tl_plane_grow = lambda plane, size: calls.append(size) or 1024
+    run = node.native.tl_run
+    node.native.tl_run = lambda *args: run(*args) | planes.WOKE_POOL
+    node.turn()
+    node.turn()
+    node.native.tl_run = run
+    assert calls == [256 << 10]
+    node.world.run(2)
+    assert calls == [256 << 10] * 2
+    node.world.run(120)
+    assert calls[2:] == [0]
+
+
+def test_the_status_is_json_and_names_everything(node):
+    node.interface.link_up()
+    peer = node.interface.add_peer(PEER)
+    node.interface.set_psk(peer, PEER)
+    node.interface.set_endpoint(peer, 6, bytes(15) + b"\x01", 7)
+    peer.description = 'a "name"'
+    found = json.loads(b"".join(status.pieces(node.daemon)))
+    wanted = (
+        "interface public_key listen_port fwmark mtu layer engine aead offloads drops counters"
+        " returns memory_kb uptime_s peers"
+    )
+    assert set(wanted.split()) <= set(found)
+    assert found["aead"] == "portable"
+    assert found["offloads"] == [
+        {"kind": "offload", "name": "udp_gso", "on": False, "why": "not in this build"}
+    ]
+    shown = found["peers"][0]
+    assert shown["preshared"] is True
+    assert shown["endpoint"] == "[::1]:7"
+    assert shown["description"] == 'a "name"'
+    assert shown["handshakes"] == {"initiated": 0, "responded": 0, "completed": 0, "failed": 0}
+
+
+def test_a_key_in_the_status_is_wgs_base64():
+    import base64
+
+    for first in range(256):
+        key = bytes([first]) + bytes(range(31))
+        assert status.base64_of(key) == base64.b64encode(key).decode()
+
+
+@pytest.mark.parametrize(("total_kb", "small"), [(60_000, True), (8_000_000, False), (None, True)])
+def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, small):
+    port = Node(World(), b"\x0a\0\0\x01").port
+    if total_kb:
+        port.files["/proc/meminfo"] = b"MemTotal: %d kB\nMemFree: 1 kB\n" % total_kb
+    record = tuning.record(port, {})
+    replay_bits = int.from_bytes(record[60:64], "little")
+    assert replay_bits == (2048 if small else 8192)
+    assert len(record) == 80
+
+
+def test_settings_reach_the_options_record():
+    port = Node(World(), b"\x0a\0\0\x01").port
+    settings = {"Engine": "basic", "AEAD": "portable", "Memory": 1 << 20, "Batch": 7, "MTU": 1300}
+    record = tuning.record(port, settings)
+    assert record[:6] == b"basic\0"
+    assert record[16:25] == b"portable\0"
+    numbers = [int.from_bytes(record[i : i + 4], "little") for i in range(40, 80, 4)]
+    assert numbers[1:5] == [3, 1300, 1 << 20, 7]

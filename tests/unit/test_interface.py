@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""interface.py: operations that UAPI and configuration share."""
+
+import pytest
+
+from tunlite.plane import PlaneError
+from tunlite.port.fake_net import Node, World
+
+KEY = bytes(range(1, 33))
+
+
+@pytest.fixture
+def node():
+    return Node(World(), b"\x0a\0\0\x01")
+
+
+@pytest.fixture
+def up(node):
+    return node.start()
+
+
+def add(node, last, *prefixes):
+    peer = node.interface.add_peer(bytes([last]) * 32)
+    for prefix in prefixes:
+        node.interface.add_allowed(peer, prefix)
+    node.interface.commit()
+    return peer
+
+
+def routes(node):
+    return sorted(
+        (family, bits, address[: 4 if family == 4 else 16], handle)
+        for family, bits, _, handle, address in node.native.routes
+    )
+
+
+def test_an_allowed_ip_moves_to_its_newest_owner(node):
+    first = add(node, 1, (4, b"\x0a\0\0\0", 8), (6, bytes(16), 0))
+    second = add(node, 2, (4, b"\x0a\0\0\0", 8))
+    assert routes(node) == [
+        (4, 8, b"\x0a\0\0\0", second.handle),
+        (6, 0, bytes(16), first.handle),
+    ]
+    assert first.allowed == [b"\x06\x00" + bytes(16)]
+
+
+def test_the_same_allowed_ip_twice_is_one(node):
+    peer = add(node, 1, (4, b"\x0a\0\0\0", 8), (4, b"\x0a\0\0\0", 8))
+    assert len(peer.allowed) == 1
+
+
+def test_only_the_owner_can_lose_an_allowed_ip(node):
+    first = add(node, 1, (4, b"\x0a\0\0\0", 8))
+    second = add(node, 2)
+    node.interface.remove_allowed(second, (4, b"\x0a\0\0\0", 8))
+    node.interface.commit()
+    assert routes(node) == [(4, 8, b"\x0a\0\0\0", first.handle)]
+    node.interface.remove_allowed(first, (4, b"\x0a\0\0\0", 8))
+    node.interface.commit()
+    assert routes(node) == []
+
+
+def test_routes_are_published_once_for_a_change_set(node):
+    calls = []
+    publish = node.native.tl_routes
+    node.native.tl_routes = lambda *args: calls.append(1) or publish(*args)
+    peer = node.interface.add_peer(KEY)
+    for i in range(50):
+        node.interface.add_allowed(peer, (4, bytes([10, 0, 0, i]), 32))
+    node.interface.commit()
+    node.interface.commit()
+    assert len(calls) == 1
+
+
+def test_a_peer_is_freed_after_the_routes_without_it_are_published(node):
+    peer = add(node, 1, (4, b"\x0a\0\0\0", 8))
+    node.interface.remove_peer(peer)
+    assert peer.handle in node.native.peers
+    node.interface.commit()  # the fake plane asserts that no route names a freed peer
+    assert node.native.peers == {}
+
+
+def test_our_own_key_is_no_peer(up):
+    assert up.interface.add_peer(up.interface.me.public) is None
+
+
+def test_a_private_key_removes_the_peer_that_has_it(node):
+    other = Node(node.world, b"\x0a\0\0\x02").start()
+    node.interface.add_peer(other.interface.me.public)
+    node.interface.set_private_key(bytearray(other.interface.me.private))
+    assert node.interface.peers == {}
+
+
+def test_the_same_private_key_again_changes_nothing(up):
+    me = up.interface.me
+    up.interface.set_private_key(bytearray(me.private))
+    assert up.interface.me is me
+
+
+def test_a_private_key_of_zeros_is_none(up):
+    private = up.interface.me.private
+    up.interface.set_private_key(bytearray(32))
+    assert up.interface.me is None
+    assert private == bytearray(32)
+    assert up.native.mac1_key is None
+
+
+def test_the_port_opens_when_the_link_comes_up(node):
+    node.interface.set_listen_port(1234)
+    assert node.native.port == 0
+    node.interface.link_up()
+    assert node.native.port == 1234
+    node.interface.set_listen_port(2345)
+    assert node.native.port == 2345
+
+
+def test_a_port_that_cannot_be_opened_leaves_the_old_one(up):
+    up.native.tl_plane_listen = lambda *args: -98
+    with pytest.raises(PlaneError) as e:
+        up.interface.set_listen_port(1234)
+    assert e.value.errno == 98
+    assert up.interface.listen_port == 51820
+    with pytest.raises(PlaneError):
+        up.interface.set_fwmark(7)
+    assert up.interface.fwmark == 0
+
+
+def test_closing_wipes_every_key(up):
+    peer = add(up, 1)
+    up.interface.set_psk(peer, KEY)
+    private = up.interface.me.private
+    up.interface.close()
+    assert private == bytearray(32)
+    assert peer.psk == bytearray(32)
+    assert up.native.peers == {}
+    assert up.native.indices == {}
+
+
+def test_an_endpoint_that_is_given_ends_the_search_for_a_name(up):
+    class Resolver:
+        forgotten = []
+
+        def want(self, key, host, number):
+            pass
+
+        def forget(self, key):
+            self.forgotten.append(key)
+
+    up.interface.resolver = Resolver()
+    peer = add(up, 1)
+    up.interface.set_endpoint_name(peer, "gateway.example", 1)
+    up.interface.set_endpoint(peer, 4, b"\x0a\0\0\x02", 51820)
+    assert Resolver.forgotten == [peer.public]
+    up.interface.resolved(peer.public, (4, b"\x0a\0\0\x63", 1, 0))
+    assert up.native.peers[peer.handle].endpoint[4:8] == b"\x0a\0\0\x02"

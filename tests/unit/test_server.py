@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""server.py over real UNIX sockets: requests, refusals, slow and silent clients."""
+
+import json
+import os
+import select
+import socket
+
+import pytest
+
+from tunlite import port, server, status
+from tunlite.port.fake_net import Node, World
+
+PEER = "public_key=" + "ab" * 32
+
+
+class Loop:
+    """poll(2) in place of tl_run."""
+
+    def __init__(self):
+        self.callbacks = {}
+        self.now_ms = 0
+
+    def watch(self, fd, events, callback):
+        self.callbacks[fd] = (events, callback)
+
+    def unwatch(self, fd):
+        self.callbacks.pop(fd, None)
+
+    def now(self):
+        return self.now_ms
+
+    def turn(self):
+        """Serves what is ready; False when nothing was."""
+        poller = select.poll()
+        for fd, (events, _) in self.callbacks.items():
+            poller.register(fd, events)
+        ready = poller.poll(0)
+        for fd, events in ready:
+            if fd in self.callbacks:
+                self.callbacks[fd][1](fd, events)
+        return bool(ready)
+
+    def rest(self):
+        for _ in range(100_000):
+            if not self.turn():
+                return
+        raise AssertionError("the loop does not come to rest")
+
+
+class SocketPort:
+    """The real port's sockets, the fake's primitives."""
+
+    def __init__(self, native):
+        self.native = native
+
+    def __getattr__(self, name):
+        return getattr(port, name)
+
+
+@pytest.fixture
+def served(tmp_path):
+    node = Node(World(), b"\x0a\0\0\x01").start()
+    loop = Loop()
+    path = str(tmp_path / "fake.sock")
+    made = server.Server(
+        loop,
+        SocketPort(node.native),
+        node.interface,
+        lambda: status.pieces(node.daemon),
+        node.log,
+    )
+    made.listen(port.unix_listen(path, 0o600, -1))
+    made.node, made.loop, made.path = node, loop, path
+    clients = []
+
+    def connect():
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(path)
+        client.setblocking(False)
+        clients.append(client)
+        loop.rest()
+        return client
+
+    made.connect = connect
+    yield made
+    made.close()
+    for client in clients:
+        client.close()
+
+
+def ask(served, client, text):
+    client.sendall(text if isinstance(text, bytes) else text.encode())
+    return answer(served, client)
+
+
+def answer(served, client):
+    got = b""
+    while True:
+        served.loop.rest()
+        try:
+            data = client.recv(65536)
+        except BlockingIOError:
+            return got.decode()
+        if not data:
+            return got.decode() + "<end>"
+        got += data
+
+
+def test_get_ends_with_errno_and_an_empty_line(served):
+    text = ask(served, served.connect(), "get=1\n\n")
+    assert text.startswith("private_key=")
+    assert text.endswith("listen_port=51820\nerrno=0\n\n")
+
+
+def test_one_connection_may_ask_again_and_again(served):
+    client = served.connect()
+    for _ in range(3):
+        assert ask(served, client, f"set=1\n{PEER}\nallowed_ip=10.0.0.1/32\n\n") == "errno=0\n\n"
+        assert "allowed_ip=10.0.0.1/32\n" in ask(served, client, "get=1\n\n")
+
+
+def test_requests_sent_in_one_go_are_answered_in_order(served):
+    text = ask(served, served.connect(), f"set=1\n{PEER}\n\nget=1\n\nset=1\nbad=1\n\nget=1\n\n")
+    first, second, third, fourth, rest = text.split("\n\n")
+    assert (first, third, rest) == ("errno=0", "errno=-22", "")
+    assert PEER in second
+    assert fourth == second
+
+
+def test_a_request_may_come_byte_by_byte(served):
+    client = served.connect()
+    for byte in f"set=1\n{PEER}\n".encode():
+        assert ask(served, client, bytes([byte])) == ""
+    assert ask(served, client, "\n") == "errno=0\n\n"
+
+
+def test_the_rest_of_a_refused_set_is_read_and_dropped(served):
+    client = served.connect()
+    text = ask(served, client, f"set=1\nlisten_port=x\n{PEER}\n\n")
+    assert text == "errno=-22\n\n"
+    assert served.node.interface.peers == {}
+    assert ask(served, client, "set=1\n\n") == "errno=0\n\n"
+
+
+def test_an_unknown_command_is_refused(served):
+    assert ask(served, served.connect(), "make=coffee\n\n") == "errno=-71\n\n"
+
+
+@pytest.mark.parametrize("size", [server.LINE_MAX + 1, 100_000])
+def test_a_line_that_is_too_long_is_refused_and_costs_no_memory(served, size):
+    client = served.connect()
+    client.setblocking(True)
+    text = b"set=1\ndescription=" + b"x" * size + b"\n\n"
+    sent = 0
+    while sent < len(text):
+        sent += client.send(text[sent : sent + 4096])
+        served.loop.rest()
+    client.setblocking(False)
+    assert answer(served, client) == "errno=-22\n\n"
+
+
+def test_a_description_of_the_greatest_length_is_taken(served):
+    text = "d" * (server.LINE_MAX - len("description="))
+    assert ask(served, served.connect(), f"set=1\n{PEER}\ndescription={text}\n\n") == "errno=0\n\n"
+
+
+def test_a_set_whose_client_goes_away_takes_effect_as_far_as_it_came(served):
+    client = served.connect()
+    client.sendall(f"set=1\n{PEER}\nallowed_ip=10.0.0.1/32\nallowed_ip=10.0".encode())
+    served.loop.rest()
+    client.close()
+    served.loop.rest()
+    assert len(served.node.native.routes) == 1
+
+
+def test_a_client_that_does_not_read_holds_up_itself_alone(served):
+    lines = "".join(f"allowed_ip=10.{i // 256}.{i % 256}.0/24\n" for i in range(20_000))
+    other = served.connect()
+    other.setblocking(True)
+    text = f"set=1\n{PEER}\n{lines}\n".encode()
+    while text:
+        text = text[other.send(text[:4096]) :]
+        served.loop.rest()
+    other.setblocking(False)
+    assert answer(served, other) == "errno=0\n\n"
+    slow = served.connect()
+    slow.sendall(b"get=1\n\n")
+    served.loop.rest()
+    assert ask(served, other, "set=1\n\n") == "errno=0\n\n"
+    text = answer(served, slow)
+    assert text.count("allowed_ip=") == 20_000
+    assert text.endswith("errno=0\n\n")
+
+
+def test_clients_past_the_bound_wait_until_one_is_gone(served):
+    clients = [served.connect() for _ in range(server.CLIENTS_MAX + 1)]
+    assert ask(served, clients[-1], "set=1\n\n") == ""
+    clients[0].close()
+    assert answer(served, clients[-1]) == "errno=0\n\n"
+
+
+def test_a_client_that_is_silent_for_30_seconds_makes_room(served):
+    clients = [served.connect() for _ in range(server.CLIENTS_MAX)]
+    served.loop.now_ms += server.IDLE_MS
+    late = served.connect()
+    assert ask(served, late, "set=1\n\n") == "errno=0\n\n"
+    assert answer(served, clients[0]) == "<end>"
+
+
+def test_status_is_one_line_of_json_and_errno(served):
+    client = served.connect()
+    ask(served, client, f"set=1\n{PEER}\nallowed_ip=10.0.0.1/32\nallowed_ip=::/0\n\n")
+    text = ask(served, client, "status=1\n\n")
+    line, end = text.split("\n", 1)
+    assert end == "errno=0\n\n"
+    found = json.loads(line)
+    assert found["interface"] == "fake"
+    assert found["engine"] == "basic"
+    assert found["peers"][0]["allowed_ips"] == ["10.0.0.1/32", "::/0"]
+    assert found["peers"][0]["preshared"] is False
+
+
+def test_lines_with_secrets_are_wiped(served):
+    client = served.connect()
+    ask(served, client, f"set=1\nprivate_key={'48' * 32}\n{PEER}\npreshared_key={'cd' * 32}\n\n")
+    assert bytes(served._clients[0]._line) == bytes(server.LINE_MAX)
+
+
+def test_closing_closes_every_descriptor(served):
+    client = served.connect()
+    before = len(os.listdir("/proc/self/fd"))
+    served.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 2
+    assert answer(served, client) == "<end>"
+    assert served.loop.callbacks == {}

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""uapi.py: the configuration text of WireGuard, in and out."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tunlite import uapi
+from tunlite.plane import PlaneError
+from tunlite.port.fake_net import Node, World
+
+KEY = bytes(range(1, 33))
+PEER = "public_key=" + "ab" * 32
+
+
+@pytest.fixture
+def node():
+    return Node(World(), b"\x0a\0\0\x01").start()
+
+
+def apply(node, *lines):
+    """errno of a set, 0 when all lines were taken."""
+    setter = uapi.Setter(node.interface)
+    try:
+        for line in lines:
+            setter.line(bytearray(line.encode()))
+        return 0
+    except (uapi.UapiError, PlaneError) as e:
+        return uapi.errno_of(e)
+    finally:
+        setter.end()
+
+
+def get(node):
+    return b"".join(bytes(piece) for piece in uapi.get_pieces(node.interface)).decode()
+
+
+def peer_of(node, key="ab" * 32):
+    return node.interface.peers[bytes.fromhex(key)]
+
+
+def test_everything_that_is_set_is_shown_again(node):
+    assert (
+        apply(
+            node,
+            "private_key=" + "48" * 32,
+            "listen_port=12345",
+            "fwmark=51820",
+            "replace_peers=true",
+            PEER,
+            "protocol_version=1",
+            "preshared_key=" + "cd" * 32,
+            "endpoint=192.0.2.7:51820",
+            "persistent_keepalive_interval=25",
+            "replace_allowed_ips=true",
+            "allowed_ip=10.0.0.7/8",
+            "allowed_ip=2001:db8::/32",
+            "public_key=" + "ef" * 32,
+            "endpoint=[2001:db8::1]:7",
+            "allowed_ip=0.0.0.0/0",
+        )
+        == 0
+    )
+    peer = peer_of(node)
+    peer.handshake_time = (1_700_000_000, 5)
+    assert get(node) == (
+        "private_key=" + "48" * 32 + "\n"
+        "listen_port=12345\n"
+        "fwmark=51820\n" + PEER + "\npreshared_key=" + "cd" * 32 + "\nprotocol_version=1\n"
+        "endpoint=192.0.2.7:51820\n"
+        "last_handshake_time_sec=1700000000\n"
+        "last_handshake_time_nsec=5\n"
+        "tx_bytes=0\n"
+        "rx_bytes=0\n"
+        "persistent_keepalive_interval=25\n"
+        "allowed_ip=10.0.0.0/8\n"
+        "allowed_ip=2001:db8::/32\n"
+        "public_key=" + "ef" * 32 + "\npreshared_key=" + "00" * 32 + "\nprotocol_version=1\n"
+        "endpoint=[2001:db8::1]:7\n"
+        "last_handshake_time_sec=0\n"
+        "last_handshake_time_nsec=0\n"
+        "tx_bytes=0\n"
+        "rx_bytes=0\n"
+        "persistent_keepalive_interval=0\n"
+        "allowed_ip=0.0.0.0/0\n"
+    )
+
+
+def test_a_fresh_interface_shows_nothing_that_is_not_set():
+    node = Node(World(), b"\x0a\0\0\x01")
+    assert get(node) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "errno"),
+    [
+        ("private_key=" + "ab" * 31, 22),
+        ("private_key=" + "ab" * 33, 22),
+        ("private_key=" + "ab" * 31 + "ag", 22),
+        ("listen_port=65536", 22),
+        ("listen_port=-1", 22),
+        ("listen_port=", 22),
+        ("fwmark=4294967296", 22),
+        ("replace_peers=false", 22),
+        ("nonsense=1", 22),
+        ("endpoint=192.0.2.1:1", 22),
+        ("no equals sign", 71),
+        ("=1", 71),
+    ],
+)
+def test_a_bad_line_of_the_interface_is_refused(node, line, errno):
+    assert apply(node, line) == errno
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "preshared_key=zz",
+        "endpoint=192.0.2.1",
+        "endpoint=192.0.2.1:0",
+        "endpoint=192.0.2.1:65536",
+        "endpoint=[2001:db8::1:51820",
+        "endpoint=gateway.example:51820",  # no resolver here
+        "persistent_keepalive_interval=65536",
+        "persistent_keepalive_interval=off",
+        "allowed_ip=10.0.0.0/33",
+        "allowed_ip=10.0.0/24",
+        "allowed_ip=+-10.0.0.0/8",
+        "replace_allowed_ips=1",
+        "remove=yes",
+        "update_only=no",
+        "protocol_version=2",
+        "private_key=" + "ab" * 32,
+    ],
+)
+def test_a_bad_line_of_a_peer_is_refused(node, line):
+    assert apply(node, PEER, line) == 22
+
+
+def test_one_peers_failure_leaves_the_others_applied(node):
+    lines = [PEER, "allowed_ip=10.0.0.1/32", "public_key=" + "ef" * 32, "allowed_ip=bad"]
+    assert apply(node, *lines) == 22
+    assert [row[3] for row in node.native.routes] == [peer_of(node).handle]
+    assert len(node.interface.peers) == 2
+
+
+def test_errno_of_the_packet_path_reaches_the_client(node):
+    node.native.tl_plane_listen = lambda *args: -98
+    assert apply(node, "listen_port=53") == 98
+
+
+def test_update_only_makes_no_peer(node):
+    assert apply(node, PEER, "update_only=true", "allowed_ip=10.0.0.1/32") == 0
+    assert node.interface.peers == {}
+    assert node.native.peers == {}
+    apply(node, PEER)
+    assert apply(node, PEER, "update_only=true", "allowed_ip=10.0.0.1/32") == 0
+    assert len(node.native.routes) == 1
+
+
+def test_remove_takes_a_peer_and_one_that_is_not_there_is_no_error(node):
+    apply(node, PEER, "allowed_ip=10.0.0.1/32")
+    assert apply(node, PEER, "remove=true", "allowed_ip=10.0.0.2/32") == 0
+    assert apply(node, PEER, "remove=true") == 0
+    assert node.interface.peers == {}
+    assert node.native.routes == []
+
+
+def test_replace_peers_leaves_only_the_new_ones(node):
+    apply(node, PEER, "allowed_ip=10.0.0.1/32")
+    old = peer_of(node)
+    assert apply(node, "replace_peers=true", PEER, "public_key=" + "ef" * 32) == 0
+    assert len(node.interface.peers) == 2
+    assert peer_of(node) is not old
+    assert node.native.routes == []
+
+
+def test_an_allowed_ip_with_a_minus_goes_and_with_a_plus_comes(node):
+    apply(
+        node, PEER, "allowed_ip=10.0.0.1/32", "allowed_ip=+10.0.0.2/32", "allowed_ip=-10.0.0.1/32"
+    )
+    assert [row[4][:4] for row in node.native.routes] == [b"\x0a\0\0\x02"]
+
+
+def test_our_own_public_key_is_ignored_with_its_lines(node):
+    public = "public_key=" + node.interface.me.public.hex()
+    lines = [public, "preshared_key=" + "cd" * 32, "allowed_ip=10.0.0.1/32", "endpoint=192.0.2.1:1"]
+    assert apply(node, *lines) == 0
+    assert node.interface.peers == {}
+
+
+def test_an_empty_fwmark_is_none(node):
+    apply(node, "fwmark=7")
+    assert apply(node, "fwmark=") == 0
+    assert node.interface.fwmark == 0
+
+
+def test_a_name_goes_to_the_resolver(node):
+    class Resolver:
+        wanted = []
+
+        def want(self, key, host, number):
+            self.wanted.append((host, number))
+
+    node.interface.resolver = Resolver()
+    assert apply(node, PEER, "endpoint=gateway.example:51820") == 0
+    assert Resolver.wanted == [("gateway.example", 51820)]
+
+
+def test_a_link_local_endpoint_keeps_its_scope(node):
+    assert apply(node, PEER, "endpoint=[fe80::1%7]:51820") == 0
+    assert "endpoint=[fe80::1%7]:51820\n" in get(node)
+
+
+def test_switching_persistent_keepalives_on_sends_one_at_once(node):
+    other = Node(node.world, b"\x0a\0\0\x02").start()
+    other.interface.add_peer(node.interface.me.public)
+    public = "public_key=" + other.interface.me.public.hex()
+    apply(node, public, "endpoint=10.0.0.2:51820")
+    node.world.run(1)
+    assert node.world.log == []
+    apply(node, public, "persistent_keepalive_interval=25")
+    node.world.run(1)
+    assert [row[3][0] for row in node.world.log] == [1, 2, 4]
+
+
+def test_a_peer_that_goes_while_a_slow_client_reads_is_left_out(node):
+    apply(node, PEER, "allowed_ip=10.0.0.1/32", "public_key=" + "ef" * 32)
+    pieces = uapi.get_pieces(node.interface)
+    seen = [bytes(next(pieces)) for _ in range(3)]
+    apply(node, PEER, "remove=true")
+    seen += [bytes(piece) for piece in pieces]
+    text = b"".join(seen).decode()
+    assert text.count("public_key=") == 2
+    assert "allowed_ip" not in text
+
+
+def test_no_piece_grows_with_the_number_of_allowed_ips(node):
+    lines = [f"allowed_ip=10.{i // 256}.{i % 256}.0/24" for i in range(2000)]
+    assert apply(node, PEER, *lines) == 0
+    sizes = [len(piece) for piece in uapi.get_pieces(node.interface)]
+    assert max(sizes) < 1500
+    assert get(node).count("allowed_ip=") == 2000
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_hex_digits_survive_the_way_there_and_back(key):
+    out = bytearray(32)
+    digits = uapi.hexed(key)
+    assert digits == key.hex().encode()
+    assert uapi.unhex(out, digits)
+    assert out == key
+    assert uapi.unhex(out, digits.upper())
+    assert out == key
+
+
+@given(st.integers(0, 63), st.integers(0, 255))
+def test_anything_but_hex_digits_is_refused(place, byte):
+    digits = bytearray(b"a" * 64)
+    digits[place] = byte
+    assert uapi.unhex(bytearray(32), digits) == (bytes([byte]) in b"0123456789abcdefABCDEF")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(
+    [PEER, "public_key=" + "ef" * 32, "remove=true", "update_only=true", "allowed_ip=10.0.0.1/32",
+     "allowed_ip=-10.0.0.1/32", "allowed_ip=::/0", "replace_allowed_ips=true", "replace_peers=true",
+     "endpoint=192.0.2.1:1", "persistent_keepalive_interval=1", "preshared_key=" + "01" * 32]
+), max_size=20))  # fmt: skip
+def test_whatever_is_set_routes_and_peers_agree_with_the_plane(lines):
+    node = Node(World(), b"\x0a\0\0\x01").start()
+    apply(node, *lines)
+    peers = node.interface.peers.values()
+    assert set(node.native.peers) == {peer.handle for peer in peers}
+    shown = [(peer.handle, key) for peer in peers for key in peer.allowed]
+    published = [
+        (row[3], bytes(row[:2]) + row[4][: 4 if row[0] == 4 else 16]) for row in node.native.routes
+    ]
+    assert sorted(shown) == sorted(published)
