@@ -75,16 +75,16 @@ def _runs(variant, suites):
     return [_Run(variant, [s for s in suites if s not in apart]), _Run(variant, apart)]
 
 
-def _offered():
-    """Engines and AEADs that this machine has, as `tunlite probe` names them."""
-    argv = [sys.executable, "-m", "tunlite", "probe", "--json"]
-    rows = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
-    return rows["engines"], rows["aeads"]
-
-
 def _matrix():
-    engines, aeads = _offered()
-    return ["auto", *engines, *("auto+" + aead for aead in aeads)]
+    """One variant for each engine and each AEAD that `tunlite probe` finds on this machine."""
+    argv = [sys.executable, "-m", "tunlite", "probe", "--json"]
+    output = subprocess.run(argv, cwd=_ROOT, capture_output=True, text=True, check=True).stdout
+    prefixes = {"engine": "", "aead": "auto+"}
+    return ["auto"] + [
+        prefixes[row["kind"]] + row["name"]
+        for row in json.loads(output)["features"]
+        if row["kind"] in prefixes and (row["on"] or row["why"].startswith("available"))
+    ]
 
 
 def _coverage(*words):
