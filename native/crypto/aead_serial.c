@@ -20,10 +20,10 @@ struct work {
 
 /* Key stream block 0 keys Poly1305, the message starts at block 1. */
 static void begin(const struct aead_parts *parts, struct work *w, const struct aead_op *op) {
+    static const uint8_t zeros[CHACHA20_BLOCK];
     uint32_t nonce[3] = {0, (uint32_t)op->counter, (uint32_t)(op->counter >> 32)};
     chacha20_init(&w->cipher, op->key, nonce);
-    memset(w->poly_key, 0, sizeof w->poly_key);
-    parts->xor_stream(&w->cipher, w->poly_key, w->poly_key, sizeof w->poly_key);
+    parts->xor_stream(&w->cipher, w->poly_key, zeros, sizeof zeros);
     parts->poly->init(&w->poly, w->poly_key);
 }
 

@@ -11,6 +11,8 @@ enum { CHACHA20_BLOCK = 64 };
 /* Constants, key, block counter (word 12) and nonce (words 13 to 15) as RFC 8439 lays them out. */
 struct chacha20 {
     uint32_t word[16];
+    uint32_t
+        begun[16]; /* the same after that part of the rounds which the counter does not reach */
 };
 
 /* The block counter starts at 0. */

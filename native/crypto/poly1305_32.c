@@ -11,9 +11,12 @@
  */
 #include <string.h>
 
-#include "ct.h"
 #include "le.h"
 #include "poly1305.h"
+#include "poly1305_column.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define HIGH(x) ((uint32_t)((x) >> 32))
 
 static void init(struct poly1305 *s, const uint8_t key[POLY1305_KEY]) {
     memset(s->w32.h, 0, sizeof s->w32.h);
@@ -27,30 +30,16 @@ static void init(struct poly1305 *s, const uint8_t key[POLY1305_KEY]) {
         s->pad[i] = le32_load(key + 16 + 4 * i);
 }
 
-/* h = h r + m, where m has its 17th byte in `top`. */
-static inline __attribute__((always_inline)) void multiply_add(uint32_t h[5], const uint32_t r[4],
-                                                               const uint32_t s[4],
-                                                               const uint32_t m[4], uint32_t top) {
-    uint32_t q = h[4] >> 2;
-    uint32_t e = h[4] & 3;
-    uint64_t d0 = m[0];
-    uint64_t d1 = m[1];
-    uint64_t d2 = m[2];
-    uint64_t d3 = m[3];
-#define MAC(d, a, b) d += (uint64_t)(a) * (b)
-    MAC(d0, h[0], r[0]), MAC(d0, h[1], s[3]), MAC(d0, h[2], s[2]), MAC(d0, h[3], s[1]);
-    MAC(d0, q, s[0]);
-    d1 += d0 >> 32;
-    MAC(d1, h[0], r[1]), MAC(d1, h[1], r[0]), MAC(d1, h[2], s[3]), MAC(d1, h[3], s[2]);
-    MAC(d1, h[4], s[1]);
-    d2 += d1 >> 32;
-    MAC(d2, h[0], r[2]), MAC(d2, h[1], r[1]), MAC(d2, h[2], r[0]), MAC(d2, h[3], s[3]);
-    MAC(d2, h[4], s[2]);
-    d3 += d2 >> 32;
-    MAC(d3, h[0], r[3]), MAC(d3, h[1], r[2]), MAC(d3, h[2], r[1]), MAC(d3, h[3], r[0]);
-    MAC(d3, h[4], s[3]);
-#undef MAC
-    h[4] = e * r[0] + (uint32_t)(d3 >> 32) + top;
+/* h = h r + m, where m has its 17th byte in `top`. The columns' other factors stand as they pair
+ * with h[0..4], or with h[0..3] and q for the first. */
+INLINE void multiply_add(uint32_t h[5], const uint32_t r[4], const uint32_t s[4],
+                         const uint32_t m[4], uint32_t top) {
+    uint32_t hq[5] = {h[0], h[1], h[2], h[3], h[4] >> 2};
+    uint64_t d0 = column(hq, (uint32_t[]){r[0], s[3], s[2], s[1], s[0]}, m[0], 0);
+    uint64_t d1 = column(h, (uint32_t[]){r[1], r[0], s[3], s[2], s[1]}, m[1], HIGH(d0));
+    uint64_t d2 = column(h, (uint32_t[]){r[2], r[1], r[0], s[3], s[2]}, m[2], HIGH(d1));
+    uint64_t d3 = column(h, (uint32_t[]){r[3], r[2], r[1], r[0], s[3]}, m[3], HIGH(d2));
+    h[4] = (h[4] & 3) * r[0] + HIGH(d3) + top;
     h[0] = (uint32_t)d0;
     h[1] = (uint32_t)d1;
     h[2] = (uint32_t)d2;
@@ -111,8 +100,6 @@ static void final(struct poly1305 *s, uint8_t tag[POLY1305_TAG]) {
         le32_store(tag + 4 * i, (uint32_t)carry);
         carry >>= 32;
     }
-    ct_wipe(h, sizeof h);
-    ct_wipe(g, sizeof g);
 }
 
 const struct poly1305_impl poly1305_32 = {init, blocks, final};

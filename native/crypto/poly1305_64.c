@@ -4,7 +4,8 @@
  * poly1305_32.c with half as many words: r < 2^60, s[1] = 5/4 r[1] < 1.25 * 2^60, s[0] = 5 r[0];
  * d < 3.5 * 2^124 + 2^65, so h[2] = e r[0] + carry + 1 < 7 * 2^60.
  */
-#include "ct.h"
+#include <string.h>
+
 #include "le.h"
 #include "poly1305.h"
 
@@ -79,8 +80,6 @@ static void final(struct poly1305 *s, uint8_t tag[POLY1305_TAG]) {
         le64_store(tag + 8 * i, (uint64_t)carry);
         carry >>= 64;
     }
-    ct_wipe(h, sizeof h);
-    ct_wipe(g, sizeof g);
 }
 
 const struct poly1305_impl poly1305_64 = {init, blocks, final};

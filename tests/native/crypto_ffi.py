@@ -28,7 +28,7 @@ void blake2s_final(struct blake2s *, uint8_t *);
 void blake2s(uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t);
 void blake2s_kdf(uint8_t *, size_t, const uint8_t *, const uint8_t *, size_t);
 
-struct chacha20 { uint32_t word[16]; };
+struct chacha20 { uint32_t word[16]; ...; };
 void chacha20_init(struct chacha20 *, const uint8_t *, const uint32_t *);
 void chacha20_block(struct chacha20 *, uint8_t *);
 void chacha20_xor(struct chacha20 *, uint8_t *, const uint8_t *, size_t);
