@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plane.h"
+#include "tunlite.h"
 
 const struct io_ops *const io_list[] = {&io_mmsg, &io_basic, NULL};
 
@@ -13,15 +14,17 @@ static bool is_handshake(const struct packet *p) {
     return p->data[0] != MESSAGE_TRANSPORT;
 }
 
-static void stamp_sent(struct peer *peer, const struct packet *p, uint64_t now) {
+static void stamp_sent(struct io *io, const struct packet *p) {
+    struct peer *peer = p->peer;
     peer->tx_bytes += p->len;
-    peer->sent_any = now;
+    peer->sent_any = io->now;
     peer->first_unreplied = 0;
     if (is_handshake(p) || p->len == TRANSPORT_OVERHEAD)
         return;
-    peer->sent_data = now;
+    peer->sent_data = io->now;
     if (!peer->first_unanswered)
-        peer->first_unanswered = now;
+        peer->first_unanswered = io->now;
+    events_raise(io->events, peer, TL_PEER_ACTIVE);
 }
 
 void io_sent(struct io *io, struct packet *p) {
@@ -31,7 +34,7 @@ void io_sent(struct io *io, struct packet *p) {
     counts[COUNT_HANDSHAKES_WRITTEN] += is_handshake(p);
     counts[COUNT_KEEPALIVES_WRITTEN] += !is_handshake(p) && p->len == TRANSPORT_OVERHEAD;
     if (p->peer)
-        stamp_sent(p->peer, p, io->now);
+        stamp_sent(io, p);
     packet_release(p);
 }
 

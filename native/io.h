@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "events.h"
 #include "packet.h"
 #include "stats.h"
 
@@ -49,6 +50,7 @@ struct io {
     void *state; /* the engine's */
     struct pool *pool;
     struct stats *stats;
+    struct events *events;
     uint64_t now;  /* of this turn, ms */
     uint32_t mtu;  /* of the device */
     uint32_t slot; /* bytes that a datagram may have; grows when a longer one is seen */
@@ -63,7 +65,7 @@ extern const struct io_ops io_mmsg;
 /* Every engine of this build that "auto" may choose, best first; NULL ends the list. */
 extern const struct io_ops *const io_list[];
 
-/* The peer's byte counts and stamps; releases the packet. */
+/* The peer's byte counts, stamps and activity; releases the packet. */
 void io_sent(struct io *io, struct packet *p);
 /* A send of this packet failed with this errno: counted by kind; releases the packet. */
 void io_failed(struct io *io, struct packet *p, int err);

@@ -100,8 +100,12 @@ static int new_buffers(struct worker *w, const struct worker_options *o) {
 
 int worker_new(struct worker *w, struct plane *plane, const struct worker_options *o) {
     w->plane = plane;
-    w->io = (struct io){
-        .ops = o->engine, .pool = &w->pool, .stats = &w->stats, .device = -1, .socket = {-1, -1}};
+    w->io = (struct io){.ops = o->engine,
+                        .pool = &w->pool,
+                        .stats = &w->stats,
+                        .events = &w->events,
+                        .device = -1,
+                        .socket = {-1, -1}};
     worker_mtu(w, o->mtu);
     int err = new_buffers(w, o);
     if (err)
