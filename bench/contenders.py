@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is compared: tunlite and the other user-space tunnels, each brought up between two namespaces.
+"""What is compared: tunlite and other user-space tunnels, each between two namespaces.
 
 A contender is started on a fresh wire for every round; start() returns a Link.
 """

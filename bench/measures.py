@@ -79,7 +79,7 @@ def udp(link, server, seconds, size):
 
 
 def latency(link, server=None, seconds=2):
-    """Median and 99th percentile of the round trip in ms; under one TCP flow where a server is given."""
+    """Round trips in ms: median and 99th percentile; under a TCP flow if there is a `server`."""
     load = None
     if server:
         words = ["iperf3", "-c", server.address, "-p", server.port, "-t", seconds + 2]

@@ -22,7 +22,7 @@ _PACKAGES = ["wireguard-go", "wireguard-tools", "fastd", "tinc", "iperf3", "iput
     }
 )
 def bench(_, rounds=5, seconds=4, peer=None, quick=False):
-    """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json and build/bench.png."""
+    """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench.png."""
     from bench import report, side_by_side
 
     apt.need(_PACKAGES + ["iproute2"])
