@@ -12,6 +12,7 @@ CLIENTS_MAX = 8
 LINE_MAX = 1024
 IDLE_MS = 30_000
 _READ = 512
+_PIECES_A_TURN = 8
 _EAGAIN = 11
 _EINTR = 4
 _NEWLINE = 10
@@ -80,12 +81,15 @@ class Server:
             self._loop.watch(self._listener, self.port.POLLIN, self._accept)
 
     def serve(self, client):
-        """A descriptor is ready: reads and writes until it would block."""
+        """A descriptor is ready: does a little, so that packets turn before the rest."""
         client.since_ms = self._loop.now()
         try:
-            alive = client.write() and client.read()
+            alive = client.write() and (client.has_output() or client.read())
         except OSError:
             alive = False  # the client is gone
+        except Exception:
+            self._drop(client)
+            raise
         if not alive:
             self._drop(client)
             return
@@ -136,14 +140,16 @@ class Client:
     # ---- out ----
 
     def write(self):
-        """Sends what there is; False at the end of the connection."""
-        while self._next_piece():
+        """Sends some of what there is."""
+        for _ in range(_PIECES_A_TURN):
+            if not self._next_piece():
+                break
             try:
                 view = memoryview(self._piece)[self._sent :]
                 self._sent += self.server.port.os_write(self.fd, view)
             except OSError as e:
                 if e.errno in (_EAGAIN, _EINTR):
-                    return True
+                    break
                 raise
         return True
 
@@ -182,44 +188,47 @@ class Client:
     # ---- in ----
 
     def read(self):
-        """Takes in requests until there is an answer to be read or nothing more; False at the end
-        of the connection."""
-        while not self.has_output():
-            data = self._unread
-            self._unread = b""
+        """Takes in some bytes; False at the end of the connection."""
+        data = self._unread
+        self._unread = b""
+        if not data:
+            try:
+                data = self.server.port.os_read(self.fd, _READ)
+            except OSError as e:
+                if e.errno in (_EAGAIN, _EINTR):
+                    return True
+                raise
             if not data:
-                try:
-                    data = self.server.port.os_read(self.fd, _READ)
-                except OSError as e:
-                    if e.errno in (_EAGAIN, _EINTR):
-                        return True
-                    raise
-                if not data:
-                    return False
-            self._take(data)
+                return False
+        at = 0
+        while at < len(data):
+            # What follows a request waits until that is answered.
             if self.has_output():
-                self.write()
+                self._unread = data[at:]
+                break
+            end = data.find(b"\n", at)
+            if end < 0:
+                self._append(data[at:])
+                break
+            self._append(data[at:end])
+            at = end + 1
+            self._end_of_line()
         return True
 
-    def _take(self, data):
-        """Feeds bytes to the line until an answer begins; the rest waits."""
-        for i in range(len(data)):
-            byte = data[i]
-            if byte != _NEWLINE:
-                if self._length < LINE_MAX:
-                    self._line[self._length] = byte
-                    self._length += 1
-                else:
-                    self._too_long = True
-                continue
-            length = self._length
-            too_long = self._too_long
-            self._length = 0
-            self._too_long = False
-            self._handle(memoryview(self._line)[:length], too_long)
-            if self.has_output():
-                self._unread = data[i + 1 :]
-                return
+    def _append(self, part):
+        end = self._length + len(part)
+        if end > LINE_MAX:
+            self._too_long = True
+            return
+        self._line[self._length : end] = part
+        self._length = end
+
+    def _end_of_line(self):
+        length = self._length
+        too_long = self._too_long
+        self._length = 0
+        self._too_long = False
+        self._handle(memoryview(self._line)[:length], too_long)
 
     def _command(self, line, too_long):
         line = bytes(line)

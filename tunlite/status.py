@@ -125,6 +125,9 @@ def _peer(daemon, peer):
 
 
 def _allowed(peer):
-    for i in range(len(peer.allowed)):
-        text = addresses.format_prefix(allowed_prefix(peer.allowed[i]))
-        yield (b"," if i else b"") + json.dumps(text).encode()
+    at = 0
+    # The list may shrink while a slow client reads.
+    while at < len(peer.allowed):
+        text = addresses.format_prefix(allowed_prefix(peer.allowed[at]))
+        yield (b"," if at else b"") + json.dumps(text).encode()
+        at += 1
