@@ -17,7 +17,7 @@ enum { AEAD_KEY_LEN = 32, AEAD_TAG_LEN = 16 };
  * dst, open reads len + 16 at src. Every length is valid; len + 16 fits in 32 bits because a packet
  * does. No alignment is required; 4-byte aligned data is faster on MIPS.
  *
- * open never decrypts before the tag has been checked, so where ok is false dst holds what it held.
+ * Where open finds a packet not authentic, dst holds what it held or zeros, never its plaintext.
  */
 struct aead_op {
     const uint8_t *key; /* 32 bytes */

@@ -3,6 +3,8 @@
 #ifndef TL_AEAD_IMPL_H
 #define TL_AEAD_IMPL_H
 
+#include <string.h> /* defines __GLIBC__ where it is */
+
 #include "aead.h"
 
 #if (defined(__aarch64__) || (defined(__arm__) && defined(__ARM_FP))) &&                           \
@@ -10,11 +12,16 @@
 #define TL_NEON
 #endif
 
+#ifdef __GLIBC__ /* builds for musl are static */
+#define TL_LIBCRYPTO
+#endif
+
 extern const struct aead aead_avx512ifma;
 extern const struct aead aead_avx512;
 extern const struct aead aead_avx2;
 extern const struct aead aead_sse2;
 extern const struct aead aead_neon;
+extern const struct aead aead_libcrypto;
 extern const struct aead aead_portable64;
 extern const struct aead aead_portable;
 

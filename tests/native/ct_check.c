@@ -104,7 +104,8 @@ int main(int argc, char **argv) {
     check_blake2s();
     puts("messages\nblake2s");
     for (const struct aead *const *a = aead_list; *a != NULL; a++) {
-        if ((*a)->available()) {
+        /* Not libcrypto: its tag comparison does not tell valgrind that the outcome is public. */
+        if (strcmp((*a)->name, "libcrypto") != 0 && (*a)->available()) {
             check_aead(*a);
             puts((*a)->name);
         }

@@ -159,7 +159,7 @@ def test_every_flipped_bit_is_refused_and_only_in_its_packet(name):
 
 
 @each
-def test_a_forged_packet_is_not_decrypted(name):
+def test_no_plaintext_of_a_forged_packet_is_left(name):
     packets = [
         Packet(_key(5), i, n) for i, n in enumerate([0, 1, 64, 700, 1424, 1424, 2000, 64, 65] * 2)
     ]
@@ -174,7 +174,8 @@ def test_a_forged_packet_is_not_decrypted(name):
             if ops[i].ok:
                 assert o[: p.length] == p.plain
             else:
-                assert o[: p.length] == (s[: p.length] if in_place else b"\x55" * p.length)
+                untouched = bytes(s[: p.length]) if in_place else b"\x55" * p.length
+                assert o[: p.length] in (untouched, bytes(p.length))
 
 
 @each
