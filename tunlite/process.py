@@ -111,10 +111,11 @@ def _attach(machine, listener, path, parent_fd):
         machine.watch(parent_fd, port.POLLIN, lambda *_: machine.stop("its parent is gone"))
 
 
-def start(name, settings, log, detach):
+def start(name, settings, log, detach, forget=None):
     """A Child that runs the daemon, in a session of its own. StartError.
 
-    `detach`: it outlives us, and its stdio is /dev/null once it is ready.
+    `detach`: it outlives us, and its stdio is /dev/null once it is ready. `forget` is called in it
+    first: it wipes the copies of our secrets that come with a fork.
     """
     ready_read, ready_write = port.pipe()
     alive_read, alive_write = port.pipe()
@@ -124,6 +125,8 @@ def start(name, settings, log, detach):
         try:
             port.close(ready_read)
             port.close(alive_write)
+            if forget is not None:
+                forget()
             status = _child(name, settings, log, detach, ready_write, alive_read)
         finally:
             port._exit(status)

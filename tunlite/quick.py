@@ -28,6 +28,7 @@ _EPERM = 1
 _PATIENCE_MS = 5000
 _RELOAD_PATIENCE_MS = 30000
 _NAME_MAX = 15
+_POLLIN = 1
 
 # A change of these takes a new daemon; the others are applied by a reload.
 _FIXED = (
@@ -88,10 +89,15 @@ def name_of(path):
     return name
 
 
+def absolute(path):
+    """The path as another process finds it at a reload."""
+    return path if path.startswith("/") else port.getcwd() + "/" + path
+
+
 def find_config(text):
     """(name, path) of what the user calls NAME or FILE."""
     if "/" in text or text.endswith(".conf"):
-        return name_of(text), text
+        return name_of(text), absolute(text)
     check_name(text)
     for folder in CONFIG_FOLDERS:
         path = f"{folder}/{text}.conf"
@@ -120,7 +126,8 @@ def read_state(name):
 
 
 def _write_state(state):
-    privileges.make_folder(STATE_FOLDER, 0o700)
+    if not privileges.make_folder(STATE_FOLDER, 0o700):
+        port.chmod(STATE_FOLDER, 0o700)
     data = json.dumps(state).encode()
     port.write_file_atomic(_state_path(state["interface"]), data, 0o600)
 
@@ -178,11 +185,14 @@ class _Ladder:
 
 
 def up(name, path, config, log, stay):
-    """Brings it up; gives (state, Child). QuickError when a step failed and all was undone.
+    """Brings it up; gives (state, Child, port.signal_fd()). QuickError: a step failed, and what was
+    done before it is undone.
 
     `stay`: we stay as its parent (`run`); otherwise the daemon is on its own afterwards.
     """
     _refuse_what_is_there(name, log)
+    # From here on a signal waits until what was begun is done or undone.
+    signals = port.signal_fd()
     state = links.new_state()
     state["interface"] = name
     state["path"] = path
@@ -194,10 +204,24 @@ def up(name, path, config, log, stay):
     ladder = _Ladder(log)
     try:
         child = _climb(state, config, log, ladder, stay)
+        if _asks_to_end(_arrived(signals)):
+            raise QuickError("interrupted; everything was undone")
     except _STEP_ERRORS as e:
         ladder.undo()
         raise QuickError(_reason(e))
-    return state, child
+    return state, child, signals
+
+
+def _arrived(signals):
+    """The signals that came since the last call."""
+    try:
+        return port.os_read(signals, 64)
+    except OSError:
+        return b""
+
+
+def _asks_to_end(numbers):
+    return any([number != _SIGHUP for number in numbers])
 
 
 def _refuse_what_is_there(name, log):
@@ -226,7 +250,7 @@ def _climb(state, config, log, ladder, stay):
     """The steps, in wg-quick's order."""
     name = state["interface"]
     hooks.run("PreUp", config.interface.get("PreUp", []), name)
-    child = process.start(name, _settings(config), log, detach=not stay)
+    child = process.start(name, _settings(config), log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = _start_time(child.pid)
     if stay:
@@ -239,6 +263,7 @@ def _climb(state, config, log, ladder, stay):
     links.set_addresses(name, config.interface.get("Address", []), state)
     links.set_mtu(name, _mtu(config))
     port.links.set_up(name)
+    _await_socket(name, config)
     ladder.add(lambda: links.drop_dns(state))
     links.set_dns(name, config.interface.get("DNS", []), state)
     ladder.add(lambda: links.drop_rules(state))
@@ -247,6 +272,15 @@ def _climb(state, config, log, ladder, stay):
     _write_state(state)
     hooks.run("PostUp", config.interface.get("PostUp", []), name)
     return child
+
+
+def _await_socket(name, config):
+    """The daemon opens its UDP sockets when it sees the link go up."""
+    if not _wait_until(lambda: client.status(name)["up"], _PATIENCE_MS):
+        number = config.interface.get("ListenPort", 0)
+        raise QuickError(
+            f"UDP port {number} cannot be opened: another process has it; choose another ListenPort"
+        )
 
 
 def _settings(config):
@@ -433,29 +467,31 @@ def _apply(state, config, log):
 
 def run(name, path, config, log, features=None):
     """In the foreground until SIGTERM, SIGINT or the daemon's end; gives the exit status."""
-    state, child = up(name, path, config, log, stay=True)
+    state, child, signals = up(name, absolute(path), config, log, stay=True)
     config.wipe()
-    signals = port.signal_fd()
     log.info("ready")
     asked = False
     while not asked:
-        for fd, _ in port.poll([(signals, port.POLLIN), (child.fd, port.POLLIN)], -1):
-            if fd == child.fd:
-                return _ended_by_itself(state, child, log)
-            for number in port.os_read(signals, 64):
-                if number != _SIGHUP:
-                    asked = True
-                    continue
-                try:
-                    load_again(state, log, features)
-                    log.info("reloaded")
-                except QuickError as e:
-                    log.error("not reloaded: " + e.args[0])
+        ready = [fd for fd, _ in port.poll([(signals, _POLLIN), (child.fd, _POLLIN)], -1)]
+        if child.fd in ready:
+            return _ended_by_itself(state, child, log)
+        numbers = _arrived(signals)
+        asked = _asks_to_end(numbers)
+        if numbers and not asked:
+            _reload_in_place(state, log, features)
     try:
         take_down(state, log, child)
     except QuickError:
         return 1  # it was logged
     return 0
+
+
+def _reload_in_place(state, log, features):
+    try:
+        load_again(state, log, features)
+        log.info("reloaded")
+    except QuickError as e:
+        log.error("not reloaded: " + e.args[0])
 
 
 def _ended_by_itself(state, child, log):

@@ -518,3 +518,58 @@ def test_syncconf_keeps_the_session_that_runs(lab):
         tunnel.wait_up()
     assert tunnel.router.peer_json(tunnel.gateway)["handshakes"] == before
     assert isinstance(tunnel.router, Tunlite)
+
+
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_port_that_is_taken_is_told_and_all_is_undone(host, command):
+    holder = host.namespace.udp_socket(port=51999)
+    host.interface["ListenPort"] = 51999
+    host.write()
+    words = ["up", host.path] if command == "up" else ["run", "--config", host.path]
+    failed = host.cli(*words, check=False)
+    assert failed.returncode == 1
+    assert "UDP port 51999" in failed.stderr
+    host.assert_nothing_is_left()
+    holder.close()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_signal_while_it_comes_up_undoes_everything(host, command, signum):
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    fifo = host.folder / "fifo"
+    os.mkfifo(fifo)
+    host.interface["PostUp"] = f"cat {fifo}"
+    host.write()
+    words = ["up", host.path] if command == "up" else ["run", "--config", host.path]
+    process = host.namespace.start([*tunlite_command(), *words], "first", env=host.env)
+    with open(fifo, "w"):  # the hook runs
+        process.popen.send_signal(signum)
+    assert process.wait(10) == 1
+    assert "interrupted" in process.log()
+    host.assert_nothing_is_left()
+
+
+def test_the_daemon_of_a_killed_up_is_on_its_own(host):
+    host.up()
+    assert host.state()["parent"] == 0
+    pid = host.state()["pid"]
+    assert os.getsid(pid) == pid
+    host.down()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 5, "init has collected it")
+
+
+def test_two_interfaces_live_side_by_side(host, lab):
+    other = Host(lab)
+    other.namespace = host.namespace
+    other.interface["Address"] = "10.55.0.1/24"
+    other.peer["AllowedIPs"] = "0.0.0.0/0"
+    host.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+    host.up()
+    other.up()
+    host.down()
+    rules = host.namespace.ip("rule")
+    assert "lookup 51821" in rules and "lookup 51820" not in rules
+    assert rules.count("suppress_prefixlength 0") == 1
+    other.down()
+    host.assert_nothing_is_left()

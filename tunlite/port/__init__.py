@@ -21,7 +21,8 @@ Time
     sleep_ms(ms)
 
 Process
-    getpid()  setsid()  chdir(path)  _exit(status)  umask(mask) -> the old mask
+    getpid()  setsid()  _exit(status)  umask(mask) -> the old mask
+    chdir(path)  getcwd()
     fork()                      0 in the child
     waitpid(pid, block)         exit status, 256 + signal, or None while it runs and block is False
     kill(pid, signal)           signal 0 asks whether it is there

@@ -53,6 +53,7 @@ def random_bytes(n):
 getpid = _os.getpid
 setsid = _os.setsid
 chdir = _os.chdir
+getcwd = _os.getcwd
 fork = _os.fork
 kill = _os.kill
 umask = _os.umask

@@ -124,6 +124,8 @@ def signal_fd():
 
 mkdir = _os.mkdir
 rmdir = _os.rmdir
+chdir = _os.chdir
+getcwd = _os.getcwd
 unlink = _os.unlink
 rename = _os.rename
 listdir = _os.listdir
