@@ -26,7 +26,7 @@ static size_t put_control(struct datagram *d, size_t used, const int level_type[
                           const void *value, size_t len) {
     struct cmsghdr *c = (struct cmsghdr *)(void *)(d->control.bytes + used);
     memset(c, 0, CMSG_SPACE(len));
-    c->cmsg_len = CMSG_LEN(len);
+    c->cmsg_len = (socklen_t)CMSG_LEN(len); /* size_t in glibc, socklen_t in musl */
     c->cmsg_level = level_type[0];
     c->cmsg_type = level_type[1];
     memcpy(CMSG_DATA(c), value, len);

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tunlite.h"
@@ -21,7 +22,8 @@ int tl_device_open(unsigned char *name16, int layer) {
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+    /* Libcs disagree about the sign of ioctl's request, and on MIPS it has the top bit set. */
+    if (syscall(SYS_ioctl, fd, (unsigned long)TUNSETIFF, &ifr) < 0) {
         int err = -errno;
         close(fd);
         return err;
