@@ -163,20 +163,6 @@ static mp_obj_t os_mkdir(mp_obj_t path, mp_obj_t mode) {
 }
 FUNCTION_2(os_mkdir);
 
-static mp_obj_t os_chdir(mp_obj_t path) {
-    return checked(chdir(mp_obj_str_get_str(path)));
-}
-FUNCTION_1(os_chdir);
-
-static mp_obj_t os_getcwd(void) {
-    char path[4096]; /* PATH_MAX */
-    if (!getcwd(path, sizeof path)) {
-        mp_raise_OSError(errno);
-    }
-    return mp_obj_new_str(path, strlen(path));
-}
-FUNCTION_0(os_getcwd);
-
 static mp_obj_t os_rmdir(mp_obj_t path) {
     return checked(rmdir(mp_obj_str_get_str(path)));
 }
@@ -469,8 +455,6 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_chmod), MP_ROM_PTR(&os_chmod_obj)},
     {MP_ROM_QSTR(MP_QSTR_chown), MP_ROM_PTR(&os_chown_obj)},
     {MP_ROM_QSTR(MP_QSTR_mkdir), MP_ROM_PTR(&os_mkdir_obj)},
-    {MP_ROM_QSTR(MP_QSTR_chdir), MP_ROM_PTR(&os_chdir_obj)},
-    {MP_ROM_QSTR(MP_QSTR_getcwd), MP_ROM_PTR(&os_getcwd_obj)},
     {MP_ROM_QSTR(MP_QSTR_rmdir), MP_ROM_PTR(&os_rmdir_obj)},
     {MP_ROM_QSTR(MP_QSTR_chdir), MP_ROM_PTR(&os_chdir_obj)},
     {MP_ROM_QSTR(MP_QSTR_getcwd), MP_ROM_PTR(&os_getcwd_obj)},
