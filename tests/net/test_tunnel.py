@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The main job: packets through a tunnel.
+
+router ==w1== gateway
+"""
+
+import pytest
+
+from tests.net.topology import Tunnel, tcp_transfer
+
+
+@pytest.mark.parametrize("outside", [4, 6])
+def test_ping_and_tcp_pass_on_both_families_inside_over_either_outside(lab, outside):
+    tunnel = Tunnel(lab, family=outside).start()
+    tunnel.wait_up()
+    for answer in tunnel.ping(count=20, interval=0.01):
+        assert answer.received == 20
+    for address in (tunnel.gateway.v4, tunnel.gateway.v6):
+        there = tcp_transfer(
+            tunnel.router.namespace, tunnel.gateway.namespace, address, size=8 << 20
+        )
+        assert there.is_intact and there.bytes == 8 << 20
+    for address in (tunnel.router.v4, tunnel.router.v6):
+        back = tcp_transfer(
+            tunnel.gateway.namespace, tunnel.router.namespace, address, size=8 << 20
+        )
+        assert back.is_intact and back.bytes == 8 << 20
+
+
+def test_a_preshared_key_on_both_ends_changes_nothing_for_the_traffic(lab):
+    from tests.net.topology import preshared_key
+
+    tunnel = Tunnel(lab, PresharedKey=preshared_key()).start()
+    tunnel.wait_up()
+    assert all(not answer.lost for answer in tunnel.ping(count=10))
+    assert tunnel.router.peer_json(tunnel.gateway)["preshared"] is True
+
+
+def test_packets_that_wait_for_the_handshake_arrive_in_order(lab):
+    tunnel = Tunnel(lab).start()
+    there = tunnel.gateway.namespace.inside(_receiver, tunnel.gateway.v4)
+    with there:
+        here = tunnel.router.namespace.udp_socket(tunnel.router.v4)
+        with here:
+            for number in range(100):
+                here.sendto(number.to_bytes(4, "big"), (tunnel.gateway.v4, 4000))
+            got = [int.from_bytes(there.recv(100), "big") for _ in range(100)]
+    assert got == list(range(100))
+
+
+def _receiver(address):
+    import socket
+
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((address, 4000))
+    sock.settimeout(10)
+    return sock
+
+
+def test_several_interfaces_in_several_processes_share_one_namespace(lab):
+    from tests.net.peers import Tunlite
+    from tests.net.topology import endpoint, ping, wait_for
+
+    left, right = lab.namespace("router"), lab.namespace("gateway")
+    far = lab.wire(left, right)[1]
+    gateway = Tunlite(right, 9)
+    routers = [Tunlite(left, number, port=51820 + number) for number in (1, 2)]
+    for router in routers:
+        # each has its own /32, so that the kernel's routes to 10.77.0.9 do not compete
+        router.interface["Address"] = router.v4 + "/32"
+        router.add_peer(gateway, endpoint(far.v4))
+        gateway.add_peer(router)
+    gateway.start()
+    for router in routers:
+        router.start()
+        left.ip(
+            "route", "add", gateway.v4, "dev", router.name, "src", router.v4, "metric", router.port
+        )
+        wait_for(
+            lambda r=router: ping(left, gateway.v4, count=1, extra=["-I", r.name]).received,
+            15,
+            f"an answer through {router.name}",
+        )
+    assert all(gateway.peer_json(router)["rx_bytes"] for router in routers)
+
+
+def test_the_firewall_mark_is_on_every_outer_packet(lab):
+    from tests.net.peers import Tunlite
+
+    def router(namespace, number):
+        return Tunlite(namespace, number, FwMark="0x1234")
+
+    tunnel = Tunnel(lab, router=router)
+    tunnel.router.namespace.nft(
+        "table inet t { chain o { type filter hook output priority 0; "
+        "udp dport 51820 meta mark != 0x1234 counter drop; }; }"
+    )
+    tunnel.start()
+    tunnel.wait_up()
+    listed = tunnel.router.namespace.run(["nft", "list", "ruleset"]).stdout
+    assert "counter packets 0" in listed
