@@ -92,7 +92,7 @@ static enum packet_class classify4(const struct offload_merge *m, struct view *v
         return CLASS_STRANGER;
     uint32_t header = (uint32_t)(ip[0] & 15) * 4;
     uint16_t fragment = load_be16(ip + IP4_FRAGMENT);
-    if (header < IP4_MIN || header > v->len || load_be16(ip + IP4_LENGTH) != v->len ||
+    if (header < IP4_MIN || load_be16(ip + IP4_LENGTH) != v->len ||
         (fragment & IP4_MF_AND_OFFSET) != 0)
         return CLASS_BARRIER;
     v->is_tcp = ip[IP4_PROTOCOL] == PROTOCOL_TCP;

@@ -128,15 +128,29 @@ def super_frames(draw, order, longest=65000):
     return super_frame(order, packet, kind, size, l4=l4, hdr_len=hdr_len)
 
 
+def with_true_length(packet):
+    """The same packet, whose IP length field says what is there."""
+    if len(packet) < 6:
+        return packet
+    if packet[0] >> 4 == 4:
+        return packet[:2] + struct.pack(">H", len(packet)) + packet[4:]
+    return packet[:4] + struct.pack(">H", max(len(packet) - 40, 0)) + packet[6:]
+
+
 @st.composite
-def damaged(draw, frames):
-    """Frames with bytes changed, mostly in the headers, and perhaps cut off or drawn out."""
-    frame = bytearray(draw(frames))
+def damaged(draw, packets, ip_at=0):
+    """Packets with bytes changed, mostly in the headers, and perhaps cut off, with a length field
+    that is right or wrong. `ip_at`: bytes in front of the IP header."""
+    packet = bytearray(draw(packets))
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.one_of(st.integers(0, 29), st.integers(0, 100)))
-        if at < len(frame):
-            frame[at] = draw(st.one_of(st.integers(0, 255), st.sampled_from([0, 43, 44, 60, 255])))
-    return bytes(frame[: draw(st.one_of(st.just(len(frame)), st.integers(0, 140)))])
+        if at < len(packet):
+            packet[at] = draw(st.one_of(st.integers(0, 255), st.sampled_from([0, 43, 44, 60, 255])))
+    length = draw(st.one_of(st.just(len(packet)), st.integers(0, 140)))
+    packet = bytes(packet[:length])
+    if draw(st.booleans()):
+        return packet[:ip_at] + with_true_length(packet[ip_at:])
+    return packet
 
 
 class Sender:

@@ -195,6 +195,38 @@ def test_no_group_is_longer_than_a_super_packet_may_be(where):
 
 
 @offload_ffi.everywhere
+@pytest.mark.parametrize("excess, wanted", [(0, [3]), (1, [2, 1])])
+def test_a_super_packet_has_65535_bytes_at_most(where, excess, wanted):
+    sender = Sender(4, UDP, (1, 2), 30000)
+    packets = [sender.step("plain", 3), sender.step("plain", 3)]
+    sender.size = 65535 - 28 - 60000 + excess
+    assert counts(where, [*packets, sender.step("plain", 3)]) == wanted
+
+
+@offload_ffi.everywhere
+def test_the_reserved_bit_keeps_packets_apart(where):
+    assert counts(where, stream(["evil", "evil"])) == [1, 1]
+
+
+@offload_ffi.everywhere
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+@pytest.mark.parametrize("version", [4, 6])
+def test_packets_that_end_within_their_headers_pass_as_they_are(where, protocol, version):
+    (whole,) = stream(["plain"], version, protocol)
+    for length in range(len(whole)):
+        packets = [whole[:length], offload_packets.with_true_length(whole[:length])]
+        assert frames_of(where, packets) == model_frames(where, packets)
+
+
+@offload_ffi.everywhere
+def test_ipv4_headers_longer_than_the_packet_pass_as_they_are(where):
+    (whole,) = stream(["plain"])
+    for length in range(20, 60):
+        packet = offload_packets.with_true_length(b"\x4f" + whole[1:length])
+        assert frames_of(where, [packet, packet]) == model_frames(where, [packet, packet])
+
+
+@offload_ffi.everywhere
 def test_udp_is_left_alone_unless_asked_for(where):
     packets = stream(["plain"] * 4, protocol=UDP)
     assert counts(where, packets, kinds=offload_ffi.TCP) == [1] * 4
@@ -204,6 +236,17 @@ def test_udp_is_left_alone_unless_asked_for(where):
 @offload_ffi.everywhere
 def test_udp_without_checksum_is_left_alone(where):
     assert counts(where, stream(["plain", "no sum", "plain"], protocol=UDP)) == [1, 1, 1]
+
+
+@offload_ffi.everywhere
+def test_udp_without_checksum_is_left_alone_even_where_zero_would_be_right(where):
+    ip = Ip(4)
+    lacking = offload_packets.udp(ip, bytes(100))[26:28]
+    packet = offload_packets.udp(ip, lacking + bytes(98))
+    assert packet[26:28] == b"\xff\xff"
+    packet = packet[:26] + b"\0\0" + packet[28:]
+    assert offload_model.Parsed(packet, (UDP,)).is_sound()
+    assert counts(where, [packet, packet]) == [1, 1]
 
 
 @offload_ffi.everywhere

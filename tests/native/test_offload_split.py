@@ -75,7 +75,7 @@ def test_what_a_kernel_gives_is_cut_as_the_slow_implementation_cuts_it(where, da
 @given(data=st.data())
 def test_damaged_frames_are_refused_or_cut_as_the_slow_implementation_does(where, data):
     frames = offload_packets.super_frames(ORDERS[where], longest=2000)
-    frame = data.draw(offload_packets.damaged(frames))
+    frame = data.draw(offload_packets.damaged(frames, ip_at=10))
     room = Room(size=400000, max_slices=200, mtu=65535)
     assert run(where, frame, room) == model(frame, ORDERS[where])
 
@@ -246,6 +246,37 @@ def test_ipv6_extension_headers_are_carried_over_or_refused(where, chain, refusa
     found, packets, _ = run(where, frame)
     assert found == refusal
     assert [p[40:l4] for p in packets] == [packet[40:l4]] * (0 if refusal else 3)
+
+
+def shorter(frame, length):
+    """The frame's first bytes, with a right IPv4 length."""
+    packet = bytearray(frame[10:length])
+    packet[2:4] = struct.pack(">H", len(packet))
+    return frame[:10] + bytes(packet)
+
+
+@offload_ffi.everywhere
+@pytest.mark.parametrize("length", [*range(11, 10 + 60)])
+def test_a_frame_that_ends_within_its_headers_is_refused(where, length):
+    plain = tcp_frame(where, bytes(99), 50, options=bytes(40))
+    frames = [plain, plain[:10] + b"\x40" + plain[11:]]
+    for last in (b"\x83", b"\x94"):
+        ip = Ip(4, options=b"\1" * 19 + last)
+        frames.append(tcp_frame(where, bytes(99), 50, ip=ip, options=bytes(40)))
+    for frame in frames:
+        cut = shorter(frame, length)
+        assert run(where, cut) == model(cut, ORDERS[where])
+        assert run(where, cut)[0] is not None
+
+
+@offload_ffi.everywhere
+@pytest.mark.parametrize("length", range(40, 64))
+def test_an_ipv6_frame_that_ends_within_its_extension_headers_is_refused(where, length):
+    ip = Ip(6, options=[(60, bytes(7)), (60, bytes(7))])
+    packet = offload_packets.tcp(ip, bytes(3000))[:length]
+    packet = packet[:4] + struct.pack(">H", length - 40) + packet[6:]
+    frame = offload_model.vnet_header(ORDERS[where], 1, offload_model.GSO_TCP6, 0, 9, 56, 16)
+    assert run(where, frame + packet)[0] == "short"
 
 
 @offload_ffi.everywhere
