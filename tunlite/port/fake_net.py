@@ -70,14 +70,6 @@ class World:
                 break
         self.clock.now_ms = end_ms
 
-    def until(self, condition, seconds=300):
-        """Lets time pass until the condition holds; the milliseconds that took. AssertionError."""
-        begin_ms = self.clock.now_ms
-        while not condition():
-            assert self.clock.now_ms - begin_ms < seconds * 1000, "it never came to hold"
-            self.run(0.01)
-        return self.clock.now_ms - begin_ms
-
 
 class Log:
     """Lines as (level, text)."""
