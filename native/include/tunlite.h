@@ -157,8 +157,8 @@ int tl_events(int plane, unsigned char *out, int out_len);
 
 /* Drops what is staged for the peer (counted). Returns how many. */
 int tl_peer_flush(int plane, int peer);
-/* Sends an empty transport packet. -ENOKEY: no session can send; -EDESTADDRREQ: no endpoint; -EAGAIN:
- * the socket is full. */
+/* Sends an empty transport packet. -ENOKEY: no session can send; -EDESTADDRREQ: no endpoint;
+ * -EAGAIN: the socket is full. */
 int tl_peer_keepalive(int plane, int peer);
 /* A handshake message of this peer was authenticated: it came from this endpoint, with this many
  * bytes. Moves the endpoint and the stamps as an authenticated packet does. */
@@ -181,8 +181,8 @@ int tl_index_free(int plane, const unsigned char *index4);
  * there is none. */
 int tl_handshake(int plane, unsigned char *out, int out_len);
 /* Sends a handshake message; peer >= 0: counted for it, and its endpoint's source address is used
- * where the record names none. A full socket makes it wait in a small queue of its own; -EAGAIN when
- * that is full too. -EDESTADDRREQ: family 0. */
+ * where the record names none. A full socket makes it wait in a small queue of its own; -EAGAIN
+ * when that is full too. -EDESTADDRREQ: family 0. */
 int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
             int message_len);
 
