@@ -73,7 +73,8 @@ def ask(name, request):
             if line.startswith(b"errno="):
                 number = int(line[6:])
                 if number:
-                    raise Refused(abs(number), f"{name} refused it (errno {abs(number)})")
+                    text = f"{name} refused a line (errno {abs(number)}); its log says why"
+                    raise Refused(abs(number), text)
             else:
                 yield line
     finally:

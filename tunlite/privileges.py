@@ -57,6 +57,16 @@ def _make(path, mode):
         return False
 
 
+def state_folder(settings):
+    """StateDir; by default each user has one of his own, since none may read another's.
+
+    Root is no exception: without CAP_DAC_OVERRIDE it has no more rights than others.
+    """
+    user = settings.get("User", "root")
+    default = STATE_FOLDER if user == "root" else STATE_FOLDER + "-" + user
+    return settings.get("StateDir", default)
+
+
 def prepare_folders(settings, owner):
     """The socket's folder, and the folder of the clock's mark, which belongs to the daemon.
 
@@ -67,7 +77,7 @@ def prepare_folders(settings, owner):
         make_folder(client.FOLDER, 0o755)
     except OSError as e:
         raise PrivilegeError(f"cannot make {client.FOLDER} (errno {e.errno}); are you root?")
-    folder = settings.get("StateDir", STATE_FOLDER)
+    folder = state_folder(settings)
     try:
         make_folder(folder, 0o700)
         if owner.uid >= 0 or owner.gid >= 0:

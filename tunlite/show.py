@@ -46,6 +46,8 @@ def _facts(status):
     ]
     if status["fwmark"]:
         rows.append(("fwmark", f"0x{status['fwmark']:x}"))
+    if not status["up"]:
+        rows.append(("link", "down, or its UDP port could not be opened"))
     rows.append(("mtu", status["mtu"]))
     rows.append(("engine", status["engine"]))
     rows.append(("aead", status["aead"]))
@@ -56,7 +58,8 @@ def _facts(status):
     returns = status["returns"]
     causes = [f"{name} {returns[name]}" for name in sorted(returns) if name != "total"]
     rows.append(("returns to Python", f"{returns['total']} ({', '.join(causes)})"))
-    rows.append(("memory", f"{status['memory_kb']} kB"))
+    if status["memory_kb"]:
+        rows.append(("memory", f"{status['memory_kb']} kB"))
     rows.append(("up for", span(status["uptime_s"])))
     drops = status["drops"]
     for name in sorted(drops):

@@ -11,6 +11,7 @@ STATUS = {
     "listen_port": 51820,
     "fwmark": 51820,
     "mtu": 1420,
+    "up": True,
     "layer": 3,
     "engine": "mmsg",
     "aead": "portable",
@@ -64,6 +65,11 @@ def test_a_page_has_what_wg_shows_and_what_is_ours():
         "  persistent keepalive: every 25 seconds\n",
     ):
         assert part in page
+
+
+def test_a_link_that_is_down_is_told():
+    assert "  link: down" in show.text(dict(STATUS, up=False))
+    assert "  link: " not in show.text(STATUS)
 
 
 def test_drops_that_did_not_happen_are_not_shown():
