@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""The packet path under ThreadSanitizer."""
+
+import subprocess
+
+from devtools import native_build
+
+# libtsan of gcc 12 does not start where the kernel randomises more address bits than it expects
+_FIXED_ADDRESSES = ["setarch", "--addr-no-randomize"]
+
+
+def _program(name, sources):
+    return native_build.program(name, sources, native_build.SANITIZE["tsan"])
+
+
+def _run(argv):
+    argv = [*_FIXED_ADDRESSES, *map(str, argv)]
+    return subprocess.run(argv, capture_output=True, text=True)
+
+
+def test_random_datagrams_packets_and_calls_show_no_race():
+    sources = ["tests/native/plane_fuzz.c", *native_build.core_sources()]
+    result = _run([_program("plane_fuzz_tsan", sources), 1, 2000])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_thread_sanitizer_sees_a_race():
+    result = _run([_program("race_tsan", ["tests/native/race.c"])])
+    assert result.returncode != 0
+    assert "data race" in result.stderr
