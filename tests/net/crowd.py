@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Many initiators in one process, each with a key and a UDP socket of its own.
+
+    crowd.py GATEWAY PORT PUBLIC_KEY < one private key (base64) a line
+
+All send an initiation at once, repeat it after the protocol's five seconds and jitter, follow
+cookie replies, and are up when they have opened the response. Prints "begun" after the first
+burst, "up N" as they come and "all up" at last. It is the project's own handshake on this side:
+what is under test is the gateway.
+"""
+
+import base64
+import random
+import resource
+import selectors
+import socket
+import sys
+import time
+
+from tunlite import cookie, handshake, port, stamp, wire
+
+_RETRY_S = 5.0
+
+
+def run(generator):
+    """The result of a handshake step, all its yields taken at once."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+class Gateway:
+    """What an initiator knows of the other side."""
+
+    def __init__(self, public):
+        self.public = public
+        self.psk = bytearray(32)
+        self.static_static = None
+
+
+class Peer:
+    """One initiator; also the jar that cookie.py keeps cookies in."""
+
+    def __init__(self, noise, private, public, address):
+        self.noise = noise
+        self.me = handshake.Identity(noise, bytearray(base64.b64decode(private)))
+        self.them = Gateway(public)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.connect(address)
+        self.sock.setblocking(False)
+        self.sent_mac1 = self.cookie = self.state = None
+        self.cookie_ms = 0
+        self.due = 0.0
+        self.is_up = False
+
+    def send(self):
+        """One initiation."""
+        index = bytes(port.random_bytes(4))
+        now = stamp.tai64n(time.time_ns())
+        self.state, message = run(handshake.initiate(self.noise, self.me, self.them, index, now))
+        cookie.add_macs(port, message, self.them.public, self, port.now_ms())
+        self.sock.send(message)
+        self.due = time.monotonic() + _RETRY_S + random.random() / 3
+
+    def receive(self):
+        """Takes what came; whether this made it come up."""
+        message = self.sock.recv(2000)
+        if message[0] == wire.COOKIE:
+            cookie.consume(port, message, self.them.public, self, port.now_ms())
+            return False
+        if message[0] != wire.RESPONSE or self.is_up:
+            return False
+        run(handshake.consume_response(self.noise, self.me, self.them, self.state, message))
+        self.is_up = True
+        return True
+
+
+def main(address, port_number, public):
+    """Until all are up."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+    target, key = (address, int(port_number)), base64.b64decode(public)
+    peers = [Peer(noise, line.strip(), key, target) for line in sys.stdin]
+    selector = selectors.DefaultSelector()
+    for peer in peers:
+        selector.register(peer.sock, selectors.EVENT_READ, peer)
+    for peer in peers:
+        peer.send()
+    print("begun", flush=True)
+    up = 0
+    while up < len(peers):
+        for ready, _ in selector.select(0.05):
+            try:
+                up += ready.data.receive()
+            except ConnectionRefusedError:
+                continue  # the gateway is not there yet: its retry comes
+        print("up", up, flush=True)
+        now = time.monotonic()
+        for peer in peers:
+            if not peer.is_up and peer.due <= now:
+                peer.send()
+    print("all up", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

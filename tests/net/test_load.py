@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""A gateway under load: cookies, forged floods, and a crowd that comes back at once.
+
+attacker and routers ==w1== gateway
+"""
+
+import sys
+from pathlib import Path
+
+from tests.net.peers import Tunlite
+from tests.net.topology import Keys, Tunnel, ping, wait_for
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
+
+
+def flood(source, tunnel, count, rate):
+    """Starts the forged flood from a namespace on the gateway's wire."""
+    argv = [sys.executable, _HERE / "flood.py", tunnel.outside, tunnel.gateway.port]
+    argv += [tunnel.gateway.keys.public, "10.98", count, rate]
+    running = source.start(argv, "flood")
+    running.wait_line("flooding")
+    return running
+
+
+def _open_to_forged_sources(tunnel):
+    """The gateway's answers to forged sources go out on the wire, where nobody takes them."""
+    tunnel.gateway.namespace.ip("route", "add", "10.98.0.0/16", "via", "10.99.1.1")
+    for scope in ("all", "w1"):
+        tunnel.gateway.namespace.sysctl(f"net/ipv4/conf/{scope}/rp_filter", 0)
+
+
+def test_a_router_reconnects_by_cookie_while_forged_initiations_flood_the_gateway(lab):
+    tunnel = Tunnel(lab).start()
+    _open_to_forged_sources(tunnel)
+    attack = flood(tunnel.router.namespace, tunnel, 100_000, 10_000)
+    wait_for(lambda: tunnel.gateway.drops().get("cookie_sent"), 10, "the gateway is under load")
+    tunnel.wait_up(30)
+    assert attack.is_running(), "the flood ended before the router was up: nothing is shown"
+    assert ping(tunnel.router.namespace, tunnel.gateway.v4, count=20).received >= 18
+    attack.stop()
+    state = tunnel.gateway.show_json()
+    assert state["drops"]["cookie_sent"] > 1000
+    assert tunnel.gateway.peer_json(tunnel.router)["handshakes"]["completed"] >= 1
+
+
+def test_a_running_tunnel_loses_nothing_to_a_flood_of_garbage(lab):
+    tunnel = Tunnel(lab).start()
+    tunnel.wait_up()
+    argv = [sys.executable, "-c", _GARBAGE, tunnel.outside, str(tunnel.gateway.port)]
+    attack = tunnel.router.namespace.start(argv, "garbage")
+    attack.wait_line("begun")
+    answers = ping(tunnel.router.namespace, tunnel.gateway.v4, count=50, interval=0.02)
+    assert attack.wait(60) == 0
+    assert answers.lost <= 1
+    drops = tunnel.gateway.drops()
+    assert sum(drops.values()) > 10_000
+    assert drops["bad_type"] and drops["too_short"] and drops["bad_mac1"] and drops["unknown_index"]
+
+
+_GARBAGE = """
+import os, random, socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+target = (sys.argv[1], int(sys.argv[2]))
+heads = [b"\\x01\\0\\0\\0", b"\\x02\\0\\0\\0", b"\\x03\\0\\0\\0", b"\\x04\\0\\0\\0", b"", b"\\xff"]
+sizes = [0, 1, 4, 31, 32, 64, 92, 148, 149, 1452]
+print("begun", flush=True)
+for number in range(40000):
+    head = random.choice(heads)
+    sock.sendto(head + os.urandom(max(0, random.choice(sizes) - len(head))), target)
+    if number % 20 == 0:
+        time.sleep(0.001)
+"""
+
+
+def test_a_thousand_peers_behind_one_address_come_back_at_once(lab):
+    left, right = lab.namespace("router"), lab.namespace("gateway")
+    far = lab.wire(left, right)[1]
+    gateway = Tunlite(right, 1)
+    crowd = [Keys() for _ in range(1000)]
+    for number, keys in enumerate(crowd):
+        section = {
+            "PublicKey": keys.public,
+            "AllowedIPs": f"10.78.{number >> 8}.{number & 255}/32",
+        }
+        gateway.peers[keys.public] = section
+    gateway.start()
+    listed = gateway.folder / "keys"
+    listed.write_text("".join(keys.private + "\n" for keys in crowd), encoding="ascii")
+    argv = [sys.executable, _HERE / "crowd.py", far.v4, gateway.port, gateway.keys.public]
+    with open(listed, encoding="ascii") as keys:
+        running = left.start(argv, "crowd", stdin=keys, env={"PYTHONPATH": str(_ROOT)})
+    running.wait_line("all up", timeout=90)
+    assert running.wait() == 0
+    rows = gateway.show_json()["peers"]
+    assert sum(row["handshakes"]["responded"] > 0 for row in rows) == 1000
