@@ -59,9 +59,6 @@ def _rows(table):
 KEYS = _rows(_TABLE)
 
 _SECTIONS = ("Interface", "Peer")
-_HASH = 35
-_EQUALS = 61
-_NEWLINE = 10
 _SPACES = b" \t\r\v\f"
 
 
@@ -168,9 +165,9 @@ class _Parser:
     def parse(self, buffer):
         at = 3 if buffer[:3] == b"\xef\xbb\xbf" else 0  # a byte order mark
         while at < len(buffer):
-            end = at
-            while end < len(buffer) and buffer[end] != _NEWLINE:
-                end += 1
+            end = buffer.find(b"\n", at)
+            if end < 0:
+                end = len(buffer)
             self.line += 1
             line = _trimmed(buffer[at:end])
             if line:
@@ -192,10 +189,8 @@ class _Parser:
         if line[0] == 91:  # [
             self._begin_section(_as_text(line))
             return
-        at = 0
-        while at < len(line) and line[at] != _EQUALS:
-            at += 1
-        if at == len(line) or not at:
+        at = line.find(b"=")
+        if at < 1:
             self._error(
                 "", "this line is neither a [Section] nor an Option = value", "correct or remove it"
             )
@@ -312,9 +307,9 @@ class _Parser:
 
 def _trimmed(line):
     """A new bytearray: the bytes before a #, without white space around them."""
-    end = 0
-    while end < len(line) and line[end] != _HASH:
-        end += 1
+    end = line.find(b"#")
+    if end < 0:
+        end = len(line)
     start = 0
     while start < end and line[start] in _SPACES:
         start += 1

@@ -72,10 +72,10 @@ def _mtu_of(index_and_mtu):
 def choose_mtu(endpoints):
     """The greatest MTU on the ways to the endpoints, else of the default route, less the overhead.
 
-    `endpoints`: rows (family, bytes, port, scope id).
+    `endpoints`: addresses (family, bytes).
     """
     best = 0
-    for family, packed, _, _ in endpoints:
+    for family, packed in endpoints:
         best = max(best, _mtu_of(port.links.route_get(family, packed)))
     if not best:
         for family in (4, 6):
@@ -107,6 +107,11 @@ def _covered(prefix, others):
     )
 
 
+def _narrowest_first(prefix):
+    family, packed, bits = prefix
+    return -bits, family, packed
+
+
 def wanted_routes(config, mark):
     """Rows (prefix, table) that `Table` asks for, widest last; table 0 is the main one.
 
@@ -116,12 +121,10 @@ def wanted_routes(config, mark):
     table = config.interface.get("Table")
     if table == 0:
         return []
-    prefixes = []
+    prefixes = set()
     for peer in config.peers:
-        for prefix in peer.get("AllowedIPs", ()):
-            if prefix not in prefixes:
-                prefixes.append(prefix)
-    prefixes.sort(key=lambda prefix: -prefix[2])
+        prefixes.update(peer.get("AllowedIPs", ()))
+    prefixes = sorted(prefixes, key=_narrowest_first)
     if table:
         return [(prefix, table) for prefix in prefixes]
     own = config.interface.get("Address", [])
@@ -156,21 +159,24 @@ def free_table():
 
 def set_routes(name, routes, state):
     """Adds what is missing and removes what an earlier configuration had."""
-    rows = [[addresses.format_prefix(prefix), table] for prefix, table in routes]
-    for row in list(state["routes"]):
-        if row not in rows:
-            text, table = row
-            _undo(lambda t=text, n=table: port.links.route_del(name, addresses.parse_prefix(t), n))
-            state["routes"].remove(row)
-    for i, row in enumerate(rows):
-        if row not in state["routes"]:
-            prefix, table = routes[i]
-            try:
-                port.links.route_add(name, prefix, table)
-            except OSError as e:
-                if e.errno != _EEXIST:
-                    raise _failed("route to " + row[0], e)
-            state["routes"].append(row)
+    wanted = {}
+    for prefix, table in routes:
+        wanted[(addresses.format_prefix(prefix), table)] = prefix
+    kept = []
+    for text, table in state["routes"]:
+        if wanted.pop((text, table), None) is None:
+            prefix = addresses.parse_prefix(text)
+            _undo(lambda p=prefix, n=table: port.links.route_del(name, p, n))
+        else:
+            kept.append([text, table])
+    state["routes"] = kept
+    for text, table in sorted(wanted):
+        try:
+            port.links.route_add(name, wanted[(text, table)], table)
+        except OSError as e:
+            if e.errno != _EEXIST:
+                raise _failed("route to " + text, e)
+        kept.append([text, table])
 
 
 def set_rules(families, mark, state):

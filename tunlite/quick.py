@@ -250,7 +250,8 @@ def _climb(state, config, log, ladder, stay):
     """The steps, in wg-quick's order."""
     name = state["interface"]
     hooks.run("PreUp", config.interface.get("PreUp", []), name)
-    child = process.start(name, _settings(config), log, detach=not stay, forget=config.wipe)
+    settings = _settings(config)
+    child = process.start(name, settings, log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = _start_time(child.pid)
     if stay:
@@ -261,7 +262,7 @@ def _climb(state, config, log, ladder, stay):
     _write_state(state)
     setconf.apply(name, setconf.whole(config))
     links.set_addresses(name, config.interface.get("Address", []), state)
-    links.set_mtu(name, _mtu(config))
+    links.set_mtu(name, settings["MTU"])
     port.links.set_up(name)
     _await_socket(name, config)
     ladder.add(lambda: links.drop_dns(state))
@@ -299,8 +300,8 @@ def _mtu(config):
         if "Endpoint" in peer:
             place = resolver.literal(peer["Endpoint"])
             if place is not None:
-                found.append(place)
-    return links.choose_mtu(found)
+                found.append(place[:2])
+    return links.choose_mtu(set(found))
 
 
 def _mark(state, config):
@@ -454,9 +455,8 @@ def _apply(state, config, log):
         config.interface["FwMark"] = int(running.interface.get("fwmark", b"0"))
     setconf.apply(name, setconf.different(config, running, state["endpoints"]))
     links.set_addresses(name, config.interface.get("Address", []), state)
-    mtu = _mtu(config) if "MTU" in config.interface else 0
-    if mtu and port.links.link_get(name)[1] != mtu:
-        links.set_mtu(name, mtu)
+    if "MTU" in config.interface:
+        links.set_mtu(name, config.interface["MTU"])
     links.set_dns(name, config.interface.get("DNS", []), state)
     _set_routes(state, config, log)
     _note_config(state, config)

@@ -5,6 +5,8 @@ Pieces are bytearrays of whole lines, peer by peer, so that a thousand peers nee
 A piece may hold a secret: whoever sends it wipes it (`sending` does).
 """
 
+import binascii
+
 from tunlite import addresses, client, keys
 
 _ZERO_KEY = bytes(32)
@@ -28,6 +30,9 @@ class _Lines:
 
     def add(self, key, value):
         self.piece.extend(key.encode() + b"=" + str(value).encode() + b"\n")
+
+    def add_public(self, key):
+        self.add("public_key", binascii.hexlify(key).decode())
 
     def add_key(self, name, key):
         digits = _hex(key)
@@ -66,7 +71,7 @@ def whole(config):
     yield lines.piece
     for peer in config.peers:
         lines = _Lines()
-        lines.add_key("public_key", peer["PublicKey"])
+        lines.add_public(peer["PublicKey"])
         _peer(lines, peer, _ALL)
         yield lines.piece
 
@@ -82,7 +87,7 @@ def added(config):
     yield lines.piece
     for peer in config.peers:
         lines = _Lines()
-        lines.add_key("public_key", peer["PublicKey"])
+        lines.add_public(peer["PublicKey"])
         _peer(lines, peer, [name for name in _ALL if name in peer])
         yield lines.piece
 
@@ -100,15 +105,11 @@ class Running:
         for key, value in rows:
             if key == b"public_key":
                 section = {"allowed_ip": []}
-                self.peers[_unhex(value)] = section
+                self.peers[binascii.unhexlify(value)] = section
             elif key == b"allowed_ip":
                 section["allowed_ip"].append(value.decode())
             else:
                 section[key.decode()] = value
-
-
-def _unhex(digits):
-    return bytes([int(digits[i : i + 2], 16) for i in range(0, len(digits), 2)])
 
 
 def different(config, running, endpoints=None):
@@ -131,13 +132,13 @@ def different(config, running, endpoints=None):
     wanted = set([peer["PublicKey"] for peer in config.peers])
     for key in running.peers:
         if key not in wanted:
-            lines.add_key("public_key", key)
+            lines.add_public(key)
             lines.add("remove", "true")
     if lines.piece:
         yield lines.piece
     for peer in config.peers:
         lines = _Lines()
-        lines.add_key("public_key", peer["PublicKey"])
+        lines.add_public(peer["PublicKey"])
         begin = len(lines.piece)
         before = running.peers.get(peer["PublicKey"])
         if before is None:
