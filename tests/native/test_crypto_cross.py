@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The C self-test built for each router CPU, under qemu-user; and what MIPS pays for a byte."""
+
+import os
+import subprocess
+
+import pytest
+
+from devtools import apt, bench_crypto, toolchain
+from tests.native import crypto_ffi
+
+VECTORS = crypto_ffi.ROOT / "tests/vectors"
+EXPECTED = {
+    "mips": {"portable"},
+    "mipsel": {"portable"},
+    "arm": {"neon", "portable"},
+    "aarch64": {"neon", "portable64", "portable"},
+}
+pytestmark = pytest.mark.timeout(900)
+
+
+def _build(arch):
+    target = toolchain.TARGETS[arch]
+    program = crypto_ffi.ROOT / "build" / f"crypto_selftest-{arch}"
+    program.parent.mkdir(exist_ok=True)
+    half = program.with_name(f"{program.name}.{os.getpid()}")
+    command = ["nice", str(toolchain.zig()), "cc", "-target", target.triple]
+    command += [f"-mcpu={target.cpu}", "-std=gnu11", "-O2", "-static", "-Inative/crypto"]
+    command += ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-o", str(half)]
+    command += ["tests/native/crypto_selftest.c", *crypto_ffi.sources()]
+    environment = toolchain.environment()
+    done = subprocess.run(
+        command, cwd=crypto_ffi.ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    half.replace(program)
+    return program
+
+
+@pytest.mark.parametrize("arch", EXPECTED)
+def test_the_selftest_passes_on_a_router_s_cpu(arch):
+    apt.need(["qemu-user-static"])
+    emulator, cpu = toolchain.TARGETS[arch].qemu
+    command = [f"qemu-{emulator}-static", "-cpu", cpu, str(_build(arch)), str(VECTORS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = {line.split()[0] for line in done.stdout.splitlines() if "checked" in line}
+    assert checked == EXPECTED[arch]
+
+
+def test_sealing_1420_bytes_on_mips_takes_at_most_24_instructions_a_byte():
+    count = bench_crypto.count_mips(lengths=[1420])
+    assert count["seal"][1420] / 1420 <= 24
+    assert count["open"][1420] / 1420 <= 24
