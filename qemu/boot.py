@@ -128,7 +128,7 @@ def _acceleration(target: Target) -> list[str]:
 
 
 def command(target: Target, kernel: Kernel, initrd: Path, extra: list[str]) -> list[str]:
-    apt.need_programs({target.qemu[0]: target.qemu_package})
+    apt.need(apt.providers({target.qemu[0]: target.qemu_package}))
     append = f"console={target.console} quiet loglevel=1 panic=-1 {target.append}".strip()
     return [
         *target.qemu,

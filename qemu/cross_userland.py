@@ -73,8 +73,7 @@ def build() -> dict[str, Path]:
     builders = {"busybox": _busybox, "ip": _ip, "wg": _wg}
     if folder.is_dir():
         return {name: folder / name for name in builders}
-    apt.need_programs(_NEEDED)
-    apt.need(["libc6-dev-mips-cross"])
+    apt.need([*apt.providers(_NEEDED), "libc6-dev-mips-cross"])
     work = CACHE / "build" / f"userland-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     fresh = work / "out"

@@ -123,12 +123,9 @@ def build(name: str) -> Path:
     image = CACHE / "kernels" / f"{name}-{key[:16]}" / "vmlinux"
     if image.is_file():
         return image
-    apt.need_programs(
-        {
-            f"{kernel.cross_compile}gcc": f"gcc-{kernel.cross_compile.rstrip('-')}",
-            **{"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "nice": "coreutils"},
-        }
-    )
+    needed = {name: name for name in ("make", "flex", "bison", "bc")}
+    gcc = f"{kernel.cross_compile}gcc"
+    apt.need(apt.providers({**needed, gcc: f"gcc-{kernel.cross_compile.rstrip('-')}"}))
     print(f"building {name} (5-10 minutes on two cores, once) ...", file=sys.stderr, flush=True)
     work = CACHE / "build" / f"{name}-{os.getpid()}"
     tree = _unpacked_source(deb, work)

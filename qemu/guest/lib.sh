@@ -148,9 +148,18 @@ kernel_up() {
 }
 
 tunlite_up() {
-    ip netns exec "$1" "$TUNLITE" run --config "$3" --interface "$2" >"/tmp/$2.log" 2>&1 &
-    echo $! >"/run/$2.pid"
+    in_background "$1" "$2" "$TUNLITE" run --config "$3" --interface "$2"
     until_true is_up "$1" "$2"
+}
+
+# in_background NAMESPACE NAME COMMAND...: its output in /tmp/NAME.log, its pid in /run/NAME.pid.
+# Not by the function ip: that would be a shell's pid.
+in_background() {
+    space=$1
+    job=$2
+    shift 2
+    /bin/ip netns exec "$space" "$@" >"/tmp/$job.log" 2>&1 &
+    echo $! >"/run/$job.pid"
 }
 
 is_up() { ip -n "$1" -o link show "$2" | grep -q '[<,]UP[,>]'; }

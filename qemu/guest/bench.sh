@@ -1,0 +1,166 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The bench on the instruction clock: TL_ROWS names the tunnels, one TCP flow through each for
+# TL_SECONDS. Reports bytes, seconds, idle clock ticks and the daemon's memory for each row.
+# shellcheck source=qemu/guest/lib.sh
+. /tl/lib.sh
+
+# bare_up: no tunnel, what the wire itself carries.
+bare_up() { TARGET=192.0.2.2; }
+
+kernel_row_up() { pair_up kernel kernel; }
+
+# tunlite_row_up BATCH: 0 leaves the batch size to the daemon.
+tunlite_row_up() {
+    pair_confs
+    if [ "$1" -gt 0 ]; then
+        echo "Batch = $1" >>/tmp/near.conf
+        echo "Batch = $1" >>/tmp/far.conf
+    fi
+    conf_peer /tmp/near.conf 2 10.9.0.2/32 192.0.2.2:51820
+    conf_peer /tmp/far.conf 1 10.9.0.1/32
+    tunnel_up tunlite far tl-far /tmp/far.conf && tunnel_up tunlite near tl-near /tmp/near.conf
+}
+
+# fastd_up METHOD: the same inner MTU as WireGuard's, so packets are as large.
+fastd_up() {
+    for side in near far; do
+        fastd --generate-key >"/tmp/fastd-$side.key" 2>/dev/null
+    done
+    fastd_side near 1 2 far "$1"
+    fastd_side far 2 1 near "$1"
+}
+
+# fastd_side NAMESPACE OWN PEER PEER_NAMESPACE METHOD
+fastd_side() {
+    cat >"/tmp/fastd-$1.conf" <<END
+log level error;
+interface "tl-$1";
+mode tun;
+mtu 1420;
+method "$5";
+bind 192.0.2.$2:10000;
+secret "$(sed -n 's/^Secret: //p' "/tmp/fastd-$1.key")";
+peer "other" {
+    key "$(sed -n 's/^Public: //p' "/tmp/fastd-$4.key")";
+    remote 192.0.2.$3 port 10000;
+}
+END
+    in_background "$1" "tl-$1" fastd --config "/tmp/fastd-$1.conf"
+    row_address "$1" "$2"
+}
+
+# tinc_up: both ends know both hosts; /tl/tinc has the keys.
+tinc_up() {
+    tinc_side near 1 far
+    tinc_side far 2 near
+}
+
+# tinc_side NAMESPACE OWN PEER_NAMESPACE
+tinc_side() {
+    folder=/tmp/tinc-$1
+    mkdir -p "$folder/hosts"
+    {
+        echo "Name = $1"
+        echo "Interface = tl-$1"
+        echo "DeviceType = tun"
+        [ "$1" = far ] || echo "ConnectTo = $3"
+    } >"$folder/tinc.conf"
+    for number in 1 2; do
+        host=near
+        [ "$number" = 1 ] || host=far
+        {
+            echo "Address = 192.0.2.$number"
+            echo "Subnet = 10.9.0.$number/32"
+            cat "/tl/tinc/$host.pub"
+        } >"$folder/hosts/$host"
+    done
+    cp "/tl/tinc/$1.key" "$folder/rsa_key.priv"
+    chmod 600 "$folder/rsa_key.priv"
+    in_background "$1" "tl-$1" tincd -D -c "$folder" --pidfile="/run/tinc-$1.daemon"
+    row_address "$1" "$2"
+}
+
+# row_address NAMESPACE NUMBER: the address of a tunnel device that its daemon makes.
+row_address() {
+    until_true ip -n "$1" link show "tl-$1" &&
+        ip -n "$1" addr add "10.9.0.$2/24" dev "tl-$1" &&
+        ip -n "$1" link set "tl-$1" mtu 1420 up
+}
+
+row_up() {
+    TARGET=10.9.0.2
+    case $1 in
+    veth) bare_up ;;
+    kernel) kernel_row_up ;;
+    fastd-null) fastd_up null ;;
+    fastd-salsa2012) fastd_up salsa2012+umac ;;
+    tinc) tinc_up ;;
+    tunlite) tunlite_row_up 0 ;;
+    tunlite-batch-*) tunlite_row_up "${1##*-}" ;;
+    *) false ;;
+    esac
+}
+
+# Ticks of 1/100 s in which the CPU was idle.
+idle_ticks() { awk '$1 == "cpu" { print $5 + $6; exit }' /proc/stat; }
+
+# peak ROW: the peak of resident memory of near's daemon, if it has one.
+peak() {
+    [ -e /run/tl-near.pid ] || return 0
+    value "$1:peak_kb" "$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$(cat /run/tl-near.pid)/status")"
+}
+
+# sum_received: bytes and seconds of iperf3's report.
+sum_received() {
+    awk -v row="$1" '
+        /"sum_received"/ { inside = 1 }
+        inside && /"(bytes|seconds)"/ {
+            gsub(/[",:]/, " ")
+            print "TL: value " row ":" $1 " " $2
+        }
+        inside && /}/ { exit }' /tmp/iperf.json
+}
+
+row() {
+    topology
+    if ! row_up "$1"; then
+        fail "$1" "the tunnel did not come up"
+        return
+    fi
+    if ! until_true near ping -c 1 -W 2 "$TARGET"; then
+        fail "$1" "no answer through the tunnel"
+        return
+    fi
+    far iperf3 -s -1 >/dev/null 2>&1 &
+    server=$!
+    until_true iperf_listens
+    begun=$(idle_ticks)
+    if near iperf3 -c "$TARGET" -t "$TL_SECONDS" --json >/tmp/iperf.json; then
+        value "$1:idle_ticks" $(($(idle_ticks) - begun))
+        sum_received "$1"
+        peak "$1"
+        [ "$1" != tunlite ] || tunlite_figures "$1"
+        ok "$1"
+    else
+        fail "$1" "iperf3: $(tail -n 3 /tmp/iperf.json | tr '\n' ' ')"
+        kill "$server"
+    fi
+    wait "$server"
+}
+
+iperf_listens() { far netstat -ltn | grep -q ':5201 '; }
+
+# What the daemon says of itself: the longest time between two packet turns, handshakes.
+tunlite_figures() {
+    near "$TUNLITE" show tl-near --json >/tmp/show.json 2>&1
+    echo "--- $1"
+    cat /tmp/show.json
+    echo "---"
+}
+
+for name in $TL_ROWS; do
+    (row "$name")
+    topology_down
+    rm -rf /tmp/tinc-* /tmp/fastd-*
+done

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Tunnels side by side on an instruction clock: one emulated 24K guest, 4 ns an instruction.
+
+QEMU's `-icount` makes guest time a count of instructions: two runs print the same numbers, whatever
+else the host does. It is a model without caches and without memory cost, not a router: it compares
+instruction counts, and it always likes larger batches than a router's data cache does.
+"""
+
+import hashlib
+import json
+import random
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from qemu import boot, kernels, targets
+from qemu.initramfs import Initramfs
+from qemu.router_test import DIST, RouterTestError, test_keys
+from qemu.userland import add_busybox, sysroot
+
+ICOUNT = ("-icount", "shift=2,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01,clock=vm")
+INSTRUCTIONS_PER_SECOND = 250_000_000
+# The TCP payload of a full packet: MTU 1420 less IPv4, TCP and the time stamp option.
+SEGMENT = 1368
+PEERS = ("veth", "kernel", "fastd-null", "fastd-salsa2012", "tinc")
+LABELS = {
+    "veth": "bare veth (no tunnel)",
+    "kernel": "kernel WireGuard",
+    "fastd-null": "fastd null (no crypto)",
+    "fastd-salsa2012": "fastd salsa2012+umac",
+    "tinc": "tinc",
+    "tunlite": "tunlite",
+}
+_PROGRAMS = {
+    "iperf3": "usr/bin/iperf3",
+    "ip": "bin/ip",
+    "wg": "usr/bin/wg",
+    "fastd": "usr/bin/fastd",
+    "tincd": "usr/sbin/tincd",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """`batches` adds one row of tunlite for each fixed batch size."""
+
+    rows: tuple[str, ...] = (*PEERS, "tunlite")
+    batches: tuple[int, ...] = ()
+    seconds: int = 5
+    limit_s: float = 900
+    program: Path | None = None
+
+
+def _prime(rng: random.Random, bits: int) -> int:
+    while True:
+        n = rng.getrandbits(bits) | (3 << (bits - 2)) | 1
+        if all(n % p for p in (3, 5, 7, 11, 13, 17, 65537)) and pow(2, n - 1, n) == 1:
+            return n
+
+
+def _rsa_pair(seed: int) -> tuple[bytes, bytes]:
+    """A throwaway RSA key for tinc, the same in every run so that the numbers are, too."""
+    rng = random.Random(seed)
+    p, q = _prime(rng, 1024), _prime(rng, 1024)
+    e, phi = 65537, (p - 1) * (q - 1)
+    d = pow(e, -1, phi)
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q)
+    )
+    key = numbers.private_key()
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.PKCS1
+    )
+    return private, public
+
+
+def _rows(options: Options) -> list[str]:
+    return [*options.rows, *(f"tunlite-batch-{n}" for n in options.batches)]
+
+
+def _image(target: targets.Target, kernel: boot.Kernel, options: Options) -> Initramfs:
+    rows = _rows(options)
+    params = {"TL_ROWS": " ".join(rows), "TL_SECONDS": str(options.seconds), "TL_WAIT_S": "20"}
+    image = boot.base_image(target, kernel, params)
+    add_busybox(image, "mipsel")
+    packages = ["iperf3", "iproute2", "wireguard-tools", "fastd", "tinc"]
+    root = sysroot("mipsel", packages)
+    for name, path in _PROGRAMS.items():
+        image.add_program(f"bin/{name}", root / path, root)
+    if any(row.startswith("tunlite") for row in rows):
+        program = options.program or DIST / "tunlite-mipsel"
+        if not program.is_file():
+            raise RouterTestError(f"no {program}: run `./dev cross-build --arch mipsel` first")
+        image.add_program("usr/bin/tunlite", program)
+    image.add("tl/main.sh", (boot.GUEST / "bench.sh").read_bytes())
+    image.add("tl/lib.sh", (boot.GUEST / "lib.sh").read_bytes())
+    keys = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(test_keys(3))]
+    image.add("tl/keys", "".join(keys), 0o600)
+    if "tinc" in rows:
+        for seed, side in enumerate(("near", "far"), start=1):
+            private, public = _rsa_pair(seed)
+            image.add(f"tl/tinc/{side}.key", private, 0o600)
+            image.add(f"tl/tinc/{side}.pub", public)
+    return image
+
+
+def _row(name: str, values: dict[str, float]) -> dict:
+    """Figures of one row: Mbit/s of TCP payload, instructions per full packet, kB of one daemon."""
+    got = {key.split(":")[1]: n for key, n in values.items() if key.split(":")[0] == name}
+    packets = got["bytes"] / SEGMENT
+    busy_s = got["seconds"] - got["idle_ticks"] / 100
+    return {
+        "name": name,
+        "mbit_s": round(got["bytes"] * 8 / got["seconds"] / 1e6, 2),
+        "instructions_per_packet": round(busy_s * INSTRUCTIONS_PER_SECOND / packets),
+        "peak_kb": int(got["peak_kb"]) if "peak_kb" in got else None,
+        "bytes": int(got["bytes"]),
+        "seconds": got["seconds"],
+        "busy_s": round(busy_s, 2),
+    }
+
+
+def _figures(console: list[str]) -> dict | None:
+    """The daemon's own JSON, which the guest prints between two markers."""
+    if "--- tunlite" not in console:
+        return None
+    begin = console.index("--- tunlite") + 1
+    end = console.index("---", begin)
+    try:
+        return json.loads("\n".join(console[begin:end]))
+    except ValueError:
+        return None
+
+
+def mips_bench(options: Options = Options(), say=print) -> dict:
+    """Run the bench; {"rows": [...], "kernel", "console_sha256"} with a dict per row that ran."""
+    target = replace(targets.load("mipsel"), memory_mb=128, append="nowait", reboots=True)
+    kernel = boot.Kernel(kernels.build("malta-bench"), None, "malta-bench (6.1)")
+    image = _image(target, kernel, options)
+    result = boot.boot(target, kernel, image, options.limit_s, [*ICOUNT, "-nic", "none"], [], say)
+    if not result.ended or result.failed:
+        raise RouterTestError("\n".join([*result.console[-60:], result.why_not_ok()]))
+    rows = [_row(name, result.values) for name in _rows(options) if name in result.passed]
+    values = json.dumps(result.values, sort_keys=True)
+    return {
+        "what": "TCP over one emulated 24K CPU, 4 ns an instruction, both tunnel ends in one guest",
+        "kernel": kernel.name,
+        "seconds": options.seconds,
+        "rows": rows,
+        "tunlite": _figures(result.console),
+        "values_sha256": hashlib.sha256(values.encode()).hexdigest(),
+    }
+
+
+def table(report: dict) -> str:
+    """The report as text: one line per row, with ratios to kernel WireGuard."""
+    kernel = next((r["mbit_s"] for r in report["rows"] if r["name"] == "kernel"), None)
+    lines = [f"{'':26}{'Mbit/s':>9}{'x kernel':>10}{'instr/packet':>14}{'peak kB':>9}"]
+    for row in report["rows"]:
+        ratio = f"{row['mbit_s'] / kernel:.2f}" if kernel else ""
+        label = LABELS.get(row["name"], row["name"])
+        memory = row["peak_kb"] or ""
+        lines.append(
+            f"{label:26}{row['mbit_s']:>9.1f}{ratio:>10}"
+            f"{row['instructions_per_packet']:>14}{memory:>9}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    chosen = Options(rows=tuple(sys.argv[1:]) or PEERS)
+    outcome = mips_bench(chosen, lambda line: print(line, file=sys.stderr, flush=True))
+    print(table(outcome))
+    print(outcome["values_sha256"])
