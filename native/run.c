@@ -27,15 +27,28 @@ static short events_of(bool in, bool out) {
     return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
+/* The sockets, as a bit set, that the packets in front are for. Only those are full: to ask for the
+ * other one's room too would end every wait at once. */
+static unsigned full_sockets(const struct worker *w) {
+    const struct queue *queues[] = {&w->urgent.queue, &w->out};
+    unsigned set = 0;
+    for (unsigned i = 0; i < sizeof queues / sizeof *queues; i++)
+        if (queues[i]->n)
+            set |= 1U << io_socket_of(&queues[i]->p[0]);
+    return set;
+}
+
 /* A full socket stops the reading of the device, and the other way round. */
 static void fill_waits(const struct worker *w, struct pollfd fds[WAITS]) {
-    bool out_waits = w->out.n || w->urgent.queue.n, in_waits = w->in.n;
+    unsigned full = full_sockets(w);
+    bool out_waits = full != 0, in_waits = w->in.n;
     bool read_device = !out_waits && !w->starved, read_socket = !in_waits && !w->starved;
     fds[WAIT_CONTROL] = (struct pollfd){w->plane->control, POLLIN, 0};
     fds[WAIT_DEVICE] =
         (struct pollfd){w->device_gone ? -1 : w->io.device, events_of(read_device, in_waits), 0};
-    for (unsigned i = 0; i < IO_SOCKETS; i++)
-        fds[WAIT_V4 + i] = (struct pollfd){w->io.socket[i], events_of(read_socket, out_waits), 0};
+    for (unsigned i = IO_V4; i < IO_SOCKETS; i++)
+        fds[WAIT_V4 + i] =
+            (struct pollfd){w->io.socket[i], events_of(read_socket, full >> i & 1), 0};
 }
 
 /* What may be read without another look, from what poll said. */
