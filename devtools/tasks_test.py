@@ -27,6 +27,7 @@ _SUITES = {
     "interop": ["tests/interop"],
 }
 _PER_VARIANT = ["native", "net"]
+_ON_STATIC = ["net", "interop"]
 _IN_NAMESPACES = ["net", "interop"]
 
 
@@ -43,8 +44,20 @@ def _wait(process):
             print("ending ...", file=sys.stderr, flush=True)
 
 
+def _environment(variant):
+    """What tells the harness the variant: ENGINE, ENGINE+AEAD, or static (the router's program)."""
+    if variant == "static":
+        from devtools import tasks_cross
+
+        return {"TUNLITE_BIN": str(tasks_cross.build("x86_64"))}
+    if variant == "auto":
+        return {}
+    engine, _, aead = variant.partition("+")
+    return {"TUNLITE_ENGINE": engine, "TUNLITE_AEAD": aead or "auto"}
+
+
 class _Run:
-    """One pytest process: some suites, one engine and one AEAD."""
+    """One pytest process: some suites in one variant."""
 
     def __init__(self, variant, suites):
         self.variant = variant
@@ -53,11 +66,8 @@ class _Run:
 
     def start(self, options):
         """Runs it to its end; the exit status."""
-        engine, _, aead = self.variant.partition("+")
         report = _BUILD / f"test-report-{os.getpid()}.json"
-        env = dict(os.environ, TUNLITE_REPORT=str(report))
-        if engine != "auto" or aead:
-            env.update(TUNLITE_ENGINE=engine, TUNLITE_AEAD=aead or "auto")
+        env = {**os.environ, "TUNLITE_REPORT": str(report), **_environment(self.variant)}
         argv = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *options]
         argv = rootless.wrap(argv) if set(self.suites) & set(_IN_NAMESPACES) else argv
         status = _wait(subprocess.Popen([*argv, *_existing(self.suites)], cwd=_ROOT, env=env))
@@ -97,7 +107,8 @@ def _coverage(*words):
     help={
         "k": "only tests whose name matches this expression, as pytest's -k",
         "suite": f"only these suites, by commas: {', '.join(_SUITES)}",
-        "variants": "engines and AEADs to run native and net with, by commas: auto,basic+portable",
+        "variants": "by commas: the first runs everything; a further ENGINE or ENGINE+AEAD runs "
+        "native and net, static runs net and interop on the executable for routers",
         "matrix": "native and net once per engine and once per AEAD of this machine",
         "all_": "also what takes an emulated machine (qemu)",
         "quick": "without the tests marked long",
@@ -116,9 +127,10 @@ def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=Fal
     options = ["--durations=8", "-q", *(["-k", k] if k else []), *(["-x"] if stop else [])]
     options += ["-m", "not long"] if quick else []
     names = _matrix() if matrix else variants.split(",")
-    runs = _runs(names[0], chosen)
-    for name in names[1:]:
-        runs += _runs(name, [suite for suite in chosen if suite in _PER_VARIANT])
+    runs = []
+    for name in names:
+        repeated = _ON_STATIC if name == "static" else _PER_VARIANT
+        runs += _runs(name, [suite for suite in chosen if not runs or suite in repeated])
     begun = time.monotonic()
     shutil.rmtree(_BUILD / "coverage", ignore_errors=True)
     (_BUILD / "coverage").mkdir(parents=True)
@@ -126,7 +138,8 @@ def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=Fal
     for run in runs:
         if _existing(run.suites):
             print(f"==== {run.variant}: {', '.join(run.suites)}", flush=True)
-            statuses.append(run.start(options))
+            brief = [] if run.variant == names[0] else ["-m", "not long"]
+            statuses.append(run.start(options + brief))
     _coverage("combine", "--quiet")
     _coverage("report", "--skip-empty")
     _finish(runs, statuses, time.monotonic() - begun)
