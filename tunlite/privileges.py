@@ -70,8 +70,8 @@ def state_folder(settings):
 def prepare_folders(settings, owner):
     """The socket's folder, and the folder of the clock's mark, which belongs to the daemon.
 
-    PrivilegeError when they cannot be made; a read-only file system is no reason not to run, so
-    the state folder is None then.
+    PrivilegeError when the former cannot be made, or the latter is not safe; a read-only file
+    system is no reason not to run, so the state folder is None then.
     """
     try:
         make_folder(client.FOLDER, 0o755)
@@ -80,13 +80,30 @@ def prepare_folders(settings, owner):
     folder = state_folder(settings)
     try:
         make_folder(folder, 0o700)
-        if owner.uid >= 0 or owner.gid >= 0:
-            port.chown(folder, owner.uid, owner.gid)
-            for name in port.listdir(folder):
-                port.chown(folder + "/" + name, owner.uid, owner.gid)
+        if owner.uid >= 0:
+            _give(folder, owner, settings["User"])
     except OSError:
         return None
     return folder
+
+
+def _give(folder, owner, user):
+    """Root's folder becomes the user's, with what is in it.
+
+    Only where nobody else could have put something there: root follows what it finds, and a link
+    left by a daemon that was taken over might lead to any file.
+    """
+    mode, uid, _, _ = port.stat(folder)
+    if uid == owner.uid:
+        return
+    if uid != 0 or mode & 0o022:
+        raise PrivilegeError(
+            f"{folder} belongs to another user, or others may write to it; look what is in it,"
+            f" then: chown -R {user} {folder} && chmod 700 {folder}"
+        )
+    for name in port.listdir(folder):
+        port.chown(folder + "/" + name, owner.uid, owner.gid)
+    port.chown(folder, owner.uid, owner.gid)
 
 
 def capabilities(listen_port):

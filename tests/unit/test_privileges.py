@@ -60,3 +60,58 @@ def test_a_state_folder_that_cannot_be_made_is_no_reason_to_stop(tmp_path, monke
     (tmp_path / "file").write_text("")
     settings = {"StateDir": str(tmp_path / "file/state")}
     assert privileges.prepare_folders(settings, privileges.Owner({})) is None
+
+
+def _as_seen_by_chown(monkeypatch):
+    """What would be given away: (path, uid, gid)."""
+    given = []
+    monkeypatch.setattr(privileges.port, "chown", lambda *row: given.append(row))
+    return given
+
+
+class _Root(privileges.Owner):
+    """A user of its own, without a row in /etc/passwd."""
+
+    def __init__(self):
+        self.uid, self.gid = 4001, 4002
+
+
+def _prepare(monkeypatch, tmp_path, folder):
+    monkeypatch.setattr(client, "FOLDER", str(tmp_path / "run"))
+    return privileges.prepare_folders({"StateDir": str(folder), "User": "u"}, _Root())
+
+
+def test_roots_folder_is_given_to_the_user_with_what_is_in_it(tmp_path, monkeypatch):
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / "stamp-1").write_text("")
+    given = _as_seen_by_chown(monkeypatch)
+    assert _prepare(monkeypatch, tmp_path, folder) == str(folder)
+    assert given == [(str(folder / "stamp-1"), 4001, 4002), (str(folder), 4001, 4002)]
+
+
+def test_nothing_in_a_folder_that_the_user_could_write_to_is_given_away(tmp_path, monkeypatch):
+    """A daemon that was taken over might have left a link to any file of root's."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / "stamp-1").symlink_to("/etc/shadow")
+    given = _as_seen_by_chown(monkeypatch)
+    seen = privileges.port.stat
+    monkeypatch.setattr(
+        privileges.port, "stat", lambda path: (*seen(path)[:1], 4001, 4002, *seen(path)[3:])
+    )
+    assert _prepare(monkeypatch, tmp_path, folder) == str(folder)
+    assert given == []
+
+
+@pytest.mark.parametrize(("mode", "uid"), [(0o777, 0), (0o770, 0), (0o700, 4003)])
+def test_a_folder_that_others_could_write_to_is_refused(tmp_path, monkeypatch, mode, uid):
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(mode)
+    given = _as_seen_by_chown(monkeypatch)
+    seen = privileges.port.stat
+    monkeypatch.setattr(privileges.port, "stat", lambda path: (seen(path)[0], uid, 0, 0))
+    with pytest.raises(privileges.PrivilegeError, match="chown -R u "):
+        _prepare(monkeypatch, tmp_path, folder)
+    assert given == []
