@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -130,3 +131,30 @@ def test_literal_addresses_resolve_to_themselves():
 def test_a_link_that_is_not_there_is_none():
     assert port.links.link_get("tunlite-none") is None
     assert port.links.link_get("lo")[0] == 1
+
+
+def test_a_program_run_again_takes_no_module_from_the_folder_it_stands_in(tmp_path):
+    """The resolver's child of root must not run what others put into /tmp."""
+    for name in ("json", "socket", "struct", "nacl", "cffi"):
+        (tmp_path / (name + ".py")).write_text("open('taken', 'w').close()")
+    argv = [*port.executable(), "--resolve"]
+    done = subprocess.run(argv, input=b"127.0.0.1 5\n", capture_output=True, cwd=tmp_path)
+    assert done.stdout == b'[[4, "7f000001", 5, 0]]\n', done.stderr
+    assert not (tmp_path / "taken").exists()
+
+
+def test_what_a_crash_left_of_an_atomic_write_does_not_stop_the_next(tmp_path):
+    """A router that boots gives its daemon the same pid each time."""
+    path = str(tmp_path / "state")
+    (tmp_path / f"state.{os.getpid()}.new").write_text("ha")
+    port.write_file_atomic(path, b"whole", 0o600)
+    assert port.read_file(path) == b"whole"
+    assert port.listdir(str(tmp_path)) == ["state"]
+
+
+def test_an_atomic_write_does_not_follow_a_link_in_its_way(tmp_path):
+    path = str(tmp_path / "state")
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / f"state.{os.getpid()}.new").symlink_to(tmp_path / "other")
+    port.write_file_atomic(path, b"whole", 0o600)
+    assert (tmp_path / "other").read_text() == "kept"

@@ -74,7 +74,8 @@ def waitpid(pid, block):
 def executable():
     root = _os.path.dirname(_os.path.dirname(_os.path.dirname(_os.path.abspath(__file__))))
     start = f"import sys; sys.path.insert(0, {root!r}); from tunlite.__main__ import main; "
-    return [_sys.executable, "-c", start + "sys.exit(main())"]
+    # -P: without it the current folder, which may be anyone's, comes before Python's own modules.
+    return [_sys.executable, "-P", "-c", start + "sys.exit(main())"]
 
 
 def lookup_user(name):
@@ -161,6 +162,10 @@ def write_file(path, data):
 def write_file_atomic(path, data, mode):
     folder = _os.path.dirname(path) or "."
     half = "{}.{}.new".format(path, getpid())
+    try:
+        _os.unlink(half)  # a crash's: after a boot pids are the same again
+    except FileNotFoundError:
+        pass
     fd = _os.open(half, _os.O_WRONLY | _os.O_CREAT | _os.O_EXCL | _os.O_CLOEXEC, mode)
     try:
         try:

@@ -172,6 +172,11 @@ def write_file(path, data):
 
 def write_file_atomic(path, data, mode):
     half = "{}.{}.new".format(path, getpid())
+    try:
+        unlink(half)  # a crash's: after a boot pids are the same again
+    except OSError as e:
+        if e.errno != errno.ENOENT:
+            raise
     fd = _os.open(half, _os.O_WRONLY | _os.O_CREAT | _os.O_EXCL, mode)
     try:
         try:
