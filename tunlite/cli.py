@@ -4,7 +4,8 @@
 Exit status: 0 done, 1 it failed (the reason is on stderr), 2 the command line is wrong.
 """
 
-from tunlite import client, config as configs, keys, log as logs, port
+from tunlite import client, config as configs, keys, log as logs, names, port
+from tunlite.errors import UserError
 
 _NAME_HELP = "NAME is an interface, its file is looked for in /etc/tunlite, then /etc/wireguard."
 
@@ -44,8 +45,8 @@ class UsageError(Exception):
     """The command line is wrong; args[0] says how."""
 
 
-class CommandError(Exception):
-    """The command failed; args[0] says why."""
+class CommandError(UserError):
+    """The command failed."""
 
 
 # ---- reading the command line ----------------------------------------------------------------
@@ -168,15 +169,15 @@ def _run(options, rest):
     path = options.get("--config")
     if path is None:
         raise UsageError("--config FILE is missing")
-    name = options.get("--interface") or quick.name_of(path)
-    quick.check_name(name)
+    name = options.get("--interface") or names.name_of(path)
+    names.check_name(name)
     return quick.run(name, path, _load(path), _log(name), _features())
 
 
 def _up(options, rest):
     from tunlite import quick
 
-    name, path = quick.find_config(_take(rest, 1, 1)[0])
+    name, path = names.find_config(_take(rest, 1, 1)[0])
     config = _load(path)
     try:
         quick.up(name, path, config, _log(name), stay=False)
@@ -194,36 +195,36 @@ def _down(options, rest):
 
 
 def _reload(options, rest):
-    from tunlite import quick
+    from tunlite import reload
 
     name = _interface_name(_take(rest, 1, 1)[0])
-    quick.reload(name, _log(name), _features())
+    reload.reload(name, _log(name), _features())
     return 0
 
 
 def _interface_name(text):
-    from tunlite import quick
-
     if "/" in text or text.endswith(".conf"):
-        return quick.name_of(text)
-    quick.check_name(text)
+        return names.name_of(text)
+    names.check_name(text)
     return text
 
 
 def _serve(words):
     """A WireGuard userspace daemon, as wg-quick(8) starts it."""
-    from tunlite import process, quick
+    from tunlite import process
 
     foreground = port.environ_get("WG_PROCESS_FOREGROUND") == "1"
-    names = [word for word in words if word not in ("-f", "--foreground")]
-    if len(names) != len(words):
+    rest = [word for word in words if word not in ("-f", "--foreground")]
+    if len(rest) != len(words):
         foreground = True
-    if len(names) != 1 or names[0].startswith("-"):
+    if len(rest) != 1 or rest[0].startswith("-"):
         raise UsageError("one interface is wanted")
-    name = names[0]
-    quick.check_name(name)
+    name = rest[0]
+    names.check_name(name)
     log = _log(name)
-    device_fd = port.environ_get("WG_TUN_FD")
+    device_fd = port.environ_get("WG_TUN_FD") or ""
+    if device_fd and not device_fd.isdigit():
+        raise UsageError("WG_TUN_FD is no number")
     if device_fd:
         # The descriptor came with us, so there is no other process to hand it to.
         foreground = True
@@ -234,7 +235,7 @@ def _serve(words):
             machine.run()
             return 0
         process.start(name, {}, log, detach=True)
-    except process.StartError as e:
+    except UserError as e:
         raise CommandError(f"{name}: {e.args[0]}")
     return 0
 
@@ -247,17 +248,17 @@ def _show(options, rest):
 
     from tunlite import show
 
-    names = _take(rest, 0, 1)
+    wanted = _take(rest, 0, 1)
     pages = []
-    for name in names or client.interfaces():
+    for name in wanted or client.interfaces():
         try:
             pages.append(client.status(name))
         except (client.NoDaemon, client.Refused):
             # A socket that a killed daemon left behind, or another WireGuard's.
-            if names:
+            if wanted:
                 raise
     if options.get("--json"):
-        port.write_out(json.dumps(pages[0] if names else pages) + "\n")
+        port.write_out(json.dumps(pages[0] if wanted else pages) + "\n")
     else:
         port.write_out("\n".join([show.text(page) for page in pages]))
     return 0
@@ -425,7 +426,7 @@ _FUNCTIONS = {
 
 
 def dispatch(words):
-    """Runs what the words ask for; the exit status. The errors of this module and of quick."""
+    """Runs what the words ask for; the exit status. UsageError, UserError, OSError."""
     if not words or words[0] in ("-h", "--help", "help"):
         port.write_out(usage())
         return 0 if words else 2
@@ -456,17 +457,13 @@ def _say(text):
 
 def main(words):
     """The exit status of a command line (without the program's name)."""
-    from tunlite import quick
-
     try:
         return dispatch(words)
     except UsageError as e:
         _say(e.args[0] + "; tunlite --help lists the commands")
         return 2
-    except (CommandError, client.NoDaemon, quick.QuickError) as e:
+    except UserError as e:
         _say(e.args[0])
-    except client.Refused as e:
-        _say(e.args[1])
     except OSError as e:
         if e.errno == _EPIPE:
             return 1  # whoever read our output has seen enough

@@ -2,18 +2,19 @@
 """Asks a running daemon over its socket: WireGuard's UAPI text, and `status=1`."""
 
 from tunlite import port
+from tunlite.errors import UserError
 
 FOLDER = "/var/run/wireguard"
 _PIECE = 16384
 _NO_SUCH = (2, 20, 111)  # ENOENT, ENOTDIR, ECONNREFUSED
 
 
-class NoDaemon(Exception):
-    """No daemon answers for the interface; args[0] says so."""
+class NoDaemon(UserError):
+    """No daemon answers for the interface."""
 
 
-class Refused(Exception):
-    """The daemon answered with an errno; args[0] is it, args[1] the text."""
+class Refused(UserError):
+    """The daemon answered with an errno."""
 
 
 def socket_path(name):
@@ -45,7 +46,7 @@ def _lines(fd):
     while True:
         part = port.os_read(fd, _PIECE)
         if not part:
-            raise Refused(71, "the daemon closed its socket in the middle of an answer")
+            raise Refused("the daemon closed its socket in the middle of an answer")
         pieces = (rest + part).split(b"\n")
         rest = pieces.pop()
         for line in pieces:
@@ -74,7 +75,7 @@ def ask(name, request):
                 number = int(line[6:])
                 if number:
                     text = f"{name} refused a line (errno {abs(number)}); its log says why"
-                    raise Refused(abs(number), text)
+                    raise Refused(text)
             else:
                 yield line
     finally:

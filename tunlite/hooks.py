@@ -2,10 +2,11 @@
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
 from tunlite import children
+from tunlite.errors import UserError
 
 
-class HookError(Exception):
-    """A hook failed; args[0] says which and how."""
+class HookError(UserError):
+    """A hook failed."""
 
 
 def _shell():

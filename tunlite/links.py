@@ -7,6 +7,7 @@ another process can undo it. State: "addresses" [text], "routes" [[prefix text, 
 """
 
 from tunlite import addresses, children, port
+from tunlite.errors import UserError
 
 OVERHEAD = 80  # IPv6, UDP and transport header and tag: what wg-quick takes off the MTU
 _FALLBACK_MTU = 1500
@@ -20,8 +21,8 @@ _GONE = (_ESRCH, _ENOENT, _ENODEV, _EADDRNOTAVAIL)
 _EAFNOSUPPORT = 97
 
 
-class LinkError(Exception):
-    """A step failed; args[0] says which and what to do."""
+class LinkError(UserError):
+    """A step failed."""
 
 
 def new_state():

@@ -6,6 +6,7 @@ CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a 
 """
 
 from tunlite import client, port
+from tunlite.errors import UserError
 
 STATE_FOLDER = "/var/lib/tunlite"
 _CAP_NET_BIND_SERVICE = 10
@@ -14,8 +15,8 @@ _EEXIST = 17
 _ENOENT = 2
 
 
-class PrivilegeError(Exception):
-    """args[0] says what is wrong and what to do."""
+class PrivilegeError(UserError):
+    """User, Group or our own rights are not what is needed."""
 
 
 class Owner:

@@ -7,14 +7,15 @@ child that its parent is gone.
 """
 
 from tunlite import client, port, privileges
+from tunlite.errors import UserError
 
 _LINE_MAX = 4096
 _EADDRINUSE = 98
 _LAYER = 3
 
 
-class StartError(Exception):
-    """The daemon did not come up; args[0] says why."""
+class StartError(UserError):
+    """The daemon did not come up."""
 
 
 class Child:
@@ -54,8 +55,6 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
         except BaseException:
             machine.close()
             raise
-    except privileges.PrivilegeError as e:
-        raise StartError(e.args[0])
     except plane.PlaneError as e:
         raise StartError(f"{e.what} cannot be set up (errno {e.errno})")
     return machine
@@ -146,9 +145,10 @@ def _child(name, settings, log, detach, ready_fd, parent_fd):
     port.links.close()
     try:
         machine = open_daemon(name, settings, log, parent_fd=-1 if detach else parent_fd)
-    except StartError as e:
-        port.os_write(ready_fd, (e.args[0] + "\n").encode())
-        return 1
+    except UserError as e:
+        return _refuse(ready_fd, e.args[0])
+    except OSError as e:
+        return _refuse(ready_fd, f"the daemon cannot be set up (errno {e.errno})")
     if detach:
         port.chdir("/")
         port.detach_stdio()
@@ -156,6 +156,11 @@ def _child(name, settings, log, detach, ready_fd, parent_fd):
     port.os_write(ready_fd, b"ready\n")
     machine.run()
     return 0
+
+
+def _refuse(ready_fd, why):
+    port.os_write(ready_fd, (why + "\n").encode())
+    return 1
 
 
 def _read_line(fd):

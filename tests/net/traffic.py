@@ -50,6 +50,7 @@ class BackgroundPing:
     def __init__(self, namespace, address, interval=0.02, size=56):
         argv = ["ping", "-n", "-i", interval, "-s", size, address]
         self._process = namespace.start(argv, f"ping-{address}-{id(self)}")
+        self._under_way = max(1, int(0.1 / interval))
 
     def wait_replies(self, more, timeout=10):
         """Waits until `more` further answers have come in."""
@@ -58,11 +59,13 @@ class BackgroundPing:
         wait_for(lambda: log().count("time=") >= target, timeout, f"{more} more answers to ping")
 
     def stop(self):
-        """Ends it as Ctrl-C does; the Ping."""
+        """Ends it as Ctrl-C does; the Ping. Answers of the last 100 ms may still be under way."""
         import signal
 
         self._process.stop(signal.SIGINT)
-        return Ping(self._process.log())
+        result = Ping(self._process.log())
+        result.sent -= min(result.sent - max(result.times_ms, default=0), self._under_way)
+        return result
 
 
 class Transfer:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tunlite import addresses, config, links, port, quick
+from tunlite import addresses, config, links, names, port
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 
@@ -22,35 +22,35 @@ def _routes(interface, allowed, mark=51820):
 
 @pytest.mark.parametrize("name", ["wg0", "a", "fifteen-letters", "x_=+.-1"])
 def test_names_that_the_kernel_takes_are_taken(name):
-    quick.check_name(name)
+    names.check_name(name)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "sixteen-letters-", "a/b", "a b", "a\n", "a:1"])
 def test_names_that_it_does_not_are_refused(name):
-    with pytest.raises(quick.QuickError):
-        quick.check_name(name)
+    with pytest.raises(names.BadName):
+        names.check_name(name)
 
 
 def test_a_file_gives_its_interface_the_name():
-    assert quick.find_config("/x/wg0.conf") == ("wg0", "/x/wg0.conf")
+    assert names.find_config("/x/wg0.conf") == ("wg0", "/x/wg0.conf")
     here = port.getcwd()
-    assert quick.find_config("./gate") == ("gate", here + "/./gate")
-    assert quick.find_config("wg0.conf") == ("wg0", here + "/wg0.conf")
-    with pytest.raises(quick.QuickError):
-        quick.find_config("/x/too-long-for-an-interface.conf")
+    assert names.find_config("./gate") == ("gate", here + "/./gate")
+    assert names.find_config("wg0.conf") == ("wg0", here + "/wg0.conf")
+    with pytest.raises(names.BadName):
+        names.find_config("/x/too-long-for-an-interface.conf")
 
 
 def test_a_name_is_looked_for_in_our_folder_first(tmp_path, monkeypatch):
     folders = tmp_path / "tunlite", tmp_path / "wireguard"
-    monkeypatch.setattr(quick, "CONFIG_FOLDERS", tuple(str(folder) for folder in folders))
+    monkeypatch.setattr(names, "CONFIG_FOLDERS", tuple(str(folder) for folder in folders))
     for folder in folders:
         folder.mkdir()
-    with pytest.raises(quick.QuickError):
-        quick.find_config("wg0")
+    with pytest.raises(names.BadName):
+        names.find_config("wg0")
     (folders[1] / "wg0.conf").write_text("")
-    assert quick.find_config("wg0") == ("wg0", str(folders[1] / "wg0.conf"))
+    assert names.find_config("wg0") == ("wg0", str(folders[1] / "wg0.conf"))
     (folders[0] / "wg0.conf").write_text("")
-    assert quick.find_config("wg0") == ("wg0", str(folders[0] / "wg0.conf"))
+    assert names.find_config("wg0") == ("wg0", str(folders[0] / "wg0.conf"))
 
 
 def test_routes_go_to_the_main_table_the_narrowest_first():
@@ -127,12 +127,3 @@ def test_the_filter_names_only_addresses_of_its_family():
     assert "ip daddr 10.5.0.1 fib saddr type != local drop" in v4 and "fd05" not in v4
     assert "ip6 daddr fd05::1 fib saddr type != local drop" in v6 and "10.5" not in v6
     assert "meta mark 77 ct mark set meta mark" in v4
-
-
-def test_a_process_is_known_by_its_start_so_that_a_reused_pid_is_not_mistaken():
-    mine = port.getpid()
-    began = quick._start_time(mine)
-    assert quick._is_alive(mine, began)
-    assert not quick._is_alive(mine, str(int(began) + 1))
-    assert not quick._is_alive(0, "")
-    assert quick._start_time(2**22 + 1) == ""

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+"""What a user is told."""
+
+
+class UserError(Exception):
+    """Something failed that a user can mend: args[0] says what and, where it is known, how."""

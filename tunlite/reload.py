@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
+
+from tunlite import client, config as configs, links, port, setconf, state as states, steps
+
+_SIGHUP = 1
+_PATIENCE_MS = 30000
+
+
+def reload(name, log, features=None):
+    """Reads the file again and applies what differs. QuickError; the tunnel goes on as it was."""
+    state = states.read(name)
+    if not states.is_up(state):
+        raise steps.QuickError(f"{name} is not up")
+    if not states.has_parent(state):
+        load_again(state, log, features)
+        return
+    before = state["loads"]
+    port.kill(state["parent"], _SIGHUP)
+
+    def loaded():
+        now = states.read(name)
+        return now is None or now["loads"] != before
+
+    if not steps.wait_until(loaded, _PATIENCE_MS):
+        raise steps.QuickError(f"the tunlite run of {name} (pid {state['parent']}) does not answer")
+    error = (states.read(name) or {"load_error": "it went down"})["load_error"]
+    if error:
+        raise steps.QuickError(error)
+
+
+def load_again(state, log, features=None):
+    """Applies the file's differences to the running interface and notes the outcome in `state`."""
+    state["loads"] += 1
+    state["load_error"] = ""
+    config = None
+    try:
+        config = configs.load(state["path"], features)
+        _apply(state, config, log)
+    except configs.ConfigError as e:
+        state["load_error"] = "\n".join(e.args[0])
+    except steps.STEP_ERRORS as e:
+        state["load_error"] = steps.reason(e)
+    finally:
+        if config is not None:
+            config.wipe()
+        states.write(state)
+    if state["load_error"]:
+        raise steps.QuickError(state["load_error"])
+
+
+def _apply(state, config, log):
+    name = state["interface"]
+    for key in steps.FIXED:
+        if config.interface.get(key) != state["fixed"].get(key):
+            log.error(f"{key} was changed: that takes effect at the next start")
+    running = setconf.Running(client.get_device(name))
+    if "FwMark" not in config.interface and links.wants_default(config):
+        # The mark of a default route is ours to choose; it stays.
+        config.interface["FwMark"] = int(running.interface.get("fwmark", b"0"))
+    setconf.apply(name, setconf.different(config, running, state["endpoints"]))
+    links.set_addresses(name, config.interface.get("Address", []), state)
+    if "MTU" in config.interface:
+        links.set_mtu(name, config.interface["MTU"])
+    links.set_dns(name, config.interface.get("DNS", []), state)
+    steps.set_routes(state, config, log)
+    steps.note_config(state, config)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Steps that bringing an interface up and changing it have in common."""
+
+from tunlite import client, links, port, resolver, setconf
+from tunlite.errors import UserError
+
+# A change of these takes a new daemon; the others are applied by a reload.
+FIXED = (
+    "Engine",
+    "AEAD",
+    "Offloads",
+    "Batch",
+    "Memory",
+    "Workers",
+    "RekeyAfter",
+    "User",
+    "Group",
+    "StateDir",
+    "Layer",
+)
+
+
+class QuickError(UserError):
+    """Bringing up, changing or taking down an interface failed."""
+
+
+STEP_ERRORS = (UserError, OSError)
+
+
+def reason(e):
+    """The text of one of STEP_ERRORS."""
+    if isinstance(e, OSError):
+        return f"{e.args[1] if len(e.args) > 1 else 'the system refused'} (errno {e.args[0]})"
+    return e.args[0]
+
+
+# ---- of a configuration ----
+
+
+def note_config(state, config):
+    """What `down` and the next reload need of a configuration."""
+    for kind in ("PreDown", "PostDown"):
+        state[kind] = config.interface.get(kind, [])
+    state["endpoints"] = setconf.endpoints_of(config)
+    state["fixed"] = {key: config.interface[key] for key in FIXED if key in config.interface}
+
+
+def settings(config):
+    """What the daemon has to know from its start: no secret, and nothing that it can be told."""
+    settings = {key: config.interface[key] for key in FIXED if key in config.interface}
+    settings["ListenPort"] = config.interface.get("ListenPort", 0)
+    settings["MTU"] = choose_mtu(config)
+    return settings
+
+
+def choose_mtu(config):
+    if "MTU" in config.interface:
+        return config.interface["MTU"]
+    found = []
+    for peer in config.peers:
+        if "Endpoint" in peer:
+            place = resolver.literal(peer["Endpoint"])
+            if place is not None:
+                found.append(place[:2])
+    return links.choose_mtu(set(found))
+
+
+def _mark(state, config):
+    """The mark and table of default routes: FwMark, else a free one, told to the daemon."""
+    mark = config.interface.get("FwMark", 0)
+    if mark or not links.wants_default(config):
+        return mark
+    for _, rule in state["rules"]:
+        if "mark" in rule:
+            mark = rule["mark"]
+    mark = mark or links.free_table()
+    client.set_device(state["interface"], [f"fwmark={mark}\n".encode()])
+    return mark
+
+
+def set_routes(state, config, log):
+    name = state["interface"]
+    mark = _mark(state, config)
+    families = links.wants_default(config)
+    if state["rules"] and (state["rules"][0][1]["mark"] != mark or not families):
+        links.drop_filter(name, state)
+        links.drop_rules(state)
+    links.set_routes(name, links.wanted_routes(config, mark), state)
+    links.set_rules(families, mark, state)
+    links.set_filter(name, families, config.interface.get("Address", []), mark, state, log)
+
+
+def wait_until(condition, patience_ms):
+    deadline = port.now_ms() + patience_ms
+    while not condition():
+        if port.now_ms() > deadline:
+            return False
+        port.sleep_ms(20)
+    return True
