@@ -204,7 +204,7 @@ class Tunlite(_Peer):
     def start(self, ready=True, env=None):
         """Runs the daemon and, unless told otherwise, waits until link and UAPI socket answer."""
         self.write_config()
-        argv = [*self.command, "run", "--config", self.config, "--interface", self.name]
+        argv = self._argv("run", "--config", self.config, "--interface", self.name)
         self.process = self.namespace.start(argv, self.name, env=env)
         self._seen = len(self.process.log())
         if ready:
@@ -231,7 +231,12 @@ class Tunlite(_Peer):
 
     def cli(self, *arguments, **kwargs):
         """Another tunlite command inside the namespace; the CompletedProcess."""
-        return self.namespace.run([*self.command, *arguments], **kwargs)
+        return self.namespace.run(self._argv(*arguments), **kwargs)
+
+    def _argv(self, *words):
+        """A command line; the executable's usual heap is for a router's few peers."""
+        is_wide = os.environ.get("TUNLITE_BIN") and len(self.peers) > 200
+        return [*self.command, *(["--heap", "16M"] if is_wide else []), *words]
 
     def show_json(self):
         """What `tunlite show NAME --json` says, as a dict."""
