@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import tunlite
-from tunlite import cli
+from tunlite import cli, commands
 
 SYNOPSIS = "[--wait SECONDS] [--json] --config FILE NAME"
 
@@ -45,7 +45,7 @@ def test_help_lists_every_command_and_each_has_its_own():
     for name, words, text, _ in cli.COMMANDS:
         assert f"  {name} {words}".rstrip() + "\n" in page
         assert text in page
-        assert name in cli._FUNCTIONS
+        assert name in commands.FUNCTIONS
     done = _run("up", "--help")
     assert done.returncode == 0
     assert b"Usage: tunlite up NAME|FILE" in done.stdout
