@@ -59,7 +59,7 @@ def test_no_file_admits_to_being_unfinished():
 
 
 def test_the_border_header_is_plain_enough_for_cffi():
-    text = native_build._build_ffi().border_cdef(_text("native/include/tunlite.h"))
+    text = native_build.build_ffi().border_cdef(_text("native/include/tunlite.h"))
     ffi = FFI()
     ffi.cdef(text)
     names = re.findall(r"\b(tl_\w+)\(", text)

@@ -14,7 +14,7 @@ def tree(tmp_path, monkeypatch):
     """A small C core of its own."""
     monkeypatch.setattr(native_build, "ROOT", tmp_path)
     monkeypatch.setattr(native_build, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(native_build, "_build_ffi", lambda: _Ffi)
+    monkeypatch.setattr(native_build, "build_ffi", lambda: _Ffi)
     (tmp_path / "one.c").write_text('#include "shared.h"\nint one(void) { return ONE; }\n')
     (tmp_path / "shared.h").write_text("#define ONE 1\nint one(void);\n")
     (tmp_path / "main.c").write_text("int one(void);\nint main(void) { return one(); }\n")
