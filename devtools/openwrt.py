@@ -193,8 +193,8 @@ def write_apk(executable, arch, out):
     apk = shutil.which("apk")
     if apk is None:
         raise PackageError(
-            "an .apk is made by `apk mkpkg` of apk-tools 3, which is not on this machine (Debian has "
-            "no package of it): put staging_dir/host/bin/apk of an OpenWrt 25.12 SDK into PATH"
+            "an .apk is made by `apk mkpkg` of apk-tools 3, which is not on this machine (Debian "
+            "has no package of it): put staging_dir/host/bin/apk of an OpenWrt 25.12 SDK into PATH"
         )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
