@@ -7,6 +7,8 @@ from tunlite.errors import UserError
 FOLDER = "/var/run/wireguard"
 _PIECE = 16384
 _NO_SUCH = (2, 20, 111)  # ENOENT, ENOTDIR, ECONNREFUSED
+_EACCES = 13
+_EADDRINUSE = 98
 
 
 class NoDaemon(UserError):
@@ -35,6 +37,8 @@ def connect(name):
     try:
         return port.unix_connect(socket_path(name))
     except OSError as e:
+        if e.errno == _EACCES:
+            raise UserError(f"you may not use {socket_path(name)}: be root, or in its group")
         if e.errno in _NO_SUCH:
             raise NoDaemon(f"{name} is not up: nobody answers at {socket_path(name)}")
         raise
@@ -61,6 +65,12 @@ def _send(fd, data):
         view = view[port.os_write(fd, view) :]
 
 
+def _refusal(number):
+    if number == _EADDRINUSE:
+        return "the UDP port is taken by another process; choose another ListenPort"
+    return f"a line was refused (errno {number}); the daemon's log says why"
+
+
 def ask(name, request):
     """Sends an iterable of bytes-like pieces; gives the answer's lines (bytes) without `errno`.
 
@@ -74,8 +84,7 @@ def ask(name, request):
             if line.startswith(b"errno="):
                 number = int(line[6:])
                 if number:
-                    text = f"{name} refused a line (errno {abs(number)}); its log says why"
-                    raise Refused(text)
+                    raise Refused(f"{name}: {_refusal(abs(number))}")
             else:
                 yield line
     finally:

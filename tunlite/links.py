@@ -226,6 +226,16 @@ def _filter_text(name, family, own, mark):
     return "\n".join(lines) + "\n"
 
 
+def _keep_marked_sources_valid(log):
+    """A strict reverse-path filter must look at the mark, or answers to our UDP packets go."""
+    try:
+        port.write_file("/proc/sys/net/ipv4/conf/all/src_valid_mark", b"1\n")
+    except OSError as e:
+        log.error(
+            f"src_valid_mark cannot be set (errno {e.errno}): with rp_filter = 1 no answer comes"
+        )
+
+
 def set_filter(name, families, own, mark, state, log):
     """wg-quick's protection of a default route, by nft where it is there."""
     nft = children.find("nft") if families else None
@@ -237,7 +247,7 @@ def set_filter(name, families, own, mark, state, log):
         return
     for family in families:
         if family == 4:
-            port.write_file("/proc/sys/net/ipv4/conf/all/src_valid_mark", b"1\n")
+            _keep_marked_sources_valid(log)
         if family in state["filter"]:
             continue
         status = children.run([nft, "-f", "-"], _filter_text(name, family, own, mark).encode())

@@ -586,3 +586,19 @@ def test_two_interfaces_live_side_by_side(host, lab):
     assert rules.count("suppress_prefixlength 0") == 1
     other.down()
     host.assert_nothing_is_left()
+
+
+def test_a_reload_to_a_taken_port_is_told_and_the_old_one_stays(host):
+    holder = host.namespace.udp_socket(port=51999)
+    host.interface["ListenPort"] = 51998
+    host.up()
+    host.interface["ListenPort"] = 51999
+    host.write()
+    failed = host.cli("reload", host.name, check=False)
+    assert failed.returncode == 1
+    assert "the UDP port is taken" in failed.stderr
+    assert host.namespace.run(["wg", "show", host.name, "listen-port"]).stdout == "51998\n"
+    holder.close()
+    host.cli("reload", host.name)
+    assert host.namespace.run(["wg", "show", host.name, "listen-port"]).stdout == "51999\n"
+    host.down()

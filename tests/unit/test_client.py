@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Asking a daemon: answers in any pieces, refusals, sockets that nobody serves."""
+
+import errno
+import os
+import socket
+import threading
+
+import pytest
+
+from tunlite import client, port
+from tunlite.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def _serve(folder, pieces, name="wg0"):
+    """A daemon that reads one request and answers in these pieces; returns what it was sent."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / f"{name}.sock"))
+    listener.listen(1)
+    got = []
+
+    def body():
+        connection, _ = listener.accept()
+        text = b""
+        while not text.endswith(b"\n\n"):
+            text += connection.recv(100)
+        got.append(text)
+        for piece in pieces:
+            connection.sendall(piece)
+        connection.close()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    return got, thread
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 100])
+def test_an_answer_is_read_however_it_is_cut(folder, step):
+    answer = b"listen_port=7\npublic_key=" + b"ab" * 32 + b"\nerrno=0\n\n"
+    pieces = [answer[i : i + step] for i in range(0, len(answer), step)]
+    got, thread = _serve(folder, pieces)
+    rows = list(client.get_device("wg0"))
+    thread.join()
+    assert rows == [(b"listen_port", b"7"), (b"public_key", b"ab" * 32)]
+    assert got == [b"get=1\n\n"]
+
+
+def test_a_refusal_is_told_with_its_reason(folder):
+    for number, told in ((-98, "UDP port is taken"), (22, "errno 22")):
+        _, thread = _serve(folder, [b"errno=%d\n\n" % number])
+        with pytest.raises(client.Refused, match=told):
+            client.set_device("wg0", [b"listen_port=7\n"])
+        thread.join()
+        os.unlink(client.socket_path("wg0"))
+
+
+def test_an_answer_that_breaks_off_is_a_refusal(folder):
+    _, thread = _serve(folder, [b"listen_port=7\n"])
+    with pytest.raises(client.Refused, match="middle"):
+        list(client.get_device("wg0"))
+    thread.join()
+
+
+def test_status_is_json(folder):
+    got, thread = _serve(folder, [b'{"interface":', b'"wg0"}\nerrno=0\n\n'])
+    assert client.status("wg0") == {"interface": "wg0"}
+    thread.join()
+    assert got == [b"status=1\n\n"]
+
+
+def test_nobody_there_is_told_whether_the_file_is_there_or_not(folder):
+    with pytest.raises(client.NoDaemon, match="is not up"):
+        client.connect("wg0")
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(folder / "wg0.sock"))
+    dead.close()
+    with pytest.raises(client.NoDaemon, match="is not up"):
+        client.connect("wg0")
+    assert client.interfaces() == ["wg0"]
+
+
+def test_without_the_right_to_use_the_socket_that_is_told(folder, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EACCES, path)
+
+    monkeypatch.setattr(port, "unix_connect", refuse)
+    with pytest.raises(UserError, match="be root, or in its group"):
+        client.connect("wg0")
