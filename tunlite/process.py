@@ -92,6 +92,8 @@ def _open_device(name):
 def _machine(name, settings, log, device_fd, folder):
     from tunlite import daemon, resolver, tuning
 
+    # loads libsodium while we are still who may read it: User may not see into root's home
+    port.x25519(bytearray(32), bytearray(32), bytearray(32))
     if device_fd < 0:
         device_fd = _open_device(name)
     record = tuning.record(port, settings)
