@@ -20,12 +20,14 @@ int load_new(struct load *load, uint32_t size, uint32_t per_second) {
     load->per_second = per_second;
     load->ring = calloc(size, sizeof *load->ring);
     os_random(load->nonce, sizeof load->nonce);
+    os_random(load->bucket_secret, sizeof load->bucket_secret);
     return load->ring ? 0 : -ENOMEM;
 }
 
 void load_free(struct load *load) {
     free(load->ring);
     ct_wipe(load->secret, sizeof load->secret);
+    ct_wipe(load->bucket_secret, sizeof load->bucket_secret);
 }
 
 const struct handshake *load_peek(const struct load *load) {
@@ -116,13 +118,12 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
     w->stats.counts[COUNT_COOKIES_WRITTEN]++;
 }
 
-/* FNV-1a, keyed by the secret's neighbour so that nobody can aim at a set. */
+/* A MAC of the IPv4 address or IPv6 /64: nobody can aim at a set, or at another's bucket. */
 static uint64_t bucket_key(const struct load *load, const struct endpoint *from) {
-    uint64_t hash = 0xcbf29ce484222325ULL ^ load_le64(load->nonce);
-    uint32_t len = from->family == 4 ? 4 : 8;
-    for (uint32_t i = 0; i < len; i++)
-        hash = (hash ^ from->addr[i]) * 0x100000001b3ULL;
-    return (hash ^ (hash >> 29)) | 1;
+    uint8_t key[8];
+    blake2s(key, sizeof key, load->bucket_secret, sizeof load->bucket_secret, from->addr,
+            from->family == 4 ? 4 : 8);
+    return load_le64(key) | 1;
 }
 
 /* Step 3. Full buckets hold LOAD_BURST tokens and gain `per_second` a second. */

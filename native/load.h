@@ -33,7 +33,7 @@ struct handshake {
 };
 
 struct bucket {
-    uint64_t key; /* hash of family and address; 0: empty */
+    uint64_t key; /* MAC of the address; 0: empty */
     uint64_t at;  /* ms */
     uint64_t tokens;
 };
@@ -49,7 +49,8 @@ struct load {
     uint8_t cookie_key[32];
     uint8_t secret[32];
     uint64_t secret_until;
-    uint8_t nonce[24]; /* random, then a counter: unique is all that XChaCha20 asks for */
+    uint8_t nonce[24];         /* random, then a counter: unique is all that XChaCha20 asks for */
+    uint8_t bucket_secret[32]; /* of this run; shown to nobody, unlike the nonce */
     struct bucket bucket[LOAD_SETS][LOAD_WAYS];
 };
 

@@ -215,6 +215,45 @@ def fill_to_load_again(plane):
     plane.drops()
 
 
+def aimed_at(nonce, number, want, n):
+    """IPv4 addresses whose bucket, were it chosen by what cookie replies show, shares a set."""
+
+    def bucket(address):
+        h = 0xCBF29CE484222325 ^ int.from_bytes(nonce[:8], "little")
+        for byte in bytes(int(part) for part in address.split(".")):
+            h = ((h ^ byte) * 0x100000001B3) & (1 << 64) - 1
+        return (((h ^ h >> 29) | 1) >> 1) % 256
+
+    target = bucket(want)
+    found = (f"203.0.{i // 256}.{i % 256}" for i in range(65536))
+    return [a for a in found if bucket(a) == target and a != want][number : number + n]
+
+
+def test_nobody_can_choose_addresses_that_push_his_own_out_of_the_rate_limit(plane):
+    """The nonce of cookie replies is public: it must not say which bucket an address has."""
+    fill_to_load(plane)
+    question = initiation(filler=200)
+    plane.put_outside(question)
+    plane.turn()
+    nonce = plane.take_outside()[0][8:32]
+    plane.drops()
+    mine = endpoint("198.51.100.1", 500)
+    cookie = cookie_for(plane, mine)
+    for attempt in range(3):
+        plane.clock(attempt + 1)
+        plane.put_outside(*[initiation(cookie=cookie, filler=i) for i in range(8)], where=mine)
+        plane.turn(2)
+        assert plane.drops() == {"rate_limited": 3 if attempt == 0 else 8}
+        drain(plane)
+        fill_to_load_again(plane)
+        for other in aimed_at(nonce, 4 * attempt, "198.51.100.1", 4):
+            where = endpoint(other, 500)
+            theirs = cookie_for(plane, where)
+            plane.put_outside(initiation(cookie=theirs), where=where)
+            plane.turn()
+            assert plane.drops() == {}
+
+
 def test_unproved_addresses_are_never_rate_limited_however_many_they_send(plane):
     fill_to_load(plane)
     for _ in range(200):
