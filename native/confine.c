@@ -50,5 +50,8 @@ int tl_confine(int uid, int gid, int caps) {
     err = keep_only((uint32_t)caps);
     if (err)
         return err;
+    /* Our memory holds keys: no core dump, and no debugger without CAP_SYS_PTRACE. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return -errno;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }

@@ -66,7 +66,8 @@ int tl_reap(int pidfd);
 int tl_kill(int pidfd, int signal);
 
 /* Keeps only the capabilities in the bit set `caps` (bits 0..30), sets no_new_privs, empties the
- * bounding set, and changes to uid and gid where they are not -1. Cannot be undone. */
+ * bounding set, makes core dumps and debuggers find nothing, and changes to uid and gid where they
+ * are not -1. Cannot be undone. */
 int tl_confine(int uid, int gid, int caps);
 
 /* What this kernel and CPU offer: writes the rows (see TL_NAMES_FEATURE) that `tl_features` has. */

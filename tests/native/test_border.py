@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The border's other functions: primitives, children, privileges, names, bad arguments."""
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -195,6 +196,20 @@ def test_confining_without_a_user_keeps_the_user():
     status = status_of_confined(-1, -1, 0)
     assert status["Result"] == "0" and status["Uid"].split() == ["0"] * 4
     assert int(status["CapEff"], 16) == 0
+
+
+def test_a_confined_process_leaves_no_core_and_nobody_may_look_into_it():
+    """PR_GET_DUMPABLE of a child that confined itself."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        lib.tl_confine(-1, -1, 0)
+        os.write(w, bytes([ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)]))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(r, 1) == b"\0"
+    os.close(r)
+    os.close(w)
 
 
 def test_names_are_distinct_and_a_short_buffer_is_enospc():
