@@ -79,6 +79,10 @@ int tl_plane_deaf(int handle) {
         return -EBADF;
     worker_sockets(&plane->worker, (const int[IO_SOCKETS]){-1, -1});
     plane->port = 0;
+    /* Nobody can answer: when the sockets open again, no peer is waited for. */
+    for (uint32_t i = 0; i < plane->n_peers; i++)
+        if (plane->peers[i])
+            plane->peers[i]->first_unanswered = plane->peers[i]->first_unreplied = 0;
     return 0;
 }
 

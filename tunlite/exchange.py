@@ -130,6 +130,7 @@ class Exchange:
                     self._retry_later(peer)
             if owner.me is not me or not owner.can_shake(peer):
                 state.wipe()
+                self._forget_removed(peer)
                 if peer.alive:
                     self.plane.index_free(index)
                 return
@@ -160,7 +161,7 @@ class Exchange:
     # ---- theirs ----
 
     def _receive(self, record, message):
-        if self.owner.me is None:
+        if self.owner.me is None or not self.owner.listening:
             return
         kind = message[0]
         if kind == wire.INITIATION:
@@ -180,6 +181,7 @@ class Exchange:
         session = None
         try:
             if not peer.alive or owner.me is not me:
+                self._forget_removed(peer)
                 return
             if stamp <= peer.greatest_stamp:
                 self._refuse("replayed")
@@ -294,6 +296,11 @@ class Exchange:
         if events & (planes.WANTS_SESSION | planes.REKEY):
             self.want(peer, True)
         peer.arm()
+
+    def _forget_removed(self, peer):
+        """A handshake that ran while its peer was removed has computed what was wiped by then."""
+        if not peer.alive:
+            peer.forget_static()
 
     def _unqueue(self, peer):
         if peer.wanted and peer in self._wanted:

@@ -159,6 +159,9 @@ class Interface:
             return
         self.clear_allowed(peer)
         peer.alive = False
+        # At once: whoever sent this change set may take long to end it.
+        peer.drop_sessions()
+        peer.drop_attempt()
         self.timers.set(peer, None)
         if self.resolver is not None and peer.name is not None:
             self.resolver.forget(peer.public)
@@ -248,8 +251,8 @@ class Interface:
     def commit(self):
         """Ends a change set: publishes the routes, then frees the peers that went."""
         if self._routes_changed:
-            self._routes_changed = False
             self.plane.routes(self._route_rows())
+            self._routes_changed = False
         while self._removed:
             peer = self._removed.pop()
             self.by_handle.pop(peer.handle)

@@ -67,18 +67,12 @@ class Peer:
         self.exchange.check(self, now_ms)
 
     def wipe(self):
-        """The peer is removed; the caller has published routes without it."""
-        self.alive = False
-        self.drop_attempt()
+        """The peer is removed, its sessions are gone, and routes without it are published."""
         native = self.plane.native
         native.tl_wipe(self.psk, wire.KEY_SIZE)
         self.forget_static()
         if self.cookie is not None:
             native.tl_wipe(self.cookie, wire.MAC_SIZE)
-        for session in (self.previous, self.current, self.next):
-            if session is not None:
-                self.exchange.forget_index(session[0])
-        self.previous = self.current = self.next = None
         self.plane.peer_free(self.handle)
 
     def forget_static(self):

@@ -211,3 +211,22 @@ def test_wire_numbers_are_little_endian():
         plane.put_inside(ipv4())
         plane.turn()
         assert plane.take_outside()[0][:16] == b"\4\0\0\0\1\0\0\0" + bytes(8)
+
+
+def test_nothing_is_unanswered_any_more_once_the_sockets_are_closed():
+    """The link went down: when it comes up again, WireGuard begins in silence."""
+    with Plane() as plane:
+        peer, index = with_session(plane)
+        plane.put_inside(ipv4())
+        plane.put_outside(seal(KEY_B, index, 0, ipv4()))
+        plane.turn(2)
+        plane.put_inside(ipv4())
+        plane.clock(1)
+        plane.turn()
+        plane.put_outside(seal(KEY_B, index, 1, ipv4()))
+        plane.turn()
+        before = plane.state(peer)
+        assert before["first_unanswered"] or before["first_unreplied"]
+        plane.call("plane_deaf")
+        after = plane.state(peer)
+        assert (after["first_unanswered"], after["first_unreplied"]) == (0, 0)

@@ -455,3 +455,43 @@ def test_the_session_record_holds_the_limits_of_the_paper():
     assert record[:8] == b"IIIIRRRR"
     assert int.from_bytes(record[104:112], "little") == 1 << 60
     assert int.from_bytes(record[112:120], "little") == (1 << 64) - (1 << 13) - 1
+
+
+def test_what_a_removed_peers_handshake_computed_is_wiped(pair):
+    peer = pair.b_of_a
+    pair.a.interface._reset_peers()
+    pair.a_sends(b"one")
+    pair.a.turn()
+    exchange = pair.a.interface.exchange
+    exchange.step(pair.world.clock.now_ms)
+    pair.a.interface.remove_peer(peer)
+    pair.a.interface.commit()
+    while exchange.busy():
+        exchange.step(pair.world.clock.now_ms)
+    assert peer.static_static is None
+
+
+def test_a_message_that_waits_when_the_link_goes_down_makes_no_session(pair):
+    pair.a_sends(b"one")
+    pair.run(0.001)
+    pair.b.native.inbox.append(pair.world.log[0][1:])
+    pair.b.native.tl_run(0, bytes(8))
+    assert len(pair.b.native.ring) == 1
+    pair.b.interface.exchange.ring_filled()
+    pair.b.interface.link_down()
+    while pair.b.interface.exchange.busy():
+        pair.b.interface.exchange.step(pair.world.clock.now_ms)
+    assert pair.b.native.indices == {}
+
+
+def test_a_link_that_comes_up_is_silent_though_data_went_unanswered_before(pair):
+    pair.flow(5)
+    pair.b.remove()
+    pair.a_sends(b"unanswered")
+    pair.run(1)
+    pair.a.interface.link_down()
+    pair.run(60)
+    before = len(pair.world.log)
+    pair.a.interface.link_up()
+    pair.run(60)
+    assert len(pair.world.log) == before

@@ -3,6 +3,7 @@
 
 import pytest
 
+from tunlite import plane as planes
 from tunlite.plane import PlaneError
 from tunlite.port.fake_net import Node, World
 
@@ -153,3 +154,26 @@ def test_an_endpoint_that_is_given_ends_the_search_for_a_name(up):
     assert Resolver.forgotten == [peer.public]
     up.interface.resolved(peer.public, (4, b"\x0a\0\0\x63", 1, 0))
     assert up.native.peers[peer.handle].endpoint[4:8] == b"\x0a\0\0\x02"
+
+
+def test_a_removed_peers_sessions_end_at_once_though_its_change_set_does_not(up):
+    peer = add(up, 1, (4, b"\x0a\0\0\0", 8))
+    plane = up.interface.plane
+    index = plane.index_new(peer.handle)
+    plane.session_new(planes.session_record(index, b"RRRR", 0, False, 16, 120_000))
+    peer.add_session(index, False)
+    up.interface.remove_peer(peer)
+    assert up.native.indices == {}
+
+
+def test_routes_that_could_not_be_published_are_published_with_the_next_change(node):
+    peer = add(node, 1, (4, b"\x0a\0\0\0", 8))
+    publish = node.native.tl_routes
+    node.native.tl_routes = lambda *args: -12
+    node.interface.remove_peer(peer)
+    with pytest.raises(PlaneError) as refused:
+        node.interface.commit()
+    assert refused.value.errno == 12
+    node.native.tl_routes = publish
+    node.interface.commit()
+    assert routes(node) == [] and node.native.peers == {}

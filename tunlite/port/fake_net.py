@@ -227,6 +227,8 @@ class FakePlane(Primitives):
 
     def tl_plane_deaf(self, plane):
         self.port = None
+        for peer in self.peers.values():
+            peer.first_unanswered = peer.first_unreplied = 0
         return 0
 
     def tl_plane_identity(self, plane, mac1_key, cookie_key):
