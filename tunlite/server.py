@@ -11,6 +11,7 @@ from tunlite import uapi
 CLIENTS_MAX = 8
 LINE_MAX = 1024
 IDLE_MS = 30_000
+ACCEPT_AGAIN_MS = 1000
 _READ = 512
 _PIECES_A_TURN = 8
 _EAGAIN = 11
@@ -19,8 +20,8 @@ _NEWLINE = 10
 
 
 class Server:
-    """`loop`: watch(fd, events, callback), unwatch(fd), now(); `guard(what, call, *args)` runs a
-    call and survives its exceptions. `status` gives the pieces of the status JSON."""
+    """`loop`: watch(fd, events, callback), unwatch(fd), now(), at(when_ms, callback); it survives
+    a callback's exceptions. `status` gives the pieces of the status JSON."""
 
     def __init__(self, loop, port, interface, status, log):
         self._loop = loop
@@ -29,12 +30,13 @@ class Server:
         self.status = status
         self.log = log
         self._listener = None
+        self._accepts_at_ms = None  # not before; None: now
         self._clients = []
 
     def listen(self, fd):
         """Serves a listening descriptor (port.unix_listen), which it closes at the end."""
         self._listener = fd
-        self._loop.watch(fd, self.port.POLLIN, self._accept)
+        self._resume()
 
     def close(self):
         for client in list(self._clients):
@@ -46,25 +48,46 @@ class Server:
 
     def _accept(self, *_):
         if len(self._clients) >= CLIENTS_MAX and not self._evict():
-            # Others wait in the kernel's queue until one of ours is gone.
-            self._loop.unwatch(self._listener)
+            # Others wait in the kernel's queue until one of ours is gone or was silent for long.
+            self._pause(self._oldest().since_ms + IDLE_MS)
             return
         try:
             fd = self.port.unix_accept(self._listener)
         except OSError as e:
             if e.errno not in (_EAGAIN, _EINTR):
                 self.log.error(f"control socket: accept failed (errno {e.errno})", "server")
+                # Without descriptors the client stays at the door: asking at once would spin.
+                self._pause(self._loop.now() + ACCEPT_AGAIN_MS)
             return
         client = Client(self, fd, self._loop.now())
         self._clients.append(client)
         self._loop.watch(fd, self.port.POLLIN, client.ready)
 
-    def _evict(self):
-        """Drops the client that was idle for longest, if any was for long."""
+    def _pause(self, until_ms):
+        """Nobody is let in until then, or until _resume()."""
+        self._loop.unwatch(self._listener)
+        self._accepts_at_ms = until_ms
+        self._loop.at(until_ms, self._open_again)
+
+    def _open_again(self, now_ms):
+        if self._accepts_at_ms is not None and now_ms >= self._accepts_at_ms:
+            self._resume()
+
+    def _resume(self):
+        self._accepts_at_ms = None
+        if self._listener is not None:
+            self._loop.watch(self._listener, self.port.POLLIN, self._accept)
+
+    def _oldest(self):
         oldest = self._clients[0]
         for client in self._clients:
             if client.since_ms < oldest.since_ms:
                 oldest = client
+        return oldest
+
+    def _evict(self):
+        """Drops the client that was idle for longest, if any was for long."""
+        oldest = self._oldest()
         if self._loop.now() - oldest.since_ms < IDLE_MS:
             return False
         self._drop(oldest)
@@ -73,12 +96,12 @@ class Server:
     def _drop(self, client):
         if client not in self._clients:
             return
-        client.wipe()
         self._clients.remove(client)
         self._loop.unwatch(client.fd)
         self.port.close(client.fd)
-        if self._listener is not None and len(self._clients) == CLIENTS_MAX - 1:
-            self._loop.watch(self._listener, self.port.POLLIN, self._accept)
+        if self._accepts_at_ms is not None:
+            self._resume()
+        client.wipe()
 
     def serve(self, client):
         """A descriptor is ready: does a little, so that packets turn before the rest."""

@@ -20,6 +20,18 @@ class Loop:
     def __init__(self):
         self.callbacks = {}
         self.now_ms = 0
+        self.alarms = []
+
+    def at(self, when_ms, callback):
+        self.alarms.append((when_ms, callback))
+
+    def sleep(self, ms):
+        """Time passes, and what is due then is called."""
+        self.now_ms += ms
+        due = [row for row in self.alarms if row[0] <= self.now_ms]
+        self.alarms = [row for row in self.alarms if row[0] > self.now_ms]
+        for _, callback in due:
+            callback(self.now_ms)
 
     def watch(self, fd, events, callback):
         self.callbacks[fd] = (events, callback)
@@ -234,3 +246,43 @@ def test_closing_closes_every_descriptor(served):
     assert len(os.listdir("/proc/self/fd")) == before - 2
     assert answer(served, client) == "<end>"
     assert served.loop.callbacks == {}
+
+
+def test_a_client_that_came_too_early_gets_in_when_the_others_stay_silent(served):
+    clients = [served.connect() for _ in range(server.CLIENTS_MAX)]
+    served.loop.sleep(1)
+    late = served.connect()
+    assert ask(served, late, "set=1\n\n") == ""
+    served.loop.sleep(server.IDLE_MS)
+    assert answer(served, late) == "errno=0\n\n"
+    assert answer(served, clients[0]) == "<end>"
+
+
+def test_without_descriptors_the_loop_rests_and_accepts_again_later(served, monkeypatch):
+    refused = []
+
+    def accept(_fd):
+        refused.append(1)
+        raise OSError(24, "no descriptors are left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(port, "unix_accept", accept)
+        late = served.connect()  # the loop would never rest
+        assert len(refused) == 1
+    served.loop.sleep(server.ACCEPT_AGAIN_MS)
+    assert ask(served, late, "set=1\n\n") == "errno=0\n\n"
+
+
+def test_a_client_whose_set_cannot_end_is_dropped_all_the_same(served, monkeypatch):
+    client = served.connect()
+    client.sendall(b"set=1\n")
+    served.loop.rest()
+
+    def commit():
+        raise MemoryError
+
+    monkeypatch.setattr(served.interface, "commit", commit)
+    client.close()
+    with pytest.raises(MemoryError):
+        served.loop.rest()
+    assert served._clients == [] and len(served.loop.callbacks) == 1
