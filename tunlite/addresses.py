@@ -7,13 +7,21 @@ may name an interface). Every parser raises ValueError with a text that says wha
 """
 
 
+def is_number(text):
+    """Digits of ours alone: str.isdigit() also takes ones that int() refuses."""
+    for char in text:
+        if char not in "0123456789":
+            return False
+    return len(text) > 0
+
+
 def _parse_ipv4(text):
     parts = text.split(".")
     if len(parts) != 4:
         return None
     out = bytearray(4)
     for i, part in enumerate(parts):
-        if not part.isdigit() or len(part) > 3 or (part[0] == "0" and len(part) > 1):
+        if not is_number(part) or len(part) > 3 or (part[0] == "0" and len(part) > 1):
             return None
         value = int(part)
         if value > 255:
@@ -100,7 +108,7 @@ def parse_prefix(text):
     most = 32 if family == 4 else 128
     if not slash:
         return family, packed, most
-    if not length.isdigit() or len(length) > 3 or int(length) > most:
+    if not is_number(length) or len(length) > 3 or int(length) > most:
         raise ValueError(f"the prefix length of {text} must be 0 to {most}")
     return family, packed, int(length)
 
@@ -135,7 +143,7 @@ def split_endpoint(text):
             raise ValueError("an IPv6 endpoint is written [address]:port")
     if not host:
         raise ValueError("an endpoint is written host:port")
-    if not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
+    if not is_number(port) or len(port) > 5 or not 0 < int(port) < 65536:
         raise ValueError("the port of an endpoint must be 1 to 65535")
     return host, int(port)
 

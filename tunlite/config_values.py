@@ -27,7 +27,7 @@ def quoted(text):
 
 
 def _number(text, least, most, fix):
-    if not text.isdigit() or len(text) > 10 or not least <= int(text) <= most:
+    if not addresses.is_number(text) or len(text) > 10 or not least <= int(text) <= most:
         raise Bad(quoted(text) + f" is not a number from {least} to {most}", fix)
     return int(text)
 
@@ -181,7 +181,11 @@ def _memory(text):
         return 0
     unit = {"k": 1024, "m": 1048576}.get(text[-1:].lower(), 1)
     digits = text if unit == 1 else text[:-1]
-    if not digits.isdigit() or len(digits) > 10 or not 262144 <= int(digits) * unit <= 1 << 30:
+    if (
+        not addresses.is_number(digits)
+        or len(digits) > 10
+        or not 262144 <= int(digits) * unit <= 1 << 30
+    ):
         raise Bad(quoted(text) + " is no size", "write auto, or 256K to 1024M")
     return int(digits) * unit
 

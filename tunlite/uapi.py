@@ -14,6 +14,7 @@ EPROTO = 71
 EIO = 5
 
 _ALLOWED_A_PIECE = 32
+_KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
 
 
 class UapiError(Exception):
@@ -69,7 +70,7 @@ def _text(value):
 
 def _number(value, most):
     text = _text(value)
-    if not text.isdigit() or len(text) > 10 or int(text) > most:
+    if not addresses.is_number(text) or len(text) > 10 or int(text) > most:
         raise UapiError(EINVAL, "not a number up to " + str(most))
     return int(text)
 
@@ -77,6 +78,21 @@ def _number(value, most):
 def _true(value):
     if _text(value) != "true":
         raise UapiError(EINVAL, "only true is understood")
+
+
+def _words(value):
+    """Text for people, without what steers a terminal."""
+    text = _text(value)
+    for char in text:
+        if ord(char) < 32 or 127 <= ord(char) < 160:
+            raise UapiError(EINVAL, "control characters")
+    return text
+
+
+def _unknown(key):
+    # A secret in the wrong place must not get into the log.
+    shown = key if len(key) <= _KEY_NAME_MAX else "(not shown: it may be a secret)"
+    return UapiError(EINVAL, "unknown key " + shown)
 
 
 def _prefix(text):
@@ -136,7 +152,7 @@ class Setter:
             _true(value)
             interface.remove_peers()
         else:
-            raise UapiError(EINVAL, "unknown key " + key)
+            raise _unknown(key)
 
     def _begin_peer(self, value):
         self._in_peer = True
@@ -147,6 +163,8 @@ class Setter:
 
     def _peer_line(self, key, value):
         interface = self._interface
+        if self._peer is not None and not self._peer.alive:
+            self._peer = None  # another client removed it
         peer = self._peer
         if key == "update_only":
             _true(value)
@@ -180,9 +198,9 @@ class Setter:
                 raise UapiError(EINVAL, "only protocol version 1 is spoken")
         elif key == "description":
             if peer is not None:
-                peer.description = _text(value)
+                peer.description = _words(value)
         else:
-            raise UapiError(EINVAL, "unknown key " + key)
+            raise _unknown(key)
 
     def _endpoint(self, text):
         """A literal endpoint; ours alone: a name, resolved while the interface runs."""

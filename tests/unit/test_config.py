@@ -311,3 +311,11 @@ def test_every_default_that_can_be_written_is_accepted():
         if default not in ("none", "required", "auto") or name in ("Table", "Engine"):
             peer = f"PublicKey = {PUBLIC}\n" if section == "Peer" else ""
             assert not _errors(f"[{section}]\n{peer}{name} = {default}\n"), name
+
+
+@pytest.mark.parametrize("option", ["ListenPort", "MTU", "Memory", "Batch", "FwMark", "Table"])
+@pytest.mark.parametrize("digits", ["\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT TWO}M"])
+def test_digits_that_are_no_digits_are_an_error_and_no_crash(option, digits):
+    text = f"[Interface]\n{option} = {digits}\n"
+    found = config.parse(bytearray(text.encode()), "x")
+    assert [row[1] for row in found.errors] == [option]

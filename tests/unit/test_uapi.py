@@ -276,3 +276,45 @@ def test_whatever_is_set_routes_and_peers_agree_with_the_plane(lines):
         (row[3], bytes(row[:2]) + row[4][: 4 if row[0] == 4 else 16]) for row in node.native.routes
     ]
     assert sorted(shown) == sorted(published)
+
+
+def test_the_rest_of_a_peer_that_another_client_removed_is_read_over(node):
+    """The peer's number in C may be another's by then."""
+    first = uapi.Setter(node.interface)
+    first.line(bytearray(PEER.encode()))
+    assert apply(node, PEER, "remove=true") == 0
+    native = node.native
+    native._next_peer -= 1  # C gives the lowest free number
+    assert apply(node, "public_key=" + "cd" * 32, "endpoint=192.0.2.7:1") == 0
+    for line in (
+        "endpoint=192.0.2.66:6",
+        "allowed_ip=10.0.0.0/8",
+        "preshared_key=" + "cd" * 32,
+        "persistent_keepalive_interval=1",
+        "description=gone",
+        "remove=true",
+    ):
+        first.line(bytearray(line.encode()))
+    first.end()
+    assert native.routes == []
+    text = get(node)
+    assert "endpoint=192.0.2.7:1\n" in text and "allowed_ip" not in text
+
+
+def test_a_refused_key_name_is_not_repeated_where_it_may_be_a_secret(node):
+    secret = "yAnz5TFlXXJte14tji3zlMNqhd2rYUIgJBgB3fBmkx"
+    with pytest.raises(uapi.UapiError) as refused:
+        uapi.Setter(node.interface).line(bytearray((secret + "=").encode()))
+    assert "yAnz5" not in str(refused.value)
+    with pytest.raises(uapi.UapiError, match="unknown key listenport"):
+        uapi.Setter(node.interface).line(bytearray(b"listenport=1"))
+
+
+@pytest.mark.parametrize("text", ["\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT THREE}", ""])
+def test_digits_of_other_scripts_are_no_number(node, text):
+    assert apply(node, "listen_port=" + text) == uapi.EINVAL
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "\x7f"])
+def test_a_description_cannot_steer_the_terminal_that_shows_it(node, text):
+    assert apply(node, PEER, "description=" + text) == uapi.EINVAL
