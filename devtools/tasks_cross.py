@@ -33,7 +33,9 @@ def _make_command(arch, out, build, test):
         f"MPY_CROSS={toolchain.mpy_cross(micropython)}",
         f"CC={zig}",
         f"CPP=python3 {ROOT}/micropython/cpp_each.py {zig} -E",
-        "LDFLAGS=-static -s",
+        # zig builds musl as it is told to optimise at the link: without -O2 it is large, and with -Os
+        # its memcpy goes byte by byte (measured: 1420 bytes in 1504 ns instead of 15 on x86_64).
+        "LDFLAGS=-static -s -O2",
         f"TL_COMPILER={1 if test else 0}",
         f"BUILD={build}",
         f"OUT={out}",

@@ -28,8 +28,9 @@ SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
 	-ffile-prefix-map=$(TOP)/=micropython/ -ffile-prefix-map=$(BEARSSL)/=bearssl/
 COMMON = -std=gnu11 -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -fomit-frame-pointer -D_FILE_OFFSET_BITS=64 $(SAME_PATHS)
-CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc -Os $(COMMON) -DNDEBUG \
-	-D_GNU_SOURCE 	-DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall -Wno-unused-variable $(USER_CFLAGS)
+CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc -Os $(COMMON) \
+	-DNDEBUG -D_GNU_SOURCE -DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall \
+	-Wno-unused-variable $(USER_CFLAGS)
 CSUPEROPT = -O2
 NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native -I$(ROOT)/native/crypto -O2 $(COMMON) \
 	-pthread -Wall -Wextra $(USER_CFLAGS)
