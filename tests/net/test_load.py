@@ -7,6 +7,7 @@ attacker and routers ==w1== gateway
 import sys
 from pathlib import Path
 
+from tests.net.floods import flood, open_to_forged_sources
 from tests.net.peers import Tunlite
 from tests.net.topology import Keys, Tunnel, ping, wait_for
 
@@ -14,26 +15,10 @@ _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 
 
-def flood(source, tunnel, count, rate):
-    """Starts the forged flood from a namespace on the gateway's wire."""
-    argv = [sys.executable, _HERE / "flood.py", tunnel.outside, tunnel.gateway.port]
-    argv += [tunnel.gateway.keys.public, "10.98", count, rate]
-    running = source.start(argv, "flood")
-    running.wait_line("flooding")
-    return running
-
-
-def _open_to_forged_sources(tunnel):
-    """The gateway's answers to forged sources go out on the wire, where nobody takes them."""
-    tunnel.gateway.namespace.ip("route", "add", "10.98.0.0/16", "via", "10.99.1.1")
-    for scope in ("all", "w1"):
-        tunnel.gateway.namespace.sysctl(f"net/ipv4/conf/{scope}/rp_filter", 0)
-
-
 def test_a_router_reconnects_by_cookie_while_forged_initiations_flood_the_gateway(lab):
     tunnel = Tunnel(lab).start()
-    _open_to_forged_sources(tunnel)
-    attack = flood(tunnel.router.namespace, tunnel, 100_000, 10_000)
+    open_to_forged_sources(tunnel.gateway.namespace, tunnel.wire[0].v4)
+    attack = flood(tunnel.router.namespace, tunnel.gateway, tunnel.outside, 100_000, 10_000)
     wait_for(lambda: tunnel.gateway.drops().get("cookie_sent"), 10, "the gateway is under load")
     tunnel.wait_up(30)
     assert attack.is_running(), "the flood ended before the router was up: nothing is shown"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Forged initiations for tests, and what passes on the wire meanwhile.
+
+router ==w1== middle (relay, attacker) ==w2== gateway
+"""
+
+import sys
+from pathlib import Path
+
+from tests.net.topology import RelayedTunnel, wait_for
+
+_FLOOD = Path(__file__).with_name("flood.py")
+_SOURCES = "10.98"  # the /16 that forged datagrams come from
+
+
+def open_to_forged_sources(namespace, gateway, interface="w1"):
+    """Answers to forged sources leave for `gateway` (an address), where nobody takes them."""
+    namespace.ip("route", "add", _SOURCES + ".0.0/16", "via", gateway)
+    for scope in ("all", interface):
+        namespace.sysctl(f"net/ipv4/conf/{scope}/rp_filter", 0)
+
+
+def flood(source, target, address, count, rate):
+    """Starts a flood from the namespace `source` on the peer `target`, reached at `address`."""
+    argv = [sys.executable, _FLOOD, address, target.port, target.keys.public]
+    running = source.start([*argv, _SOURCES, count, rate], f"flood-{address}")
+    running.wait_line("flooding")
+    return running
+
+
+class Tap:
+    """A relay's `watch`: counts cookie replies, initiations and responses, those with mac2 too."""
+
+    def __init__(self):
+        self.cookies = {"in": 0, "out": 0}
+        self.proved = {"in": 0, "out": 0}  # handshake messages with a mac2
+
+    def __call__(self, direction, datagram):
+        if datagram[:1] == b"\x03":
+            self.cookies[direction] += 1
+        elif datagram[:1] in (b"\x01", b"\x02") and any(datagram[-16:]):
+            self.proved[direction] += 1
+        return [datagram]
+
+
+class FloodedTunnel(RelayedTunnel):
+    """Both ends are open to forged sources in the middle; flood_ends() names who is flooded."""
+
+    def __init__(self, lab, **kinds):
+        self.tap = Tap()
+        super().__init__(lab, watch=self.tap, **kinds)
+        self.attacker = self.near[1].namespace
+        open_to_forged_sources(self.router.namespace, self.near[1].v4, "w1")
+        open_to_forged_sources(self.gateway.namespace, self.far[0].v4, "w2")
+
+    def flood_ends(self, *labels, rate=6000):
+        """Starts a minute's flood on "router", "gateway" or both; the processes."""
+        ends = {
+            "router": (self.router, self.near[0].v4),
+            "gateway": (self.gateway, self.far[1].v4),
+        }
+        return [flood(self.attacker, *ends[label], count=60 * rate, rate=rate) for label in labels]
+
+    def wait_handshake(self, timeout=45):
+        """Waits for a session between the two while the floods run."""
+        self.router.wait_handshake(self.gateway, timeout)
+
+    def wait_cookie(self, direction, timeout=30):
+        """Waits until a cookie reply has passed and a message with mac2 after it."""
+        back = "in" if direction == "out" else "out"
+        wait_for(
+            lambda: self.tap.cookies[direction] and self.tap.proved[back],
+            timeout,
+            f"a cookie goes {direction} and is followed",
+        )
