@@ -41,6 +41,7 @@ class Result:
     console: list[str] = field(default_factory=list)
     ended: bool = False
     timed_out: bool = False
+    kvm_failed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -120,19 +121,18 @@ def base_image(target: Target, kernel: Kernel, params: dict[str, str]) -> Initra
     return image
 
 
-def _acceleration(target: Target) -> list[str]:
-    same = platform.machine() == target.name
-    if same and os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return ["-accel", "kvm", "-accel", "tcg"]
-    return []
+def may_use_kvm(target: Target) -> bool:
+    return platform.machine() == target.name and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-def command(target: Target, kernel: Kernel, initrd: Path, extra: list[str]) -> list[str]:
+def command(
+    target: Target, kernel: Kernel, initrd: Path, extra: list[str], kvm: bool = False
+) -> list[str]:
     apt.need(apt.providers({target.qemu[0]: target.qemu_package}))
     append = f"console={target.console} quiet loglevel=1 panic=-1 {target.append}".strip()
     return [
         *target.qemu,
-        *_acceleration(target),
+        *(("-accel", "kvm") if kvm else ()),
         *("-m", str(target.memory_mb), "-nographic", "-no-reboot", "-monitor", "none"),
         *("-serial", "stdio", "-kernel", str(kernel.image), "-initrd", str(initrd)),
         *("-append", append),
@@ -162,7 +162,11 @@ def run(argv: list[str], limit_s: float, on_line: Callable[[str], None] | None =
             line = raw.decode(errors="replace").rstrip("\r\n")
             if result.take(line) and on_line:
                 on_line(line[line.index("TL: ") + 4 :])
-        process.wait()
+            if "KVM internal error" in line:
+                result.kvm_failed = True
+                break
+        if not result.kvm_failed:
+            process.wait()
     finally:
         timer.cancel()
         if process.poll() is None:
@@ -180,9 +184,18 @@ def boot(
     prefix: list[str] | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> Result:
-    """Boot `image`; `prefix` runs QEMU by another program (`ip netns exec NAME`)."""
+    """Boot `image`; `prefix` runs QEMU by another program (`ip netns exec NAME`).
+
+    KVM is used where the machine is of the host's kind and /dev/kvm works: inside some virtual
+    machines it is there but cannot run every instruction, and the boot begins again without it.
+    """
     with tempfile.TemporaryDirectory(prefix="tunlite-qemu-") as folder:
         initrd = Path(folder) / "initrd.gz"
         initrd.write_bytes(image.pack())
         extra = extra if extra is not None else ["-nic", "none"]
-        return run([*(prefix or []), *command(target, kernel, initrd, extra)], limit_s, on_line)
+        for kvm in (True, False) if may_use_kvm(target) else (False,):
+            argv = [*(prefix or []), *command(target, kernel, initrd, extra, kvm)]
+            result = run(argv, limit_s, on_line)
+            if not result.kvm_failed:
+                break
+        return result

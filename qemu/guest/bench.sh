@@ -108,7 +108,7 @@ idle_ticks() { awk '$1 == "cpu" { print $5 + $6; exit }' /proc/stat; }
 # peak ROW: the peak of resident memory of near's daemon, if it has one.
 peak() {
     [ -e /run/tl-near.pid ] || return 0
-    value "$1:peak_kb" "$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$(cat /run/tl-near.pid)/status")"
+    value "$1:peak_kb" "$(peak_kb "$(cat /run/tl-near.pid)")"
 }
 
 # sum_received: bytes and seconds of iperf3's report.

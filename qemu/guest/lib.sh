@@ -164,6 +164,19 @@ in_background() {
 
 is_up() { ip -n "$1" -o link show "$2" | grep -q '[<,]UP[,>]'; }
 
+# peak_kb PID: the peak of resident memory of a daemon, its children included.
+peak_kb() {
+    total=0
+    for status in /proc/[0-9]*/status; do
+        kb=$(awk -v pid="$1" '
+            $1 == "Pid:" && $2 == pid { ours = 1 }
+            $1 == "PPid:" && $2 == pid { ours = 1 }
+            $1 == "VmHWM:" && ours { print $2 }' "$status" 2>/dev/null)
+        total=$((total + ${kb:-0}))
+    done
+    echo "$total"
+}
+
 # tunlite_stop INTERFACE SIGNAL
 tunlite_stop() {
     pid=$(cat "/run/$1.pid")

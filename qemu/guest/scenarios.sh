@@ -137,7 +137,7 @@ memory() {
         note "$1: the kernel's WireGuard is no process, nothing to measure"
         return
     fi
-    peak=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$(cat /run/tl-near.pid)/status")
+    peak=$(peak_kb "$(cat /run/tl-near.pid)")
     value "$1-kb" "$peak"
     check "$1" "VmHWM is $peak kB, the limit is $2 kB" test "$peak" -le "$2"
 }
