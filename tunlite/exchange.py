@@ -146,6 +146,10 @@ class Exchange:
             peer.initiated += 1
             if peer.unanswered >= 0:
                 peer.unanswered += 1
+            # Not by `attempts`: keepalives closer together than three retries begin them anew.
+            peer.unmet += 1
+            if peer.unmet % 6 == 3:
+                owner.resolve_again(peer)
             self._retry_later(peer)
         finally:
             peer.wanted = False
@@ -276,6 +280,7 @@ class Exchange:
     def _completed(self, peer):
         self._unqueue(peer)
         peer.attempts = 0
+        peer.unmet = 0
         peer.retry_ms = 0
         peer.completed += 1
         wall_ns, _ = self.port.wall_ns()
@@ -372,8 +377,6 @@ class Exchange:
     def _retry(self, peer):
         peer.retry_ms = 0
         peer.attempts += 1
-        if peer.attempts % 6 == 3:
-            self.owner.resolve_again(peer)
         if peer.attempts > 0:
             self._forget_source(peer)
         self._queue(peer)

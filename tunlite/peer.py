@@ -36,6 +36,7 @@ class Peer:
         self.nowhere = True  # no endpoint is known
         self.attempts = 0
         self.retry_ms = 0
+        self.unmet = 0  # initiations since a handshake was complete
         self.sent_ms = 0  # the last initiation or response of ours, 0: none
         # The handshakes they began
         self.greatest_stamp = _NEVER
