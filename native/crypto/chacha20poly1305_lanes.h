@@ -8,7 +8,9 @@
  *   POLY1305_ALONE     a poly1305_impl for packets that come alone
  *   struct accumulator and its functions, by poly1305_lanes26.h or poly1305_lanes44.h
  *
- * ChaCha20: a lane is a 64-byte block of any packet, so all lanes work whatever the lengths are.
+ * As many packets as there are lanes are worked on together.
+ * ChaCha20: a lane is a packet as far as all of them reach. From there on it is a 64-byte block of
+ * any of them, so that all lanes work whatever the lengths are.
  * Poly1305: a lane is a packet, because its key is the packet's own, and all packets end together:
  * h = (h + 0) r stays 0 in a lane that has not begun, so a shorter packet begins later.
  */
@@ -25,40 +27,58 @@ enum {
     STEP_BLOCKS = STEP / POLY1305_BLOCK, /* 1, 2 or 4 */
     TAIL_BLOCKS = STEP_BLOCKS < 2 ? 2 : STEP_BLOCKS, /* hold the padded block and the lengths */
     TAIL_STEPS = TAIL_BLOCKS / STEP_BLOCKS,
-    GROUPS = 2,              /* chains of multiplications that hide each other's latency */
-    TEAM = GROUPS * PACKETS, /* packets that are authenticated together */
-    CHUNK = 16,              /* packets from key to tag while their bytes are in the L1 cache */
-    WINDOW = 64,             /* packets that are sorted by length where lengths differ */
-    FEW = 4,                 /* fewer packets than this leave too many lanes idle */
+    GROUPS = LANES / PACKETS, /* two: each hides the latency of the other's multiplications */
+    WINDOW = 64,              /* packets that are sorted by length where lengths differ */
+    FEW = 4,                  /* fewer packets than this leave too many lanes idle */
     BLOCK = CHACHA20_BLOCK,
 };
 
 /* -- ChaCha20 -- */
 
+union rows {
+    vec32 v[16];
+    uint32_t word[16][LANES];
+};
+
 struct cipher {
-    union {
-        vec32 v[16];
-        uint32_t word[16][LANES];
-    } state;
-    const uint8_t *key; /* the one whose words are in all lanes, or NULL */
+    union rows packets; /* a lane is a packet; counters are 0 */
+    vec32 begun[16];   /* the same after that part of the rounds which the counter does not reach */
+    union rows blocks; /* a lane is a block; also the keys of `packets` */
     uint8_t stream[LANES][BLOCK];
 };
 
 #define QUARTER_ROUND(a, b, c, d)                                                                  \
     do {                                                                                           \
         x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 16);                                         \
+        QUARTER_ROUND_REST(a, b, c, d);                                                            \
+    } while (0)
+
+#define QUARTER_ROUND_REST(a, b, c, d)                                                             \
+    do {                                                                                           \
         x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 12);                                         \
         x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 8);                                          \
         x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 7);                                          \
     } while (0)
 
-/* One block of key stream in each lane. */
-static void run_cipher(struct cipher *c) {
-    vec32 x[16];
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        x[i] = c->state.v[i];
-    for (int i = 0; i < 10; i++) {
+/* begin_rounds and end_rounds: as in chacha20.c. */
+INLINE void begin_rounds(vec32 x[16]) {
+    x[0] += x[4];
+    QUARTER_ROUND(1, 5, 9, 13);
+    QUARTER_ROUND(2, 6, 10, 14);
+    QUARTER_ROUND(3, 7, 11, 15);
+    x[1] += x[6];
+    x[2] += x[7], x[13] = rotate_left(x[13] ^ x[2], 16);
+}
+
+INLINE void end_rounds(vec32 x[16]) {
+    x[12] = rotate_left(x[12] ^ x[0], 16);
+    QUARTER_ROUND_REST(0, 4, 8, 12);
+    QUARTER_ROUND(0, 5, 10, 15);
+    x[12] = rotate_left(x[12] ^ x[1], 16);
+    QUARTER_ROUND_REST(1, 6, 11, 12);
+    QUARTER_ROUND_REST(2, 7, 8, 13);
+    QUARTER_ROUND(3, 4, 9, 14);
+    for (int i = 0; i < 9; i++) {
         QUARTER_ROUND(0, 4, 8, 12);
         QUARTER_ROUND(1, 5, 9, 13);
         QUARTER_ROUND(2, 6, 10, 14);
@@ -68,50 +88,105 @@ static void run_cipher(struct cipher *c) {
         QUARTER_ROUND(2, 7, 8, 13);
         QUARTER_ROUND(3, 4, 9, 14);
     }
+}
+
+/* Block `counter` of each packet's key stream, in the pieces of transpose_blocks. */
+INLINE void run_packets(const struct cipher *c, uint32_t counter, vec64 y[4][4]) {
+    vec32 x[16];
+    vec32 count = (vec32){0} + counter;
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
-        x[i] += c->state.v[i];
-    transpose_blocks(c->stream, x);
+        x[i] = c->begun[i];
+    x[12] = count;
+    end_rounds(x);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] += i == 12 ? count : c->packets.v[i];
+    transpose_blocks(y, x);
 }
 
-static void init_cipher(struct cipher *c) {
-    static const uint32_t expand[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-    for (int i = 0; i < 4; i++)
-        c->state.v[i] = (vec32){0} + expand[i];
-    for (int i = 12; i < 16; i++)
-        c->state.v[i] = (vec32){0};
-    c->key = NULL;
-}
-
-/* What a lane works on. */
-struct slot {
-    const struct aead_op *op;
-    uint32_t at; /* first byte in the packet */
-};
-
-static void set_keys(struct cipher *c, const struct slot *slots, size_t n) {
-    const uint8_t *key = slots[0].op->key;
-    size_t same = 1;
-    while (same < n && slots[same].op->key == key)
-        same++;
-    if (same == n) {
-        if (c->key != key)
-            for (int i = 0; i < 8; i++)
-                c->state.v[4 + i] = (vec32){0} + le32_load(key + 4 * i);
-        c->key = key;
-        return;
+/* c->stream = a block of key stream for each lane of c->blocks. */
+static void run_blocks(struct cipher *c) {
+    vec32 x[16];
+    vec64 y[4][4];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] = c->blocks.v[i];
+    begin_rounds(x);
+    end_rounds(x);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] += c->blocks.v[i];
+    transpose_blocks(y, x);
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; j++) {
+        int k = j / 4, i = j % 4 / PARTS * PARTS, p = j % PARTS;
+        memcpy(c->stream[4 * p + k] + 16 * i, &y[k][i + p], sizeof(vec64));
     }
-    for (size_t lane = 0; lane < n; lane++)
-        for (int i = 0; i < 8; i++)
-            c->state.word[4 + i][lane] = le32_load(slots[lane].op->key + 4 * i);
-    c->key = NULL;
 }
 
-static void set_lane(struct cipher *c, size_t lane, const struct aead_op *op, uint32_t block) {
-    c->state.word[12][lane] = block;
-    c->state.word[14][lane] = (uint32_t)op->counter;
-    c->state.word[15][lane] = (uint32_t)(op->counter >> 32);
+/* Keys and counters of up to LANES packets; what is in the other lanes does not matter. */
+static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
+    static const uint32_t expand[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+    union rows *r = &c->packets;
+    size_t same = 1;
+    while (same < n && ops[same]->key == ops[0]->key)
+        same++;
+    for (int i = 0; i < 4; i++)
+        r->v[i] = (vec32){0} + expand[i];
+    for (int i = 0; i < 8; i++)
+        r->v[4 + i] = (vec32){0} + le32_load(ops[0]->key + 4 * i);
+    for (size_t lane = same; lane < n; lane++)
+        for (int i = 0; i < 8; i++)
+            r->word[4 + i][lane] = le32_load(ops[lane]->key + 4 * i);
+    for (int i = 12; i < 16; i++)
+        r->v[i] = (vec32){0};
+    for (size_t lane = 0; lane < n; lane++) {
+        r->word[14][lane] = (uint32_t)ops[lane]->counter;
+        r->word[15][lane] = (uint32_t)(ops[lane]->counter >> 32);
+    }
+    memcpy(c->begun, r->v, sizeof c->begun);
+    begin_rounds(c->begun);
+    memcpy(&c->blocks, r, sizeof c->blocks);
 }
+
+/* Key stream block 0 of each packet, whose first half is its Poly1305 key. */
+static void make_keys(const struct cipher *c, uint8_t keys[LANES][BLOCK]) {
+    vec64 y[4][4];
+    run_packets(c, 0, y);
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; j++) {
+        int k = j / 4, i = j % 4 / PARTS * PARTS, p = j % PARTS;
+        memcpy(keys[4 * p + k] + 16 * i, &y[k][i + p], sizeof(vec64));
+    }
+}
+
+/* The first `n` whole blocks of LANES packets. */
+static void xor_together(const struct cipher *c, struct aead_op *const *ops, uint32_t n) {
+    const uint8_t *src[LANES];
+    uint8_t *dst[LANES];
+    for (size_t i = 0; i < LANES; i++) {
+        src[i] = ops[i]->src;
+        dst[i] = ops[i]->dst;
+    }
+    for (uint32_t block = 0; block < n; block++) {
+        vec64 y[4][4];
+        run_packets(c, block + 1, y);
+        size_t at = (size_t)block * BLOCK;
+#pragma GCC unroll 16
+        for (int j = 0; j < 16; j++) {
+            int k = j / 4, i = j % 4 / PARTS * PARTS, p = j % PARTS;
+            vec64 v = y[k][i + p] ^ vec64_load(src[4 * p + k] + at + 16 * i);
+            memcpy(dst[4 * p + k] + at + 16 * i, &v, sizeof v);
+        }
+    }
+}
+
+/* A block of a packet, in a lane of its own. */
+struct slot {
+    uint32_t packet;
+    uint32_t at; /* its first byte */
+};
 
 INLINE void copy_short(uint8_t *dst, const uint8_t *src, size_t n) {
     /* Two pieces that may overlap: no call, and no loop over bytes. */
@@ -155,11 +230,26 @@ static void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, s
     }
 }
 
-static void run_slots(struct cipher *c, const struct slot *slots, size_t n) {
-    set_keys(c, slots, n);
-    run_cipher(c);
+static void run_slots(struct cipher *c, struct aead_op *const *ops, const struct slot *slots,
+                      size_t n) {
+    bool one_key = true;
     for (size_t i = 0; i < n; i++) {
-        const struct aead_op *op = slots[i].op;
+        const struct aead_op *op = ops[slots[i].packet];
+        one_key = one_key && op->key == ops[0]->key;
+        c->blocks.word[12][i] = slots[i].at / BLOCK + 1;
+        c->blocks.word[14][i] = (uint32_t)op->counter;
+        c->blocks.word[15][i] = (uint32_t)(op->counter >> 32);
+    }
+    if (one_key && n > 0) /* another set of slots may have had other keys */
+        for (int i = 4; i < 12; i++)
+            c->blocks.v[i] = (vec32){0} + c->packets.word[i][0];
+    else
+        for (size_t i = 0; i < n; i++)
+            for (int j = 4; j < 12; j++)
+                c->blocks.word[j][i] = c->packets.word[j][slots[i].packet];
+    run_blocks(c);
+    for (size_t i = 0; i < n; i++) {
+        const struct aead_op *op = ops[slots[i].packet];
         uint32_t at = slots[i].at;
         xor_block(op->dst + at, op->src + at, c->stream[i], op->len - at);
     }
@@ -167,22 +257,27 @@ static void run_slots(struct cipher *c, const struct slot *slots, size_t n) {
 
 /* The messages of those packets that are ok. */
 static void xor_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
-    struct slot slots[LANES];
-    size_t lane = 0;
+    uint32_t together = n == LANES ? UINT32_MAX : 0; /* blocks that all have */
     for (size_t i = 0; i < n; i++) {
-        if (!ops[i]->ok)
-            continue;
-        for (uint32_t at = 0; at < ops[i]->len; at += BLOCK) {
-            slots[lane] = (struct slot){ops[i], at};
-            set_lane(c, lane, ops[i], 1 + at / BLOCK);
-            if (++lane == LANES) {
-                run_slots(c, slots, lane);
-                lane = 0;
+        uint32_t blocks = ops[i]->ok ? ops[i]->len / BLOCK : 0;
+        if (blocks < together)
+            together = blocks;
+    }
+    if (together > 0)
+        xor_together(c, ops, together);
+    struct slot slots[LANES];
+    size_t used = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t at = together * BLOCK; ops[i]->ok && at < ops[i]->len; at += BLOCK) {
+            slots[used++] = (struct slot){i, at};
+            if (used == LANES) {
+                run_slots(c, ops, slots, used);
+                used = 0;
             }
         }
     }
-    if (lane > 0)
-        run_slots(c, slots, lane);
+    if (used > 0)
+        run_slots(c, ops, slots, used);
 }
 
 /* One packet's stream, for the few that come alone; a short end is cheaper without vectors. */
@@ -191,11 +286,11 @@ static void xor_stream(struct chacha20 *s, uint8_t *dst, const uint8_t *src, siz
     if (len > SHORT) {
         struct cipher c;
         for (int i = 0; i < 16; i++)
-            c.state.v[i] = (vec32){0} + s->word[i];
+            c.blocks.v[i] = (vec32){0} + s->word[i];
         while (len > SHORT) {
             for (uint32_t lane = 0; lane < LANES; lane++)
-                c.state.word[12][lane] = s->word[12] + lane;
-            run_cipher(&c);
+                c.blocks.word[12][lane] = s->word[12] + lane;
+            run_blocks(&c);
             for (size_t i = 0; i < LANES && len > 0; i++) {
                 size_t n = len < BLOCK ? len : BLOCK;
                 xor_block(dst, src, c.stream[i], n);
@@ -224,12 +319,12 @@ struct lane {
 
 struct team {
     struct accumulator sums[GROUPS];
-    struct lane lanes[TEAM];
+    struct lane lanes[LANES];
     uint32_t n; /* lanes in use */
     uint32_t steps;
     union {
         vec64 v[GROUPS];
-        uint64_t word[TEAM];
+        uint64_t word[LANES];
     } words[2];
 };
 
@@ -266,21 +361,20 @@ static void add_lane(struct team *t, const uint8_t *data, uint32_t len) {
         t->steps = steps;
 }
 
-/* The key of packet i is 32 bytes at keys[i]. */
-static void set_poly_keys(struct team *t, const uint8_t (*keys)[BLOCK]) {
+/* The key of packet i is 32 bytes at keys[i]; lanes that are not used take what they find. */
+static void set_poly_keys(struct team *t, const uint8_t keys[LANES][BLOCK]) {
     for (uint32_t g = 0; g < GROUPS; g++) {
-        union {
-            vec64 v[4];
-            uint64_t word[4][PACKETS];
-        } k;
-        for (uint32_t i = 0; i < PACKETS; i++)
-            for (uint32_t j = 0; j < 4; j++)
-                k.word[j][i] =
-                    g * PACKETS + i < t->n ? le64_load(keys[g * PACKETS + i] + 8 * j) : 0;
-        accumulator_init(&t->sums[g], k.v[0], k.v[1]);
-        t->words[0].v[g] = k.v[2]; /* added at the end */
-        t->words[1].v[g] = k.v[3];
-        ct_wipe(&k, sizeof k);
+        vec64 k[PACKETS < 4 ? 4 : PACKETS]; /* r in the first two, what is added in the next */
+#pragma GCC unroll 2
+        for (int j = 0; j < 4; j += PACKETS) {
+#pragma GCC unroll 8
+            for (int i = 0; i < PACKETS; i++)
+                k[j + i] = vec64_load(keys[(int)g * PACKETS + i] + 8 * j);
+            transpose64(k + j);
+        }
+        accumulator_init(&t->sums[g], k[0], k[1]);
+        t->words[0].v[g] = k[2];
+        t->words[1].v[g] = k[3];
     }
 }
 
@@ -335,7 +429,7 @@ static void border_step(struct team *t, uint32_t step) {
 /* Steps inside all packets that have begun; a lane that has not sums up another packet's bytes and
  * starts over at its own. */
 static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
-    const uint8_t *data[TEAM];
+    const uint8_t *data[LANES];
     vec64 top[STEP_BLOCKS];
     const uint8_t *any = NULL;
     uint32_t groups = groups_used(t);
@@ -409,47 +503,31 @@ static void run_team(struct team *t) {
 struct work {
     struct cipher cipher;
     struct team team;
-    uint8_t keys[CHUNK][BLOCK]; /* Poly1305 keys, from key stream block 0 */
+    uint8_t keys[LANES][BLOCK];
 };
-
-static void make_keys(struct work *w, struct aead_op *const *ops, size_t n) {
-    struct slot slots[LANES];
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t lanes = n - i < LANES ? n - i : LANES;
-        for (size_t lane = 0; lane < lanes; lane++) {
-            slots[lane].op = ops[i + lane];
-            set_lane(&w->cipher, lane, ops[i + lane], 0);
-        }
-        set_keys(&w->cipher, slots, lanes);
-        run_cipher(&w->cipher);
-        memcpy(w->keys[i], w->cipher.stream, lanes * BLOCK);
-    }
-}
 
 static void authenticate(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
     struct team *t = &w->team;
-    for (size_t i = 0; i < n; i += TEAM) {
-        size_t end = n - i < TEAM ? n : i + TEAM;
-        t->n = t->steps = 0;
-        for (size_t j = i; j < end; j++)
-            add_lane(t, sealing ? ops[j]->dst : ops[j]->src, ops[j]->len);
-        set_poly_keys(t, (const uint8_t(*)[BLOCK])w->keys + i);
-        run_team(t);
-        for (size_t j = i; j < end; j++) {
-            uint8_t tag[AEAD_TAG_LEN];
-            le64_store(tag, t->words[0].word[j - i]);
-            le64_store(tag + 8, t->words[1].word[j - i]);
-            if (sealing)
-                memcpy(ops[j]->dst + ops[j]->len, tag, sizeof tag);
-            else
-                ops[j]->ok = ct_equal(tag, ops[j]->src + ops[j]->len, sizeof tag);
-        }
+    t->n = t->steps = 0;
+    for (size_t i = 0; i < n; i++)
+        add_lane(t, sealing ? ops[i]->dst : ops[i]->src, ops[i]->len);
+    set_poly_keys(t, (const uint8_t(*)[BLOCK])w->keys);
+    run_team(t);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t tag[AEAD_TAG_LEN];
+        le64_store(tag, t->words[0].word[i]);
+        le64_store(tag + 8, t->words[1].word[i]);
+        if (sealing)
+            memcpy(ops[i]->dst + ops[i]->len, tag, sizeof tag);
+        else
+            ops[i]->ok = ct_equal(tag, ops[i]->src + ops[i]->len, sizeof tag);
     }
 }
 
-/* Up to CHUNK packets. */
-static void run_chunk(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
-    make_keys(w, ops, n);
+/* Up to LANES packets. */
+static void run_together(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
+    set_packets(&w->cipher, ops, n);
+    make_keys(&w->cipher, w->keys);
     if (sealing) {
         for (size_t i = 0; i < n; i++)
             ops[i]->ok = true;
@@ -483,15 +561,13 @@ static void run(struct aead_op *all, size_t n, bool sealing) {
         size_t window = n < WINDOW ? n : WINDOW;
         for (size_t i = 0; i < window; i++)
             ops[i] = &all[i];
-        if (window > CHUNK)
+        if (window > LANES)
             sort_by_length(ops, window);
         for (size_t i = 0; i < window;) {
-            size_t chunk = window - i < CHUNK ? window - i : CHUNK;
+            size_t chunk = window - i < LANES ? window - i : LANES;
             if (chunk >= FEW) {
-                if (!used)
-                    init_cipher(&w.cipher);
                 used = true;
-                run_chunk(&w, ops + i, chunk, sealing);
+                run_together(&w, ops + i, chunk, sealing);
                 i += chunk;
             } else if (sealing) {
                 aead_serial_seal(&alone, ops[i++], 1);

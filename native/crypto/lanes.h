@@ -66,9 +66,13 @@ INLINE void transpose128(vec64 *v) {
 #endif
 }
 
-/* Sixteen words of LANES blocks, word by word, become LANES blocks of 64 bytes. */
-INLINE void transpose_blocks(uint8_t out[LANES][64], const vec32 x[16]) {
-    vec64 y[4][4]; /* y[k][i]: in its part p, words 4 i to 4 i + 3 of block 4 p + k */
+/*
+ * Sixteen words of LANES blocks, word by word, become pieces of blocks: y[k][i + p] is what stands
+ * at 16 i in block 4 p + k, where i counts in steps of PARTS and p < PARTS.
+ */
+enum { PARTS = LANES / 4 };
+
+INLINE void transpose_blocks(vec64 y[4][4], const vec32 x[16]) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         const vec32 *w = x + 4 * i;
@@ -82,12 +86,8 @@ INLINE void transpose_blocks(uint8_t out[LANES][64], const vec32 x[16]) {
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i += LANES / 4) {
+        for (int i = 0; i < 4; i += PARTS)
             transpose128(y[k] + i);
-#pragma GCC unroll 4
-            for (int p = 0; p < LANES / 4; p++)
-                memcpy(out[4 * p + k] + 16 * i, &y[k][i + p], sizeof(vec64));
-        }
     }
 }
 
