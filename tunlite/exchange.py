@@ -204,7 +204,7 @@ class Exchange:
             cookie.add_macs(self.port, answer, peer.public, peer, self.now_ms)
             session = self._session(state, False)
             self.plane.session_new(session)
-            peer.add_session(index, False)
+            peer.add_session(index, False, self.now_ms)
             self._indices[index] = peer
             index = None
             self.plane.send(peer.handle, record, answer)
@@ -238,7 +238,7 @@ class Exchange:
             self.plane.heard(peer.handle, record, len(message))
             session = self._session(state, True)
             self.plane.session_new(session)
-            peer.add_session(attempt.index, True)
+            peer.add_session(attempt.index, True, self.now_ms)
             peer.unanswered = -1
             self._derived(peer)
             self._completed(peer)
@@ -329,6 +329,7 @@ class Exchange:
             return
         # Looked at again even if this look fails.
         self.owner.timers.set(peer, now_ms + timers.CHECK_MS)
+        peer.drop_parting(now_ms)
         checked = peer.checked_ms
         actions, _ = self._due(peer, checked)
         peer.checked_ms = now_ms

@@ -2,7 +2,8 @@
 """A peer: its configuration, its sessions, and what its handshakes and timers remember.
 
 Sessions are (index, initiator) with C holding the keys: `current` sends, `previous` still
-receives, `next` waits for its first packet (protocol.md, "Sessions").
+receives, `next` waits for its first packet, `parting` receives what is on its way (protocol.md,
+"Sessions").
 """
 
 from tunlite import plane as planes, wire
@@ -30,6 +31,10 @@ class Peer:
         self.previous = None
         self.current = None
         self.next = None
+        self.parting = None
+        self.parting_ms = 0
+        self.crossed = False  # both began at once: the other side sends on `previous`
+        self.rotated_ms = 0  # when `previous` last sent
         # The handshake we began: what waits for the answer, how often it was sent
         self.attempt = None
         self.wanted = False
@@ -99,24 +104,45 @@ class Peer:
             self.plane.session_free(session[0])
             self.exchange.forget_index(session[0])
 
-    def add_session(self, index, initiator):
+    def add_session(self, index, initiator, now_ms):
         """A handshake is complete. As initiator the session sends at once, as responder it waits
         for the other side's first packet (paper 6.3: then it surely has the keys)."""
-        if initiator:
-            self._free(self.previous)
-            if self.next is not None:
-                # We answered them meanwhile: they may send on it, so it still receives.
-                self.previous = self.next
-                self.next = None
-                self._free(self.current)
-            else:
-                self.previous = self.current
-            self.current = (index, True)
+        self.drop_parting(now_ms)
+        if self.crossed or now_ms - self.rotated_ms < wire.REKEY_TIMEOUT_MS:
+            self._part(self.previous, now_ms)
         else:
-            self._free(self.next)
             self._free(self.previous)
-            self.previous = None
+        self.previous = None
+        self.crossed = False
+        if not initiator:
+            self._free(self.next)
             self.next = (index, False)
+            return
+        if self.next is not None:
+            # We answered them meanwhile: they may send on it, so it still receives.
+            self.previous = self.next
+            self.next = None
+            self.crossed = True
+            self._part(self.current, now_ms)
+        else:
+            self.previous = self.current
+            self.rotated_ms = now_ms
+        self.current = (index, True)
+
+    def _part(self, session, now_ms):
+        """The other side may have sent on it until just now. One is enough: when both sides began
+        at once, the first that parts is the one that they sent on."""
+        if self.parting is None and session is not None:
+            self.parting = session
+            self.parting_ms = now_ms
+        else:
+            self._free(session)
+
+    def drop_parting(self, now_ms):
+        """What was on its way has arrived by now."""
+        if self.parting is not None and now_ms - self.parting_ms >= wire.REKEY_TIMEOUT_MS:
+            self._free(self.parting)
+            self.parting = None
 
     def confirm(self):
         """The first packet came on `next`: it sends from now on. False where none waits."""
@@ -131,10 +157,10 @@ class Peer:
 
     def drop_sessions(self):
         """All keys are wiped."""
-        self._free(self.previous)
-        self._free(self.current)
-        self._free(self.next)
-        self.previous = self.current = self.next = None
+        for session in (self.previous, self.current, self.next, self.parting):
+            self._free(session)
+        self.previous = self.current = self.next = self.parting = None
+        self.crossed = False
 
     # ---- events ----
 

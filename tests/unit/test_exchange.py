@@ -495,3 +495,29 @@ def test_a_link_that_comes_up_is_silent_though_data_went_unanswered_before(pair)
     pair.a.interface.link_up()
     pair.run(60)
     assert len(pair.world.log) == before
+
+
+@pytest.mark.parametrize("delays", [(50, 50), (10, 90), (90, 10), (3, 4)])
+def test_sides_that_begin_at_once_lose_no_packet_then_nor_at_later_rotations(delays):
+    pair = Pair()
+    there, back = delays
+    pair.world.delay_ms = lambda packet: there if packet[0][0] == pair.a.address else back
+    pair.b.interface.set_endpoint(pair.a_of_b, 4, pair.a.address, 51820)
+    pair.a_sends(b"first"), pair.b_sends(b"first")
+    pair.run(2)
+    pair.a.received(), pair.b.received()
+    got_a = got_b = sent = 0
+    for i in range(20_000):
+        if i == 5000:  # as initiator of one and the same session only one side would
+            for node, peer in ((pair.a, pair.b_of_a), (pair.b, pair.a_of_b)):
+                node.interface.exchange.want(peer, True)
+        pair.a_sends(b"a"), pair.b_sends(b"b")
+        sent += 1
+        pair.run(0.02)
+        got_a += len(pair.a.received())
+        got_b += len(pair.b.received())
+    pair.run(2)
+    assert (got_a + len(pair.a.received()), got_b + len(pair.b.received())) == (sent, sent)
+    assert pair.b_of_a.completed >= 4
+    pair.run(20)
+    assert len(pair.a.native.indices) <= 3 and len(pair.b.native.indices) <= 3
