@@ -3,6 +3,8 @@
 
 from binascii import unhexlify
 
+from tunlite import port
+
 _DECIMAL = ("counter", "count")
 
 
@@ -21,19 +23,18 @@ def read(path, kind=None):
     """
     records = []
     name = None
-    with open(path) as f:
-        for line in f:
-            text = line.strip()
-            if not text or text[0] == "#":
-                continue
-            if text[0] == "[":
-                records.append({"kind": text[1:-1]})
-            elif line[0] == " ":
-                records[-1][name] += text
-            else:
-                name, _, text = text.partition("=")
-                name = name.strip()
-                records[-1][name] = text.strip()
+    for line in port.read_file(str(path)).decode().split("\n"):
+        text = line.strip()
+        if not text or text[0] == "#":
+            continue
+        if text[0] == "[":
+            records.append({"kind": text[1:-1]})
+        elif line[0] == " ":
+            records[-1][name] += text
+        else:
+            name, _, text = text.partition("=")
+            name = name.strip()
+            records[-1][name] = text.strip()
     found = []
     for record in records:
         if kind is None or record["kind"] == kind:

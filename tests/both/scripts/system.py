@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The port: files, descriptors, sockets, processes and signals of the machine it runs on."""
+
+import errno
+import sys
+
+from tunlite import port
+
+folder = sys.argv[1]
+
+
+def attempt(label, function, *arguments):
+    try:
+        print(label, function(*arguments))
+    except OSError as e:
+        print(label, "errno", e.args[0] == getattr(errno, label.split()[0]))
+
+
+name = folder + "/file"
+port.write_file_atomic(name, b"hello", 0o600)
+print(port.read_file(name), oct(port.stat(name)[0]), port.stat(name)[3])
+port.chmod(name, 0o640)
+port.rename(name, name + "2")
+port.mkdir(folder + "/sub", 0o700)
+print(sorted(port.listdir(folder)))
+attempt("ENOENT open", port.read_file, name)
+attempt("EEXIST mkdir", port.mkdir, folder + "/sub", 0o700)
+attempt("ENOTEMPTY rmdir", port.rmdir, folder)
+port.rmdir(folder + "/sub")
+port.unlink(name + "2")
+
+ends = port.pipe()
+port.set_blocking(ends[0], False)
+attempt("EAGAIN read", port.os_read, ends[0], 10)
+print(port.poll([(ends[0], port.POLLIN)], 0), port.os_write(ends[1], b"abc"))
+print(port.poll([(ends[0], port.POLLIN)], 1000) == [(ends[0], port.POLLIN)])
+print(port.os_read(ends[0], 10))
+port.close(ends[1])
+print(port.os_read(ends[0], 10))
+attempt("EBADF close", port.close, ends[1])
+
+path = folder + "/socket"
+listener = port.unix_listen(path, 0o600, -1)
+print(oct(port.stat(path)[0] & 0o777))
+attempt("EADDRINUSE listen", port.unix_listen, path, 0o600, -1)
+port.close(port.unix_accept(listener))  # the look whether somebody listens
+client = port.unix_connect(path)
+server = port.unix_accept(listener)
+port.os_write(client, b"question")
+print(port.os_read(server, 100))
+port.close(listener)
+again = port.unix_listen(path, 0o600, -1)
+watched = port.watch_path(path)
+port.unlink(path)
+print(port.poll([(watched, port.POLLIN)], 2000) == [(watched, port.POLLIN)])
+attempt("ENOENT connect", port.unix_connect, path)
+
+signals = port.signal_fd()
+for number in (15, 1, 2):
+    port.kill(port.getpid(), number)
+    port.poll([(signals, port.POLLIN)], 2000)
+    print(list(port.os_read(signals, 10)))
+
+child = port.fork()
+if child == 0:
+    port._exit(7)
+print(port.waitpid(child, True))
+child = port.fork()
+if child == 0:
+    port.sleep_ms(10_000)
+    port._exit(0)
+print(port.waitpid(child, False))
+port.kill(child, 9)
+print(port.waitpid(child, True))
+attempt("ECHILD wait", port.waitpid, child, True)
+
+before = port.now_ms()
+port.sleep_ms(20)
+print(20 <= port.now_ms() - before < 5000)
+print(port.wall_ns()[0] > 1_700_000_000 * 10**9)
+print(port.lookup_user("root"), port.lookup_group("root"), port.lookup_group("5"))
+attempt("ENOENT user", port.lookup_user, "nobody-has-this-name")
+print(len(port.random_bytes(40)), port.random_bytes(16) == port.random_bytes(16))
+print(port.resolve("127.0.0.1", 51820), port.resolve("::1", 1))
+print(port.environ_get("TUNLITE_BOTH"), port.environ_get("TUNLITE_NOT_THERE"))
+
+argv = b"/bin/sh\0-c\0read line; echo got $line; exit 3\0"
+give, out = port.pipe(), port.pipe()
+pidfd = port.native.tl_spawn(argv, len(argv), None, 0, give[0], out[1])
+port.close(out[1])
+port.os_write(give[1], b"word\n")
+print(port.os_read(out[0], 100))
+port.poll([(pidfd, port.POLLIN)], 5000)
+print(port.native.tl_reap(pidfd))
+
+print(port.links.link_get("lo")[0], port.links.link_get("no-such-link"))
+port.write_out("text\n")
+port.write_out(b"bytes\n")

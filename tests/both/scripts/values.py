@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Addresses, keys and configuration files, good and bad."""
+
+from binascii import hexlify
+
+from tunlite import addresses, config, keys, setconf
+
+for text in (
+    "10.1.2.3", "255.255.255.255", "1.2.3", "1.2.3.256", "01.2.3.4", "::", "::1", "2001:db8::1",
+    "fe80::1%eth0", "1:2:3:4:5:6:7:8", "1::2::3", "::ffff:1.2.3.4", "g::", "", "1:2:3:4:5:6:7:8:9",
+):  # fmt: skip
+    try:
+        family, packed = addresses.parse_address(text)
+        print(text, family, hexlify(packed).decode(), addresses.format_address(family, packed))
+    except ValueError as e:
+        print(text, "refused", e.args)
+for text in ("10.0.0.0/8", "10.0.0.1", "::/0", "2001:db8::/129", "1.2.3.4/33", "1.2.3.4/x"):
+    try:
+        prefix = addresses.parse_prefix(text)
+        print(text, addresses.format_prefix(addresses.network(prefix)))
+    except ValueError as e:
+        print(text, "refused", e.args)
+for text in ("example.org:51820", "1.2.3.4:1", "[2001:db8::1]:65535", "[::1]", "a:0", "a:70000"):
+    try:
+        print(text, addresses.split_endpoint(text), addresses.literal_endpoint(text))
+    except ValueError as e:
+        print(text, "refused", e.args)
+
+key = bytes(range(32))
+print(bytes(keys.encode(key)), bytes(keys.decode(keys.encode(key))) == key)
+print(hexlify(bytes(keys.public_of(bytearray(key)))).decode())
+
+PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+GOOD = """
+[Interface]
+PrivateKey = {}
+ListenPort = 51820
+Address = 10.77.0.1/24, fd77::1/64
+MTU = 1420
+[Peer]
+PublicKey = {} # a comment
+AllowedIPs = 10.77.0.2/32, fd77::2/128
+Endpoint = 192.0.2.1:51820
+PersistentKeepalive = 25
+""".format(PRIVATE, PUBLIC)
+BAD = """
+[Interface]
+PrivateKey = short
+ListenPort = 70000
+MTU = many
+PrivatKey = x
+[Peers]
+[Peer]
+AllowedIPs = 10.0.0.0/33
+Endpoint = nowhere
+stray
+"""
+for label, text in (("good", GOOD), ("bad", BAD), ("empty", "")):
+    found = config.parse(bytearray(text.encode()), label)
+    print(label, sorted(found.interface), len(found.peers))
+    for line in found.lines_of(found.errors) + found.lines_of(found.warnings):
+        print(line)
+    if not found.errors:
+        for piece in setconf.whole(found):
+            print(bytes(piece).decode())
