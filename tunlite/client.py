@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Asks a running daemon over its socket: WireGuard's UAPI text, and `status=1`."""
 
+import errno
+
 from tunlite import port
 from tunlite.errors import UserError
 
@@ -8,7 +10,7 @@ FOLDER = "/var/run/wireguard"
 _PIECE = 16384
 _NO_SUCH = (2, 20, 111)  # ENOENT, ENOTDIR, ECONNREFUSED
 _EACCES = 13
-_EADDRINUSE = 98
+_EADDRINUSE = errno.EADDRINUSE
 
 
 class NoDaemon(UserError):

@@ -5,12 +5,14 @@
 one line, and is counted; the loop goes on.
 """
 
+import errno
+
 from tunlite import plane as planes, server, status, timers
 from tunlite.interface import Interface
 
 _SIGHUP = 1
 _ENOENT = 2
-_ENOBUFS = 105
+_ENOBUFS = errno.ENOBUFS
 _GROW_BYTES = 256 << 10
 _SHRINK_MS = 60_000
 _GROW_AGAIN_MS = 1000

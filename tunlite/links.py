@@ -6,6 +6,8 @@ another process can undo it. State: "addresses" [text], "routes" [[prefix text, 
 [[family, rule]], "filter" [nft family], "dns" the name that resolvconf knows, or "".
 """
 
+import errno
+
 from tunlite import addresses, children, port
 from tunlite.errors import UserError
 
@@ -16,9 +18,9 @@ _EEXIST = 17
 _ESRCH = 3
 _ENOENT = 2
 _ENODEV = 19
-_EADDRNOTAVAIL = 99
+_EADDRNOTAVAIL = errno.EADDRNOTAVAIL
 _GONE = (_ESRCH, _ENOENT, _ENODEV, _EADDRNOTAVAIL)
-_EAFNOSUPPORT = 97
+_EAFNOSUPPORT = errno.EAFNOSUPPORT
 
 
 class LinkError(UserError):

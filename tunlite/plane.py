@@ -5,6 +5,7 @@ Every method calls one function of native/include/tunlite.h and raises PlaneErro
 -errno. Handles are ints, receiver indexes bytes of 4, endpoints bytes of 48, times milliseconds.
 """
 
+import errno
 import struct
 
 from tunlite import wire
@@ -26,8 +27,8 @@ ACTIVE = 8
 ROAMED = 16
 
 _EAGAIN = 11
-_EDESTADDRREQ = 89
-_ENOKEY = 126
+_EDESTADDRREQ = errno.EDESTADDRREQ
+_ENOKEY = errno.ENOKEY
 
 NAMES_DROP = 0
 NAMES_COUNTER = 1

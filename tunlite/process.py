@@ -6,11 +6,13 @@ does start() return. The pipe stays open as long as the child lives, and a secon
 child that its parent is gone.
 """
 
+import errno
+
 from tunlite import client, port, privileges
 from tunlite.errors import UserError
 
 _LINE_MAX = 4096
-_EADDRINUSE = 98
+_EADDRINUSE = errno.EADDRINUSE
 _LAYER = 3
 
 
