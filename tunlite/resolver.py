@@ -215,7 +215,9 @@ class Resolver:
             self._failed(worker, "the resolver's process ended")
             self._turn()
             return
-        if b"\n" in worker.text:
+        if worker.name is None:
+            self._failed(worker, "")  # it speaks unasked
+        elif b"\n" in worker.text:
             line = worker.text
             worker.text = b""
             self._line(worker, line)
@@ -224,20 +226,14 @@ class Resolver:
     def _line(self, worker, line):
         name = worker.name
         worker.name = None
-        try:
-            rows = json.loads(line.decode())
-            if isinstance(rows, str):
-                raise ValueError(rows)
-            found = [
-                (family, bytes([int(h[i : i + 2], 16) for i in range(0, len(h), 2)]), number, scope)
-                for family, h, number, scope in rows
-            ]
-        except ValueError as e:
-            found = []
-            name.why = str(e)
         name.asking = False
+        try:
+            found = endpoints_of(line)
+        except (ValueError, TypeError, RuntimeError) as e:  # RuntimeError: nested too deep
+            self._retry(name, _printable(str(e)))
+            return
         if not found:
-            self._retry(name, name.why or "it has no address")
+            self._retry(name, "it has no address")
             return
         name.why = ""
         # A peer that fails on one address gets the next one of its name.
@@ -284,6 +280,30 @@ class Resolver:
             self._loop.watch(pidfd, _POLLIN, lambda *_: self._reap(pidfd))
         else:
             self._dying.remove(pidfd)
+
+
+# ---- what a child says: it parses what name servers say, so nothing in it is trusted ---------
+
+
+def endpoints_of(line):
+    """List of (family, address, port, scope id) in a child's answer; ValueError or TypeError."""
+    rows = json.loads(line.decode())
+    if isinstance(rows, str):
+        raise ValueError(rows)
+    found = []
+    for family, digits, number, scope in rows:
+        address = bytes([int(digits[i : i + 2], 16) for i in range(0, len(digits), 2)])
+        if len(digits) != {4: 8, 6: 32}.get(family):
+            raise ValueError("the resolver answers with no address")
+        if not 0 < number < 65536 or not 0 <= scope <= 0xFFFFFFFF:
+            raise ValueError("the resolver answers with no port")
+        found.append((family, address, number, scope))
+    return found
+
+
+def _printable(text):
+    """A line for the log and the terminal."""
+    return "".join([c if 32 <= ord(c) < 127 else "?" for c in text[:100]])
 
 
 # ---- the child -------------------------------------------------------------------------------

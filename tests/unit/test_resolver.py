@@ -16,6 +16,9 @@ while line := os.read(0, 4096):
         time.sleep(600)
     if host == "dies":
         os._exit(3)
+    if host.startswith("says-"):
+        os.write(1, bytes.fromhex(host[5:]) + b"\\n")
+        continue
     if host == "nonsense":
         os.write(1, b"hello\\n")
         continue
@@ -205,3 +208,52 @@ def test_literal_endpoints_need_no_child():
     assert resolver.literal("[fe80::1%lo]:7")[2:] == (7, 1)
     assert resolver.literal("[fe80::1%5]:7")[2:] == (7, 5)
     assert resolver.literal("example.org:7") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"5",
+        b"{}",
+        b"[5]",
+        b"[[4]]",
+        b'[[4, "c0000201", 5]]',
+        b'[[4, "c000020", 5, 0]]',
+        b'[[4, "c00002010000", 5, 0]]',
+        b'[[6, "c0000201", 5, 0]]',
+        b'[[7, "c0000201", 5, 0]]',
+        b"[[4, 5, 5, 0]]",
+        b'[[4, "c0000201", "5", 0]]',
+        b'[[4, "c0000201", 65536, 0]]',
+        b'[[4, "c0000201", 5, -1]]',
+        b'[[4, "c0000201", 5, 4294967296]]',
+        b"[" * 8000,
+        b"\xff",
+    ],
+)
+def test_a_child_that_was_taken_over_can_say_what_it_likes(made, answer):
+    loop, mine, answers = made
+    mine.want("a", "says-" + answer.hex(), 1)
+    loop.until(lambda: mine.lines or answers)
+    assert answers == [] and len(mine.lines) == 1
+    assert mine._names[("says-" + answer.hex(), 1)].waiting  # and is asked again
+    mine.forget("a")
+
+
+def test_a_child_that_speaks_unasked_is_ended(made):
+    loop, mine, answers = made
+    mine.want("a", "good", 1)
+    loop.until(lambda: answers)
+    worker = resolver._Worker([sys.executable, "-c", "print('[]', flush=True); input()"])
+    mine._workers.append(worker)
+    loop.watch(worker.source, port.POLLIN, lambda *_: mine._readable(worker))
+    loop.until(lambda: not mine._workers)
+
+
+def test_what_a_child_says_cannot_steer_the_terminal_or_fill_the_log(made):
+    loop, mine, _ = made
+    mine.want("a", "says-" + json.dumps("\x1b[2J\n" + "x" * 9000).encode().hex(), 1)
+    loop.until(lambda: mine.lines)
+    line = mine.lines[0].replace(mine._names[next(iter(mine._names))].host, "")
+    assert "\x1b" not in line and "\n" not in line and len(line) < 200
+    mine.forget("a")

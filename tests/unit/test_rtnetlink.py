@@ -42,3 +42,9 @@ def test_a_cut_message_is_left_out():
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_parser_raise_or_hang(data):
     rtnetlink.parse_links(data)
+
+
+def test_a_name_of_any_bytes_hides_no_other_message():
+    """Whoever may rename a link must not keep the daemon from seeing that its own was deleted."""
+    rows = rtnetlink.parse_links(_link(name=b"\xff\xfe\0") + _link(kind=17))
+    assert rows[0][0] == 7 and rows[1] == (7, "wg0", True, 1420, True)

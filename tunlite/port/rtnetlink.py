@@ -38,6 +38,13 @@ def attributes(data, at, end):
         at += (length + 3) & ~3
 
 
+def _text(name):
+    try:
+        return name.decode()
+    except ValueError:
+        return ""  # the kernel takes any bytes; no link of ours is called so
+
+
 def parse_links(data):
     """Rows (ifindex, name, up, mtu, deleted) of the link messages in a datagram."""
     rows = []
@@ -51,7 +58,7 @@ def parse_links(data):
         mtu = 0
         for attribute, value in attributes(data, at + 16, end):
             if attribute == _IFLA_IFNAME:
-                name = bytes(value).split(b"\0", 1)[0].decode()
+                name = _text(bytes(value).split(b"\0", 1)[0])
             elif attribute == _IFLA_MTU and len(value) == 4:
                 mtu = struct.unpack(_ORDER + "I", value)[0]
         rows.append((index, name, bool(flags & _IFF_UP), mtu, kind == _RTM_DELLINK))
