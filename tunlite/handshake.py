@@ -118,8 +118,9 @@ class Handshake:
     # Steps in the paper's words: hash := HASH(hash || data) and so on.
 
     def _mix_hash(self, data):
-        buf = bytes(self._hash) + bytes(data)
+        buf = self._hash + data
         self._native.tl_blake2s(self._hash, 32, None, 0, buf, len(buf))
+        self._native.tl_wipe(buf, len(buf))
 
     def _mix_key(self, out, data, size):
         self._old[:] = self._chain

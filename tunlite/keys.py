@@ -9,7 +9,6 @@ import binascii
 
 from tunlite import port
 
-_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BASE_POINT = b"\x09" + bytes(31)
 _S_IFMT = 0o170000
 _S_IFREG = 0o100000
@@ -24,6 +23,16 @@ def _sextet(char):
     value += (((42 - char) & (char - 44)) >> 8) & 63
     value += (((46 - char) & (char - 48)) >> 8) & 64
     return value
+
+
+def _char(value):
+    """The base64 character of 0..63; likewise."""
+    char = value + 65
+    char += ((25 - value) >> 8) & 6
+    char -= ((51 - value) >> 8) & 75
+    char -= ((61 - value) >> 8) & 15
+    char += ((62 - value) >> 8) & 3
+    return char
 
 
 def decode(text):
@@ -61,7 +70,7 @@ def encode(key):
         word = key[i] << 16 | key[i + 1] << 8 | last
         at = i // 3 * 4
         for j in range(4):
-            out[at + j] = _ALPHABET[(word >> (18 - 6 * j)) & 63]
+            out[at + j] = _char((word >> (18 - 6 * j)) & 63)
     out[43] = 61
     return out
 

@@ -202,6 +202,24 @@ def test_secrets_are_wiped_when_keys_are_derived():
     assert bytes(state._secret) == bytes(192)
 
 
+def test_what_is_hashed_is_wiped_since_one_of_it_is_made_of_the_preshared_key():
+    pair = Pair(psk=bytes(range(32)))
+    hash_of = pair.port.native.tl_blake2s
+    hashed = []
+
+    def remember(out, out_len, key, key_len, data, data_len):
+        if key is None:
+            hashed.append((bytes(data), data))
+        return hash_of(out, out_len, key, key_len, data, data_len)
+
+    state, message = pair.initiate()
+    theirs, them, _ = pair.consume(message)
+    pair.port.native.tl_blake2s = remember
+    finish(handshake.respond(theirs, them, b"BBBB"))
+    assert len(hashed) == 3  # the ephemeral key, the preshared key's part, the empty payload
+    assert all(bytes(buffer) == bytes(len(before)) for before, buffer in hashed)
+
+
 @pytest.mark.parametrize("steps", range(5))
 def test_a_handshake_closed_at_any_step_leaves_no_secret(steps, monkeypatch):
     pair = Pair()
