@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: MIT
-"""The fixtures of the net suite."""
+"""The fixtures of the net suite: namespaces, processes, a /run of our own."""
 
-from tests.net.conftest import _private_run, lab
-
-__all__ = ["_private_run", "lab"]
+from tests.net.conftest import _private_run as _private_run, lab as lab

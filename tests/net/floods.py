@@ -4,6 +4,7 @@
 router ==w1== middle (relay, attacker) ==w2== gateway
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def flood(source, target, address, count, rate):
     running = source.start([*argv, _SOURCES, count, rate], f"flood-{address}")
     running.wait_line("flooding")
     return running
+
+
+# cookie replies to forged sources, as they come back from each end
+_COUNT_COOKIES = """
+table ip t { chain p { type filter hook prerouting priority 0;
+    ip daddr 10.98.0.0/16 udp length 72 iifname w1 counter
+    ip daddr 10.98.0.0/16 udp length 72 iifname w2 counter
+}; }
+"""
 
 
 class Tap:
@@ -52,6 +62,7 @@ class FloodedTunnel(RelayedTunnel):
         self.attacker = self.near[1].namespace
         open_to_forged_sources(self.router.namespace, self.near[1].v4, "w1")
         open_to_forged_sources(self.gateway.namespace, self.far[0].v4, "w2")
+        self.attacker.nft(_COUNT_COOKIES)
 
     def flood_ends(self, *labels, rate=6000):
         """Starts a minute's flood on "router", "gateway" or both; the processes."""
@@ -61,15 +72,27 @@ class FloodedTunnel(RelayedTunnel):
         }
         return [flood(self.attacker, *ends[label], count=60 * rate, rate=rate) for label in labels]
 
-    def wait_handshake(self, timeout=45):
-        """Waits for a session between the two while the floods run."""
+    def cookies_sent(self, label):
+        """How many cookie replies an end has sent to forged sources."""
+        rules = self.attacker.run(["nft", "list", "ruleset"]).stdout
+        interface = {"router": "w1", "gateway": "w2"}[label]
+        return int(re.search(f'"{interface}" counter packets (\\d+)', rules)[1])
+
+    def wait_load(self, label, timeout=15):
+        """Waits until an end answers the flood by cookies."""
+        wait_for(lambda: self.cookies_sent(label), timeout, f"the {label} is under load")
+
+    def connect(self, timeout=45):
+        """The router has a packet for the gateway; waits for a session while the floods run."""
+        with self.router.namespace.udp_socket(self.router.v4) as sock:
+            sock.sendto(b"", (self.gateway.v4, 9))
         self.router.wait_handshake(self.gateway, timeout)
 
-    def wait_cookie(self, direction, timeout=30):
-        """Waits until a cookie reply has passed and a message with mac2 after it."""
-        back = "in" if direction == "out" else "out"
+    def wait_cookie(self, flooded, timeout=30):
+        """Waits until the flooded end's cookie has come and a message with mac2 has gone there."""
+        out, back = ("in", "out") if flooded == "router" else ("out", "in")
         wait_for(
-            lambda: self.tap.cookies[direction] and self.tap.proved[back],
+            lambda: self.tap.cookies[out] and self.tap.proved[back],
             timeout,
-            f"a cookie goes {direction} and is followed",
+            f"a cookie of the {flooded} is followed",
         )

@@ -71,9 +71,9 @@ class _Peer:
         self.v6 = f"fd77::{number:x}"
         self.peers = {}
         self.process = None
-        namespace.on_close.append(self._forget)
+        namespace.on_close.append(self.forget)
 
-    def _forget(self):
+    def forget(self):
         """Removes what a killed daemon leaves in the folders that all namespaces share."""
         for path in (_SOCKETS / f"{self.name}.sock", Path(f"/var/run/tunlite/{self.name}.json")):
             path.unlink(missing_ok=True)

@@ -13,17 +13,12 @@ from tests.net.topology import ping, wait_for
 @pytest.mark.parametrize("flooded", [["gateway"], ["router"], ["router", "gateway"]], ids="-".join)
 def test_a_handshake_completes_by_cookies_while_a_flood_is_on(lab, flooded):
     tunnel = FloodedTunnel(lab).start()
-    ends = {"router": (tunnel.router, "in"), "gateway": (tunnel.gateway, "out")}
     attacks = tunnel.flood_ends(*flooded)
     for label in flooded:
-        end = ends[label][0]
-        wait_for(lambda e=end: e.drops().get("cookie_sent"), 15, f"the {label} is under load")
-    begin = tunnel.router.namespace.udp_socket(tunnel.router.v4)
-    with begin:
-        begin.sendto(b"", (tunnel.gateway.v4, 9))
-        tunnel.wait_handshake()
+        tunnel.wait_load(label)
+    tunnel.connect()
     for label in flooded:
-        tunnel.wait_cookie(ends[label][1])
+        tunnel.wait_cookie(label)
     assert all(attack.is_running() for attack in attacks), "a flood ended too early"
     for attack in attacks:
         attack.stop()
