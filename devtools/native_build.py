@@ -36,7 +36,7 @@ class BuildError(Exception):
     """A compiler or linker refused; the text is what it printed."""
 
 
-def _build_ffi():
+def build_ffi():
     """native/build_ffi.py as a module: setup.py runs it as a file, so it is in no package."""
     spec = importlib.util.spec_from_file_location("tunlite_build_ffi", ROOT / "native/build_ffi.py")
     module = importlib.util.module_from_spec(spec)
@@ -133,7 +133,7 @@ def objects(sources, flags=(), cc="gcc", warnings=True):
 
     Sources are relative to the root. `flags` come after the usual ones. BuildError as gcc said it.
     """
-    usual = [*_build_ffi().CFLAGS, *INCLUDES, *(WARNINGS if warnings else ["-w"])]
+    usual = [*build_ffi().CFLAGS, *INCLUDES, *(WARNINGS if warnings else ["-w"])]
     with _lock(_object_folder(cc, [*usual, *flags])), ThreadPoolExecutor(_JOBS) as pool:
         return list(pool.map(lambda s: _compile(cc, s, [*usual, *flags]), sources))
 
@@ -172,53 +172,36 @@ def shared(name, sources, flags=()):
     return _link(BUILD / "bin" / f"{name}.so", made, ["-shared", *flags])
 
 
-def extension(name, source, sources, target, flags=()):
+def _extension(source, sources, target):
     """A cffi API-mode module: `source` is its C text (ffi.emit_c_code), `sources` are linked in."""
     include = ["-fPIC", "-I" + sysconfig.get_paths()["include"]]
-    made = objects(sources, ["-fPIC", *flags])
-    glue = objects([str(Path(source).relative_to(ROOT))], [*include, *flags], warnings=False)
-    return _link(Path(target), [*glue, *made], ["-shared", *flags])
+    made = objects(sources, ["-fPIC"])
+    glue = objects([str(Path(source).relative_to(ROOT))], include, warnings=False)
+    return _link(Path(target), [*glue, *made], ["-shared"])
 
 
-def test_module(name, cdef, preamble, sources, flags=()):
+def test_module(name, cdef, preamble, sources):
     """Compiles and imports a cffi module for a test: `cdef` declares, `preamble` is C text that may
     include the core's internal headers, `sources` are C files relative to the root to link in.
 
-    Returns the module (`.ffi`, `.lib`). With sanitizer flags it is only built: run a process with
-    `sanitizer_preload(flags)` in its environment to import it.
+    Returns the module (`.ffi`, `.lib`).
     """
     from cffi import FFI
 
     ffi = FFI()
     ffi.cdef(cdef)
     ffi.set_source(name, preamble)
-    variant = hashlib.sha256("\0".join(flags).encode()).hexdigest()[:8] if flags else "plain"
-    folder = BUILD / "test" / variant
+    folder = BUILD / "test"
     folder.mkdir(parents=True, exist_ok=True)
     glue = folder / f"{name}.c"
     fresh = _emit(ffi, glue)
     _write_if_changed(glue, fresh.read_text(encoding="utf-8"))
     fresh.unlink()
-    target = extension(name, glue, sources, folder / f"{name}.abi3.so", flags)
-    if any(flag.startswith("-fsanitize") for flag in flags):
-        return target
+    target = _extension(glue, sources, folder / f"{name}.abi3.so")
     spec = importlib.util.spec_from_file_location(name, target)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def sanitizer_preload(flags, cc="gcc"):
-    """Environment additions for a Python process that imports a module built with these flags."""
-    library = "libtsan.so" if "-fsanitize=thread" in flags else "libasan.so"
-    found = subprocess.run(
-        [cc, "-print-file-name=" + library], capture_output=True, text=True, check=True
-    )
-    return {
-        "LD_PRELOAD": os.path.realpath(found.stdout.strip()),
-        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter itself never frees all
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
 
 
 def build():
@@ -227,8 +210,8 @@ def build():
         glue = BUILD / "_native.c"
         recipe = [ROOT / "native/include/tunlite.h", ROOT / "native/build_ffi.py"]
         if not _is_fresh(glue, recipe):
-            _emit(_build_ffi().make_ffi([]), glue).replace(glue)
-        return extension("tunlite._native", glue, core_sources(), EXTENSION)
+            _emit(build_ffi().make_ffi([]), glue).replace(glue)
+        return _extension(glue, core_sources(), EXTENSION)
 
 
 def main():
