@@ -266,6 +266,18 @@ static mp_obj_t os_read(mp_obj_t fd, mp_obj_t size) {
 }
 FUNCTION_2(os_read);
 
+/* How many bytes came; what may be secret lands in no buffer but the caller's. */
+static mp_obj_t os_read_into(mp_obj_t fd, mp_obj_t buffer) {
+    mp_buffer_info_t bytes;
+    mp_get_buffer_raise(buffer, &bytes, MP_BUFFER_WRITE);
+    ssize_t n;
+    do {
+        n = read(whole(fd), bytes.buf, bytes.len);
+    } while (n < 0 && errno == EINTR);
+    return checked(n);
+}
+FUNCTION_2(os_read_into);
+
 static mp_obj_t os_write(mp_obj_t fd, mp_obj_t data) {
     mp_buffer_info_t bytes;
     mp_get_buffer_raise(data, &bytes, MP_BUFFER_READ);
@@ -466,6 +478,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_listdir), MP_ROM_PTR(&os_listdir_obj)},
     {MP_ROM_QSTR(MP_QSTR_pipe), MP_ROM_PTR(&os_pipe_obj)},
     {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&os_read_obj)},
+    {MP_ROM_QSTR(MP_QSTR_read_into), MP_ROM_PTR(&os_read_into_obj)},
     {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&os_write_obj)},
     {MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&os_close_obj)},
     {MP_ROM_QSTR(MP_QSTR_dup2), MP_ROM_PTR(&os_dup2_obj)},

@@ -280,12 +280,7 @@ def genpsk(options, rest):
 
 def pubkey(options, rest):
     _take(rest, 0, 0)
-    chars = bytearray()
-    while True:
-        part = port.os_read(0, 4096)
-        if not part:
-            break
-        chars.extend(part)
+    chars = keys.read_all(0)
     end = len(chars)
     while end and chars[end - 1] in b" \t\r\n":
         end -= 1

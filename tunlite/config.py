@@ -109,7 +109,11 @@ def read(path, features=None):
 
     `features`: the core's names ("engine mmsg", "aead portable", offloads), None: not checked.
     """
-    config = _parse_and_wipe(bytearray(port.read_file(path)), path, features)
+    fd = port.open_read(path)
+    try:
+        config = _parse_and_wipe(keys.read_all(fd), path, features)
+    finally:
+        port.close(fd)
     if config.holds_secret:
         refusal = keys.file_refusal(path)
         if refusal:
@@ -125,13 +129,7 @@ def load(path, features=None):
 
 def read_fd(fd, path, features=None):
     """Config of what a descriptor gives until its end, as `load`."""
-    buffer = bytearray()
-    while True:
-        part = port.os_read(fd, 65536)
-        if not part:
-            break
-        buffer.extend(part)
-    return _without_errors(_parse_and_wipe(buffer, path, features))
+    return _without_errors(_parse_and_wipe(keys.read_all(fd), path, features))
 
 
 def _parse_and_wipe(buffer, path, features):

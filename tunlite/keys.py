@@ -98,6 +98,27 @@ def wipe(secret):
         port.native.tl_wipe(secret, len(secret))
 
 
+def _resized(secret, length, size):
+    """The first `length` bytes in a new bytearray; the old one is wiped."""
+    out = bytearray(size)
+    memoryview(out)[:length] = memoryview(secret)[:length]
+    wipe(secret)
+    return out
+
+
+def read_all(fd):
+    """What a descriptor gives until its end, as a bytearray; no other copy stays in memory."""
+    out = bytearray(4096)
+    length = 0
+    while True:
+        if length == len(out):
+            out = _resized(out, length, 2 * length)
+        count = port.read_into(fd, memoryview(out)[length:])
+        if not count:
+            return _resized(out, length, length)
+        length += count
+
+
 def clamp(key):
     """Makes 32 random bytes an X25519 scalar, in place (RFC 7748, section 5)."""
     key[0] &= 248

@@ -139,7 +139,8 @@ class Client:
         self._pieces = None
         self._piece = None
         self._sent = 0
-        self._unread = b""
+        self._input = bytearray(_READ)  # read, and not looked at yet: from _at to _end
+        self._at = self._end = 0
 
     def ready(self, *_):
         self.server.serve(self)
@@ -147,6 +148,7 @@ class Client:
     def wipe(self):
         native = self.server.port.native
         native.tl_wipe(self._line, LINE_MAX)
+        native.tl_wipe(self._input, _READ)
         self._wipe_piece()
         if self._setter is not None:
             self._setter.end()
@@ -212,30 +214,27 @@ class Client:
 
     def read(self):
         """Takes in some bytes; False at the end of the connection."""
-        data = self._unread
-        self._unread = b""
-        if not data:
+        if self._at == self._end:
             try:
-                data = self.server.port.os_read(self.fd, _READ)
+                self._end = self.server.port.read_into(self.fd, self._input)
             except OSError as e:
                 if e.errno in (_EAGAIN, _EINTR):
                     return True
                 raise
-            if not data:
+            self._at = 0
+            if not self._end:
                 return False
-        at = 0
-        while at < len(data):
-            # What follows a request waits until that is answered.
-            if self.has_output():
-                self._unread = data[at:]
-                break
-            end = data.find(b"\n", at)
-            if end < 0:
-                self._append(data[at:])
-                break
-            self._append(data[at:end])
-            at = end + 1
-            self._end_of_line()
+        view = memoryview(self._input)
+        # What follows a request waits until that is answered.
+        while self._at < self._end and not self.has_output():
+            end = self._input.find(b"\n", self._at, self._end)
+            part = view[self._at : end if end >= 0 else self._end]
+            self._at += len(part) + (end >= 0)
+            self._append(part)
+            if end >= 0:
+                self._end_of_line()
+        if self._at == self._end:
+            self.server.port.native.tl_wipe(self._input, _READ)
         return True
 
     def _append(self, part):

@@ -3,6 +3,7 @@
 
 import base64
 import os
+import threading
 
 import pytest
 from hypothesis import given, strategies as st
@@ -81,3 +82,35 @@ def test_a_file_that_others_may_touch_is_refused_with_the_chmod_that_mends_it(tm
 
 def test_a_pipe_is_the_callers_own():
     assert keys.file_refusal("/dev/null") is None
+
+
+def _through_a_pipe(data):
+    r, w = os.pipe()
+    writer = threading.Thread(target=lambda: (os.write(w, data), os.close(w)))
+    writer.start()
+    try:
+        return keys.read_all(r)
+    finally:
+        writer.join()
+        os.close(r)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 50_000])
+def test_all_of_a_descriptor_is_read_into_a_buffer_that_can_be_wiped(size):
+    data = os.urandom(size)
+    found = _through_a_pipe(data)
+    assert found == data and isinstance(found, bytearray)
+
+
+def test_no_other_copy_of_what_was_read_stays(monkeypatch):
+    buffers = []
+    make = keys._resized
+
+    def remember(secret, length, size):
+        buffers.append(secret)
+        return make(secret, length, size)
+
+    monkeypatch.setattr(keys, "_resized", remember)
+    _through_a_pipe(b"x" * 10_000)
+    assert len(buffers) > 1
+    assert all(bytes(buffer) == bytes(len(buffer)) for buffer in buffers)

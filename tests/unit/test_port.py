@@ -42,6 +42,23 @@ def test_a_failed_atomic_write_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["name"]
 
 
+def test_a_read_into_a_buffer_fills_its_beginning(tmp_path):
+    r, w = port.pipe()
+    port.os_write(w, b"abc")
+    buffer = bytearray(b"....")
+    assert port.read_into(r, buffer) == 3 and buffer == b"abc."
+    port.os_write(w, b"de")
+    assert port.read_into(r, memoryview(buffer)[3:]) == 1 and buffer == b"abcd"
+    port.set_blocking(r, False)
+    assert port.read_into(r, memoryview(buffer)[:1]) == 1
+    with pytest.raises(OSError) as empty:
+        port.read_into(r, buffer)
+    assert empty.value.errno == 11
+    port.close(w)
+    assert port.read_into(r, buffer) == 0
+    port.close(r)
+
+
 def test_a_live_socket_is_not_replaced_and_a_dead_one_is(tmp_path):
     path = str(tmp_path / "s")
     first = port.unix_listen(path, 0o600, -1)

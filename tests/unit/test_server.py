@@ -236,7 +236,31 @@ def test_status_is_one_line_of_json_and_errno(served):
 def test_lines_with_secrets_are_wiped(served):
     client = served.connect()
     ask(served, client, f"set=1\nprivate_key={'48' * 32}\n{PEER}\npreshared_key={'cd' * 32}\n\n")
-    assert bytes(served._clients[0]._line) == bytes(server.LINE_MAX)
+    kept = served._clients[0]
+    assert bytes(kept._line) == bytes(server.LINE_MAX)
+    assert bytes(kept._input) == bytes(len(kept._input))
+
+
+def test_what_a_client_left_unfinished_is_wiped(served):
+    client = served.connect()
+    client.sendall(b"set=1\nprivate_key=" + b"48" * 20)
+    served.loop.rest()
+    kept = served._clients[0]
+    assert bytes(kept._line) != bytes(server.LINE_MAX)
+    client.close()
+    served.loop.rest()
+    assert bytes(kept._line) == bytes(server.LINE_MAX)
+    assert bytes(kept._input) == bytes(len(kept._input))
+
+
+def test_a_whole_set_in_one_write_is_read_line_by_line(served):
+    """More than one reading holds, with requests behind it that wait for the answer."""
+    peers = "".join(f"public_key={i:064x}\nallowed_ip=10.0.{i}.0/24\n" for i in range(1, 40))
+    client = served.connect()
+    client.sendall(f"set=1\n{peers}\nset=1\n\nget=1\n\n".encode())
+    text = answer(served, client)
+    assert text.startswith("errno=0\n\nerrno=0\n\nprivate_key=")
+    assert text.count("allowed_ip=") == 39
 
 
 def test_closing_closes_every_descriptor(served):

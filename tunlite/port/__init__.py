@@ -52,6 +52,7 @@ Files
 Descriptors
     pipe()                      (read, write), both close-on-exec
     os_read(fd, n)              bytes, b"" at the end; of sockets too
+    read_into(fd, buffer)       count, 0 at the end: for what may be secret, and is to be wiped
     os_write(fd, data)          count; of sockets too
     close(fd)  set_blocking(fd, flag)
     poll(rows, timeout_ms)      rows of (fd, events), -1 waits for ever: list of (fd, events)

@@ -202,6 +202,12 @@ POLLHUP = _select.POLLHUP
 pipe = _os.pipe
 os_read = _os.read
 os_write = _os.write
+
+
+def read_into(fd, buffer):
+    return _os.readv(fd, [buffer])
+
+
 close = _os.close
 set_blocking = _os.set_blocking
 

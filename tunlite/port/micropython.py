@@ -206,6 +206,7 @@ POLLHUP = _os.POLLHUP
 pipe = _os.pipe
 poll = _os.poll
 os_read = _os.read
+read_into = _os.read_into
 os_write = _os.write
 close = _os.close
 set_blocking = _os.set_blocking
