@@ -89,6 +89,7 @@ int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
     int err = find(&t, plane, peer);
     if (err)
         return err;
+    t.peer->path = (struct path){0};
     return handle_endpoint(&t.peer->endpoint, endpoint48) ? 0 : -EINVAL;
 }
 

@@ -88,12 +88,25 @@ uint8_t *buf_room(struct pool *pool, uint32_t need, uint32_t *room) {
     return pool->open->data + pool->open->used;
 }
 
-struct slab *buf_take(struct pool *pool, uint32_t used) {
+struct slab *buf_take_many(struct pool *pool, uint32_t used, uint32_t n) {
     struct slab *slab = pool->open;
     slab->used += align_up(used);
     if (slab->used > SLAB_SIZE)
         slab->used = SLAB_SIZE;
-    slab->refs++;
+    slab->refs += n;
+    return slab;
+}
+
+struct slab *buf_take(struct pool *pool, uint32_t used) {
+    return buf_take_many(pool, used, 1);
+}
+
+struct slab *buf_whole(struct pool *pool) {
+    struct slab *slab = pool->free;
+    if (!slab)
+        return NULL;
+    pool->free = slab->next;
+    slab->refs = 1;
     return slab;
 }
 

@@ -50,6 +50,10 @@ void buf_shrink(struct pool *pool);
 uint8_t *buf_room(struct pool *pool, uint32_t need, uint32_t *room);
 /* Takes `used` bytes of it. Returns the slab that holds them, referenced once. */
 struct slab *buf_take(struct pool *pool, uint32_t used);
+/* The same for `n` packets that lie in those bytes: referenced once for each. */
+struct slab *buf_take_many(struct pool *pool, uint32_t used, uint32_t n);
+/* A whole slab, referenced once; NULL when the pool is empty. */
+struct slab *buf_whole(struct pool *pool);
 /* Undoes the latest buf_take of `used` bytes. */
 void buf_untake(struct slab *slab, uint32_t used);
 

@@ -7,6 +7,9 @@
 
 #include "bytes.h"
 
+/* linux/udp.h; older libcs lack them. */
+enum { SEGMENT_OPTION = 103, GRO_OPTION = 104 };
+
 static void put_name(struct datagram *d, struct msghdr *m, const struct endpoint *to) {
     m->msg_name = &d->name;
     if (to->family == 4) {
@@ -73,6 +76,16 @@ void datagram_to_send(struct datagram *d, struct msghdr *m, const struct packet 
     m->msg_flags = 0;
 }
 
+void datagram_segments(struct datagram *d, struct msghdr *m, struct iovec *iov, unsigned iov_len) {
+    uint16_t size = (uint16_t)d->bytes.iov_len;
+    size_t used =
+        put_control(d, m->msg_controllen, (int[]){IPPROTO_UDP, SEGMENT_OPTION}, &size, sizeof size);
+    m->msg_control = d->control.bytes;
+    m->msg_controllen = (unsigned)used;
+    m->msg_iov = iov;
+    m->msg_iovlen = (__typeof__(m->msg_iovlen))iov_len; /* size_t in glibc, int in musl */
+}
+
 void datagram_to_receive(struct datagram *d, struct msghdr *m, void *room, size_t len) {
     m->msg_name = &d->name;
     m->msg_namelen = sizeof d->name;
@@ -98,9 +111,9 @@ static void take_name(const struct datagram *d, struct endpoint *from) {
     memcpy(from->addr, &d->name.v6.sin6_addr, 16);
 }
 
-static void take_control(const struct cmsghdr *c, struct packet *p, uint32_t *overflow) {
+static void take_control(const struct cmsghdr *c, struct packet *p, struct datagram_notes *notes) {
     const uint8_t *value = CMSG_DATA(c);
-    int tos;
+    int number;
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
         struct in_pktinfo info;
         memcpy(&info, value, sizeof info);
@@ -114,16 +127,19 @@ static void take_control(const struct cmsghdr *c, struct packet *p, uint32_t *ov
     } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
         p->tos = *value;
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
-        memcpy(&tos, value, sizeof tos);
-        p->tos = (uint8_t)tos;
+        memcpy(&number, value, sizeof number);
+        p->tos = (uint8_t)number;
     } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
-        memcpy(overflow, value, sizeof *overflow);
+        memcpy(&notes->overflow, value, sizeof notes->overflow);
+    } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == GRO_OPTION) {
+        memcpy(&number, value, sizeof number);
+        notes->segment = (uint32_t)number;
     }
 }
 
 /* CMSG_NXTHDR's arithmetic differs in sign between libcs, so the walk is our own. */
 void datagram_received(const struct datagram *d, struct msghdr *m, struct packet *p,
-                       uint32_t *overflow) {
+                       struct datagram_notes *notes) {
     take_name(d, p->endpoint);
     p->tos = 0;
     size_t end = m->msg_controllen;
@@ -132,7 +148,7 @@ void datagram_received(const struct datagram *d, struct msghdr *m, struct packet
         size_t len = c->cmsg_len;
         if (len < sizeof *c || len > end - at)
             break;
-        take_control(c, p, overflow);
+        take_control(c, p, notes);
         at += CMSG_ALIGN(len);
     }
 }

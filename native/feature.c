@@ -46,7 +46,7 @@ const struct io_ops *feature_engine_auto(void) {
     return io_list[0];
 }
 
-static void put_row(uint8_t *out, int row, bool on, enum reason why) {
+static void put_row(uint8_t *out, int row, bool on, int32_t why) {
     uint8_t *at = out + row * ROW;
     store_le16(at, (uint16_t)row);
     store_le16(at + 2, on);
@@ -61,20 +61,19 @@ static void put_engine(uint8_t *out, int row, const struct io_ops *chosen) {
         put_row(out, row, ops == chosen, ops == chosen ? REASON_CHOSEN : REASON_AVAILABLE);
 }
 
-int feature_rows(uint8_t *out, uint32_t size, const struct io_ops *engine,
-                 const struct aead *aead) {
+int feature_rows(uint8_t *out, uint32_t size, const struct features *chosen) {
     int rows = FEATURE_AEADS;
     for (const struct aead *const *a = aead_list; *a; a++)
         rows++;
     if (size / ROW < (uint32_t)rows)
         return -ENOSPC;
     for (int row = 0; row < FEATURE_TUN_VNET; row++)
-        put_engine(out, row, engine);
+        put_engine(out, row, chosen->engine);
     for (int row = FEATURE_TUN_VNET; row < FEATURE_AEADS; row++)
-        put_row(out, row, false, REASON_NOT_BUILT);
+        put_row(out, row, chosen->offload[row].on, chosen->offload[row].why);
     for (int row = FEATURE_AEADS; row < rows; row++) {
         const struct aead *a = aead_list[row - FEATURE_AEADS];
-        if (a == aead)
+        if (a == chosen->aead)
             put_row(out, row, true, REASON_CHOSEN);
         else
             put_row(out, row, false, a->available() ? REASON_AVAILABLE : REASON_NO_CPU);

@@ -24,7 +24,15 @@
     X(NOT_BUILT, "not in this build")                                                              \
     X(NO_KERNEL, "this kernel lacks it")                                                           \
     X(NO_CPU, "this processor lacks it, or a library it needs")                                    \
-    X(SWITCHED_OFF, "switched off by the configuration")
+    X(SWITCHED_OFF, "switched off by the configuration")                                           \
+    X(KERNEL_BROKEN, "this kernel's version is known to get it wrong")                             \
+    X(NOT_IN_ENGINE, "the engine works without it")                                                \
+    X(NO_DEVICE, "no device is attached")                                                          \
+    X(NOT_IN_DEVICE, "the device was made without it")                                             \
+    X(NOT_IN_LAYER, "for layer 3 only")                                                            \
+    X(NEEDS_VNET, "needs tun_vnet")                                                                \
+    X(READ_ONLY, "for reading; the kernel refuses to be written such packets")                     \
+    X(NOT_EVERYWHERE, "on, but not to every endpoint: a path refused it, or begins at a ppp link")
 
 #define TL_ENUM_FEATURE(name, text) FEATURE_##name,
 #define TL_ENUM_REASON(name, text) REASON_##name,
@@ -36,6 +44,25 @@ enum reason { TL_REASONS(TL_ENUM_REASON) REASONS };
 struct io_ops;
 struct aead;
 
+/* Whether an offload is used, and why: an enum reason, or -errno. */
+struct feature_state {
+    bool on;
+    int32_t why;
+};
+
+static inline struct feature_state feature_on(void) {
+    return (struct feature_state){true, REASON_CHOSEN};
+}
+
+static inline struct feature_state feature_off(int32_t why) {
+    return (struct feature_state){false, why};
+}
+
+/* Of a set as record_options.offloads_off has it. */
+static inline bool feature_in(uint32_t set, enum feature feature) {
+    return (set >> feature & 1) != 0;
+}
+
 /* All names, newline-separated: writes at most `size` bytes; returns the length. */
 uint32_t feature_names(char *out, uint32_t size);
 extern const char feature_reason_names[];
@@ -45,7 +72,14 @@ const struct io_ops *feature_engine(const char *name);
 /* What "auto" means here. */
 const struct io_ops *feature_engine_auto(void);
 
+/* What of a plane the rows are about; the states of the offloads are numbered as features. */
+struct features {
+    const struct io_ops *engine;
+    const struct aead *aead;
+    const struct feature_state *offload;
+};
+
 /* Rows (uint16 feature, uint16 on, int32 reason). Returns their number, or -ENOSPC. */
-int feature_rows(uint8_t *out, uint32_t size, const struct io_ops *engine, const struct aead *aead);
+int feature_rows(uint8_t *out, uint32_t size, const struct features *chosen);
 
 #endif

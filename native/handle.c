@@ -19,6 +19,7 @@ enum {
     STAGED_MAX = 128,
     POOL_DEFAULT = 8 << 20,
     POOL_MAX = 1 << 30,
+    BATCH_OPTION_MAX = 256,
     MTU_MIN = 68, /* RFC 791 */
     MTU_MAX = 65535,
 };
@@ -93,12 +94,14 @@ static int parse_worker(struct worker_options *o, const unsigned char *r) {
     o->pool_bytes = option(FIELD(r, record_options, pool_bytes));
     o->batch = option(FIELD(r, record_options, batch));
     o->staged_per_peer = option(FIELD(r, record_options, staged_per_peer));
+    o->offloads_off = option(FIELD(r, record_options, offloads_off));
+    o->layer = option(FIELD(r, record_options, layer));
     o->ring = option(FIELD(r, record_options, ring));
     o->handshakes_per_second = option(FIELD(r, record_options, handshakes_per_second));
     if (o->pool_bytes == 0)
         o->pool_bytes = POOL_DEFAULT;
     bool valid = o->mtu >= MTU_MIN && o->mtu <= MTU_MAX && o->pool_bytes <= POOL_MAX &&
-                 o->batch <= QUEUE_MAX && o->staged_per_peer >= 1 &&
+                 o->batch <= BATCH_OPTION_MAX && o->staged_per_peer >= 1 &&
                  o->staged_per_peer <= STAGED_MAX && is_power_of_two(o->ring) &&
                  o->ring <= RING_MAX;
     return valid ? 0 : -EINVAL;

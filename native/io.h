@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "events.h"
+#include "feature.h"
 #include "packet.h"
 #include "stats.h"
 
@@ -25,17 +26,21 @@ enum io_status {
 };
 
 struct io;
+struct vnet;
+struct iovec;
+struct mmsghdr;
 
 /*
- * read_*: appends at most `max` packets, each referenced once, with HEADROOM in front of an inside
- * packet and TAILROOM behind it. A datagram's endpoint is valid until the next read.
- * write_*: takes packets from the queue's front. Each one taken is told to io_sent or io_failed, or
- * to io_written for the device, exactly once, then released.
+ * read_*: appends packets from at most `max` frames or datagrams (io->got counts them), each
+ * referenced once, with HEADROOM in front of an inside packet and TAILROOM behind it. A datagram's
+ * endpoint is valid until the next read. write_*: takes packets from the queue's front. Each one
+ * taken is told to io_sent or io_failed, or to io_written for the device, exactly once, then
+ * released.
  */
 struct io_ops {
     const char *name;
-    /* For `batch` packets at most in one call. 0 or -errno. */
-    int (*open)(struct io *io, uint32_t batch);
+    /* For queues of io->in_max and io->out_max packets. 0 or -errno. */
+    int (*open)(struct io *io);
     void (*close)(struct io *io);
     enum io_status (*read_device)(struct io *io, struct queue *q, uint32_t max);
     enum io_status (*write_device)(struct io *io, struct queue *q);
@@ -43,18 +48,39 @@ struct io_ops {
     enum io_status (*write_socket)(struct io *io, struct queue *q);
     uint64_t (*now_ms)(struct io *io);
     bool unpolled; /* its ends have no descriptors to wait for */
+    bool has_runs; /* knows UDP_SEGMENT and UDP_GRO */
+};
+
+/* The system calls that a kernel may refuse for reasons of its own: tests put others in their
+ * place. */
+struct io_calls {
+    /* sendmmsg(2): messages sent, or -errno of the first. */
+    int (*send)(struct io *io, int fd, struct mmsghdr *messages, uint32_t n);
+    /* writev(2) to the device: 0 or errno. */
+    int (*write_device)(struct io *io, const struct iovec *iov, uint32_t n);
+    uint64_t (*now_ms)(struct io *io);
 };
 
 struct io {
     const struct io_ops *ops;
     void *state; /* the engine's */
+    const struct io_calls *calls;
+    void *calls_state; /* of tests' calls, from malloc */
     struct pool *pool;
     struct stats *stats;
     struct events *events;
-    uint64_t now;  /* of this turn, ms */
-    uint32_t mtu;  /* of the device */
-    uint32_t slot; /* bytes that a datagram may have; grows when a longer one is seen */
-    int device;    /* -1: none */
+    uint64_t now;             /* of this turn, ms */
+    uint32_t mtu;             /* of the device */
+    uint32_t slot;            /* bytes that a datagram may have; grows when a longer one is seen */
+    uint32_t in_max, out_max; /* packets in the two queues */
+    uint32_t wide;            /* slabs that one receive of runs may fill */
+    uint32_t turn_bytes;      /* about as many are read in a turn */
+    uint32_t got;             /* frames or datagrams that a read brought; the reader sets it to 0 */
+    uint32_t layer;
+    uint32_t offloads_off; /* as record_options */
+    struct feature_state offload[FEATURE_AEADS];
+    struct vnet *vnet; /* NULL: the device's frames have no header */
+    int device;        /* -1: none */
     int socket[IO_SOCKETS];
     uint32_t overflow[IO_SOCKETS]; /* what the kernel last said it dropped (SO_RXQ_OVFL) */
 };

@@ -10,15 +10,13 @@
 
 struct basic {
     struct endpoint *from; /* of this turn's datagrams, by place in the batch */
-    uint32_t batch;
 };
 
-static int basic_open(struct io *io, uint32_t batch) {
+static int basic_open(struct io *io) {
     struct basic *b = calloc(1, sizeof *b);
     if (!b)
         return -ENOMEM;
-    b->batch = batch;
-    b->from = calloc(batch, sizeof *b->from);
+    b->from = calloc(io->in_max, sizeof *b->from);
     if (!b->from) {
         free(b);
         return -ENOMEM;
@@ -40,7 +38,7 @@ static int receive_one(struct io *io, struct queue *q, unsigned which, struct en
     uint32_t room;
     uint8_t *at = buf_room(io->pool, io->slot, &room);
     struct packet *p = &q->p[q->n];
-    uint32_t lost = io->overflow[which];
+    struct datagram_notes notes = {.overflow = io->overflow[which]};
     if (!at)
         return -ENOBUFS;
     datagram_to_receive(&d, &m, at, room);
@@ -54,16 +52,18 @@ static int receive_one(struct io *io, struct queue *q, unsigned which, struct en
     }
     *p = (struct packet){.data = at, .len = (uint32_t)got, .endpoint = from};
     p->slab = buf_take(io->pool, p->len + TAILROOM);
-    datagram_received(&d, &m, p, &lost);
-    io_lost(io, which, lost);
+    datagram_received(&d, &m, p, &notes);
+    io_lost(io, which, notes.overflow);
     io_received(io, p);
     q->n++;
+    io->got++;
     return 1;
 }
 
 static enum io_status basic_read_socket(struct io *io, struct queue *q, uint32_t max) {
     struct basic *b = io->state;
-    uint32_t end = q->n + (max < b->batch ? max : b->batch), first = q->n;
+    uint32_t room = q->max - q->n, first = q->n;
+    uint32_t end = first + (max < room ? max : room);
     for (unsigned which = 0; which < IO_SOCKETS; which++) {
         /* Each family gets its share while both have something. */
         uint32_t share =

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine of tests: device, sockets and clock in memory. Only tunlite_test.h leads here. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bytes.h"
+#include "datagram.h"
 #include "handle.h"
-#include "io.h"
+#include "io_shared.h"
+#include "os.h"
+#include "socket.h"
+#include "tun.h"
+#include "tunlite.h"
 #include "tunlite_test.h"
 #include "wire.h"
 
@@ -58,9 +64,9 @@ static void pop(struct line *line) {
     free(item);
 }
 
-static int fake_open(struct io *io, uint32_t batch) {
+static int fake_open(struct io *io) {
     struct fake *f = calloc(1, sizeof *f);
-    struct endpoint *from = calloc(batch, sizeof *from);
+    struct endpoint *from = calloc(io->in_max, sizeof *from);
     if (!f || !from) {
         free(f);
         free(from);
@@ -90,7 +96,7 @@ static enum io_status read_end(struct io *io, struct queue *q, uint32_t max, uns
     struct fake *f = io->state;
     struct line *line = &f->end[which].in;
     uint32_t head = which == TL_FAKE_DEVICE ? HEADROOM : 0;
-    for (uint32_t i = 0; i < max; i++) {
+    for (uint32_t i = 0; i < max && q->n < q->max; i++) {
         uint32_t room;
         if (!line->first)
             return IO_DONE;
@@ -107,6 +113,7 @@ static enum io_status read_end(struct io *io, struct queue *q, uint32_t max, uns
             p->endpoint = &f->from[i];
         }
         pop(line);
+        io->got++;
     }
     return IO_MORE;
 }
@@ -287,4 +294,107 @@ int tl_fake_fail(int plane, int end, int err, int times) {
     f->end[end].err = err;
     f->end[end].err_times = times;
     return 0;
+}
+
+/* ---- the kernel's refusals ---------------------------------------------------------------------
+ */
+
+struct refusals {
+    int err[ENDS], times[ENDS];
+    int ahead_ms;
+};
+
+static bool is_refused(struct io *io, int end) {
+    struct refusals *r = io->calls_state;
+    if (r->times[end] <= 0)
+        return false;
+    r->times[end]--;
+    return true;
+}
+
+static bool is_run(const struct msghdr *m) {
+    enum { SEGMENT_OPTION = 103 };
+    const uint8_t *control = m->msg_control;
+    for (size_t at = 0; at + sizeof(struct cmsghdr) <= m->msg_controllen;) {
+        const struct cmsghdr *c = (const struct cmsghdr *)(const void *)(control + at);
+        if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == SEGMENT_OPTION)
+            return true;
+        at += CMSG_ALIGN(c->cmsg_len);
+    }
+    return false;
+}
+
+static int send_refusing(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
+    const struct refusals *r = io->calls_state;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!is_run(&messages[i].msg_hdr))
+            continue;
+        if (i == 0 && is_refused(io, TL_FAKE_SOCKET))
+            return -r->err[TL_FAKE_SOCKET];
+        if (i > 0) /* what stands before it, first */
+            n = i;
+        break;
+    }
+    return io_calls_kernel.send(io, fd, messages, n);
+}
+
+static int write_refusing(struct io *io, const struct iovec *iov, uint32_t n) {
+    const struct refusals *r = io->calls_state;
+    if (n > 1 && is_refused(io, TL_FAKE_DEVICE))
+        return r->err[TL_FAKE_DEVICE];
+    return io_calls_kernel.write_device(io, iov, n);
+}
+
+static uint64_t now_ahead(struct io *io) {
+    const struct refusals *r = io->calls_state;
+    return io_calls_kernel.now_ms(io) + (uint64_t)r->ahead_ms;
+}
+
+static const struct io_calls refusing = {send_refusing, write_refusing, now_ahead};
+
+static struct refusals *refusals_of(int handle) {
+    struct plane *plane = handle_plane(handle);
+    struct io *io = plane ? &plane->worker.io : NULL;
+    if (!io)
+        return NULL;
+    if (!io->calls_state)
+        io->calls_state = calloc(1, sizeof(struct refusals));
+    if (io->calls_state)
+        io->calls = &refusing;
+    return io->calls_state;
+}
+
+int tl_fake_refuse(int handle, int end, int err, int times) {
+    struct refusals *r = refusals_of(handle);
+    if (!r)
+        return -EBADF;
+    if (end < 0 || end >= ENDS)
+        return -EINVAL;
+    r->err[end] = err;
+    r->times[end] = times;
+    return 0;
+}
+
+int tl_fake_ahead(int handle, int ms) {
+    struct refusals *r = refusals_of(handle);
+    if (!r)
+        return -EBADF;
+    r->ahead_ms = ms;
+    return 0;
+}
+
+int tl_fake_vnet(int handle, int fd) {
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
+        return -EBADF;
+    int err = tl_plane_device(handle, fd);
+    return err ? err : tun_attach_as(&plane->worker.io, true, true);
+}
+
+int tl_fake_kernel(const char *release) {
+    return (int)os_parse_kernel(release);
+}
+
+int tl_fake_gso_corrupts(int kernel) {
+    return socket_gso_corrupts((uint32_t)kernel);
 }

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* What the engines that speak to the kernel have in common. */
+#define _GNU_SOURCE
 #include "io_shared.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os.h"
+#include "vnet.h"
 
 uint64_t io_now_ms(struct io *io) {
+    return io->calls->now_ms(io);
+}
+
+static uint64_t kernel_now_ms(struct io *io) {
     (void)io;
     return os_now_ms();
 }
@@ -28,13 +37,27 @@ void io_received(struct io *io, const struct packet *p) {
     io->stats->counts[COUNT_SOCKET_READ_BYTES] += p->len;
 }
 
-static bool is_gone(int err) {
+bool io_is_gone(int err) {
     return err == EBADFD || err == EBADF;
 }
 
+/* The system call itself: musl's sendmmsg on 64-bit machines is a loop of sendmsg. */
+static int kernel_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
+    (void)io;
+    long sent = syscall(SYS_sendmmsg, fd, messages, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : (int)sent;
+}
+
+static int kernel_write_device(struct io *io, const struct iovec *iov, uint32_t n) {
+    return writev(io->device, iov, (int)n) < 0 ? errno : 0;
+}
+
+const struct io_calls io_calls_kernel = {kernel_send, kernel_write_device, kernel_now_ms};
+
 enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
-    uint32_t end = q->n + max;
-    while (q->n < end) {
+    if (io->vnet)
+        return vnet_read(io, q, max);
+    for (uint32_t i = 0; i < max && q->n < q->max; i++) {
         uint32_t room, need = HEADROOM + io->mtu + TAILROOM;
         uint8_t *at = buf_room(io->pool, need, &room);
         if (!at)
@@ -42,7 +65,8 @@ enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
         ssize_t got = read(io->device, at + HEADROOM, room - HEADROOM - TAILROOM);
         io->stats->counts[COUNT_READ_CALLS]++;
         if (got <= 0)
-            return got < 0 && is_gone(errno) ? IO_GONE : IO_DONE;
+            return got < 0 && io_is_gone(errno) ? IO_GONE : IO_DONE;
+        io->got++;
         struct packet *p = &q->p[q->n++];
         *p = (struct packet){.data = at + HEADROOM, .len = (uint32_t)got};
         p->slab = buf_take(io->pool, HEADROOM + p->len + TAILROOM);
@@ -53,12 +77,15 @@ enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
 
 enum io_status io_write_device(struct io *io, struct queue *q) {
     enum io_status status = IO_DONE;
+    if (io->vnet && io->device >= 0)
+        return vnet_write(io, q);
     for (uint32_t i = 0; i < q->n; i++) {
         int err = EBADF;
         if (io->device >= 0) {
-            err = write(io->device, q->p[i].data, q->p[i].len) < 0 ? errno : 0;
+            struct iovec packet = {q->p[i].data, q->p[i].len};
+            err = io->calls->write_device(io, &packet, 1);
             io->stats->counts[COUNT_WRITE_CALLS]++;
-            if (is_gone(err))
+            if (io_is_gone(err))
                 status = IO_GONE;
         }
         if (err == EAGAIN) {

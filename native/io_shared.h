@@ -15,5 +15,8 @@ void io_truncated(struct io *io, uint32_t len);
 /* The kernel's count of datagrams it dropped on this socket so far. */
 void io_lost(struct io *io, unsigned which, uint32_t lost);
 void io_received(struct io *io, const struct packet *p);
+/* Whether a device's errno means that it was deleted. */
+bool io_is_gone(int err);
+extern const struct io_calls io_calls_kernel;
 
 #endif

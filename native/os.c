@@ -5,12 +5,32 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 uint64_t os_now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint32_t os_parse_kernel(const char *release) {
+    uint32_t version = 0;
+    for (int i = 0; i < 3; i++) {
+        uint32_t number = 0;
+        while (*release >= '0' && *release <= '9') {
+            number = number * 10 + (uint32_t)(*release++ - '0');
+            number = number > 255 ? 255 : number;
+        }
+        release += *release == '.';
+        version = version << 8 | number;
+    }
+    return version;
+}
+
+uint32_t os_kernel(void) {
+    struct utsname name;
+    return uname(&name) < 0 ? 0 : os_parse_kernel(name.release);
 }
 
 void os_random(uint8_t *out, size_t len) {

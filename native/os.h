@@ -8,6 +8,11 @@
 
 /* CLOCK_BOOTTIME in ms. */
 uint64_t os_now_ms(void);
+/* The running kernel's version, to be compared with OS_KERNEL(6, 8, 5). */
+#define OS_KERNEL(major, minor, patch) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8 | (patch))
+uint32_t os_kernel(void);
+/* "6.8.5-1-amd64" as such a number; what is not there or past 255 counts as 0 or 255. */
+uint32_t os_parse_kernel(const char *release);
 /* getrandom(2), whole: waits only before the kernel's pool is first initialised. */
 void os_random(uint8_t *out, size_t len);
 

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 enum {
-    HEADROOM = 16,   /* a transport header fits in front of every inside packet */
-    TAILROOM = 32,   /* padding (up to 15) and the tag (16) fit behind it */
-    QUEUE_MAX = 256, /* packets in one queue, at most */
-    TOS_ECN = 3,     /* the ECN field (RFC 3168) of a TOS or traffic class byte */
+    HEADROOM = 16,    /* a transport header fits in front of every inside packet */
+    TAILROOM = 32,    /* padding (up to 15) and the tag (16) fit behind it */
+    BATCH_MAX = 1024, /* packets, super-packets or datagrams a turn, at most */
+    TOS_ECN = 3,      /* the ECN field (RFC 3168) of a TOS or traffic class byte */
     ECN_CE = 3,
 };
 

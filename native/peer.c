@@ -11,7 +11,10 @@ static bool same_place(const struct endpoint *a, const struct endpoint *b) {
 }
 
 void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
+    if (peer->endpoint.ifindex != from->ifindex)
+        peer->path = (struct path){0};
     if (!same_place(&peer->endpoint, from)) {
+        peer->path = (struct path){0};
         events_raise(&w->events, peer, TL_PEER_ROAMED);
         w->stats.counts[COUNT_ROAMED]++;
     }

@@ -7,6 +7,7 @@
 #include "feature.h"
 #include "handle.h"
 #include "socket.h"
+#include "tun.h"
 #include "tunlite.h"
 
 enum {
@@ -23,7 +24,7 @@ int tl_plane_device(int handle, int fd) {
         close(w->io.device);
     w->io.device = fd;
     w->device_gone = w->tell_device_gone = false;
-    return 0;
+    return tun_attach(&w->io);
 }
 
 int tl_plane_mtu(int handle, int mtu) {
@@ -38,7 +39,7 @@ int tl_plane_mtu(int handle, int mtu) {
 
 /* What the kernel may queue for us follows what we may use ourselves. */
 static int socket_buffer(const struct plane *plane) {
-    uint32_t bytes = plane->pool_bound / 2;
+    uint32_t bytes = plane->pool_bound;
     if (bytes < SOCKET_BUFFER_MIN)
         bytes = SOCKET_BUFFER_MIN;
     return (int)(bytes > SOCKET_BUFFER_MAX ? SOCKET_BUFFER_MAX : bytes);
@@ -58,8 +59,9 @@ int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
         return -EBADF;
     if (port < 0 || port > 65535)
         return -EINVAL;
-    struct socket_options o = {(uint16_t)port, load_le32(fwmark4), socket_buffer(plane)};
+    struct socket_options o = {(uint16_t)port, load_le32(fwmark4), socket_buffer(plane), false};
     struct worker *w = &plane->worker;
+    o.gro = w->io.offload[FEATURE_UDP_GRO].on;
     int fds[IO_SOCKETS];
     if (port != 0 && port == plane->port) { /* ours already: only the mark can be new */
         int err = remark(w, o.mark);
@@ -166,11 +168,15 @@ int tl_features(int handle, unsigned char *out, int out_len) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
-    return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), plane->worker.io.ops,
-                        plane->aead);
+    const struct io *io = &plane->worker.io;
+    const struct features chosen = {io->ops, plane->aead, io->offload};
+    return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
 }
 
 int tl_probe(unsigned char *out, int out_len) {
-    return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), feature_engine_auto(),
-                        aead_choose());
+    struct feature_state offload[FEATURE_AEADS];
+    const struct features chosen = {feature_engine_auto(), aead_choose(), offload};
+    socket_probe(offload, 0);
+    tun_probe(offload);
+    return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
 }

@@ -17,6 +17,7 @@
 #include "io.h"
 #include "load.h"
 #include "packet.h"
+#include "path.h"
 #include "routes.h"
 #include "session.h"
 #include "stage.h"
@@ -25,9 +26,12 @@
 struct peer {
     uint32_t id; /* its handle */
     struct endpoint endpoint;
+    struct path path;        /* to the endpoint */
     struct session *sending; /* NULL: none can send */
     struct staged staged;
+    uint32_t gathered;       /* its place while tx.c gathers a batch */
     struct peer *next_event; /* list of struct events */
+    struct peer *next_gathered;
     struct peer *next_ready; /* list of those whose staged packets can go */
     bool is_ready;
     uint32_t armed; /* TL_PEER_* */
@@ -67,14 +71,16 @@ struct worker {
     struct queue handshakes; /* of the turn */
     struct aead_op *ops;     /* one for each packet of a batch */
     struct peer *ready_first, *ready_last; /* peers with a session again, packets still staged */
-    uint32_t batch_max;
-    uint32_t batch_out, batch_in; /* adapt to what a turn finds */
-    uint32_t slot_usual;          /* io.slot while no longer datagram has been seen */
-    uint64_t slot_until;          /* ms; 0: it is the usual one */
-    bool device_gone;             /* stopped polling it */
-    bool tell_device_gone;        /* TL_WOKE_DEVICE_GONE, once */
-    bool pool_told;               /* TL_WOKE_POOL, once until tl_plane_grow */
-    bool starved;                 /* the turn found no buffers to read into */
+    struct packet *spare;                  /* as many as `out` has: what it is gathered into */
+    struct peer *gathering;                /* list of a batch's peers */
+    uint32_t batch_max;                    /* packets, super-packets or datagrams of one turn */
+    uint32_t batch_out, batch_in;          /* adapt to what a turn finds */
+    uint32_t slot_usual;                   /* io.slot while no longer datagram has been seen */
+    uint64_t slot_until;                   /* ms; 0: it is the usual one */
+    bool device_gone;                      /* stopped polling it */
+    bool tell_device_gone;                 /* TL_WOKE_DEVICE_GONE, once */
+    bool pool_told;                        /* TL_WOKE_POOL, once until tl_plane_grow */
+    bool starved;                          /* the turn found no buffers to read into */
 };
 
 /* What a worker is made with. */
@@ -83,6 +89,8 @@ struct worker_options {
     uint32_t mtu;
     uint32_t pool_bytes;
     uint32_t batch; /* 0: choose */
+    uint32_t layer;
+    uint32_t offloads_off; /* as record_options */
     uint32_t staged_per_peer;
     uint32_t ring;
     uint32_t handshakes_per_second;

@@ -8,7 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORT_TRIES = 32 };
+#include "os.h"
+
+enum {
+    PORT_TRIES = 32,
+    /* linux/udp.h; older libcs lack them. */
+    SEGMENT_OPTION = 103,
+    GRO_OPTION = 104,
+};
 
 struct option {
     int level, name, value;
@@ -60,6 +67,8 @@ static int open_one(int family, const struct socket_options *o) {
         return err;
     }
     set_buffers(fd, o->buffer);
+    if (o->gro)
+        set_option(fd, IPPROTO_UDP, GRO_OPTION, 1);
     return fd;
 }
 
@@ -114,4 +123,31 @@ int socket_open_pair(int fds[2], const struct socket_options *o) {
     for (int i = 0; i < (o->port ? 1 : PORT_TRIES) && port == -EADDRINUSE; i++)
         port = try_pair(fds, o);
     return port;
+}
+
+bool socket_gso_corrupts(uint32_t kernel) {
+    return kernel >= OS_KERNEL(7, 0, 0) && kernel <= OS_KERNEL(7, 1, 4);
+}
+
+static struct feature_state probe(int option) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return feature_off(-errno);
+    int err = set_option(fd, IPPROTO_UDP, option, option == GRO_OPTION);
+    close(fd);
+    return err ? feature_off(REASON_NO_KERNEL) : feature_on();
+}
+
+void socket_probe(struct feature_state *offload, uint32_t off) {
+    uint32_t kernel = os_kernel();
+    offload[FEATURE_UDP_GSO] = probe(SEGMENT_OPTION);
+    offload[FEATURE_UDP_GRO] = probe(GRO_OPTION);
+    if (socket_gso_corrupts(kernel))
+        offload[FEATURE_UDP_GSO] = feature_off(REASON_KERNEL_BROKEN);
+    /* Forwarded packets were merged and not cut again before 5.12. */
+    if (offload[FEATURE_UDP_GRO].on && kernel < OS_KERNEL(5, 12, 0))
+        offload[FEATURE_UDP_GRO] = feature_off(REASON_KERNEL_BROKEN);
+    for (enum feature f = FEATURE_UDP_GSO; f <= FEATURE_UDP_GRO; f++)
+        if (feature_in(off, f))
+            offload[f] = feature_off(REASON_SWITCHED_OFF);
 }

@@ -3,17 +3,26 @@
 #ifndef TL_SOCKET_H
 #define TL_SOCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "feature.h"
 
 struct socket_options {
     uint16_t port; /* 0: any */
     uint32_t mark; /* fwmark, 0: none */
     int buffer;    /* bytes of the kernel's queues that are asked for */
+    bool gro;      /* several datagrams in one receive */
 };
 
 /* fds: IPv4, then v6-only IPv6 or -1 where the kernel has none. Returns the port or -errno. */
 int socket_open_pair(int fds[2], const struct socket_options *options);
 /* 0 or -errno. */
 int socket_set_mark(int fd, uint32_t mark);
+
+/* Sets the states of FEATURE_UDP_GSO and FEATURE_UDP_GRO. `off`: as record_options.offloads_off. */
+void socket_probe(struct feature_state *offload, uint32_t off);
+/* Whether this kernel's UDP_SEGMENT corrupts what it sends: 7.0.0 to 7.1.4. */
+bool socket_gso_corrupts(uint32_t kernel);
 
 #endif

@@ -32,6 +32,7 @@
     X(DEVICE_REFUSED, "device_refused")             /* any other error of the device */            \
     X(DEVICE_BAD_VERSION, "device_bad_version")     /* from the device: not IPv4 or IPv6 */        \
     X(DEVICE_BAD_LENGTH, "device_bad_length")       /* from the device: shorter than it says */    \
+    X(DEVICE_UNSPLITTABLE, "device_unsplittable")   /* from the device: cannot be cut */           \
     X(NO_ROUTE, "no_route")                         /* in nobody's allowed IPs */                  \
     X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
     X(STAGE_FULL, "stage_full")                     /* the oldest packet that waited */            \
@@ -76,7 +77,13 @@
     X(ROAMED, "roamed")                                                                            \
     X(SOURCE_RESET, "source_reset") /* our own address went away: the kernel chooses */            \
     X(POOL_SHORT, "pool_short")                                                                    \
-    X(BATCH_LARGEST, "batch_largest")
+    X(BATCH_LARGEST, "batch_largest")                                                              \
+    X(SUPERS_READ, "supers_read") /* super-packets of the device */                                \
+    X(SUPERS_WRITTEN, "supers_written")                                                            \
+    X(RUNS_READ, "runs_read")       /* several datagrams in one (UDP_GRO) */                       \
+    X(RUNS_WRITTEN, "runs_written") /* and by one UDP_SEGMENT send */                              \
+    X(RUNS_REFUSED, "runs_refused") /* and sent again one by one */                                \
+    X(SUPERS_REFUSED, "supers_refused")
 
 #define TL_ENUM_DROP(name, text) DROP_##name,
 #define TL_ENUM_COUNT(name, text) COUNT_##name,

@@ -3,6 +3,7 @@
 #include "plane.h"
 #include "rx.h"
 #include "tx.h"
+#include "vnet.h"
 
 /* A full batch asks for a bigger one, a nearly empty one for a smaller. */
 static void adapt(const struct worker *w, uint32_t *batch, uint32_t got) {
@@ -27,10 +28,10 @@ static void note_starved(struct worker *w) {
 }
 
 static bool read_device(struct worker *w) {
-    uint32_t from = w->out.n, room = w->out.max - from;
-    uint32_t most = w->batch_out < room ? w->batch_out : room;
-    enum io_status status = w->io.ops->read_device(&w->io, &w->out, most);
-    note_batch(w, &w->batch_out, w->out.n - from);
+    uint32_t from = w->out.n;
+    w->io.got = 0;
+    enum io_status status = w->io.ops->read_device(&w->io, &w->out, w->batch_out);
+    note_batch(w, &w->batch_out, w->io.got);
     if (status == IO_GONE)
         worker_lost_device(w);
     if (status == IO_STARVED)
@@ -44,7 +45,7 @@ static bool turn_out(struct worker *w, bool readable) {
     if (!tx_write(w))
         return false;
     bool more = tx_ready(w, &w->out);
-    if (!more && readable && !w->device_gone)
+    if (!more && (readable || vnet_has_more(w->io.vnet)) && !w->device_gone)
         more = read_device(w);
     return tx_write(w) && more;
 }
@@ -52,8 +53,9 @@ static bool turn_out(struct worker *w, bool readable) {
 static bool turn_in(struct worker *w, bool readable) {
     if (!rx_write(w) || !readable)
         return false;
+    w->io.got = 0;
     enum io_status status = w->io.ops->read_socket(&w->io, &w->in, w->batch_in);
-    note_batch(w, &w->batch_in, w->in.n);
+    note_batch(w, &w->batch_in, w->io.got);
     if (status == IO_STARVED)
         note_starved(w);
     rx_batch(w, &w->in, 0);

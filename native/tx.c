@@ -104,7 +104,7 @@ static uint32_t pad(const struct worker *w, const struct packet *p) {
     return len;
 }
 
-/* Step 4 for one packet: fills the AEAD's order and turns the packet into the message. */
+/* Step 5 for one packet: fills the AEAD's order and turns the packet into the message. */
 static struct aead_op put_header(struct worker *w, struct packet *p) {
     struct session *s = p->session;
     uint32_t len = pad(w, p);
@@ -119,7 +119,7 @@ static struct aead_op put_header(struct worker *w, struct packet *p) {
     return op;
 }
 
-/* Steps 4 and 5. */
+/* Steps 5 and 6. */
 static void seal(struct worker *w, struct queue *q, uint32_t from) {
     for (uint32_t i = from; i < q->n; i++)
         w->ops[i - from] = put_header(w, &q->p[i]);
@@ -130,10 +130,52 @@ static void seal(struct worker *w, struct queue *q, uint32_t from) {
             ask_for_rekey(w, q->p[i].session);
 }
 
+/* Step 4. The peers of packets [from, n), in order of appearance, with their counts; how many runs.
+ */
+static uint32_t count_peers(struct worker *w, const struct queue *q, uint32_t from,
+                            uint32_t *n_peers) {
+    struct peer **last = &w->gathering;
+    uint32_t runs = 0;
+    *n_peers = 0;
+    for (uint32_t i = from; i < q->n; i++) {
+        struct peer *peer = q->p[i].peer;
+        runs += i == from || peer != q->p[i - 1].peer;
+        if (peer->gathered++ == 0) {
+            *last = peer;
+            last = &peer->next_gathered;
+            ++*n_peers;
+        }
+    }
+    *last = NULL;
+    return runs;
+}
+
+/* What goes to one peer is put side by side, in order, so that it can leave as one send. */
+static void gather(struct worker *w, struct queue *q, uint32_t from) {
+    uint32_t n_peers, at = from;
+    uint32_t runs = count_peers(w, q, from, &n_peers);
+    for (struct peer *peer = w->gathering; peer; peer = peer->next_gathered) {
+        uint32_t n = peer->gathered;
+        peer->gathered = at;
+        at += n;
+    }
+    if (runs > n_peers) {
+        memcpy(w->spare, q->p, from * sizeof *q->p);
+        for (uint32_t i = from; i < q->n; i++)
+            w->spare[q->p[i].peer->gathered++] = q->p[i];
+        struct packet *gathered = w->spare;
+        w->spare = q->p;
+        q->p = gathered;
+    }
+    for (struct peer *peer = w->gathering; peer; peer = peer->next_gathered)
+        peer->gathered = 0;
+}
+
 void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
     q->n = validate(w, q, from);
     q->n = route(w, q, from);
     q->n = find_sessions(w, q, from);
+    gather(w, q, from);
     seal(w, q, from);
 }
 

@@ -6,11 +6,12 @@
  *   2. route       destination to peer, by allowed IPs
  *   3. session     none that can send, or others wait already: staged, which Python hears of
  *                  as WANTS_SESSION; else a counter is drawn, once
- *   4. header      padding, never past the MTU; outer ECN from the inner one
- *   5. seal        the batch at once
- *   6. write       to the socket; what it does not take stays in the queue and stops the reading
+ *   4. gather      side by side what goes to one peer
+ *   5. header      padding, never past the MTU; outer ECN from the inner one
+ *   6. seal        the batch at once
+ *   7. write       to the socket; what it does not take stays in the queue and stops the reading
  *
- * Staged packets join at step 4 when their peer gets a session, before anything newer is read.
+ * Staged packets join at step 5 when their peer gets a session, before anything newer is read.
  */
 #ifndef TL_TX_H
 #define TL_TX_H
@@ -26,7 +27,7 @@ struct peer;
 
 enum { TX_URGENT_RESERVED = 8 }; /* places that cookie replies leave to Python's messages */
 
-/* Steps 1 to 5 on packets [from, n) of the queue: those that can go stay in it. */
+/* Steps 1 to 6 on packets [from, n) of the queue: those that can go stay in it. */
 void tx_batch(struct worker *w, struct queue *q, uint32_t from);
 
 /* Appends peers' staged packets, sealed, while the queue has room. Returns whether any are left. */

@@ -5,15 +5,25 @@
 #include <unistd.h>
 
 #include "ct.h"
+#include "io_shared.h"
 #include "plane.h"
+#include "socket.h"
+#include "tun.h"
 #include "tx.h"
+#include "vnet.h"
+#include "wire.h"
 
 enum {
     POOL_SLABS_MIN = 6, /* both queues full, the open slab, and one to spare */
+    POOL_SPARE = 2,
     STAGE_MIN = 64 * 1024,
-    TURN_BYTES_MIN = 32 * 1024, /* a router's whole data cache */
-    TURN_BYTES_MAX = 256 * 1024,
-    TURN_SHARE = 32, /* of the pool, when the options leave the batch to us */
+    TURN_BYTES_MIN = 34 * 1024, /* half a super-packet: a router's data cache has 32 KiB */
+    TURN_BYTES_MAX = 1024 * 1024,
+    TURN_SHARE = 4,           /* of the pool ... */
+    POOL_SMALL = 1024 * 1024, /* ... and TURN_BYTES_MIN below this */
+    WIDE_MIN = 2,             /* slabs of one receive of runs */
+    WIDE_MAX = 16,
+    QUEUE_MIN = 64,  /* packets: one run */
     SLOT_SLACK = 64, /* beyond the MTU: our overhead, and a little */
     SLOT_MIN = 1600,
     SLOT_HOLD_MS = 60 * 1000,
@@ -53,22 +63,20 @@ void worker_lost_device(struct worker *w) {
     w->device_gone = true;
 }
 
-static uint32_t slabs_for(const struct worker *w, uint32_t batch) {
-    uint32_t each = (w->slot_usual + HEADROOM + TAILROOM + BUF_ALIGN);
-    return 2 * (batch * each / SLAB_SIZE + 1) + POOL_SLABS_MIN - 2;
+static int new_queue(struct queue *q, uint32_t max) {
+    q->p = calloc(max, sizeof *q->p);
+    q->max = max;
+    return q->p ? 0 : -ENOMEM;
 }
 
 static int new_queues(struct worker *w) {
-    struct queue *queues[] = {&w->out, &w->in, &w->handshakes};
-    for (unsigned i = 0; i < 3; i++) {
-        queues[i]->p = calloc(w->batch_max, sizeof *queues[i]->p);
-        queues[i]->max = w->batch_max;
-        if (!queues[i]->p)
-            return -ENOMEM;
-    }
+    uint32_t in = w->io.in_max, out = w->io.out_max;
+    if (new_queue(&w->out, out) || new_queue(&w->in, in) || new_queue(&w->handshakes, in))
+        return -ENOMEM;
     w->urgent.queue = (struct queue){.p = w->urgent.packet, .max = URGENT_MAX};
-    w->ops = calloc(w->batch_max, sizeof *w->ops);
-    return w->ops ? 0 : -ENOMEM;
+    w->spare = calloc(out, sizeof *w->spare);
+    w->ops = calloc(in > out ? in : out, sizeof *w->ops);
+    return w->ops && w->spare ? 0 : -ENOMEM;
 }
 
 static void free_queues(struct worker *w) {
@@ -76,19 +84,31 @@ static void free_queues(struct worker *w) {
     free(w->in.p);
     free(w->handshakes.p);
     free(w->ops);
+    free(w->spare);
+}
+
+/* How many packets a turn may have, so that both queues fit the pool when neither end takes any. */
+static void size_queues(struct worker *w, const struct worker_options *o, uint32_t slabs) {
+    struct io *io = &w->io;
+    uint32_t each = io->mtu + HEADROOM + TAILROOM;
+    uint32_t fill = o->pool_bytes >= POOL_SMALL ? o->pool_bytes / TURN_SHARE : 0;
+    io->turn_bytes = clamp(fill, TURN_BYTES_MIN, TURN_BYTES_MAX);
+    io->wide = clamp(io->turn_bytes / SLAB_SIZE + 1, WIDE_MIN, WIDE_MAX);
+    /* Where there is memory, small packets too fill a turn, and its sends to many peers. */
+    uint32_t usual = io->turn_bytes == TURN_BYTES_MAX ? BATCH_MAX : io->turn_bytes / each;
+    uint32_t fit = (slabs - io->wide - POOL_SPARE) * clamp(SLAB_SIZE / each, 1, SLAB_SIZE);
+    io->out_max = clamp(usual < fit ? usual : fit, 1, BATCH_MAX);
+    w->batch_max = clamp(o->batch ? o->batch : usual, 1, BATCH_MAX);
+    io->in_max = clamp(io->wide * QUEUE_MIN, w->batch_max, BATCH_MAX);
+    w->batch_out = w->batch_in = clamp(BATCH_MIN, 1, w->batch_max);
 }
 
 /* Three quarters of the bound for slabs, one for staged packets. */
 static int new_buffers(struct worker *w, const struct worker_options *o) {
     uint32_t slabs = o->pool_bytes / 4 * 3 / SLAB_SIZE;
     slabs = slabs < POOL_SLABS_MIN ? POOL_SLABS_MIN : slabs;
-    uint32_t turn_bytes = clamp(o->pool_bytes / TURN_SHARE, TURN_BYTES_MIN, TURN_BYTES_MAX);
-    uint32_t batch = o->batch ? o->batch : turn_bytes / w->slot_usual;
-    w->batch_max = clamp(batch, 1, QUEUE_MAX);
-    while (w->batch_max > 1 && slabs_for(w, w->batch_max) > slabs)
-        w->batch_max /= 2;
-    w->batch_out = w->batch_in = clamp(BATCH_MIN, 1, w->batch_max);
-    int err = buf_new(&w->pool, clamp(slabs_for(w, w->batch_max), 1, slabs), slabs);
+    size_queues(w, o, slabs);
+    int err = buf_new(&w->pool, POOL_SLABS_MIN, slabs);
     if (err)
         return err;
     uint32_t stage = o->pool_bytes / 4;
@@ -98,12 +118,23 @@ static int new_buffers(struct worker *w, const struct worker_options *o) {
     return err;
 }
 
+static void probe_offloads(struct io *io) {
+    socket_probe(io->offload, io->offloads_off);
+    for (enum feature f = FEATURE_UDP_GSO; f <= FEATURE_UDP_GRO; f++)
+        if (!io->ops->has_runs)
+            io->offload[f] = feature_off(REASON_NOT_IN_ENGINE);
+    tun_attach(io); /* without a device: cannot fail */
+}
+
 int worker_new(struct worker *w, struct plane *plane, const struct worker_options *o) {
     w->plane = plane;
     w->io = (struct io){.ops = o->engine,
                         .pool = &w->pool,
                         .stats = &w->stats,
                         .events = &w->events,
+                        .calls = &io_calls_kernel,
+                        .layer = o->layer,
+                        .offloads_off = o->offloads_off,
                         .device = -1,
                         .socket = {-1, -1}};
     worker_mtu(w, o->mtu);
@@ -119,9 +150,10 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     err = load_new(&w->load, o->ring, o->handshakes_per_second);
     if (err)
         goto out_sessions;
-    err = w->io.ops->open(&w->io, w->batch_max);
+    err = w->io.ops->open(&w->io);
     if (err)
         goto out_load;
+    probe_offloads(&w->io);
     return 0;
 
 out_load:
@@ -137,6 +169,8 @@ out_queues:
 
 void worker_free(struct worker *w) {
     w->io.ops->close(&w->io);
+    vnet_free(w->io.vnet);
+    free(w->io.calls_state);
     worker_sockets(w, (const int[IO_SOCKETS]){-1, -1});
     if (w->io.device >= 0)
         close(w->io.device);

@@ -13,9 +13,9 @@ from tunlite.interface import Interface
 _SIGHUP = 1
 _ENOENT = 2
 _ENOBUFS = errno.ENOBUFS
-_GROW_BYTES = 256 << 10
+_GROW_BYTES = 1 << 20
 _SHRINK_MS = 60_000
-_GROW_AGAIN_MS = 1000
+_GROW_AGAIN_MS = 200
 
 
 class Daemon:

@@ -21,13 +21,18 @@ def is_small(port):
     return True
 
 
+def offloads_off(port, settings):
+    """The set, as a number, of the offloads that the configuration leaves off."""
+    return features.bits(port.native, settings.get("Offloads", []))
+
+
 def record(port, settings):
     """The options record for a dict of configuration keys."""
     pool, replay_bits, ring, per_second = _SMALL if is_small(port) else _LARGE
     return planes.options(
         engine=settings.get("Engine", "auto"),
         aead=settings.get("AEAD", "auto"),
-        offloads_off=features.bits(port.native, settings.get("Offloads", [])),
+        offloads_off=offloads_off(port, settings),
         layer=settings.get("Layer", 3),
         mtu=settings.get("MTU", 1420),
         pool_bytes=settings.get("Memory", 0) or pool,

@@ -27,4 +27,18 @@ int tl_fake_room(int plane, int end, int packets);
 /* The next `times` writes to this end fail with this errno. */
 int tl_fake_fail(int plane, int end, int err, int times);
 
+/* ---- a plane on the kernel (tl_plane_new) ------------------------------------------------- */
+
+/* Its device, whose frames have a virtio_net_hdr; super-packets of TCP and UDP go both ways. */
+int tl_fake_vnet(int plane, int fd);
+/* The next `times` sends or writes that carry several packets in one fail with this errno. */
+int tl_fake_refuse(int plane, int end, int err, int times);
+
+/* Its clock goes this much ahead of CLOCK_BOOTTIME. */
+int tl_fake_ahead(int plane, int ms);
+
+/* Steps of the probing that no test can bring about. */
+int tl_fake_kernel(const char *release);
+int tl_fake_gso_corrupts(int kernel);
+
 #endif

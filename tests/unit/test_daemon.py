@@ -235,9 +235,9 @@ def test_buffers_grow_when_short_and_are_given_back_a_minute_later(node):
     node.turn()
     node.turn()
     node.native.tl_run = run
-    assert calls == [256 << 10]
+    assert calls == [1 << 20]
     node.world.run(2)
-    assert calls == [256 << 10] * 2
+    assert calls == [1 << 20] * 2
     node.world.run(120)
     assert calls[2:] == [0]
 

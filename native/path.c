@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether several datagrams to a peer may go out as one UDP_SEGMENT send. */
+#include "path.h"
+
+#include <errno.h>
+#include <linux/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "plane.h"
+
+enum {
+    LIMIT_MS = 10 * 60 * 1000,
+    UDP_HEADER = 8,
+    V4_HEADER = 20,
+    V6_HEADER = 40,
+    GET_NAME = 0x8910, /* SIOCGIFNAME, the same on every CPU */
+};
+
+/* A ppp link is a queue in front of a slow line, often without checksum offload: segments in one
+ * burst would only be cut again in the same CPU, and lost together. */
+static bool is_ppp(int fd, uint32_t ifindex) {
+    struct ifreq ifr = {.ifr_ifindex = (int)ifindex};
+    /* Libcs disagree about the sign of ioctl's request. */
+    if (ifindex == 0 || syscall(SYS_ioctl, fd, (unsigned long)GET_NAME, &ifr) < 0)
+        return false;
+    return strncmp(ifr.ifr_name, "ppp", 3) == 0;
+}
+
+static void be_single(struct io *io, struct path *path) {
+    path->is_single = true;
+    io->offload[FEATURE_UDP_GSO].why = REASON_NOT_EVERYWHERE;
+}
+
+bool path_takes_runs(struct io *io, const struct packet *p) {
+    if (!p->peer)
+        return false;
+    struct path *path = &p->peer->path;
+    if (!path->is_known) {
+        path->is_known = true;
+        if (is_ppp(io->socket[io_socket_of(p)], p->endpoint->ifindex))
+            be_single(io, path);
+    }
+    if (path->limit_until && io->now >= path->limit_until)
+        path->limit_until = 0;
+    return !path->is_single && (!path->limit_until || p->len < path->limit);
+}
+
+/* The MTU that the kernel has for the way there; 0: it does not say. */
+static uint32_t path_mtu(const struct endpoint *to, uint32_t mark) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(to->port)};
+    struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(to->port), .sin6_scope_id = to->scope};
+    bool is_v4 = to->family == 4;
+    int mtu = 0;
+    socklen_t len = sizeof mtu;
+    memcpy(&v4.sin_addr, to->addr, 4);
+    memcpy(&v6.sin6_addr, to->addr, 16);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
+    const void *name = is_v4 ? (const void *)&v4 : (const void *)&v6;
+    if (connect(fd, name, is_v4 ? sizeof v4 : sizeof v6) < 0 ||
+        getsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_MTU : IPV6_MTU, &mtu, &len))
+        mtu = 0;
+    close(fd);
+    return mtu > 0 ? (uint32_t)mtu : 0;
+}
+
+static uint32_t mark_of(int fd) {
+    uint32_t mark = 0;
+    socklen_t len = sizeof mark;
+    getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &len);
+    return mark;
+}
+
+/* UDP_SEGMENT never fragments: a segment must fit the path's MTU with its headers. */
+static bool exceeds_mtu(const struct io *io, const struct packet *p) {
+    uint32_t headers = UDP_HEADER + (p->endpoint->family == 4 ? V4_HEADER : V6_HEADER);
+    uint32_t mtu = path_mtu(p->endpoint, mark_of(io->socket[io_socket_of(p)]));
+    return mtu && p->len + headers > mtu;
+}
+
+bool path_refused(struct io *io, const struct packet *p, int err) {
+    struct path *path = &p->peer->path;
+    if (err == EMSGSIZE || (err == EINVAL && exceeds_mtu(io, p))) {
+        path->limit = path->limit_until && path->limit < p->len ? path->limit : p->len;
+        path->limit_until = io->now + LIMIT_MS;
+    } else if (err == EIO || err == EINVAL) {
+        be_single(io, path);
+    } else {
+        return false;
+    }
+    io->stats->counts[COUNT_RUNS_REFUSED]++;
+    return true;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What a TUN device takes and gives: found out when it is handed over. */
+#ifndef TL_TUN_H
+#define TL_TUN_H
+
+#include "io.h"
+
+/* Sets io->offload[FEATURE_TUN_*] for io->device, and io->vnet where its frames have a
+ * virtio_net_hdr. A descriptor that is no TUN has none. 0 or -ENOMEM. */
+int tun_attach(struct io *io);
+
+/* As tun_attach, for a descriptor that is known to have the header: what is `on` is believed. */
+int tun_attach_as(struct io *io, bool tso, bool uso);
+
+/* What a device would have, without making one. */
+void tun_probe(struct feature_state *offload);
+
+#endif

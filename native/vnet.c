@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames of a TUN with IFF_VNET_HDR.
+ *
+ * Read: a frame's first bytes go where a packet of MTU size belongs in its slab, the rest, if any,
+ * to an area of the worker's. So a single packet lies where it is sealed and sent from; a
+ * super-packet is made whole in the area and cut from there into slabs, segment behind segment with
+ * room for header and tag, in the pass that also computes the checksums.
+ * Write: packets are grouped by offload_merge and each group is one writev(2); what the device does
+ * not take is taken apart again and stays in the queue.
+ */
+#include "vnet.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "io_shared.h"
+#include "offload.h"
+
+enum {
+    FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_PACKET_MAX,
+    /* In front of the frame, so that the packet behind its header is aligned as in a slab. */
+    AREA_HEAD = BUF_ALIGN - OFFLOAD_HEADER,
+    SLICES = 64, /* segments cut at once */
+    TAG = 16,
+    PAD = 16, /* of layer 3 (paper 5.4.6) */
+};
+static_assert((int)HEADROOM >= (int)OFFLOAD_HEADER, "a frame's header fits in front of a packet");
+
+struct vnet {
+    struct offload_split split; /* done, or of the frame in the area */
+    uint8_t *area;              /* AREA_HEAD + FRAME_MAX bytes */
+    uint32_t whole;             /* length of a single packet in the area; 0: none */
+    struct offload_merge merge;
+};
+
+int vnet_new(struct vnet **vnet) {
+    struct vnet *v = calloc(1, sizeof *v);
+    if (!v)
+        return -ENOMEM;
+    v->area = aligned_alloc(64, (AREA_HEAD + FRAME_MAX + 63) & ~63);
+    if (!v->area) {
+        free(v);
+        return -ENOMEM;
+    }
+    v->split.done = true;
+    v->split.checksum = v->merge.checksum = checksum_choose();
+    *vnet = v;
+    return 0;
+}
+
+void vnet_free(struct vnet *vnet) {
+    if (!vnet)
+        return;
+    free(vnet->area);
+    free(vnet);
+}
+
+void vnet_may_write(struct vnet *vnet, bool tcp, bool udp) {
+    vnet->merge.kinds = (tcp ? OFFLOAD_TCP : 0) | (udp ? OFFLOAD_UDP : 0);
+}
+
+bool vnet_has_more(const struct vnet *vnet) {
+    return vnet && (!vnet->split.done || vnet->whole);
+}
+
+/* ---- read -------------------------------------------------------------------------------------
+ */
+
+static uint8_t *frame_of(struct vnet *v) {
+    return v->area + AREA_HEAD;
+}
+
+static void append(struct io *io, struct queue *q, uint8_t *data, uint32_t len) {
+    struct packet *p = &q->p[q->n++];
+    *p = (struct packet){.data = data, .len = len};
+    io->stats->counts[COUNT_DEVICE_READ]++;
+}
+
+/* Cuts what is left of the super-packet while there is room. */
+static enum io_status cut(struct io *io, struct queue *q) {
+    struct vnet *v = io->vnet;
+    struct offload_slice slices[SLICES];
+    while (!v->split.done && q->n < q->max) {
+        struct offload_room room = {.headroom = HEADROOM, .tailroom = TAG, .pad = PAD};
+        uint32_t most = q->max - q->n < SLICES ? q->max - q->n : SLICES;
+        uint32_t segment = (uint32_t)v->split.payload + v->split.gso_size;
+        room.mtu = (uint16_t)io->mtu;
+        room.data = buf_room(io->pool, HEADROOM + segment + TAILROOM, &room.size);
+        if (!room.data)
+            return IO_STARVED;
+        int n = offload_split_next(&v->split, &room, slices, most);
+        if (n <= 0) { /* segments longer than a slab: no kernel makes them */
+            v->split.done = true;
+            io->stats->drops[DROP_DEVICE_UNSPLITTABLE]++;
+            break;
+        }
+        const struct offload_slice *last = &slices[n - 1];
+        uint32_t used = last->offset + offload_padded(&room, last->len) + TAG;
+        struct slab *slab = buf_take_many(io->pool, used, (uint32_t)n);
+        for (int i = 0; i < n; i++) {
+            append(io, q, room.data + slices[i].offset, slices[i].len);
+            q->p[q->n - 1].slab = slab;
+        }
+    }
+    return IO_MORE;
+}
+
+static void refuse(struct io *io, int refusal) {
+    bool is_short = refusal == OFFLOAD_SHORT || refusal == OFFLOAD_LENGTH;
+    io->stats->drops[is_short ? DROP_DEVICE_BAD_LENGTH : DROP_DEVICE_UNSPLITTABLE]++;
+}
+
+/* A single packet longer than the MTU that we know of, which may have changed just now, or one that
+ * was to be cut into one segment. */
+static enum io_status copy_whole(struct io *io, struct queue *q) {
+    struct vnet *v = io->vnet;
+    uint32_t room, need = HEADROOM + v->whole + TAILROOM;
+    uint8_t *at = buf_room(io->pool, need, &room);
+    if (!at)
+        return IO_STARVED;
+    memcpy(at + HEADROOM, frame_of(v) + OFFLOAD_HEADER, v->whole);
+    append(io, q, at + HEADROOM, v->whole);
+    q->p[q->n - 1].slab = buf_take(io->pool, need);
+    v->whole = 0;
+    return IO_MORE;
+}
+
+/* Goes on with what is in the area. */
+static enum io_status go_on(struct io *io, struct queue *q) {
+    return io->vnet->whole ? copy_whole(io, q) : cut(io, q);
+}
+
+/* A frame of `len` bytes whose first `here` bytes are at `at`, the others in the area. */
+static enum io_status take_frame(struct io *io, struct queue *q, uint8_t *at, uint32_t len,
+                                 uint32_t here) {
+    struct vnet *v = io->vnet;
+    bool is_super = len > OFFLOAD_HEADER && offload_header_load(at).gso_type != VNET_GSO_NONE;
+    bool is_whole = len <= here;
+    uint8_t *frame = at;
+    if (is_super || !is_whole) {
+        frame = frame_of(v);
+        memcpy(frame, at, is_whole ? len : here);
+    }
+    int kind = offload_split_begin(&v->split, frame, len);
+    if (kind < 0) {
+        v->split.done = true;
+        refuse(io, kind);
+        return IO_MORE;
+    }
+    io->stats->counts[COUNT_SUPERS_READ] += kind == 2;
+    if (frame != at) {
+        v->whole = kind == 1 ? len - OFFLOAD_HEADER : 0;
+        return go_on(io, q);
+    }
+    append(io, q, at + OFFLOAD_HEADER, len - OFFLOAD_HEADER);
+    q->p[q->n - 1].slab = buf_take(io->pool, HEADROOM + len - OFFLOAD_HEADER + TAILROOM);
+    return IO_MORE;
+}
+
+static enum io_status read_frame(struct io *io, struct queue *q) {
+    uint32_t room, here = OFFLOAD_HEADER + io->mtu;
+    uint8_t *at = buf_room(io->pool, HEADROOM + io->mtu + TAILROOM, &room);
+    if (!at)
+        return IO_STARVED;
+    at += HEADROOM - OFFLOAD_HEADER;
+    struct iovec iov[2] = {{at, here}, {frame_of(io->vnet) + here, FRAME_MAX - here}};
+    ssize_t got = readv(io->device, iov, 2);
+    io->stats->counts[COUNT_READ_CALLS]++;
+    if (got <= 0)
+        return got < 0 && io_is_gone(errno) ? IO_GONE : IO_DONE;
+    io->got++;
+    return take_frame(io, q, at, (uint32_t)got, here);
+}
+
+enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max) {
+    enum io_status status = vnet_has_more(io->vnet) ? go_on(io, q) : IO_MORE;
+    for (uint32_t i = 0; i < max && q->n < q->max && status == IO_MORE; i++)
+        status = read_frame(io, q);
+    return status;
+}
+
+/* ---- write ------------------------------------------------------------------------------------
+ */
+
+static int write_frame(struct io *io, const struct iovec *iov, uint32_t n) {
+    io->stats->counts[COUNT_WRITE_CALLS]++;
+    return io->calls->write_device(io, iov, n);
+}
+
+/* Tells the group's packets, of which the first is `at` in p. */
+static void told(struct io *io, struct packet *p, uint32_t at, int err) {
+    io_written(io, &p[at], err);
+    p[at].data = NULL;
+}
+
+/* The members of a group one by one; EAGAIN: the rest are still to be written. */
+static int write_singly(struct io *io, struct packet *p, struct offload_group *g) {
+    struct offload_merge *m = &io->vnet->merge;
+    uint32_t at = g->head;
+    offload_unmerge(m, g);
+    for (uint32_t i = 0; i < g->packets; i++, at = m->next[at]) {
+        int err = write_frame(io, &m->iov[g->first + i], 1);
+        if (err == EAGAIN)
+            return err;
+        told(io, p, at, err);
+    }
+    return 0;
+}
+
+static int write_group(struct io *io, struct packet *p, struct offload_group *g) {
+    struct offload_merge *m = &io->vnet->merge;
+    int err = write_frame(io, &m->iov[g->first], g->packets);
+    if (err == EINVAL && g->packets > 1) {
+        io->stats->counts[COUNT_SUPERS_REFUSED]++;
+        return write_singly(io, p, g);
+    }
+    if (err == EAGAIN) {
+        if (g->packets > 1)
+            offload_unmerge(m, g);
+        return err;
+    }
+    io->stats->counts[COUNT_SUPERS_WRITTEN] += g->packets > 1;
+    for (uint32_t i = 0, at = g->head; i < g->packets; i++) {
+        uint32_t next = m->next[at];
+        told(io, p, at, err);
+        at = next;
+    }
+    return err;
+}
+
+/* Closes the gaps in [from, n) that told() left. */
+static void keep_rest(struct queue *q, uint32_t from) {
+    uint32_t kept = 0;
+    for (uint32_t i = from; i < q->n; i++)
+        if (q->p[i].data)
+            q->p[kept++] = q->p[i];
+    q->n = kept;
+}
+
+/* IO_DONE, IO_GONE, or IO_BLOCKED with the rest of the packets as they came. */
+static enum io_status write_some(struct io *io, struct packet *p, uint32_t n) {
+    struct offload_merge *m = &io->vnet->merge;
+    enum io_status status = IO_DONE;
+    for (uint32_t i = 0; i < n; i++)
+        m->in[i] = (struct iovec){p[i].data, p[i].len};
+    uint32_t groups = offload_merge(m, n), g = 0;
+    for (; g < groups && status != IO_BLOCKED; g++) {
+        int err = write_group(io, p, &m->group[g]);
+        if (err == EAGAIN)
+            status = IO_BLOCKED;
+        else if (io_is_gone(err))
+            status = IO_GONE;
+    }
+    for (; g < groups; g++)
+        if (m->group[g].packets > 1)
+            offload_unmerge(m, &m->group[g]);
+    return status;
+}
+
+enum io_status vnet_write(struct io *io, struct queue *q) {
+    enum io_status worst = IO_DONE;
+    for (uint32_t at = 0; at < q->n;) {
+        uint32_t left = q->n - at, n = left < OFFLOAD_MERGE_MAX ? left : OFFLOAD_MERGE_MAX;
+        enum io_status status = write_some(io, q->p + at, n);
+        if (status == IO_BLOCKED) {
+            io->stats->counts[COUNT_DEVICE_BLOCKED]++;
+            keep_rest(q, at);
+            return status;
+        }
+        if (status == IO_GONE)
+            worst = status;
+        at += n;
+    }
+    q->n = 0;
+    return worst;
+}

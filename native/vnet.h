@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames of a TUN with IFF_VNET_HDR: super-packets are cut as they are read, and put together as
+ * they are written. */
+#ifndef TL_VNET_H
+#define TL_VNET_H
+
+#include "io.h"
+
+/* 0 or -ENOMEM. */
+int vnet_new(struct vnet **vnet);
+void vnet_free(struct vnet *vnet);
+
+/* What may be put together. */
+void vnet_may_write(struct vnet *vnet, bool tcp, bool udp);
+
+/* A super-packet has been read and not been cut to its end: read again, whether or not the device
+ * is readable. */
+bool vnet_has_more(const struct vnet *vnet);
+
+/* As io_ops has them; `max` counts frames, of which each may be many packets. */
+enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max);
+enum io_status vnet_write(struct io *io, struct queue *q);
+
+#endif
