@@ -68,6 +68,10 @@ class Relay:
         """Sends a datagram to the target from the oldest source's socket."""
         next(iter(self._sessions.values())).sendto(datagram, self._target)
 
+    def answer(self, datagram):
+        """Sends a datagram to the oldest source, as if it came from the target."""
+        self._front.sendto(datagram, next(iter(self._sessions)))
+
     def _back(self, source):
         if source not in self._sessions:
             any_address = "::" if ":" in self._target[0] else "0.0.0.0"

@@ -25,6 +25,56 @@ def test_a_handshake_completes_by_cookies_while_a_flood_is_on(lab, flooded):
     assert ping(tunnel.router.namespace, tunnel.gateway.v4, count=10).received == 10
 
 
+class Withheld:
+    """A relay's `watch` that keeps cookie replies back, and all initiations in memory."""
+
+    def __init__(self):
+        self.cookies, self.initiations = [], []
+
+    def __call__(self, direction, datagram):
+        if datagram[0] == 3:
+            self.cookies.append(datagram)
+            return []
+        if datagram[0] == 1:
+            self.initiations.append(datagram)
+        return [datagram]
+
+
+def _refusals(end):
+    state = end.show_json()
+    return sum(state["drops"].values()) + sum(state["handshakes_refused"].values())
+
+
+def test_a_forged_short_long_or_replayed_cookie_is_refused_and_the_true_one_followed(lab):
+    tunnel = FloodedTunnel(lab).start()
+    watch = tunnel.relay.watch = Withheld()
+    (attack,) = tunnel.flood_ends("gateway")
+    tunnel.wait_load("gateway")
+    with tunnel.router.namespace.udp_socket(tunnel.router.v4) as sock:
+        sock.sendto(b"", (tunnel.gateway.v4, 9))
+        wait_for(lambda: watch.cookies, 10, "a cookie for the router")
+    true = watch.cookies[0]
+    flipped = [true[:at] + bytes([true[at] ^ 0x10]) + true[at + 1 :] for at in range(len(true))]
+    forged = [true[:-1], true + b"\0", *flipped]
+    before = _refusals(tunnel.router)
+    for datagram in forged:
+        tunnel.relay.answer(datagram)
+    wait_for(
+        lambda: _refusals(tunnel.router) - before >= len(forged), 10, "each refusal is counted"
+    )
+    assert not any(watch.initiations[-1][-16:])
+    # the first cookie belongs to the first initiation: after the second it is of no use
+    wait_for(lambda: len(watch.initiations) >= 2, 10, "the next initiation")
+    before = _refusals(tunnel.router)
+    tunnel.relay.answer(true)
+    wait_for(lambda: _refusals(tunnel.router) > before, 5, "the replay is counted")
+    wait_for(lambda: len(watch.cookies) >= 2, 10, "its own cookie")
+    tunnel.relay.answer(watch.cookies[-1])
+    tunnel.router.wait_handshake(tunnel.gateway)
+    assert any(watch.initiations[-1][-16:]), "the true cookie was not followed"
+    attack.stop()
+
+
 def test_a_daemon_under_load_keeps_its_memory_bounded(lab):
     tunnel = FloodedTunnel(lab).start()
     tunnel.wait_up()
