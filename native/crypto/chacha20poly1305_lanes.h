@@ -40,11 +40,21 @@ union rows {
     uint32_t word[16][LANES];
 };
 
+/* A block of each of LANES packets on its way out. */
+struct outgoing {
+    vec32 words[16]; /* the key stream as the rounds leave it */
+    vec64 pieces[4][4];
+    const uint8_t *src[LANES];
+    uint8_t *dst[LANES];
+    size_t at;
+};
+
 struct cipher {
     union rows packets; /* a lane is a packet; counters are 0 */
     vec32 begun[16];   /* the same after that part of the rounds which the counter does not reach */
     union rows blocks; /* a lane is a block; also the keys of `packets` */
     uint8_t stream[LANES][BLOCK];
+    struct outgoing out;
 };
 
 #define QUARTER_ROUND(a, b, c, d)                                                                  \
@@ -70,7 +80,32 @@ INLINE void begin_rounds(vec32 x[16]) {
     x[2] += x[7], x[13] = rotate_left(x[13] ^ x[2], 16);
 }
 
-INLINE void end_rounds(vec32 x[16]) {
+enum { WRITES = 8 };
+
+/*
+ * One of the WRITES parts of: transpose the key stream, add it to the packets. All shuffles go
+ * through one port of an x86 core and wait for the last round; they are spread over the rounds of
+ * the next block, which keep another port busier.
+ */
+INLINE void write_part(struct outgoing *o, int part) {
+    if (part < 4) {
+        transpose_quad(o->pieces, o->words, part);
+        return;
+    }
+    int k = part - 4;
+    vec64 y[4] = {o->pieces[k][0], o->pieces[k][1], o->pieces[k][2], o->pieces[k][3]};
+    transpose_parts(y);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        int lane = 4 * (j % PARTS) + k;
+        size_t at = o->at + 16 * (size_t)(j / PARTS * PARTS);
+        vec64 v = y[j] ^ vec64_load(o->src[lane] + at);
+        memcpy(o->dst[lane] + at, &v, sizeof v);
+    }
+}
+
+/* The rest of the rounds; at the same time a block before this one goes out, unless o is NULL. */
+INLINE void end_rounds(vec32 x[16], struct outgoing *o) {
     x[12] = rotate_left(x[12] ^ x[0], 16);
     QUARTER_ROUND_REST(0, 4, 8, 12);
     QUARTER_ROUND(0, 5, 10, 15);
@@ -79,6 +114,8 @@ INLINE void end_rounds(vec32 x[16]) {
     QUARTER_ROUND_REST(2, 7, 8, 13);
     QUARTER_ROUND(3, 4, 9, 14);
     for (int i = 0; i < 9; i++) {
+        if (o != NULL && i < WRITES)
+            write_part(o, i);
         QUARTER_ROUND(0, 4, 8, 12);
         QUARTER_ROUND(1, 5, 9, 13);
         QUARTER_ROUND(2, 6, 10, 14);
@@ -90,39 +127,47 @@ INLINE void end_rounds(vec32 x[16]) {
     }
 }
 
-/* Block `counter` of each packet's key stream, in the pieces of transpose_blocks. */
-INLINE void run_packets(const struct cipher *c, uint32_t counter, vec64 y[4][4]) {
+/* words = block `counter` of each packet's key stream. */
+INLINE void run_packets(const struct cipher *c, vec32 words[16], uint32_t counter,
+                        struct outgoing *o) {
     vec32 x[16];
     vec32 count = (vec32){0} + counter;
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
         x[i] = c->begun[i];
     x[12] = count;
-    end_rounds(x);
+    end_rounds(x, o);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
-        x[i] += i == 12 ? count : c->packets.v[i];
-    transpose_blocks(y, x);
+        words[i] = x[i] + (i == 12 ? count : c->packets.v[i]);
+}
+
+INLINE void store_blocks(uint8_t out[LANES][BLOCK], const vec32 words[16]) {
+    vec64 y[4][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        transpose_quad(y, words, i);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        transpose_parts(y[k]);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            memcpy(out[4 * (j % PARTS) + k] + 16 * (j / PARTS * PARTS), &y[k][j], sizeof(vec64));
+    }
 }
 
 /* c->stream = a block of key stream for each lane of c->blocks. */
 static void run_blocks(struct cipher *c) {
     vec32 x[16];
-    vec64 y[4][4];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
         x[i] = c->blocks.v[i];
     begin_rounds(x);
-    end_rounds(x);
+    end_rounds(x, NULL);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
         x[i] += c->blocks.v[i];
-    transpose_blocks(y, x);
-#pragma GCC unroll 16
-    for (int j = 0; j < 16; j++) {
-        int k = j / 4, i = j % 4 / PARTS * PARTS, p = j % PARTS;
-        memcpy(c->stream[4 * p + k] + 16 * i, &y[k][i + p], sizeof(vec64));
-    }
+    store_blocks(c->stream, x);
 }
 
 /* Keys and counters of up to LANES packets; what is in the other lanes does not matter. */
@@ -152,34 +197,26 @@ static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) 
 
 /* Key stream block 0 of each packet, whose first half is its Poly1305 key. */
 static void make_keys(const struct cipher *c, uint8_t keys[LANES][BLOCK]) {
-    vec64 y[4][4];
-    run_packets(c, 0, y);
-#pragma GCC unroll 16
-    for (int j = 0; j < 16; j++) {
-        int k = j / 4, i = j % 4 / PARTS * PARTS, p = j % PARTS;
-        memcpy(keys[4 * p + k] + 16 * i, &y[k][i + p], sizeof(vec64));
-    }
+    vec32 words[16];
+    run_packets(c, words, 0, NULL);
+    store_blocks(keys, words);
 }
 
-/* The first `n` whole blocks of LANES packets. */
-static void xor_together(const struct cipher *c, struct aead_op *const *ops, uint32_t n) {
-    const uint8_t *src[LANES];
-    uint8_t *dst[LANES];
+/* The first `n` whole blocks of LANES packets, n >= 1. */
+static void xor_together(struct cipher *c, struct aead_op *const *ops, uint32_t n) {
+    struct outgoing *o = &c->out;
     for (size_t i = 0; i < LANES; i++) {
-        src[i] = ops[i]->src;
-        dst[i] = ops[i]->dst;
+        o->src[i] = ops[i]->src;
+        o->dst[i] = ops[i]->dst;
     }
-    for (uint32_t block = 0; block < n; block++) {
-        vec64 y[4][4];
-        run_packets(c, block + 1, y);
-        size_t at = (size_t)block * BLOCK;
-#pragma GCC unroll 16
-        for (int j = 0; j < 16; j++) {
-            int k = j / 4, i = j % 4 / PARTS * PARTS, p = j % PARTS;
-            vec64 v = y[k][i + p] ^ vec64_load(src[4 * p + k] + at + 16 * i);
-            memcpy(dst[4 * p + k] + at + 16 * i, &v, sizeof v);
-        }
+    o->at = 0;
+    run_packets(c, o->words, 1, NULL);
+    for (uint32_t block = 1; block < n; block++) {
+        run_packets(c, o->words, block + 1, o);
+        o->at += BLOCK;
     }
+    for (int i = 0; i < WRITES; i++)
+        write_part(o, i);
 }
 
 /* A block of a packet, in a lane of its own. */
@@ -223,10 +260,10 @@ static void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, s
     if (n >= BLOCK) {
         xor_whole(dst, src, stream);
     } else {
-        uint8_t part[BLOCK] = {0};
-        copy_short(part, src, n);
-        xor_whole(part, part, stream);
-        copy_short(dst, part, n);
+        for (; n >= 8; n -= 8, dst += 8, src += 8, stream += 8)
+            le64_store(dst, le64_load(src) ^ le64_load(stream));
+        for (size_t i = 0; i < n; i++)
+            dst[i] = src[i] ^ stream[i];
     }
 }
 
@@ -378,88 +415,114 @@ static void set_poly_keys(struct team *t, const uint8_t keys[LANES][BLOCK]) {
     }
 }
 
-/* One step of one group: STEP bytes of each of its packets, of which blocks `from` and up count. */
-INLINE void absorb(struct accumulator *a, const uint8_t *const data[PACKETS], size_t at,
-                   const vec64 *top) {
-    vec64 v[PACKETS];
+/* One step of one group: STEP bytes of each packet. */
+INLINE void load_step(vec64 v[PACKETS], const uint8_t *const data[PACKETS], size_t at) {
 #pragma GCC unroll 8
     for (int i = 0; i < PACKETS; i++)
         v[i] = vec64_load(data[i] + at);
     transpose64(v);
-#pragma GCC unroll 4
-    for (int i = 0; i < STEP_BLOCKS; i++)
-        accumulator_block(a, v[2 * i], v[2 * i + 1], top[i]);
 }
 
 static uint32_t groups_used(const struct team *t) {
     return (t->n + PACKETS - 1) / PACKETS;
 }
 
-/* A step where a packet begins or all end: from copies that are padded, with 2^128 added only to
- * the blocks that there are. */
+/* Lane `lane`'s bytes for a step at a border: copies that are padded where a packet begins or ends.
+ */
+static const uint8_t *border_data(const struct team *t, uint32_t lane, uint32_t step) {
+    const struct lane *l = &t->lanes[lane];
+    if (step + TAIL_STEPS >= t->steps)
+        return l->tail + (step + TAIL_STEPS - t->steps) * STEP;
+    if (step == l->begin)
+        return l->head;
+    return l->data + (step - l->begin) * STEP - l->pad * POLY1305_BLOCK;
+}
+
+/* A step where all packets, which have the same number of blocks, begin or end. */
+static void common_border_step(struct team *t, uint32_t step) {
+    int pad = step == 0 ? (int)t->lanes[0].pad : 0;
+    for (uint32_t g = 0; g < groups_used(t); g++) {
+        const uint8_t *data[PACKETS];
+        vec64 v[PACKETS];
+        for (uint32_t i = 0; i < PACKETS; i++)
+            data[i] = border_data(t, g * PACKETS + i < t->n ? g * PACKETS + i : 0, step);
+        load_step(v, data, 0);
+        for (int b = pad; b < STEP_BLOCKS; b++)
+            accumulator_block(&t->sums[g], v[2 * b], v[2 * b + 1], vec64_all(1));
+    }
+}
+
+/* A step where a packet begins or all end: 2^128 is added only to the blocks that there are. */
 static void border_step(struct team *t, uint32_t step) {
     static const uint8_t zeros[STEP];
     for (uint32_t g = 0; g < groups_used(t); g++) {
         const uint8_t *data[PACKETS];
+        vec64 v[PACKETS];
         union {
             vec64 v[STEP_BLOCKS + 1];
             uint64_t word[STEP_BLOCKS + 1][PACKETS];
         } top; /* and, last, all ones in the lanes that go on */
         for (uint32_t i = 0; i < PACKETS; i++) {
-            const struct lane *l = &t->lanes[g * PACKETS + i];
-            bool used = g * PACKETS + i < t->n && step >= l->begin;
+            uint32_t lane = g * PACKETS + i;
+            const struct lane *l = &t->lanes[lane];
+            bool used = lane < t->n && step >= l->begin;
             uint32_t pad = !used ? STEP_BLOCKS : step == l->begin ? l->pad : 0;
             for (uint32_t b = 0; b < STEP_BLOCKS; b++)
                 top.word[b][i] = b >= pad;
             top.word[STEP_BLOCKS][i] = 0 - (uint64_t)(used && step > l->begin);
-            if (!used)
-                data[i] = zeros;
-            else if (step + TAIL_STEPS >= t->steps)
-                data[i] = l->tail + (step + TAIL_STEPS - t->steps) * STEP;
-            else if (step == l->begin)
-                data[i] = l->head;
-            else
-                data[i] = l->data + (step - l->begin) * STEP - l->pad * POLY1305_BLOCK;
+            data[i] = used ? border_data(t, lane, step) : zeros;
         }
         accumulator_keep(&t->sums[g], top.v[STEP_BLOCKS]);
-        absorb(&t->sums[g], data, 0, top.v);
+        load_step(v, data, 0);
+        for (int b = 0; b < STEP_BLOCKS; b++)
+            accumulator_block(&t->sums[g], v[2 * b], v[2 * b + 1], top.v[b]);
     }
+}
+
+/*
+ * `n` steps from data[] on. Both groups take turns after each block: near enough for a core to see
+ * both chains of multiplications. The sums are copied because the bytes that are read could
+ * otherwise be the sums, as far as C knows.
+ */
+INLINE void sum_up(struct team *t, const uint8_t *const data[LANES], uint32_t n, bool both) {
+    const vec64 top = vec64_all(1);
+    struct accumulator a = t->sums[0];
+    struct accumulator b = t->sums[1];
+    for (size_t at = 0; at < (size_t)n * STEP; at += STEP) {
+        vec64 v[PACKETS];
+        vec64 w[PACKETS] = {0};
+        load_step(v, data, at);
+        if (both)
+            load_step(w, data + PACKETS, at);
+#pragma GCC unroll 4
+        for (int i = 0; i < STEP_BLOCKS; i++) {
+            accumulator_block(&a, v[2 * i], v[2 * i + 1], top);
+            if (both)
+                accumulator_block(&b, w[2 * i], w[2 * i + 1], top);
+        }
+    }
+    t->sums[0] = a;
+    t->sums[1] = b;
 }
 
 /* Steps inside all packets that have begun; a lane that has not sums up another packet's bytes and
  * starts over at its own. */
 static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
     const uint8_t *data[LANES];
-    vec64 top[STEP_BLOCKS];
     const uint8_t *any = NULL;
-    uint32_t groups = groups_used(t);
-    for (uint32_t i = 0; i < groups * PACKETS; i++) {
+    for (uint32_t i = 0; i < LANES; i++) {
         const struct lane *l = &t->lanes[i];
         data[i] = NULL;
         if (i < t->n && step > l->begin)
             any = data[i] = l->data + (step - l->begin) * STEP - l->pad * POLY1305_BLOCK;
     }
-    for (uint32_t i = 0; i < groups * PACKETS; i++)
+    for (uint32_t i = 0; i < LANES; i++)
         if (data[i] == NULL)
             data[i] = any;
-    for (uint32_t i = 0; i < STEP_BLOCKS; i++)
-        top[i] = vec64_all(1);
-    /* Local copies: the bytes that are read could otherwise be the sums, as far as C knows. */
-    if (groups == GROUPS) {
-        struct accumulator a = t->sums[0];
-        struct accumulator b = t->sums[1];
-        for (size_t at = 0; step < end; step++, at += STEP) {
-            absorb(&a, data, at, top);
-            absorb(&b, data + PACKETS, at, top);
-        }
-        t->sums[0] = a;
-        t->sums[1] = b;
-    } else {
-        struct accumulator a = t->sums[0];
-        for (size_t at = 0; step < end; step++, at += STEP)
-            absorb(&a, data, at, top);
-        t->sums[0] = a;
-    }
+    if (groups_used(t) == GROUPS)
+        sum_up(t, data, end - step, true);
+    else
+        sum_up(t, data, end - step, false);
 }
 
 /* words = (h mod 2^130 - 5) + words mod 2^128: the tags. */
@@ -480,8 +543,11 @@ static void finish(struct team *t) {
 }
 
 static void run_team(struct team *t) {
-    for (uint32_t i = 0; i < t->n; i++)
+    bool common = true;
+    for (uint32_t i = 0; i < t->n; i++) {
         t->lanes[i].begin = t->steps - t->lanes[i].begin;
+        common = common && t->lanes[i].blocks == t->lanes[0].blocks;
+    }
     uint32_t tail = t->steps > TAIL_STEPS ? t->steps - TAIL_STEPS : 0;
     for (uint32_t step = 0; step < t->steps;) {
         uint32_t next = tail; /* the first border from here on */
@@ -491,6 +557,8 @@ static void run_team(struct team *t) {
         if (next > step) {
             inner_steps(t, step, next);
             step = next;
+        } else if (common) {
+            common_border_step(t, step++);
         } else {
             border_step(t, step++);
         }

@@ -72,23 +72,22 @@ INLINE void transpose128(vec64 *v) {
  */
 enum { PARTS = LANES / 4 };
 
-INLINE void transpose_blocks(vec64 y[4][4], const vec32 x[16]) {
+/* The first half, for words 4 i to 4 i + 3: piece i of each 128-bit part. */
+INLINE void transpose_quad(vec64 y[4][4], const vec32 x[16], int i) {
+    const vec32 *w = x + 4 * i;
+    vec64 low01 = (vec64)LOW32(w[0], w[1]), high01 = (vec64)HIGH32(w[0], w[1]);
+    vec64 low23 = (vec64)LOW32(w[2], w[3]), high23 = (vec64)HIGH32(w[2], w[3]);
+    y[0][i] = LOW64(low01, low23);
+    y[1][i] = HIGH64(low01, low23);
+    y[2][i] = LOW64(high01, high23);
+    y[3][i] = HIGH64(high01, high23);
+}
+
+/* The second half, for blocks k, 4 + k and so on. */
+INLINE void transpose_parts(vec64 y[4]) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        const vec32 *w = x + 4 * i;
-        vec64 low01 = (vec64)LOW32(w[0], w[1]), high01 = (vec64)HIGH32(w[0], w[1]);
-        vec64 low23 = (vec64)LOW32(w[2], w[3]), high23 = (vec64)HIGH32(w[2], w[3]);
-        y[0][i] = LOW64(low01, low23);
-        y[1][i] = HIGH64(low01, low23);
-        y[2][i] = LOW64(high01, high23);
-        y[3][i] = HIGH64(high01, high23);
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i += PARTS)
-            transpose128(y[k] + i);
-    }
+    for (int i = 0; i < 4; i += PARTS)
+        transpose128(y + i);
 }
 
 /* PACKETS rows of 64-bit words become columns. */
