@@ -25,6 +25,7 @@ _SUITES = {
     "openwrt": ["tests/openwrt"],
     "net": ["tests/net"],
     "interop": ["tests/interop"],
+    "qemu": ["tests/qemu"],
 }
 _PER_VARIANT = ["native", "net"]
 _ON_STATIC = ["net", "interop"]
@@ -110,7 +111,7 @@ def _coverage(*words):
         "variants": "by commas: the first runs everything; a further ENGINE or ENGINE+AEAD runs "
         "native and net, static runs net and interop on the executable for routers",
         "matrix": "native and net once per engine and once per AEAD of this machine",
-        "all_": "also what takes an emulated machine (qemu)",
+        "all_": "also the tests marked slow: more emulated machines",
         "quick": "without the tests marked long",
         "stop": "stop at the first failure",
     },
@@ -118,14 +119,10 @@ def _coverage(*words):
 def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=False, stop=False):
     """Install what the tests need and run them; every skip is printed with its reason."""
     chosen = suite.split(",") if suite else list(_SUITES)
-    if all_:
-        _SUITES["qemu"] = ["tests/qemu"]
-        chosen += [] if suite else ["qemu"]
     if unknown := set(chosen) - set(_SUITES):
         sys.exit(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(_SUITES)}")
     apt.need(apt.packages_for(chosen))
     options = ["--durations=8", "-q", *(["-k", k] if k else []), *(["-x"] if stop else [])]
-    options += ["-m", "not long"] if quick else []
     names = _matrix() if matrix else variants.split(",")
     runs = []
     for name in names:
@@ -138,8 +135,10 @@ def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=Fal
     for run in runs:
         if _existing(run.suites):
             print(f"==== {run.variant}: {', '.join(run.suites)}", flush=True)
-            brief = [] if run.variant == names[0] else ["-m", "not long"]
-            statuses.append(run.start(options + brief))
+            left_out = [] if all_ else ["slow"]
+            left_out += ["long"] if quick or run.variant != names[0] else []
+            marks = ["-m", " and ".join("not " + mark for mark in left_out)] if left_out else []
+            statuses.append(run.start(options + marks))
     _coverage("combine", "--quiet")
     _coverage("report", "--skip-empty")
     _finish(runs, statuses, time.monotonic() - begun)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Emulated routers, each a full boot with our package in it: qemu/guest/scenarios.sh lists what it
+does. A machine that fails shows its console.
+"""
+
+import pytest
+
+from devtools import openwrt, rootless, tasks_cross
+from qemu import router_test
+
+
+def _console(result):
+    return result.why_not_ok() + "\n" + "\n".join(result.console)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "mipsel",
+        "aarch64",
+        pytest.param("arm", marks=pytest.mark.slow),
+        pytest.param("mips", marks=pytest.mark.slow),
+    ],
+)
+def test_a_router_with_our_package_passes_every_scenario(arch):
+    tasks_cross.build(arch)
+    package = openwrt.package(arch, "ipk")
+    said = []
+    result = router_test.router_test(arch, router_test.Options(package=package), said.append)
+    assert result.ok, _console(result)
+    left_out = [line for line in said if "left out" in line]
+    assert left_out == [] or not rootless.has_capabilities()  # the host's end needs a tap device
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_kernels_of_three_generations_get_the_engine_that_suits_them():
+    from qemu import engine_test
+
+    engine_test.main()
