@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ChaCha20 in vector lanes. A lane is a packet as far as all packets reach; from there on it is a
+ * 64-byte block of any of them, so that all lanes work whatever the lengths are.
+ *
+ * The including file defines LANES and rotate_left(x, n) of a vec32, n = 16, 12, 8 or 7.
+ */
+#ifndef TL_CHACHA20_LANES_H
+#define TL_CHACHA20_LANES_H
+
+#include "aead.h"
+#include "chacha20.h"
+#include "ct.h"
+#include "lanes.h"
+#include "le.h"
+
+enum { BLOCK = CHACHA20_BLOCK };
+
+union rows {
+    vec32 v[16];
+    uint32_t word[16][LANES];
+};
+
+/* A lane is a block. */
+struct blocks {
+    union rows rows;
+    uint8_t stream[LANES][BLOCK];
+};
+
+/* A block of each of LANES packets on its way out. */
+struct outgoing {
+    vec32 words[16]; /* the key stream as the rounds leave it */
+    vec64 pieces[4][4];
+    const uint8_t *src[LANES];
+    uint8_t *dst[LANES];
+    size_t at;
+};
+
+struct cipher {
+    union rows packets; /* a lane is a packet; counters are 0 */
+    vec32 begun[16]; /* the same after that part of the rounds which the counter does not reach */
+    struct outgoing out;
+    struct blocks blocks; /* for what the packets have not in common */
+};
+
+#define QUARTER_ROUND(a, b, c, d)                                                                  \
+    do {                                                                                           \
+        x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 16);                                         \
+        QUARTER_ROUND_REST(a, b, c, d);                                                            \
+    } while (0)
+
+#define QUARTER_ROUND_REST(a, b, c, d)                                                             \
+    do {                                                                                           \
+        x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 12);                                         \
+        x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 8);                                          \
+        x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 7);                                          \
+    } while (0)
+
+/* begin_rounds and end_rounds: as in chacha20.c. */
+INLINE void begin_rounds(vec32 x[16]) {
+    x[0] += x[4];
+    QUARTER_ROUND(1, 5, 9, 13);
+    QUARTER_ROUND(2, 6, 10, 14);
+    QUARTER_ROUND(3, 7, 11, 15);
+    x[1] += x[6];
+    x[2] += x[7], x[13] = rotate_left(x[13] ^ x[2], 16);
+}
+
+enum { WRITES = 8 };
+
+/*
+ * One of the WRITES parts of: transpose the key stream, add it to the packets. All shuffles go
+ * through one port of an x86 core and wait for the last round; they are spread over the rounds of
+ * the next block, which keep another port busier.
+ */
+INLINE void write_part(struct outgoing *o, int part) {
+    if (part < 4) {
+        transpose_quad(o->pieces, o->words, part);
+        return;
+    }
+    int k = part - 4;
+    vec64 y[4] = {o->pieces[k][0], o->pieces[k][1], o->pieces[k][2], o->pieces[k][3]};
+    transpose_parts(y);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        int lane = 4 * (j % PARTS) + k;
+        size_t at = o->at + 16 * (size_t)(j / PARTS * PARTS);
+        vec64 v = y[j] ^ vec64_load(o->src[lane] + at);
+        memcpy(o->dst[lane] + at, &v, sizeof v);
+    }
+}
+
+/* The rest of the rounds; at the same time a block before this one goes out, unless o is NULL. */
+INLINE void end_rounds(vec32 x[16], struct outgoing *o) {
+    x[12] = rotate_left(x[12] ^ x[0], 16);
+    QUARTER_ROUND_REST(0, 4, 8, 12);
+    QUARTER_ROUND(0, 5, 10, 15);
+    x[12] = rotate_left(x[12] ^ x[1], 16);
+    QUARTER_ROUND_REST(1, 6, 11, 12);
+    QUARTER_ROUND_REST(2, 7, 8, 13);
+    QUARTER_ROUND(3, 4, 9, 14);
+    for (int i = 0; i < 9; i++) {
+        if (o != NULL && i < WRITES)
+            write_part(o, i);
+        QUARTER_ROUND(0, 4, 8, 12);
+        QUARTER_ROUND(1, 5, 9, 13);
+        QUARTER_ROUND(2, 6, 10, 14);
+        QUARTER_ROUND(3, 7, 11, 15);
+        QUARTER_ROUND(0, 5, 10, 15);
+        QUARTER_ROUND(1, 6, 11, 12);
+        QUARTER_ROUND(2, 7, 8, 13);
+        QUARTER_ROUND(3, 4, 9, 14);
+    }
+}
+
+/* words = block `counter` of each packet's key stream. */
+INLINE void run_packets(const struct cipher *c, vec32 words[16], uint32_t counter,
+                        struct outgoing *o) {
+    vec32 x[16];
+    vec32 count = (vec32){0} + counter;
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] = c->begun[i];
+    x[12] = count;
+    end_rounds(x, o);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        words[i] = x[i] + (i == 12 ? count : c->packets.v[i]);
+}
+
+INLINE void store_blocks(uint8_t out[LANES][BLOCK], const vec32 words[16]) {
+    vec64 y[4][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        transpose_quad(y, words, i);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        transpose_parts(y[k]);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            memcpy(out[4 * (j % PARTS) + k] + 16 * (j / PARTS * PARTS), &y[k][j], sizeof(vec64));
+    }
+}
+
+/* stream = a block of key stream for each lane. */
+static void run_blocks(struct blocks *b) {
+    vec32 x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] = b->rows.v[i];
+    begin_rounds(x);
+    end_rounds(x, NULL);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] += b->rows.v[i];
+    store_blocks(b->stream, x);
+}
+
+/* Keys and counters of up to LANES packets; what is in the other lanes does not matter. */
+static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
+    static const uint32_t expand[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+    union rows *r = &c->packets;
+    size_t same = 1;
+    while (same < n && ops[same]->key == ops[0]->key)
+        same++;
+    for (int i = 0; i < 4; i++)
+        r->v[i] = (vec32){0} + expand[i];
+    for (int i = 0; i < 8; i++)
+        r->v[4 + i] = (vec32){0} + le32_load(ops[0]->key + 4 * i);
+    for (size_t lane = same; lane < n; lane++)
+        for (int i = 0; i < 8; i++)
+            r->word[4 + i][lane] = le32_load(ops[lane]->key + 4 * i);
+    for (int i = 12; i < 16; i++)
+        r->v[i] = (vec32){0};
+    for (size_t lane = 0; lane < n; lane++) {
+        r->word[14][lane] = (uint32_t)ops[lane]->counter;
+        r->word[15][lane] = (uint32_t)(ops[lane]->counter >> 32);
+    }
+    memcpy(c->begun, r->v, sizeof c->begun);
+    begin_rounds(c->begun);
+    memcpy(&c->blocks.rows, r, sizeof c->blocks.rows);
+}
+
+/* Key stream block 0 of each packet, whose first half is its Poly1305 key. */
+static void make_keys(const struct cipher *c, uint8_t keys[LANES][BLOCK]) {
+    vec32 words[16];
+    run_packets(c, words, 0, NULL);
+    store_blocks(keys, words);
+}
+
+/* The first `n` whole blocks of LANES packets, n >= 1. */
+static void xor_together(struct cipher *c, struct aead_op *const *ops, uint32_t n) {
+    struct outgoing *o = &c->out;
+    for (size_t i = 0; i < LANES; i++) {
+        o->src[i] = ops[i]->src;
+        o->dst[i] = ops[i]->dst;
+    }
+    o->at = 0;
+    run_packets(c, o->words, 1, NULL);
+    for (uint32_t block = 1; block < n; block++) {
+        run_packets(c, o->words, block + 1, o);
+        o->at += BLOCK;
+    }
+    for (int i = 0; i < WRITES; i++)
+        write_part(o, i);
+}
+
+/* A block of a packet, in a lane of its own. */
+struct slot {
+    uint32_t packet;
+    uint32_t at; /* its first byte */
+};
+
+INLINE void xor_whole(uint8_t *dst, const uint8_t *src, const uint8_t *stream) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < BLOCK; i += sizeof(vec64)) {
+        vec64 v = vec64_load(src + i) ^ vec64_load(stream + i);
+        memcpy(dst + i, &v, sizeof v);
+    }
+}
+
+/* Up to one block, n >= 1. */
+static void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, size_t n) {
+    if (n >= BLOCK) {
+        xor_whole(dst, src, stream);
+    } else {
+        for (; n >= 8; n -= 8, dst += 8, src += 8, stream += 8)
+            le64_store(dst, le64_load(src) ^ le64_load(stream));
+        for (size_t i = 0; i < n; i++)
+            dst[i] = src[i] ^ stream[i];
+    }
+}
+
+static void run_slots(struct cipher *c, struct aead_op *const *ops, const struct slot *slots,
+                      size_t n) {
+    union rows *r = &c->blocks.rows;
+    bool one_key = true;
+    for (size_t i = 0; i < n; i++) {
+        const struct aead_op *op = ops[slots[i].packet];
+        one_key = one_key && op->key == ops[0]->key;
+        r->word[12][i] = slots[i].at / BLOCK + 1;
+        r->word[14][i] = (uint32_t)op->counter;
+        r->word[15][i] = (uint32_t)(op->counter >> 32);
+    }
+    if (one_key && n > 0) /* another set of slots may have had other keys */
+        for (int i = 4; i < 12; i++)
+            r->v[i] = (vec32){0} + c->packets.word[i][0];
+    else
+        for (size_t i = 0; i < n; i++)
+            for (int j = 4; j < 12; j++)
+                r->word[j][i] = c->packets.word[j][slots[i].packet];
+    run_blocks(&c->blocks);
+    for (size_t i = 0; i < n; i++) {
+        const struct aead_op *op = ops[slots[i].packet];
+        uint32_t at = slots[i].at;
+        xor_block(op->dst + at, op->src + at, c->blocks.stream[i], op->len - at);
+    }
+}
+
+/* The messages of those packets that are ok. */
+static void xor_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
+    uint32_t together = n == LANES ? UINT32_MAX : 0; /* blocks that all have */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t blocks = ops[i]->ok ? ops[i]->len / BLOCK : 0;
+        if (blocks < together)
+            together = blocks;
+    }
+    if (together > 0)
+        xor_together(c, ops, together);
+    struct slot slots[LANES];
+    size_t used = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t at = together * BLOCK; ops[i]->ok && at < ops[i]->len; at += BLOCK) {
+            slots[used++] = (struct slot){i, at};
+            if (used == LANES) {
+                run_slots(c, ops, slots, used);
+                used = 0;
+            }
+        }
+    }
+    if (used > 0)
+        run_slots(c, ops, slots, used);
+}
+
+/* One packet's stream, for the few that come alone; a short end is cheaper without vectors. */
+static void xor_stream(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t len) {
+    enum { SHORT = LANES <= 4 ? BLOCK : 3 * BLOCK };
+    if (len > SHORT) {
+        struct blocks b;
+        for (int i = 0; i < 16; i++)
+            b.rows.v[i] = (vec32){0} + s->word[i];
+        while (len > SHORT) {
+            for (uint32_t lane = 0; lane < LANES; lane++)
+                b.rows.word[12][lane] = s->word[12] + lane;
+            run_blocks(&b);
+            for (size_t i = 0; i < LANES && len > 0; i++) {
+                size_t n = len < BLOCK ? len : BLOCK;
+                xor_block(dst, src, b.stream[i], n);
+                dst += n, src += n, len -= n;
+                s->word[12]++;
+            }
+        }
+        ct_wipe(&b, sizeof b);
+    }
+    if (len > 0)
+        chacha20_xor(s, dst, src, len);
+}
+
+#endif
