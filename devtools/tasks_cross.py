@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The static executables for routers and their packages."""
 
+import fcntl
 import lzma
 import os
 import shutil
@@ -22,7 +23,8 @@ def wanted(arch):
     return [arch]
 
 
-def _make_command(arch, out, build, test):
+def make_command(arch, out, build, test):
+    """The call of micropython/Makefile with zig: `out` is the executable, `build` a folder."""
     target = TARGETS[arch]
     zig = f"{toolchain.zig()} cc -target {target.triple} -mcpu={target.cpu}"
     micropython = toolchain.tree(toolchain.MICROPYTHON)
@@ -33,8 +35,8 @@ def _make_command(arch, out, build, test):
         f"MPY_CROSS={toolchain.mpy_cross(micropython)}",
         f"CC={zig}",
         f"CPP=python3 {ROOT}/micropython/cpp_each.py {zig} -E",
-        # zig builds musl as it is told to optimise at the link: without -O2 it is large, and with -Os
-        # its memcpy goes byte by byte (measured: 1420 bytes in 1504 ns instead of 15 on x86_64).
+        # zig builds musl as it is told to optimise at the link: without -O2 it is large, and with
+        # -Os its memcpy goes byte by byte (x86_64: 1420 bytes in 1504 ns instead of 15).
         "LDFLAGS=-static -s -O2",
         f"TL_COMPILER={1 if test else 0}",
         f"BUILD={build}",
@@ -43,11 +45,17 @@ def _make_command(arch, out, build, test):
 
 
 def build(arch, test=False):
-    """Builds dist/tunlite-ARCH, or with `test` build/cross/tunlite-test-ARCH; its path."""
-    name = f"{arch}-test" if test else arch
-    folder = ROOT / "build" / "cross" / name
+    """Builds dist/tunlite-ARCH, or with `test` build/cross/ARCH-test/tunlite; its path."""
+    folder = ROOT / "build" / "cross" / (f"{arch}-test" if test else arch)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build once
+        return _build(arch, test, folder)
+
+
+def _build(arch, test, folder):
     linked = folder / "tunlite"
-    command = _make_command(arch, linked, folder, test)
+    command = make_command(arch, linked, folder, test)
     environment = toolchain.environment()
     environment.pop("MAKEFLAGS", None)
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -88,7 +88,8 @@ TARGETS = {
         *("cortex_a53", "aarch64_cortex-a53", ("aarch64", "cortex-a53")),
         *(500_000, 195_000, 250_000),
     ),
-    "x86_64": Target("x86_64-linux-musl", "x86_64", "x86_64", (), *(500_000, 200_000, 255_000)),
+    # A gateway's: three vector AEADs, 70 KB of them.
+    "x86_64": Target("x86_64-linux-musl", "x86_64", "x86_64", (), *(600_000, 280_000, 340_000)),
 }
 
 

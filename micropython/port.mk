@@ -32,21 +32,27 @@ CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc -Os $
 	-DNDEBUG -D_GNU_SOURCE -DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall \
 	-Wno-unused-variable $(USER_CFLAGS)
 CSUPEROPT = -O2
-NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native -I$(ROOT)/native/crypto -O2 $(COMMON) \
+# What runs for every packet is built for speed, the rest of the core for size (mips: 7 KB less).
+NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native -I$(ROOT)/native/crypto $(SPEED) $(COMMON) \
 	-pthread -Wall -Wextra $(USER_CFLAGS)
-X25519_CFLAGS = -I$(BEARSSL)/inc -I$(BEARSSL)/src -O2 $(COMMON) $(USER_CFLAGS)
+SPEED = -O2
+SELDOM = border% confine device events feature handle% io_fake load names os peer plane primitives \
+	socket spawn stats tun worker crypto/blake2s crypto/aead_list crypto/aead_message
+# 3.55 million instructions on mips32r2 instead of -O2's 3.17, for 7 KB less.
+X25519_CFLAGS = -I$(BEARSSL)/inc -I$(BEARSSL)/src -Os $(COMMON) $(USER_CFLAGS)
 
 include $(TOP)/py/mkrules.mk
 
 vpath %.c $(ROOT) $(BEARSSL)
 $(BUILD)/native/%.o: CFLAGS = $(NATIVE_CFLAGS)
+$(filter $(patsubst %,$(BUILD)/native/%.o,$(SELDOM)),$(OBJ)): SPEED = -Os
 $(BUILD)/src/%.o: CFLAGS = $(X25519_CFLAGS)
 # Objects follow their flags.
 FLAGS_SEEN = $(BUILD)/flags
+ALL_FLAGS = $(CC) $(CFLAGS) $(NATIVE_CFLAGS) $(SELDOM) $(X25519_CFLAGS)
 $(OBJ): $(FLAGS_SEEN)
 $(FLAGS_SEEN): FORCE | $(HEADER_BUILD)
-	$(Q)echo '$(CC) $(CFLAGS) $(NATIVE_CFLAGS)' | cmp -s - $@ || \
-		echo '$(CC) $(CFLAGS) $(NATIVE_CFLAGS)' >$@
+	$(Q)echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' >$@
 
 $(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
 	$(Q)$(PYTHON) gen_border.py $< $@
