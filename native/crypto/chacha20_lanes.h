@@ -14,7 +14,10 @@
 #include "lanes.h"
 #include "le.h"
 
-enum { BLOCK = CHACHA20_BLOCK };
+enum {
+    BLOCK = CHACHA20_BLOCK,
+    MOST = LANES - LANES / 4 + 1, /* from so many packets on, lanes of their own are faster */
+};
 
 union rows {
     vec32 v[16];
@@ -32,7 +35,7 @@ struct outgoing {
     vec32 words[16]; /* the key stream as the rounds leave it */
     vec64 pieces[4][4];
     const uint8_t *src[LANES];
-    uint8_t *dst[LANES];
+    uint8_t *dst[LANES]; /* NULL: the lane has no packet */
     size_t at;
 };
 
@@ -85,6 +88,8 @@ INLINE void write_part(struct outgoing *o, int part) {
     for (int j = 0; j < 4; j++) {
         int lane = 4 * (j % PARTS) + k;
         size_t at = o->at + 16 * (size_t)(j / PARTS * PARTS);
+        if (o->dst[lane] == NULL)
+            continue;
         vec64 v = y[j] ^ vec64_load(o->src[lane] + at);
         memcpy(o->dst[lane] + at, &v, sizeof v);
     }
@@ -188,16 +193,16 @@ static void make_keys(const struct cipher *c, uint8_t keys[LANES][BLOCK]) {
     store_blocks(keys, words);
 }
 
-/* The first `n` whole blocks of LANES packets, n >= 1. */
-static void xor_together(struct cipher *c, struct aead_op *const *ops, uint32_t n) {
+/* The first `blocks` whole blocks of n packets, blocks >= 1. */
+static void xor_together(struct cipher *c, struct aead_op *const *ops, size_t n, uint32_t blocks) {
     struct outgoing *o = &c->out;
     for (size_t i = 0; i < LANES; i++) {
-        o->src[i] = ops[i]->src;
-        o->dst[i] = ops[i]->dst;
+        o->src[i] = i < n ? ops[i]->src : NULL;
+        o->dst[i] = i < n ? ops[i]->dst : NULL;
     }
     o->at = 0;
     run_packets(c, o->words, 1, NULL);
-    for (uint32_t block = 1; block < n; block++) {
+    for (uint32_t block = 1; block < blocks; block++) {
         run_packets(c, o->words, block + 1, o);
         o->at += BLOCK;
     }
@@ -259,14 +264,14 @@ static void run_slots(struct cipher *c, struct aead_op *const *ops, const struct
 
 /* The messages of those packets that are ok. */
 static void xor_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
-    uint32_t together = n == LANES ? UINT32_MAX : 0; /* blocks that all have */
+    uint32_t together = n >= MOST ? UINT32_MAX : 0; /* blocks that all have */
     for (size_t i = 0; i < n; i++) {
         uint32_t blocks = ops[i]->ok ? ops[i]->len / BLOCK : 0;
         if (blocks < together)
             together = blocks;
     }
     if (together > 0)
-        xor_together(c, ops, together);
+        xor_together(c, ops, n, together);
     struct slot slots[LANES];
     size_t used = 0;
     for (uint32_t i = 0; i < n; i++) {
