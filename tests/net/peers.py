@@ -205,8 +205,9 @@ class Tunlite(_Peer):
         """Runs the daemon and, unless told otherwise, waits until link and UAPI socket answer."""
         self.write_config()
         argv = self._argv("run", "--config", self.config, "--interface", self.name)
+        # Looked at before the start: the executable is ready within a few milliseconds.
+        self._seen = len(self.process.log()) if self.process else 0
         self.process = self.namespace.start(argv, self.name, env=env)
-        self._seen = len(self.process.log())
         if ready:
             self.wait_ready()
         return self
