@@ -10,6 +10,7 @@ from tests.native import crypto_ffi
 
 VECTORS = crypto_ffi.ROOT / "tests/vectors"
 VALGRIND = ["valgrind", "-q", "--error-exitcode=9"]
+pytestmark = pytest.mark.timeout(600)  # the compiler too, on a busy machine
 
 
 def _run(argv):
