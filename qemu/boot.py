@@ -7,6 +7,7 @@ The guest reports by lines on its console: `TL: ok NAME`, `TL: fail NAME WHY`,
 
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -87,18 +88,28 @@ class Kernel:
     name: str
 
 
+def _with_parts(apt_of_suite: Apt, concrete: str) -> list[Path]:
+    """The .deb of a kernel; since 7.x its binary and its modules are packages of their own."""
+    (deb,) = apt_of_suite.fetch([concrete])
+    depends = subprocess.run(
+        ["dpkg-deb", "--field", deb, "Depends"], capture_output=True, text=True, check=True
+    ).stdout
+    parts = re.findall(r"\blinux-(?:binary|modules)-\S+", depends)
+    return [deb, *(apt_of_suite.fetch(parts) if parts else [])]
+
+
 def debian_kernel(package: str, arch: str, suite: str) -> Kernel:
     """Debian's kernel for a meta package such as `linux-image-amd64`, fetched and unpacked."""
-    apt = Apt(suite, arch)
-    concrete = apt.concrete(package)
-    (deb,) = apt.fetch([concrete])
-    root = CACHE / "kernels" / deb.stem
+    apt_of_suite = Apt(suite, arch)
+    concrete = apt_of_suite.concrete(package)
+    debs = _with_parts(apt_of_suite, concrete)
+    root = CACHE / "kernels" / debs[0].stem
     if not root.is_dir():
-        fresh = unpack([deb], root.with_name(f"{root.name}.{os.getpid()}"))
+        fresh = unpack(debs, root.with_name(f"{root.name}.{os.getpid()}"))
         shutil.rmtree(root, ignore_errors=True)
         fresh.rename(root)
-    image = next(path for path in sorted((root / "boot").iterdir()) if "vmlinu" in path.name)
-    return Kernel(image, root, concrete)
+    images = [path for path in sorted(root.rglob("vmlinu*")) if path.is_file()]
+    return Kernel(images[0], root, concrete)
 
 
 def kernel_of(target: Target) -> Kernel:

@@ -204,10 +204,10 @@ pair_confs() {
 # tcp_copy FROM TO ADDRESS: 1 MB of noise by TCP, equal at the end.
 tcp_copy() {
     dd if=/dev/urandom of=/tmp/noise bs=64k count=16 2>/dev/null
-    ip netns exec "$2" nc -l -p 5001 <>/run/quiet >/tmp/noise.copy &
+    ip netns exec "$2" timeout 90 nc -l -p 5001 <>/run/quiet >/tmp/noise.copy &
     receiver=$!
     until_true listens "$2"
-    ip netns exec "$1" timeout 60 nc "$3" 5001 </tmp/noise
+    ip netns exec "$1" timeout 60 nc "$3" 5001 </tmp/noise || return 1
     wait "$receiver"
     cmp /tmp/noise /tmp/noise.copy
 }
@@ -216,7 +216,7 @@ listens() { ip netns exec "$1" netstat -ltn | grep -q ':5001 '; }
 
 # tcp_load SECONDS FROM TO ADDRESS: a TCP flow; says how many megabytes came through.
 tcp_load() {
-    ip netns exec "$3" nc -l -p 5001 <>/run/quiet | wc -c >/tmp/load.bytes &
+    ip netns exec "$3" timeout 90 nc -l -p 5001 <>/run/quiet | wc -c >/tmp/load.bytes &
     counter=$!
     until_true listens "$3"
     ip netns exec "$2" timeout "$1" nc "$4" 5001 </dev/zero

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Which engine tunlite chooses on kernels of several generations, and what it says about it."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qemu import boot, targets
+from qemu.router_test import DIST, RouterTestError, test_keys
+from qemu.userland import add_userland
+
+# TUN descriptors can be read by io_uring without a kernel thread since 6.4; the sysctl is of 6.6.
+TUN_RING_SINCE = (6, 4)
+SYSCTL_SINCE = (6, 6)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A kernel that Debian has: the version it must turn out to be, and where it is."""
+
+    name: str
+    least: tuple[int, int]
+    below: tuple[int, int]
+    suite: str
+
+
+GENERATIONS = (
+    Generation("6.1", (6, 1), (6, 2), "bookworm"),
+    Generation("6.12", (6, 12), (6, 13), "trixie"),
+    Generation("newer", (6, 13), (99, 0), "trixie-backports"),
+)
+
+
+def _documents(console: list[str], kind: str) -> dict[str, str]:
+    """The texts between `--- KIND NAME` and `---` on the console, by name."""
+    found, name, lines = {}, "", []
+    for line in console:
+        if line.startswith(f"--- {kind} "):
+            name, lines = line.split()[2], []
+        elif line == "---" and name:
+            found[name], name = "\n".join(lines), ""
+        elif name:
+            lines.append(line)
+    return found
+
+
+def _row(probe: dict, name: str) -> dict:
+    rows = [f for f in probe["features"] if f["kind"] == "engine" and f["name"] == name]
+    return rows[0] if rows else {"on": False, "why": "not listed"}
+
+
+def _version(release: str) -> tuple[int, int]:
+    major, minor = re.split("[-+]", release)[0].split(".")[:2]
+    return int(major), int(minor)
+
+
+def judge(generation: Generation, console: list[str]) -> list[str]:
+    """What is wrong with the choices that a guest reported; empty when all is right."""
+    documents = {}
+    for name, text in _documents(console, "json").items():
+        try:
+            documents[name] = json.loads(text)
+        except ValueError:
+            return [f"{name} is no JSON: {text[:200]}"]
+    wrong = []
+    plain = documents.get("plain-probe")
+    if plain is None:
+        return ["the guest printed no probe"]
+    version = _version(plain["kernel"])
+    if not generation.least <= version < generation.below:
+        wrong.append(f"the kernel is {plain['kernel']}, not {generation.name}")
+    for name, document in documents.items():
+        if name.endswith("-probe"):
+            wrong += [f"{name}: {text}" for text in _judge_probe(document, name, version)]
+            shown = documents.get(name.replace("-probe", "-show"), {}).get("engine")
+            if shown != document["engine"]:
+                wrong.append(f"{name} says {document['engine']}, the daemon uses {shown}")
+    if version >= SYSCTL_SINCE and "disabled-probe" not in documents:
+        wrong.append("the kernel should have kernel.io_uring_disabled")
+    return wrong
+
+
+def _judge_probe(probe: dict, name: str, version: tuple[int, int]) -> list[str]:
+    wrong = []
+    engines = [f for f in probe["features"] if f["kind"] == "engine"]
+    chosen = [f["name"] for f in engines if f["on"]]
+    if chosen != [probe["engine"]]:
+        wrong.append(f"chosen is {chosen}, and `engine` is {probe['engine']}")
+    wrong += [f"no reason for {f['name']}" for f in engines if not f["why"]]
+    if _row(probe, "mmsg")["why"] not in ("chosen", "available, another was chosen"):
+        wrong.append(f"mmsg works on every kernel here, but: {_row(probe, 'mmsg')['why']}")
+    ring = _row(probe, "io_uring")
+    if ring["why"] == "not in this build":
+        return wrong
+    if name == "disabled-probe":
+        if ring["on"] or "io_uring_disabled" not in ring["why"]:
+            wrong.append(f"io_uring_disabled is 2, but io_uring is: {ring['why']}")
+    elif version < TUN_RING_SINCE:
+        if ring["on"] or "6.4" not in ring["why"]:
+            wrong.append(f"io_uring is not for TUN before 6.4, but: {ring['why']}")
+    elif not ring["on"] and not ring["why"].startswith("available"):
+        wrong.append(f"io_uring should work on this kernel, but: {ring['why']}")
+    return wrong
+
+
+def boot_generation(generation: Generation, program: Path | None = None, say=print) -> boot.Result:
+    """Boot one kernel and run the guest's script; failures of judge() are among `failed`."""
+    program = program or DIST / "tunlite-x86_64"
+    if not program.is_file():
+        raise RouterTestError(f"no {program}: run `./dev cross-build --arch x86_64` first")
+    target = replace(targets.load("x86_64"), suite=generation.suite)
+    kernel = boot.debian_kernel(target.kernel_package, target.deb_arch, target.suite)
+    image = boot.base_image(target, kernel, {"TL_IMPL": "tunlite"})
+    add_userland(image, replace(target, suite="bookworm"))
+    image.add_program("usr/bin/tunlite", program)
+    image.add("tl/main.sh", (boot.GUEST / "engines.sh").read_bytes())
+    image.add("tl/lib.sh", (boot.GUEST / "lib.sh").read_bytes())
+    keys = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(test_keys(3))]
+    image.add("tl/keys", "".join(keys), 0o600)
+    say(f"booting {kernel.name}")
+    result = boot.boot(target, kernel, image, 300, on_line=say)
+    for number, text in enumerate(judge(generation, result.console)):
+        result.failed[f"choice-{number}"] = text
+    for name, text in _documents(result.console, "json").items():
+        if name.endswith("-probe") and text.lstrip().startswith("{"):
+            probe = json.loads(text)
+            ring = _row(probe, "io_uring")["why"]
+            say(f"{probe['kernel']}, {name}: engine {probe['engine']}; io_uring: {ring}")
+    return result
+
+
+def main(program: Path | None = None) -> None:
+    """All generations; ends the program with the console of the first that fails."""
+    for generation in GENERATIONS:
+        result = boot_generation(generation, program, lambda line: print(line, flush=True))
+        if not result.ok:
+            print("\n".join(result.console))
+            sys.exit(f"FAILED on {generation.name}: {result.why_not_ok()}")
+        print(f"{generation.name}: {len(result.passed)} checks passed")
+
+
+if __name__ == "__main__":
+    main()
