@@ -19,10 +19,17 @@ _PACKAGES = ["wireguard-go", "wireguard-tools", "fastd", "tinc", "iperf3", "iput
         "seconds": "length of each TCP and UDP measurement (default 4)",
         "peer": "another wireguard-go binary to compare with",
         "quick": "only one TCP flow, tunlite and wireguard-go",
+        "crypto": "instead: every AEAD beside libsodium and OpenSSL, 64 to 16384 bytes",
+        "mips-crypto": "instead: instructions per byte on mips32r2, counted under qemu-user",
     }
 )
-def bench(_, rounds=5, seconds=4, peer=None, quick=False):
+def bench(_, rounds=5, seconds=4, peer=None, quick=False, crypto=False, mips_crypto=False):
     """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench.png."""
+    if crypto or mips_crypto:
+        from devtools import bench_crypto
+
+        options = ["--mips-crypto"] if mips_crypto else ["--rounds", str(rounds)]
+        sys.exit(bench_crypto.main(options))
     from bench import report, side_by_side
 
     apt.need(_PACKAGES + ["iproute2"])
