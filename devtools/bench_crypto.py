@@ -51,6 +51,8 @@ def _sodium(ffi, lib):
     """libsodium as an implementation, by the addresses that PyNaCl's own handle has."""
     from nacl._sodium import ffi as nacl_ffi, lib as nacl_lib
 
+    nacl_lib.sodium_init()  # until then it runs its portable C
+
     def address(name):
         pointer = nacl_ffi.addressof(nacl_lib, name)
         return ffi.cast("void *", int(nacl_ffi.cast("uintptr_t", pointer)))
