@@ -36,7 +36,7 @@ PREAMBLE = """
 
 def cdef():
     """Both border headers as cffi takes them, and the internals that are tested alone."""
-    border = native_build._build_ffi().border_cdef
+    border = native_build.build_ffi().border_cdef
     headers = [ROOT / "native/include/tunlite.h", ROOT / "native/include/tunlite_test.h"]
     return "".join(border(h.read_text(encoding="utf-8")) for h in headers) + INTERNAL
 

@@ -20,7 +20,7 @@ def test_the_border_header_is_text_that_cffi_takes():
     from cffi import FFI
 
     header = (ROOT / "native/include/tunlite.h").read_text(encoding="utf-8")
-    FFI().cdef(native_build._build_ffi().border_cdef(header))
+    FFI().cdef(native_build.build_ffi().border_cdef(header))
 
 
 def test_clocks_tell_nanoseconds():
