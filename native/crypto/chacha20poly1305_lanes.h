@@ -21,7 +21,7 @@
 
 enum {
     WINDOW = 64, /* packets that are sorted by length where lengths differ */
-    FEW = 4,     /* fewer packets than this leave too many lanes idle */
+    FEW = 3,     /* fewer packets than this leave too many lanes idle */
 };
 
 struct work {
