@@ -17,7 +17,8 @@ enum {
     POOL_SLABS_MIN = 6, /* both queues full, the open slab, and one to spare */
     POOL_SPARE = 2,
     STAGE_MIN = 64 * 1024,
-    TURN_BYTES_MIN = 34 * 1024, /* half a super-packet: a router's data cache has 32 KiB */
+    TURN_BYTES_MIN = 35 * 1024, /* 24 packets, so that two turns cut a super-packet of 47; a
+                                   router's data cache has 32 KiB */
     TURN_BYTES_MAX = 1024 * 1024,
     TURN_SHARE = 4,           /* of the pool ... */
     POOL_SMALL = 1024 * 1024, /* ... and TURN_BYTES_MIN below this */
