@@ -73,6 +73,20 @@ def _refusal(number):
     return f"a line was refused (errno {number}); the daemon's log says why"
 
 
+def nonsense():
+    """The answer is none that a daemon of ours gives."""
+    return Refused(
+        "the daemon's answer makes no sense; is it another program, or was it taken over?"
+    )
+
+
+def _number(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise nonsense()
+
+
 def ask(name, request):
     """Sends an iterable of bytes-like pieces; gives the answer's lines (bytes) without `errno`.
 
@@ -84,7 +98,7 @@ def ask(name, request):
             _send(fd, piece)
         for line in _lines(fd):
             if line.startswith(b"errno="):
-                number = int(line[6:])
+                number = _number(line[6:])
                 if number:
                     raise Refused(f"{name}: {_refusal(abs(number))}")
             else:
@@ -117,4 +131,10 @@ def status(name):
     import json
 
     lines = list(ask(name, [b"status=1\n\n"]))
-    return json.loads(b"".join(lines).decode())
+    try:
+        found = json.loads(b"".join(lines).decode())
+    except (ValueError, RuntimeError):  # RuntimeError: nested too deep
+        found = None
+    if not isinstance(found, dict):
+        raise nonsense()
+    return found

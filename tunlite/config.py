@@ -59,6 +59,7 @@ def _rows(table):
 KEYS = _rows(_TABLE)
 
 _SECTIONS = ("Interface", "Peer")
+_HOOKS = ("PreUp", "PostUp", "PreDown", "PostDown")
 _SPACES = b" \t\r\v\f"
 
 
@@ -114,11 +115,12 @@ def read(path, features=None):
         config = _parse_and_wipe(keys.read_all(fd), path, features)
     finally:
         port.close(fd)
-    if config.holds_secret:
-        refusal = keys.file_refusal(path)
-        if refusal:
-            wrong, fix = refusal.split("; ")
-            config.errors.insert(0, (0, "", wrong, fix))
+    refusal = None
+    if config.holds_secret or any([name in config.interface for name in _HOOKS]):
+        refusal = keys.file_refusal(path, config.holds_secret)
+    if refusal:
+        wrong, fix = refusal.split("; ")
+        config.errors.insert(0, (0, "", wrong, fix))
     return config
 
 

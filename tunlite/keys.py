@@ -138,14 +138,17 @@ def public_of(private):
     return out
 
 
-def file_refusal(path):
+def file_refusal(path, has_key=True):
     """None where only its owner (and a reading group) can get at the file, else what to do.
 
-    0600 and 0640 and what is stricter will do; pipes and devices are the caller's own.
+    0600 and 0640 and what is stricter will do; pipes and devices are the caller's own. Without a
+    key in it others may read it, but not write: it holds commands.
     """
     mode = port.stat(path)[0]
-    if mode & _S_IFMT != _S_IFREG or not mode & 0o037:
+    bad = mode & (0o037 if has_key else 0o022)
+    if mode & _S_IFMT != _S_IFREG or not bad:
         return None
-    who = "everyone" if mode & 0o007 else "its group"
-    can = "write" if mode & 0o022 else "read" if mode & 0o004 else "use"
-    return f"{who} may {can} this file, which holds a private key; mend it with: chmod 600 {path}"
+    who = "everyone" if bad & 0o007 else "its group"
+    can = "write" if bad & 0o022 else "read" if bad & 0o004 else "use"
+    holds = "a private key" if has_key else "commands that root runs"
+    return f"{who} may {can} this file, which holds {holds}; mend it with: chmod 600 {path}"

@@ -20,6 +20,7 @@ from tunlite import (
 
 _SIGTERM = 15
 _SIGHUP = 1
+_SIGKILL = 9
 _PATIENCE_MS = 5000
 _PATIENCE_WITH_HOOKS_MS = 30000
 _POLLIN = 1
@@ -134,7 +135,7 @@ def _climb(state, config, log, ladder, stay):
 
 def _await_socket(name, config):
     """The daemon opens its UDP sockets when it sees the link go up."""
-    if not steps.wait_until(lambda: client.status(name)["up"], _PATIENCE_MS):
+    if not steps.wait_until(lambda: client.status(name).get("up"), _PATIENCE_MS):
         number = config.interface.get("ListenPort", 0)
         raise steps.QuickError(
             f"UDP port {number} cannot be opened: another process has it; choose another ListenPort"
@@ -150,7 +151,7 @@ def _end_daemon(state, child=None):
     if states.is_alive(pid, state["began"]):
         port.kill(pid, _SIGTERM)
         if not steps.wait_until(lambda: not states.is_alive(pid, state["began"]), _PATIENCE_MS):
-            port.kill(pid, 9)
+            port.kill(pid, _SIGKILL)
             steps.wait_until(lambda: not states.is_alive(pid, state["began"]), _PATIENCE_MS)
     if child is not None:
         child.status()
@@ -238,6 +239,8 @@ def _reload_in_place(state, log, features):
 
 def _ended_by_itself(state, child, log):
     """Its link was deleted, its socket removed, or it crashed: clean up after it."""
+    if port.os_read(child.fd, 1):
+        port.kill(child.pid, _SIGKILL)  # it has nothing to say there: it is not ours any more
     status = child.status()
     state["pid"] = 0
     if status:

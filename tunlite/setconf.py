@@ -10,6 +10,7 @@ import binascii
 from tunlite import addresses, client, keys
 
 _ZERO_KEY = bytes(32)
+_NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
 
 
 def _digit(nibble):
@@ -99,12 +100,19 @@ def added(config):
 class Running:
     """What a daemon has now, read from `get=1`: `interface` and `peers` by public key.
 
-    Values are the bytes of the text. Peers' dicts have "allowed_ip" as a list.
+    Values are the bytes of the text. Peers' dicts have "allowed_ip" as a list. client.Refused: it
+    is no such text, and nothing of it is used.
     """
 
     def __init__(self, rows):
         self.interface = {}
         self.peers = {}
+        try:
+            self._read(rows)
+        except (ValueError, KeyError):  # UnicodeError is a ValueError
+            raise client.nonsense()
+
+    def _read(self, rows):
         section = self.interface
         for key, value in rows:
             if key == b"public_key":
@@ -114,6 +122,10 @@ class Running:
                 section["allowed_ip"].append(value.decode())
             else:
                 section[key.decode()] = value
+                if key in _NUMBERS:
+                    int(value)
+                elif key == b"endpoint":
+                    value.decode()
 
 
 def different(config, running, endpoints=None):

@@ -319,3 +319,16 @@ def test_digits_that_are_no_digits_are_an_error_and_no_crash(option, digits):
     text = f"[Interface]\n{option} = {digits}\n"
     found = config.parse(bytearray(text.encode()), "x")
     assert [row[1] for row in found.errors] == [option]
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o644, False), (0o664, True), (0o646, True)])
+def test_a_file_whose_hooks_others_could_write_is_refused_without_a_key_too(
+    tmp_path, mode, refused
+):
+    path = tmp_path / "t.conf"
+    path.write_text("[Interface]\nPostUp = wg set %i private-key /root/key\n")
+    path.chmod(mode)
+    errors = config.read(str(path)).errors
+    assert bool(errors) == refused
+    if refused:
+        assert "chmod" in errors[0][3] and "write" in errors[0][2]
