@@ -20,7 +20,7 @@ def _fail_with_console(result, log: Path) -> None:
         "engines": "boot x86_64 kernels of several generations and check the chosen engine",
         "implementation": "tunlite, or kernel: the scenarios with the kernel's WireGuard",
         "scenarios": "comma-separated; all by default",
-        "limit": "seconds until the machine is killed",
+        "limit_s": "seconds until the machine is killed",
         "program": "another executable than dist/tunlite-ARCH",
         "package": "another .ipk than that in dist",
     }
@@ -31,7 +31,7 @@ def qemu_test(
     engines=False,
     implementation="tunlite",
     scenarios="",
-    limit=900,
+    limit_s=900,
     program="",
     package="",
 ):
@@ -51,10 +51,13 @@ def qemu_test(
         options = router_test.Options(
             implementation=implementation,
             scenarios=tuple(scenarios.split(",")) if scenarios else router_test.SCENARIOS,
-            limit_s=float(limit),
+            limit_s=float(limit_s),
             program=Path(program) if program else None,
             package=Path(package) if package else None,
         )
+        if implementation == "tunlite" and not program and not package:
+            # Made anew from dist/tunlite-ARCH, which is built first where it is not there.
+            c.run(f"{sys.executable} -m invoke package --arch {arch} --format ipk", echo=True)
         result = router_test.router_test(arch, options, lambda line: print(line, flush=True))
     except known as e:
         sys.exit(str(e))

@@ -9,7 +9,7 @@
 ip() { /bin/ip "$@"; }
 
 # These are read by main.sh and the scenarios.
-TUNLITE=${TL_PROGRAM:-/usr/bin/tunlite}
+TUNLITE=${TL_PROGRAM:-tunlite}
 WAIT_S=${TL_WAIT_S:-30}
 
 ok() { echo "TL: ok $1"; }

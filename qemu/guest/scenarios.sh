@@ -5,7 +5,10 @@
 # Two routers, one tunnel, both ends the implementation under test.
 scenario_pair() {
     topology
-    pair_up "$TL_IMPL" "$TL_IMPL" || fail pair-up "a tunnel did not come up"
+    pair_up "$TL_IMPL" "$TL_IMPL" || {
+        fail pair-up "a tunnel did not come up"
+        return
+    }
     check_soon pair-ping4 "no answer" near ping -c 1 -W 2 10.9.0.2
     check_soon pair-ping6 "no answer" near ping6 -c 1 -W 2 fd99::2
     check pair-fragments "no answer" near ping -c 3 -W 3 -s 4000 10.9.0.2
@@ -16,7 +19,10 @@ scenario_pair() {
 # The kernel's WireGuard at the far end: first we initiate, then it does.
 scenario_kernel() {
     topology
-    pair_up "$TL_IMPL" kernel || fail kernel-up "a tunnel did not come up"
+    pair_up "$TL_IMPL" kernel || {
+        fail kernel-up "a tunnel did not come up"
+        return
+    }
     check_soon kernel-as-responder "no answer" near ping -c 1 -W 2 10.9.0.2
     check kernel-tcp-out "the copy differs" tcp_copy near far 10.9.0.2
     check kernel-tcp-back "the copy differs" tcp_copy far near 10.9.0.1
@@ -25,15 +31,24 @@ scenario_kernel() {
     pair_confs
     conf_peer /tmp/near.conf 2 "10.9.0.2/32, fd99::2/128"
     conf_peer /tmp/far.conf 1 "10.9.0.1/32, fd99::1/128" 192.0.2.1:51820
-    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail kernel-up "near did not come up"
-    tunnel_up kernel far tl-far /tmp/far.conf || fail kernel-up "far did not come up"
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || {
+        fail kernel-up "near did not come up"
+        return
+    }
+    tunnel_up kernel far tl-far /tmp/far.conf || {
+        fail kernel-up "far did not come up"
+        return
+    }
     check_soon kernel-as-initiator "no answer" far ping -c 1 -W 2 10.9.0.1
 }
 
 # Gluon's way: vxlan over the tunnel's IPv6 addresses, batman-adv on top.
 scenario_mesh() {
     topology
-    pair_up "$TL_IMPL" "$TL_IMPL" || fail mesh-up "a tunnel did not come up"
+    pair_up "$TL_IMPL" "$TL_IMPL" || {
+        fail mesh-up "a tunnel did not come up"
+        return
+    }
     mesh_node near 1 2
     mesh_node far 2 1
     # batman-adv's bridge loop avoidance holds broadcasts, so ARP, back for its first 30 s.
@@ -61,11 +76,17 @@ mesh_node() {
 scenario_clock1970() {
     topology
     date -s "1970-01-01 00:20:00" >/dev/null
-    pair_up "$TL_IMPL" kernel || fail clock1970-up "a tunnel did not come up"
+    pair_up "$TL_IMPL" kernel || {
+        fail clock1970-up "a tunnel did not come up"
+        return
+    }
     check_soon clock1970-first "no answer" near ping -c 1 -W 2 10.9.0.2
     tunnel_down "$TL_IMPL" near tl-near
     date -s "1970-01-01 00:05:00" >/dev/null
-    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail clock1970-up "no second start"
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || {
+        fail clock1970-up "no second start"
+        return
+    }
     if [ "$TL_IMPL" = kernel ]; then
         # The control: the kernel keeps no stamp, so this is the failure that the state file ends.
         if WAIT_S=10 until_true near ping -c 1 -W 2 10.9.0.2; then
@@ -81,14 +102,20 @@ scenario_clock1970() {
 # kill -9, start again: nothing of the old process stands in the way.
 scenario_restart() {
     topology
-    pair_up "$TL_IMPL" kernel || fail restart-up "a tunnel did not come up"
+    pair_up "$TL_IMPL" kernel || {
+        fail restart-up "a tunnel did not come up"
+        return
+    }
     check_soon restart-before "no answer" near ping -c 1 -W 2 10.9.0.2
     if [ "$TL_IMPL" = tunlite ]; then
         tunlite_stop tl-near KILL
     else
         tunnel_down "$TL_IMPL" near tl-near
     fi
-    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || fail restart-up "no second start"
+    tunnel_up "$TL_IMPL" near tl-near /tmp/near.conf || {
+        fail restart-up "no second start"
+        return
+    }
     check_soon restart-after "no answer" near ping -c 1 -W 2 10.9.0.2
 }
 
@@ -162,8 +189,14 @@ scenario_host() {
     near /bin/ip addr add 10.77.0.2/24 dev eth0
     near /bin/ip link set eth0 up
     near /bin/ip link set lo up
-    tunnel_up "$TL_IMPL" near tl-out /tmp/out.conf || fail host-up "tl-out did not come up"
-    tunnel_up "$TL_IMPL" near tl-in /tmp/in.conf || fail host-up "tl-in did not come up"
+    tunnel_up "$TL_IMPL" near tl-out /tmp/out.conf || {
+        fail host-up "tl-out did not come up"
+        return
+    }
+    tunnel_up "$TL_IMPL" near tl-in /tmp/in.conf || {
+        fail host-up "tl-in did not come up"
+        return
+    }
     for peer in "$@"; do
         name=${peer%%:*}
         number=${peer##*:}
