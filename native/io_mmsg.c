@@ -134,6 +134,11 @@ static void take_message(struct io *io, struct queue *q, uint32_t slot, unsigned
         packet_release(&p);
         return;
     }
+    if (q->n == q->max) { /* an earlier run was longer than messages_for() allows for */
+        io->stats->drops[DROP_TRUNCATED]++;
+        packet_release(&p);
+        return;
+    }
     io->got++;
     s->from_used++;
     s->bytes += p.len;

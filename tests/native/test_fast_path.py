@@ -433,3 +433,20 @@ def test_random_super_packets_and_singles_cross_both_ways_unharmed():
                 fast.carries(n, rng.randrange(1 << 20))
                 sent += n
         assert fast.plane.drops() == {} and fast.count("socket_written") == sent
+
+
+def test_a_run_longer_than_any_of_a_network_card_leaves_no_room_and_the_next_datagram_is_dropped():
+    """Since Linux 6.7 a sender on this machine, or a guest, may make runs of 128."""
+    with Fast(pool_bytes=768 << 10) as fast:
+        try:
+            fast.send_run([b"ha"] * 128)
+        except OSError as e:
+            assert e.errno == errno.EINVAL
+            pytest.skip("this kernel sends at most 64 datagrams at once")
+        fast.outside.sendto(b"ha", (fast.host, fast.port))
+        fast.outside.sendto(b"ha", (fast.host, fast.port))
+        fast.plane.turn()
+        assert fast.count("runs_read") == 1
+        assert fast.plane.drops() == {"too_short": 128, "truncated": 1}
+        fast.plane.turn()
+        assert fast.plane.drops() == {"too_short": 1}
