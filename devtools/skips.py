@@ -4,9 +4,11 @@
 A skipped test that no row here allows fails the run: what is not tested is never passed silently.
 """
 
+import ctypes
 import os
 import platform
 import re
+import struct
 from pathlib import Path
 
 
@@ -29,6 +31,16 @@ def _has_one_user():
     return Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2] == "1"
 
 
+def _has_io_uring():
+    """Whether a ring can be made as native/uring.c makes it: Linux 6.1, and nothing forbids it."""
+    params = bytearray(120)
+    struct.pack_into("=I", params, 8, 1 << 6 | 1 << 12 | 1 << 13)
+    ring = ctypes.CDLL(None).syscall(425, 1, (ctypes.c_char * 120).from_buffer(params))
+    if ring >= 0:
+        os.close(ring)
+    return ring >= 0
+
+
 # (part of the test's id, part of the skip's reason, what must hold for the skip to be legitimate);
 # regular expressions, upper or lower case.
 ALLOWED = [
@@ -37,6 +49,7 @@ ALLOWED = [
     (r"", r"\bneon\b", _lacks_cpu("asimd")),
     (r"", r"needs x86_64", _is_not("x86_64")),
     (r"test_clock", r"static executable", lambda: "TUNLITE_BIN" in os.environ),
+    (r"io_uring", r"no io_uring", lambda: not _has_io_uring()),
     (r"becomes_user_and_group", r"namespace has one user", _has_one_user),
 ]
 

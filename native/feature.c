@@ -46,6 +46,26 @@ const struct io_ops *feature_engine_auto(void) {
     return io_list[0];
 }
 
+static struct feature_state state_of(int err) {
+    if (err == -ENOSYS)
+        return feature_off(REASON_NO_KERNEL);
+    return feature_off(err == -EPERM || err == -EACCES ? REASON_NOT_PERMITTED : err);
+}
+
+void feature_probe_engines(struct feature_state *state) {
+    for (int row = 0; row < FEATURE_TUN_VNET; row++) {
+        const struct io_ops *ops = feature_engine(feature_name[row]);
+        int err = ops && ops->available ? ops->available() : 0;
+        state[row] = err ? state_of(err) : feature_off(ops ? REASON_AVAILABLE : REASON_NOT_BUILT);
+    }
+}
+
+void feature_refused(struct feature_state *state, const struct io_ops *engine, int err) {
+    for (int row = 0; row < FEATURE_TUN_VNET; row++)
+        if (feature_engine(feature_name[row]) == engine)
+            state[row] = state_of(err);
+}
+
 static void put_row(uint8_t *out, int row, bool on, int32_t why) {
     uint8_t *at = out + row * ROW;
     store_le16(at, (uint16_t)row);
@@ -53,12 +73,11 @@ static void put_row(uint8_t *out, int row, bool on, int32_t why) {
     store_le32(at + 4, (uint32_t)why);
 }
 
-static void put_engine(uint8_t *out, int row, const struct io_ops *chosen) {
-    const struct io_ops *ops = feature_engine(feature_name[row]);
-    if (!ops)
-        put_row(out, row, false, REASON_NOT_BUILT);
+static void put_engine(uint8_t *out, int row, const struct features *chosen) {
+    if (chosen->engine == feature_engine(feature_name[row]))
+        put_row(out, row, true, REASON_CHOSEN);
     else
-        put_row(out, row, ops == chosen, ops == chosen ? REASON_CHOSEN : REASON_AVAILABLE);
+        put_row(out, row, false, chosen->state[row].why);
 }
 
 int feature_rows(uint8_t *out, uint32_t size, const struct features *chosen) {
@@ -68,9 +87,9 @@ int feature_rows(uint8_t *out, uint32_t size, const struct features *chosen) {
     if (size / ROW < (uint32_t)rows)
         return -ENOSPC;
     for (int row = 0; row < FEATURE_TUN_VNET; row++)
-        put_engine(out, row, chosen->engine);
+        put_engine(out, row, chosen);
     for (int row = FEATURE_TUN_VNET; row < FEATURE_AEADS; row++)
-        put_row(out, row, chosen->offload[row].on, chosen->offload[row].why);
+        put_row(out, row, chosen->state[row].on, chosen->state[row].why);
     for (int row = FEATURE_AEADS; row < rows; row++) {
         const struct aead *a = aead_list[row - FEATURE_AEADS];
         if (a == chosen->aead)

@@ -23,6 +23,8 @@
     X(AVAILABLE, "available, another was chosen")                                                  \
     X(NOT_BUILT, "not in this build")                                                              \
     X(NO_KERNEL, "this kernel lacks it")                                                           \
+    X(NOT_PERMITTED,                                                                               \
+      "the kernel forbids it: sysctl kernel.io_uring_disabled, or a seccomp filter")               \
     X(NO_CPU, "this processor lacks it, or a library it needs")                                    \
     X(SWITCHED_OFF, "switched off by the configuration")                                           \
     X(KERNEL_BROKEN, "this kernel's version is known to get it wrong")                             \
@@ -72,11 +74,17 @@ const struct io_ops *feature_engine(const char *name);
 /* What "auto" means here. */
 const struct io_ops *feature_engine_auto(void);
 
-/* What of a plane the rows are about; the states of the offloads are numbered as features. */
+/* Sets the engines' states: available, or why not. */
+void feature_probe_engines(struct feature_state *state);
+/* Notes why this engine is not used although it was asked for: -errno. */
+void feature_refused(struct feature_state *state, const struct io_ops *engine, int err);
+
+/* What of a plane the rows are about; the states of engines and offloads are numbered as features.
+ */
 struct features {
     const struct io_ops *engine;
     const struct aead *aead;
-    const struct feature_state *offload;
+    const struct feature_state *state;
 };
 
 /* Rows (uint16 feature, uint16 on, int32 reason). Returns their number, or -ENOSPC. */

@@ -7,8 +7,16 @@
 
 #include "plane.h"
 #include "tunlite.h"
+#include "uring.h"
 
-const struct io_ops *const io_list[] = {&io_mmsg, &io_basic, NULL};
+const struct io_ops *const io_list[] = {
+    &io_mmsg,
+    &io_basic,
+#ifdef TL_IO_URING
+    &io_uring, /* no faster than mmsg: docs/performance.md */
+#endif
+    NULL,
+};
 
 static bool is_handshake(const struct packet *p) {
     return p->data[0] != MESSAGE_TRANSPORT;

@@ -39,9 +39,13 @@ struct mmsghdr;
  */
 struct io_ops {
     const char *name;
+    /* NULL: always. 0, or -errno: -ENOSYS where the kernel is too old. */
+    int (*available)(void);
     /* For queues of io->in_max and io->out_max packets. 0 or -errno. */
     int (*open)(struct io *io);
     void (*close)(struct io *io);
+    /* The sockets are about to be closed: nothing of the engine may use them any more. Or NULL. */
+    void (*release_sockets)(struct io *io);
     enum io_status (*read_device)(struct io *io, struct queue *q, uint32_t max);
     enum io_status (*write_device)(struct io *io, struct queue *q);
     enum io_status (*read_socket)(struct io *io, struct queue *q, uint32_t max);
@@ -76,6 +80,7 @@ struct io {
     uint32_t wide;            /* slabs that one receive of runs may fill */
     uint32_t turn_bytes;      /* about as many are read in a turn */
     uint32_t got;             /* frames or datagrams that a read brought; the reader sets it to 0 */
+    bool holds;               /* the engine has received what it has not handed out yet */
     uint32_t layer;
     uint32_t offloads_off; /* as record_options */
     struct feature_state offload[FEATURE_AEADS];
@@ -87,6 +92,7 @@ struct io {
 
 extern const struct io_ops io_basic;
 extern const struct io_ops io_mmsg;
+extern const struct io_ops io_uring; /* x86_64 and aarch64 */
 
 /* Every engine of this build that "auto" may choose, best first; NULL ends the list. */
 extern const struct io_ops *const io_list[];

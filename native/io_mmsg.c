@@ -14,18 +14,13 @@
 #include <unistd.h>
 
 #include "datagram.h"
+#include "io_send.h"
 #include "io_shared.h"
-#include "path.h"
-
-enum { MESSAGES_MAX = 64 }; /* of one system call */
 
 struct mmsg {
-    struct mmsghdr header[MESSAGES_MAX];
-    struct datagram datagram[MESSAGES_MAX]; /* behind the headers */
-    struct slab *slab[MESSAGES_MAX];        /* of the slots that a receive may fill */
-    uint16_t packets[MESSAGES_MAX];         /* of a message that is sent */
-    struct iovec *iov;                      /* io->out_max */
-    struct endpoint *from;                  /* of this turn's messages; io->in_max */
+    struct send send;                     /* its headers are the receive's too */
+    struct slab *slab[SEND_MESSAGES_MAX]; /* of the slots that a receive may fill */
+    struct endpoint *from;                /* of this turn's messages; io->in_max */
     uint32_t from_used;
     uint32_t bytes; /* of this turn's messages */
     uint32_t usual; /* of one message lately */
@@ -33,7 +28,7 @@ struct mmsg {
 
 static void mmsg_close(struct io *io) {
     struct mmsg *s = io->state;
-    free(s->iov);
+    send_free(&s->send);
     free(s->from);
     free(s);
 }
@@ -43,9 +38,9 @@ static int mmsg_open(struct io *io) {
     if (!s)
         return -ENOMEM;
     io->state = s;
-    s->iov = calloc(io->out_max, sizeof *s->iov);
+    int err = send_new(&s->send, io->out_max);
     s->from = calloc(io->in_max, sizeof *s->from);
-    if (s->iov && s->from)
+    if (!err && s->from)
         return 0;
     mmsg_close(io);
     return -ENOMEM;
@@ -74,7 +69,7 @@ static uint32_t take_slots(struct io *io, struct mmsg *s, uint32_t max) {
         }
         if (!at)
             break;
-        datagram_to_receive(&s->datagram[n], &s->header[n].msg_hdr, at, room);
+        datagram_to_receive(&s->send.datagram[n], &s->send.header[n].msg_hdr, at, room);
     }
     return n;
 }
@@ -86,48 +81,16 @@ static void return_slot(struct io *io, struct slab *slab) {
         buf_untake(slab, io->slot + TAILROOM);
 }
 
-/* A small datagram in a slab of its own moves to where others are, so that a turn of small ones
- * does not use up all slabs. */
-static void move_small(struct io *io, struct packet *p) {
-    uint32_t room, need = p->len + TAILROOM;
-    uint8_t *at = p->len <= io->slot ? buf_room(io->pool, need, &room) : NULL;
-    if (!at)
-        return;
-    memcpy(at, p->data, p->len);
-    buf_release(p->slab);
-    p->data = at;
-    p->slab = buf_take(io->pool, need);
-}
-
-/* A run's datagrams to the queue. A sender's kernel puts at most 64 (128 since Linux 6.7) in one;
- * what the queue cannot hold is lost, and counted. */
-static void take_run(struct io *io, struct queue *q, const struct packet *run, uint32_t segment) {
-    for (uint32_t at = 0; at < run->len; at += segment) {
-        if (q->n == q->max) {
-            io->stats->drops[DROP_TRUNCATED]++;
-            continue;
-        }
-        struct packet *p = &q->p[q->n++];
-        *p = *run;
-        p->data = run->data + at;
-        p->len = run->len - at < segment ? run->len - at : segment;
-        p->slab->refs++;
-        io_received(io, p);
-    }
-    buf_release(run->slab);
-    io->stats->counts[COUNT_RUNS_READ]++;
-}
-
 /* One received message to the queue, or dropped. */
 static void take_message(struct io *io, struct queue *q, uint32_t slot, unsigned which) {
     struct mmsg *s = io->state;
-    struct mmsghdr *h = &s->header[slot];
+    struct mmsghdr *h = &s->send.header[slot];
     struct datagram_notes notes = {.overflow = io->overflow[which]};
-    struct packet p = {.data = s->datagram[slot].bytes.iov_base,
+    struct packet p = {.data = s->send.datagram[slot].bytes.iov_base,
                        .len = h->msg_len,
                        .slab = s->slab[slot],
                        .endpoint = &s->from[s->from_used]};
-    datagram_received(&s->datagram[slot], &h->msg_hdr, &p, &notes);
+    datagram_received(&s->send.datagram[slot], &h->msg_hdr, &p, &notes);
     io_lost(io, which, notes.overflow);
     if (h->msg_hdr.msg_flags & MSG_TRUNC) {
         io_truncated(io, h->msg_len);
@@ -144,19 +107,19 @@ static void take_message(struct io *io, struct queue *q, uint32_t slot, unsigned
     s->bytes += p.len;
     s->usual = (s->usual * 7 + p.len) / 8;
     if (notes.segment && notes.segment < p.len) {
-        take_run(io, q, &p, notes.segment);
+        io_take_run(io, q, &p, notes.segment);
         return;
     }
     io_received(io, &p);
     if (has_runs(io))
-        move_small(io, &p);
+        io_move_small(io, &p);
     q->p[q->n++] = p;
 }
 
 /* Messages that one receive may bring, so that each could be a run that the queue still holds. */
 static uint32_t messages_for(const struct io *io, const struct queue *q, uint32_t max) {
     const struct mmsg *s = io->state;
-    uint32_t room = q->max - q->n, most = max < MESSAGES_MAX ? max : MESSAGES_MAX;
+    uint32_t room = q->max - q->n, most = max < SEND_MESSAGES_MAX ? max : SEND_MESSAGES_MAX;
     if (has_runs(io)) {
         room /= DATAGRAM_SEGMENTS_MAX;
         if (most > io->wide)
@@ -182,7 +145,7 @@ static enum io_status receive(struct io *io, struct queue *q, unsigned which, ui
             io->pool->ran_short = true;
             return IO_STARVED;
         }
-        int n = recvmmsg(io->socket[which], s->header, slots, MSG_TRUNC | MSG_DONTWAIT, NULL);
+        int n = recvmmsg(io->socket[which], s->send.header, slots, MSG_TRUNC | MSG_DONTWAIT, NULL);
         io->stats->counts[COUNT_READ_CALLS]++;
         if (n > 0)
             got = (uint32_t)n;
@@ -217,98 +180,9 @@ static enum io_status mmsg_read_socket(struct io *io, struct queue *q, uint32_t 
     return status[IO_V4] == IO_MORE || status[IO_V6] == IO_MORE ? IO_MORE : IO_DONE;
 }
 
-/* ---- send -------------------------------------------------------------------------------------
- */
-
-/* How many packets from `at` on may go as one message. */
-static uint32_t run_length(struct io *io, const struct queue *q, uint32_t at) {
-    const struct packet *first = &q->p[at];
-    uint32_t n = 1, bytes = first->len;
-    while (at + n < q->n && n < DATAGRAM_SEGMENTS_MAX) {
-        const struct packet *p = &q->p[at + n];
-        bytes += p->len;
-        if (p->endpoint != first->endpoint || p->tos != first->tos || p->len > first->len ||
-            bytes > DATAGRAM_BYTES_MAX)
-            break;
-        n++;
-        if (p->len < first->len) /* a shorter one ends a run */
-            break;
-    }
-    return n > 1 && io->offload[FEATURE_UDP_GSO].on && path_takes_runs(io, first) ? n : 1;
-}
-
-/* The bytes of n packets; how many iovecs that takes. */
-static uint32_t put_bytes(struct iovec *iov, const struct packet *p, uint32_t n) {
-    uint32_t used = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (used && (uint8_t *)iov[used - 1].iov_base + iov[used - 1].iov_len == p[i].data)
-            iov[used - 1].iov_len += p[i].len;
-        else
-            iov[used++] = (struct iovec){p[i].data, p[i].len};
-    }
-    return used;
-}
-
-/* Messages from packet `from` on for one socket, in one call: how many went, or -errno of the
- * first. */
-static int send_some(struct io *io, struct queue *q, uint32_t from, unsigned which) {
-    struct mmsg *s = io->state;
-    uint32_t n = 0, iov = 0;
-    for (uint32_t at = from; n < MESSAGES_MAX && at < q->n && io_socket_of(&q->p[at]) == which;) {
-        struct msghdr *m = &s->header[n].msg_hdr;
-        uint32_t packets = run_length(io, q, at);
-        datagram_to_send(&s->datagram[n], m, &q->p[at]);
-        if (packets > 1) {
-            uint32_t used = put_bytes(s->iov + iov, &q->p[at], packets);
-            datagram_segments(&s->datagram[n], m, s->iov + iov, used);
-            iov += used;
-        }
-        s->packets[n++] = (uint16_t)packets;
-        at += packets;
-    }
-    if (io->socket[which] < 0)
-        return -EBADF;
-    io->stats->counts[COUNT_WRITE_CALLS]++;
-    return io->calls->send(io, io->socket[which], s->header, n);
-}
-
-/* Tells the packets of the first `messages` messages; how many they are. */
-static uint32_t told(struct io *io, struct packet *p, int messages) {
-    const struct mmsg *s = io->state;
-    uint32_t n = 0;
-    for (int i = 0; i < messages; i++) {
-        io->stats->counts[COUNT_RUNS_WRITTEN] += s->packets[i] > 1;
-        for (uint32_t k = 0; k < s->packets[i]; k++)
-            io_sent(io, &p[n++]);
-    }
-    return n;
-}
-
-/* The first message failed: 0 packets are done when they may be tried again, else all of them. */
-static uint32_t failed(struct io *io, struct packet *p, int err) {
-    const struct mmsg *s = io->state;
-    uint32_t n = s->packets[0];
-    if (n > 1 && path_refused(io, p, err))
-        return 0;
-    if (io_source_reset(io, p, err))
-        return 0;
-    for (uint32_t i = 0; i < n; i++)
-        io_failed(io, &p[i], err);
-    return n;
-}
-
 static enum io_status mmsg_write_socket(struct io *io, struct queue *q) {
-    for (uint32_t i = 0; i < q->n;) {
-        int sent = send_some(io, q, i, io_socket_of(&q->p[i]));
-        if (sent == -EAGAIN) {
-            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
-            queue_advance(q, i);
-            return IO_BLOCKED;
-        }
-        i += sent < 0 ? failed(io, &q->p[i], -sent) : told(io, &q->p[i], sent);
-    }
-    q->n = 0;
-    return IO_DONE;
+    struct mmsg *s = io->state;
+    return send_queue(io, &s->send, q);
 }
 
 const struct io_ops io_mmsg = {

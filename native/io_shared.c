@@ -4,6 +4,7 @@
 #include "io_shared.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -16,7 +17,7 @@ uint64_t io_now_ms(struct io *io) {
     return io->calls->now_ms(io);
 }
 
-static uint64_t kernel_now_ms(struct io *io) {
+uint64_t io_kernel_now_ms(struct io *io) {
     (void)io;
     return os_now_ms();
 }
@@ -37,6 +38,34 @@ void io_received(struct io *io, const struct packet *p) {
     io->stats->counts[COUNT_SOCKET_READ_BYTES] += p->len;
 }
 
+void io_move_small(struct io *io, struct packet *p) {
+    uint32_t room, need = p->len + TAILROOM;
+    uint8_t *at = p->len <= io->slot ? buf_room(io->pool, need, &room) : NULL;
+    if (!at)
+        return;
+    memcpy(at, p->data, p->len);
+    buf_release(p->slab);
+    p->data = at;
+    p->slab = buf_take(io->pool, need);
+}
+
+void io_take_run(struct io *io, struct queue *q, const struct packet *run, uint32_t segment) {
+    for (uint32_t at = 0; at < run->len; at += segment) {
+        if (q->n == q->max) {
+            io->stats->drops[DROP_TRUNCATED]++;
+            continue;
+        }
+        struct packet *p = &q->p[q->n++];
+        *p = *run;
+        p->data = run->data + at;
+        p->len = run->len - at < segment ? run->len - at : segment;
+        p->slab->refs++;
+        io_received(io, p);
+    }
+    buf_release(run->slab);
+    io->stats->counts[COUNT_RUNS_READ]++;
+}
+
 bool io_is_gone(int err) {
     return err == EBADFD || err == EBADF;
 }
@@ -48,11 +77,11 @@ static int kernel_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t
     return sent < 0 ? -errno : (int)sent;
 }
 
-static int kernel_write_device(struct io *io, const struct iovec *iov, uint32_t n) {
+int io_kernel_write_device(struct io *io, const struct iovec *iov, uint32_t n) {
     return writev(io->device, iov, (int)n) < 0 ? errno : 0;
 }
 
-const struct io_calls io_calls_kernel = {kernel_send, kernel_write_device, kernel_now_ms};
+const struct io_calls io_calls_kernel = {kernel_send, io_kernel_write_device, io_kernel_now_ms};
 
 enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
     if (io->vnet)

@@ -15,8 +15,16 @@ void io_truncated(struct io *io, uint32_t len);
 /* The kernel's count of datagrams it dropped on this socket so far. */
 void io_lost(struct io *io, unsigned which, uint32_t lost);
 void io_received(struct io *io, const struct packet *p);
+/* A small datagram in a slab of its own moves to where others are, so that a turn of small ones
+ * does not use up all slabs. */
+void io_move_small(struct io *io, struct packet *p);
+/* A run's datagrams to the queue. A sender's kernel puts at most 64 (128 since Linux 6.7) in one;
+ * what the queue cannot hold is lost, and counted. */
+void io_take_run(struct io *io, struct queue *q, const struct packet *run, uint32_t segment);
 /* Whether a device's errno means that it was deleted. */
 bool io_is_gone(int err);
 extern const struct io_calls io_calls_kernel;
+int io_kernel_write_device(struct io *io, const struct iovec *iov, uint32_t n);
+uint64_t io_kernel_now_ms(struct io *io);
 
 #endif

@@ -176,6 +176,7 @@ int tl_features(int handle, unsigned char *out, int out_len) {
 int tl_probe(unsigned char *out, int out_len) {
     struct feature_state offload[FEATURE_AEADS];
     const struct features chosen = {feature_engine_auto(), aead_choose(), offload};
+    feature_probe_engines(offload);
     socket_probe(offload, 0);
     tun_probe(offload);
     return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);

@@ -51,7 +51,7 @@ static bool turn_out(struct worker *w, bool readable) {
 }
 
 static bool turn_in(struct worker *w, bool readable) {
-    if (!rx_write(w) || !readable)
+    if (!rx_write(w) || (!readable && !w->io.holds))
         return false;
     w->io.got = 0;
     enum io_status status = w->io.ops->read_socket(&w->io, &w->in, w->batch_in);

@@ -127,6 +127,19 @@ static void probe_offloads(struct io *io) {
     tun_attach(io); /* without a device: cannot fail */
 }
 
+/* What was asked for, or, where the kernel refuses that, what "auto" means. */
+static int open_engine(struct io *io) {
+    feature_probe_engines(io->offload);
+    int err = io->ops->available ? io->ops->available() : 0;
+    if (!err)
+        err = io->ops->open(io);
+    if (!err || !io->ops->available)
+        return err;
+    feature_refused(io->offload, io->ops, err);
+    io->ops = feature_engine_auto();
+    return io->ops->open(io);
+}
+
 int worker_new(struct worker *w, struct plane *plane, const struct worker_options *o) {
     w->plane = plane;
     w->io = (struct io){.ops = o->engine,
@@ -151,7 +164,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     err = load_new(&w->load, o->ring, o->handshakes_per_second);
     if (err)
         goto out_sessions;
-    err = w->io.ops->open(&w->io);
+    err = open_engine(&w->io);
     if (err)
         goto out_load;
     probe_offloads(&w->io);
@@ -169,10 +182,10 @@ out_queues:
 }
 
 void worker_free(struct worker *w) {
+    worker_sockets(w, (const int[IO_SOCKETS]){-1, -1});
     w->io.ops->close(&w->io);
     vnet_free(w->io.vnet);
     free(w->io.calls_state);
-    worker_sockets(w, (const int[IO_SOCKETS]){-1, -1});
     if (w->io.device >= 0)
         close(w->io.device);
     load_free(&w->load);
@@ -183,6 +196,8 @@ void worker_free(struct worker *w) {
 }
 
 void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]) {
+    if (w->io.ops->release_sockets)
+        w->io.ops->release_sockets(&w->io);
     for (unsigned i = 0; i < IO_SOCKETS; i++) {
         if (w->io.socket[i] >= 0)
             close(w->io.socket[i]);

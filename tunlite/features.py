@@ -45,6 +45,14 @@ def rows(native, table):
     return found
 
 
+def refusal(table, engine):
+    """What to say when this engine was asked for and another one is used, or None."""
+    for row in table:
+        if row["kind"] == "engine" and row["name"] == engine and not row["on"]:
+            return f"Engine = {engine}: {row['why']}; using {chosen(table, 'engine')}"
+    return None
+
+
 def chosen(table, wanted):
     """The name of the engine or AEAD that is on, or None."""
     for row in table:

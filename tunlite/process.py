@@ -92,7 +92,7 @@ def _open_device(name, offloads_off):
 
 
 def _machine(name, settings, log, device_fd, folder):
-    from tunlite import daemon, resolver, tuning
+    from tunlite import daemon, features, resolver, tuning
 
     # loads libsodium while we are still who may read it: User may not see into root's home
     port.x25519(bytearray(32), bytearray(32), bytearray(32))
@@ -100,6 +100,11 @@ def _machine(name, settings, log, device_fd, folder):
         device_fd = _open_device(name, tuning.offloads_off(port, settings))
     record = tuning.record(port, settings)
     machine = daemon.Daemon(port, name, device_fd, record, log, folder)
+    refusal = features.refusal(
+        features.rows(port.native, machine.plane.features()), settings.get("Engine", "auto")
+    )
+    if refusal:
+        log.info(refusal)
     machine.interface.rekey_ms = 1000 * settings.get("RekeyAfter", 120)
     machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
     return machine

@@ -87,8 +87,9 @@ int tl_names(int kind, unsigned char *out, int out_len);
 /* ---- the plane: the packet path of one interface --------------------------------------------- */
 
 /* options: an options record (wire.h). Allocates everything the packet path will need at once.
- * Returns a handle. -EINVAL: the record; -ENOMEM; -ENOTSUP: a forced engine or AEAD is not to be
- * had here. */
+ * Returns a handle. -EINVAL: the record; -ENOMEM; -ENOTSUP: a forced engine or AEAD is not in
+ * this build. An engine that the kernel refuses is replaced by what "auto" means; tl_features says
+ * why. */
 int tl_plane_new(const unsigned char *options, int options_len);
 /* Wipes and frees; the plane closes its sockets and device. Always 0. */
 int tl_plane_free(int plane);

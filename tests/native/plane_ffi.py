@@ -153,6 +153,16 @@ class Plane:
         """{name: value} of all."""
         return dict(zip(COUNTERS, self._numbers(lib.tl_counters, len(COUNTERS)), strict=True))
 
+    def features(self):
+        """{name: (on, why)} of all; `why` is a reason's text or -errno."""
+        labels, reasons = names(lib.TL_NAMES_FEATURE), names(lib.TL_NAMES_REASON)
+        out = ffi.new("unsigned char[512]")
+        n = self.call("features", out, 512)
+        found = {}
+        for number, on, why in struct.iter_unpack("<HHi", bytes(out)[: 8 * n]):
+            found[labels[number]] = (bool(on), reasons[why] if why >= 0 else why)
+        return found
+
     def clock(self, ms):
         """Moves the clock to START_MS + ms."""
         self.call("fake_clock", struct.pack("<Q", START_MS + ms))

@@ -10,7 +10,8 @@ import pytest
 
 from tests.native.plane_ffi import KEY_A, KEY_B, Plane, endpoint, ffi, ipv4, ipv6, lib, seal, unseal
 
-ENGINES = ["basic", "mmsg"]
+ENGINES = ["basic", "mmsg", "io_uring"]
+IN_BATCHES = ["mmsg", "io_uring"]
 ALL_OFF = 0xFFFFFFFF  # offloads
 
 
@@ -25,8 +26,11 @@ def inside_pair():
 class Wired:
     """A plane on an engine, its device's other end, and a UDP socket that plays its peer."""
 
-    def __init__(self, engine, family=socket.AF_INET, **changes):
+    def __init__(self, engine, family=socket.AF_INET, check=True, **changes):
         self.plane = Plane(fake=False, engine=engine.encode(), **changes)
+        if check and not self.plane.features()[engine][0]:
+            self.plane.__exit__()
+            pytest.skip(f"no {engine} on this machine")
         self.inside, fd = inside_pair()
         self.plane.call("plane_device", fd)
         self.port = self.plane.call("plane_listen", 0, bytes(4))
@@ -36,9 +40,12 @@ class Wired:
         self.outside.bind((self.host, 0))
         where = endpoint(self.host, self.outside.getsockname()[1])
         self.peer = self.plane.peer(["0.0.0.0/0", "::/0"], where)
-        self.index = self.plane.session(
-            self.plane.index(self.peer), born_ms=time.clock_gettime_ns(7) // 10**6
-        )
+        self.index = self.plane.session(self.plane.index(self.peer), born_ms=self.now_ms())
+
+    @staticmethod
+    def now_ms():
+        """The plane's clock."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**6
 
     def __enter__(self):
         return self
@@ -137,8 +144,9 @@ def test_a_send_that_the_kernel_refuses_is_counted_by_kind_and_not_fatal(engine)
         assert wired.plane.drops() == {"send_filtered": 1, "send_error": 1}
 
 
-def test_a_full_device_stops_the_socket_and_nothing_is_lost():
-    with Wired("mmsg") as wired:
+@pytest.mark.parametrize("engine", IN_BATCHES)
+def test_a_full_device_stops_the_socket_and_nothing_is_lost(engine):
+    with Wired(engine) as wired:
         packets = [ipv4(payload=struct.pack("!I", i) + bytes(1000)) for i in range(600)]
         wired.send(*[seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)])
         wired.run(0.02)
@@ -148,18 +156,20 @@ def test_a_full_device_stops_the_socket_and_nothing_is_lost():
         assert wired.plane.drops() == {}
 
 
-def test_an_idle_plane_sleeps_until_its_deadline():
-    with Wired("mmsg") as wired:
+@pytest.mark.parametrize("engine", IN_BATCHES)
+def test_an_idle_plane_sleeps_until_its_deadline(engine):
+    with Wired(engine) as wired:
         before = wired.plane.counters()
         assert wired.run(0.1) == lib.TL_WOKE_DEADLINE
         after = wired.plane.counters()
         assert after["turns"] - before["turns"] <= 2
 
 
-def test_paced_packets_do_not_return_to_python():
+@pytest.mark.parametrize("engine", IN_BATCHES)
+def test_paced_packets_do_not_return_to_python(engine):
     import threading
 
-    with Wired("mmsg") as wired:
+    with Wired(engine) as wired:
 
         def pace():
             for _ in range(1000):
@@ -177,8 +187,9 @@ def test_paced_packets_do_not_return_to_python():
         assert after["returns"] - before["returns"] == 1
 
 
-def test_a_control_descriptor_ends_the_wait():
-    with Wired("mmsg") as wired:
+@pytest.mark.parametrize("engine", IN_BATCHES)
+def test_a_control_descriptor_ends_the_wait(engine):
+    with Wired(engine) as wired:
         r, w = os.pipe()
         wired.plane.call("watch", r, 1)
         os.write(w, b"x")
@@ -192,8 +203,9 @@ def test_a_control_descriptor_ends_the_wait():
         os.close(w)
 
 
-def test_listen_again_on_our_own_port_keeps_the_sockets_and_deaf_closes_them():
-    with Wired("mmsg") as wired:
+@pytest.mark.parametrize("engine", IN_BATCHES)
+def test_listen_again_on_our_own_port_keeps_the_sockets_and_deaf_closes_them(engine):
+    with Wired(engine) as wired:
         assert wired.plane.call("plane_listen", wired.port, bytes(4)) == wired.port
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with pytest.raises(OSError):

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue of packets as messages of one datagram or a run, for engines that send several at once.
+ */
+#ifndef TL_IO_SEND_H
+#define TL_IO_SEND_H
+
+#include <sys/socket.h>
+
+#include "datagram.h"
+#include "io.h"
+
+enum { SEND_MESSAGES_MAX = 64 }; /* of one io_calls.send */
+
+struct send {
+    struct mmsghdr header[SEND_MESSAGES_MAX];
+    struct datagram datagram[SEND_MESSAGES_MAX]; /* behind the headers */
+    uint16_t packets[SEND_MESSAGES_MAX];         /* of each message */
+    struct iovec *iov;
+};
+
+/* For queues of `max` packets. 0 or -ENOMEM; send_free either way. */
+int send_new(struct send *s, uint32_t max);
+void send_free(struct send *s);
+/* As io_ops.write_socket. */
+enum io_status send_queue(struct io *io, struct send *s, struct queue *q);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Datagrams by io_uring. Linux since 6.1, x86_64 and aarch64.
+ *
+ * Received by one multishot recvmsg a socket, into whole slabs that wait in a ring of buffers: each
+ * may be a run (UDP_GRO). A datagram that is no run is copied to where others are, and its slab is
+ * back in the ring at once. Sent as one submission of linked sendmsg, which keeps the order: where
+ * one fails, those behind it are cancelled and tried again. Each direction has a ring of its own,
+ * so that a send need not sort out what came in meanwhile.
+ *
+ * Multishot wants a blocking descriptor: on a non-blocking one it ends with EAGAIN instead of
+ * waiting. Sends do not wait: they say so themselves.
+ */
+#define _GNU_SOURCE
+#include "uring.h"
+
+#ifdef TL_IO_URING
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datagram.h"
+#include "io_send.h"
+#include "io_shared.h"
+
+enum {
+    SLOTS_MAX = 8, /* docs/performance.md: more are slower */
+    COMPLETIONS = 64,
+    NAME_ROOM = 32, /* a sockaddr_in6, rounded up so that the bytes are aligned */
+    PAYLOAD_AT = sizeof(struct uring_received) + NAME_ROOM + DATAGRAM_CONTROL,
+    CANCEL_MARK = IO_SOCKETS, /* user_data; a receive's is its socket's number */
+};
+_Static_assert(PAYLOAD_AT % BUF_ALIGN == 0, "as other packets are");
+
+struct engine {
+    struct send send;
+    struct uring out, in;
+    struct uring_buffers buffers;
+    struct slab *slot[SLOTS_MAX]; /* what the kernel may fill, by its number; NULL: to be filled */
+    uint32_t slots;
+    struct msghdr form;        /* how much room a name and control messages get */
+    int armed[IO_SOCKETS];     /* the descriptor that a receive is under way on; -1: none */
+    struct endpoint *from;     /* of this turn's messages; io->in_max */
+    uint32_t from_used, bytes; /* of this turn */
+};
+
+/* ---- send -------------------------------------------------------------------------------------
+ */
+
+/* As sendmmsg(2). */
+static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
+    struct engine *s = io->state;
+    for (uint32_t i = 0; i < n; i++) {
+        struct uring_sqe *sqe = uring_next(&s->out);
+        sqe->opcode = URING_SENDMSG;
+        sqe->flags = i + 1 < n ? URING_LINK : 0;
+        sqe->fd = fd;
+        sqe->address = (uintptr_t)&messages[i].msg_hdr;
+        sqe->op_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+        sqe->user_data = i;
+    }
+    int err = uring_enter(&s->out, n);
+    if (err)
+        return err;
+    const struct uring_cqe *cqe;
+    uint32_t sent = n;
+    int first = 0;
+    while ((cqe = uring_peek(&s->out))) {
+        if (cqe->result < 0 && cqe->user_data < sent) {
+            sent = (uint32_t)cqe->user_data;
+            first = cqe->result;
+        }
+        uring_seen(&s->out);
+    }
+    return sent ? (int)sent : first;
+}
+
+static enum io_status uring_write_socket(struct io *io, struct queue *q) {
+    struct engine *s = io->state;
+    return send_queue(io, &s->send, q);
+}
+
+/* ---- receive ----------------------------------------------------------------------------------
+ */
+
+/* Slabs for the slots that have none, but never more than half of the pool. */
+static uint32_t fill_slots(struct io *io, struct engine *s) {
+    uint32_t most = io->pool->size / 2 < s->slots ? io->pool->size / 2 : s->slots, filled = 0;
+    for (uint32_t i = 0; i < most; i++) {
+        if (!s->slot[i]) {
+            s->slot[i] = buf_whole(io->pool);
+            if (!s->slot[i])
+                continue;
+            uring_buffers_put(&s->buffers, (uint16_t)i, s->slot[i]->data, SLAB_SIZE);
+        }
+        filled++;
+    }
+    return filled;
+}
+
+/* Begins the receives that are not under way; the set of them. */
+static unsigned arm(struct io *io, struct engine *s) {
+    unsigned begun = 0;
+    for (unsigned which = 0; which < IO_SOCKETS; which++) {
+        int fd = io->socket[which];
+        if (fd < 0 || s->armed[which] == fd)
+            continue;
+        int flags = fcntl(fd, F_GETFL);
+        if (flags & O_NONBLOCK)
+            fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+        struct uring_sqe *sqe = uring_next(&s->in);
+        sqe->opcode = URING_RECVMSG;
+        sqe->flags = URING_BUFFER_SELECT;
+        sqe->ioprio = URING_RECV_MULTISHOT;
+        sqe->fd = fd;
+        sqe->address = (uintptr_t)&s->form;
+        sqe->len = 1;
+        sqe->user_data = which;
+        s->armed[which] = fd;
+        begun |= 1u << which;
+    }
+    return begun;
+}
+
+static void disarm(struct engine *s, unsigned set) {
+    for (unsigned which = 0; which < IO_SOCKETS; which++)
+        if (set >> which & 1)
+            s->armed[which] = -1;
+}
+
+/* The kernel's account of what is in a slab, in the form that datagram_received reads. */
+static void parse(const uint8_t *at, struct packet *p, struct datagram_notes *notes) {
+    struct uring_received head;
+    struct datagram d;
+    memcpy(&head, at, sizeof head);
+    memcpy(&d.name, at + sizeof head, sizeof d.name);
+    uint32_t control = head.control_len < DATAGRAM_CONTROL ? head.control_len : DATAGRAM_CONTROL;
+    memcpy(d.control.bytes, at + sizeof head + NAME_ROOM, control);
+    struct msghdr m = {.msg_controllen = control};
+    datagram_received(&d, &m, p, notes);
+}
+
+/* The slab of this slot is the packet's now; a small packet leaves it to the slot. */
+static void take_slab(struct io *io, struct engine *s, uint32_t number, struct packet *p) {
+    p->slab = s->slot[number];
+    p->slab->refs++;
+    io_move_small(io, p);
+    if (p->slab != s->slot[number]) {
+        uring_buffers_put(&s->buffers, (uint16_t)number, s->slot[number]->data, SLAB_SIZE);
+        return;
+    }
+    buf_release(s->slot[number]);
+    s->slot[number] = NULL;
+}
+
+static void take_message(struct io *io, struct queue *q, const struct uring_cqe *cqe) {
+    struct engine *s = io->state;
+    uint32_t number = cqe->flags >> URING_CQE_BUFFER_SHIFT;
+    unsigned which = (unsigned)cqe->user_data;
+    const uint8_t *at = s->slot[number]->data;
+    struct datagram_notes notes = {.overflow = io->overflow[which]};
+    struct packet p = {.data = s->slot[number]->data + PAYLOAD_AT,
+                       .len = (uint32_t)cqe->result - PAYLOAD_AT,
+                       .endpoint = &s->from[s->from_used++]};
+    parse(at, &p, &notes);
+    io_lost(io, which, notes.overflow);
+    io->got++;
+    s->bytes += p.len;
+    if (notes.segment && notes.segment < p.len) {
+        p.slab = s->slot[number];
+        s->slot[number] = NULL;
+        io_take_run(io, q, &p, notes.segment);
+        return;
+    }
+    take_slab(io, s, number, &p);
+    io_received(io, &p);
+    q->p[q->n++] = p;
+}
+
+/* Whether one more message, which may be a run, can be taken. */
+static bool has_room(const struct io *io, const struct queue *q, uint32_t end) {
+    const struct engine *s = io->state;
+    return io->got < end && s->bytes < io->turn_bytes && q->max - q->n >= DATAGRAM_SEGMENTS_MAX;
+}
+
+/* What nobody will take: its slab can be filled again. */
+static void discard(struct engine *s, const struct uring_cqe *cqe) {
+    uint32_t number = cqe->flags >> URING_CQE_BUFFER_SHIFT;
+    if (cqe->flags & URING_CQE_BUFFER)
+        uring_buffers_put(&s->buffers, (uint16_t)number, s->slot[number]->data, SLAB_SIZE);
+}
+
+/* Whether a receive goes on after this completion; where not, arm() begins it anew. */
+static bool goes_on(struct engine *s, const struct uring_cqe *cqe) {
+    if (cqe->user_data < IO_SOCKETS && !(cqe->flags & URING_CQE_MORE))
+        s->armed[cqe->user_data] = -1;
+    return (cqe->flags & URING_CQE_MORE) != 0;
+}
+
+/* True where a receive ended although its socket may have more: it had no buffers. Other ends are
+ * for poll(2) to look at again. */
+static bool take_all(struct io *io, struct queue *q, uint32_t end) {
+    struct engine *s = io->state;
+    const struct uring_cqe *cqe;
+    bool more = false;
+    while (has_room(io, q, end) && (cqe = uring_peek(&s->in))) {
+        if (cqe->result == -ENOBUFS)
+            io->pool->ran_short |= io->pool->size / 2 < s->slots;
+        more |= !goes_on(s, cqe) && (cqe->result >= 0 || cqe->result == -ENOBUFS);
+        if (cqe->result >= PAYLOAD_AT && cqe->flags & URING_CQE_BUFFER)
+            take_message(io, q, cqe);
+        else
+            discard(s, cqe);
+        uring_seen(&s->in);
+    }
+    return more;
+}
+
+/* Lets the kernel receive: 0, or -errno; -ENOBUFS: there are no slabs. */
+static int receive(struct io *io, struct engine *s) {
+    if (fill_slots(io, s) == 0)
+        return -ENOBUFS;
+    unsigned begun = arm(io, s);
+    io->stats->counts[COUNT_READ_CALLS]++;
+    int err = uring_enter(&s->in, 0);
+    if (err)
+        disarm(s, begun);
+    return err;
+}
+
+static enum io_status uring_read_socket(struct io *io, struct queue *q, uint32_t max) {
+    struct engine *s = io->state;
+    uint32_t end = io->got + max;
+    bool more = true;
+    s->from_used = s->bytes = 0; /* a batch never starts but in an empty queue */
+    while (more && has_room(io, q, end)) {
+        int err = uring_peek(&s->in) ? 0 : receive(io, s);
+        if (err == -ENOBUFS && q->n == 0)
+            return IO_STARVED;
+        more = !err && take_all(io, q, end);
+    }
+    io->holds = uring_peek(&s->in) != NULL;
+    return io->holds || more ? IO_MORE : IO_DONE;
+}
+
+/* ---- lifetime ---------------------------------------------------------------------------------
+ */
+
+static void cancel_all(struct engine *s) {
+    struct uring_sqe *sqe = uring_next(&s->in);
+    sqe->opcode = URING_ASYNC_CANCEL;
+    sqe->op_flags = URING_CANCEL_ALL | URING_CANCEL_ANY;
+    sqe->user_data = CANCEL_MARK;
+}
+
+static bool is_armed(const struct engine *s) {
+    return s->armed[IO_V4] >= 0 || s->armed[IO_V6] >= 0;
+}
+
+/* A receive under way holds its socket open, and writes to slabs: both end here. */
+static void uring_release(struct io *io) {
+    struct engine *s = io->state;
+    const struct uring_cqe *cqe;
+    bool asked = false;
+    io->holds = false;
+    while (is_armed(s) || uring_peek(&s->in)) {
+        while ((cqe = uring_peek(&s->in))) {
+            goes_on(s, cqe);
+            discard(s, cqe);
+            uring_seen(&s->in);
+        }
+        if (!is_armed(s))
+            break;
+        if (!asked)
+            cancel_all(s);
+        asked = true;
+        if (uring_enter(&s->in, 1))
+            break;
+    }
+}
+
+static void uring_free(struct io *io) {
+    struct engine *s = io->state;
+    uring_release(io);
+    uring_close(&s->in);
+    uring_close(&s->out);
+    uring_buffers_close(&s->buffers);
+    for (uint32_t i = 0; i < s->slots; i++)
+        if (s->slot[i])
+            buf_release(s->slot[i]);
+    send_free(&s->send);
+    free(s->from);
+    free(s);
+}
+
+static const struct io_calls calls = {uring_send, io_kernel_write_device, io_kernel_now_ms};
+
+static uint32_t slots_for(const struct io *io) {
+    uint32_t slots = 1;
+    while (slots * 2 <= io->wide && slots < SLOTS_MAX)
+        slots *= 2;
+    return slots;
+}
+
+static int open_rings(struct engine *s) {
+    int err = uring_open(&s->out, SEND_MESSAGES_MAX, SEND_MESSAGES_MAX);
+    if (err)
+        return err;
+    err = uring_open(&s->in, 4, COMPLETIONS);
+    if (err)
+        goto out_out;
+    err = uring_buffers_open(&s->in, &s->buffers, s->slots);
+    if (err)
+        goto out_in;
+    return 0;
+
+out_in:
+    uring_close(&s->in);
+out_out:
+    uring_close(&s->out);
+    return err;
+}
+
+static int uring_new(struct io *io) {
+    struct engine *s = calloc(1, sizeof *s);
+    int err = -ENOMEM;
+    if (!s)
+        return err;
+    s->slots = slots_for(io);
+    s->form = (struct msghdr){.msg_namelen = NAME_ROOM, .msg_controllen = DATAGRAM_CONTROL};
+    s->armed[IO_V4] = s->armed[IO_V6] = -1;
+    s->from = calloc(io->in_max, sizeof *s->from);
+    if (!s->from || send_new(&s->send, io->out_max))
+        goto out_from;
+    err = open_rings(s);
+    if (err)
+        goto out_send;
+    io->state = s;
+    io->calls = &calls;
+    return 0;
+
+out_send:
+    send_free(&s->send);
+out_from:
+    free(s->from);
+    free(s);
+    return err;
+}
+
+const struct io_ops io_uring = {
+    .name = "io_uring",
+    .available = uring_probe,
+    .open = uring_new,
+    .close = uring_free,
+    .release_sockets = uring_release,
+    .read_device = io_read_device,
+    .write_device = io_write_device,
+    .read_socket = uring_read_socket,
+    .write_socket = uring_write_socket,
+    .now_ms = io_now_ms,
+    .has_runs = true,
+};
+
+#endif
