@@ -177,6 +177,10 @@ static enum io_status mmsg_read_socket(struct io *io, struct queue *q, uint32_t 
         if (status[which] == IO_STARVED)
             return q->n ? IO_MORE : IO_STARVED;
     }
+    if (status[IO_V4] == IO_MORE && io->got < max) /* what IPv6 left over */
+        status[IO_V4] = receive(io, q, IO_V4, max - io->got);
+    if (status[IO_V4] == IO_STARVED)
+        status[IO_V4] = IO_MORE; /* some were read */
     return status[IO_V4] == IO_MORE || status[IO_V6] == IO_MORE ? IO_MORE : IO_DONE;
 }
 

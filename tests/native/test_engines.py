@@ -149,11 +149,23 @@ def test_a_full_device_stops_the_socket_and_nothing_is_lost(engine):
     with Wired(engine) as wired:
         packets = [ipv4(payload=struct.pack("!I", i) + bytes(1000)) for i in range(600)]
         wired.send(*[seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)])
-        wired.run(0.02)
+        while wired.run(0.02) != lib.TL_WOKE_DEADLINE:  # asks for a bigger pool
+            pass
         assert wired.plane.counters()["device_blocked"] > 0
         wired.inside.setblocking(False)
         assert wired.receive(600) == packets
         assert wired.plane.drops() == {}
+
+
+@pytest.mark.parametrize("engine", IN_BATCHES)
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_batch_grows_with_what_comes_in_by_one_family_alone(engine, family):
+    with Wired(engine, family, pool_bytes=32 << 20) as wired:
+        wired.plane.call("plane_grow", 24 << 20)
+        wired.send(*[bytes(100)] * 500)
+        wired.run()
+        assert wired.plane.counters()["socket_read"] == 500
+        assert wired.plane.counters()["batch_largest"] >= 16
 
 
 @pytest.mark.parametrize("engine", IN_BATCHES)
