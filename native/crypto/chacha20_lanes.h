@@ -186,11 +186,15 @@ static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) 
     memcpy(&c->blocks.rows, r, sizeof c->blocks.rows);
 }
 
+/* c->out.words = block `counter` of each packet's key stream, while nothing goes out. */
+static __attribute__((noinline)) void run_first(struct cipher *c, uint32_t counter) {
+    run_packets(c, c->out.words, counter, NULL);
+}
+
 /* Key stream block 0 of each packet, whose first half is its Poly1305 key. */
-static void make_keys(const struct cipher *c, uint8_t keys[LANES][BLOCK]) {
-    vec32 words[16];
-    run_packets(c, words, 0, NULL);
-    store_blocks(keys, words);
+static void make_keys(struct cipher *c, uint8_t keys[LANES][BLOCK]) {
+    run_first(c, 0);
+    store_blocks(keys, c->out.words);
 }
 
 /* The first `blocks` whole blocks of n packets, blocks >= 1. */
@@ -201,7 +205,7 @@ static void xor_together(struct cipher *c, struct aead_op *const *ops, size_t n,
         o->dst[i] = i < n ? ops[i]->dst : NULL;
     }
     o->at = 0;
-    run_packets(c, o->words, 1, NULL);
+    run_first(c, 1);
     for (uint32_t block = 1; block < blocks; block++) {
         run_packets(c, o->words, block + 1, o);
         o->at += BLOCK;

@@ -6,6 +6,8 @@
  *
  * The including file defines LANES, and struct accumulator with its functions by
  * poly1305_lanes26.h or poly1305_lanes44.h.
+ *
+ * What runs once or twice a packet is not unrolled: routers count the bytes.
  */
 #ifndef TL_POLY1305_TEAM_H
 #define TL_POLY1305_TEAM_H
@@ -103,6 +105,7 @@ static void add_lane(struct team *t, const uint8_t *data, uint32_t len) {
 
 /* The key of packet i is 32 bytes at keys[i]; lanes that are not used take what they find. */
 static void set_poly_keys(struct team *t, const uint8_t keys[LANES][64]) {
+#pragma GCC unroll 1
     for (uint32_t g = 0; g < GROUPS; g++) {
         vec64 k[PACKETS < 4 ? 4 : PACKETS]; /* r in the first two, what is added in the next */
 #pragma GCC unroll 2
@@ -149,6 +152,7 @@ static void common_border_step(struct team *t, uint32_t step) {
         for (uint32_t i = 0; i < PACKETS; i++)
             data[i] = border_data(t, g * PACKETS + i < t->n ? g * PACKETS + i : 0, step);
         load_step(v, data, 0);
+#pragma GCC unroll 1
         for (int b = pad; b < STEP_BLOCKS; b++)
             accumulator_block(&t->sums[g], v[2 * b], v[2 * b + 1], vec64_all(1));
     }
@@ -176,6 +180,7 @@ static void border_step(struct team *t, uint32_t step) {
         }
         accumulator_keep(&t->sums[g], top.v[STEP_BLOCKS]);
         load_step(v, data, 0);
+#pragma GCC unroll 1
         for (int b = 0; b < STEP_BLOCKS; b++)
             accumulator_block(&t->sums[g], v[2 * b], v[2 * b + 1], top.v[b]);
     }
@@ -229,6 +234,7 @@ static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
 
 /* words = (h mod 2^130 - 5) + words mod 2^128: the tags. */
 static void finish(struct team *t) {
+#pragma GCC unroll 1
     for (uint32_t g = 0; g < groups_used(t); g++) {
         vec64 h[3];
         accumulator_words(&t->sums[g], h);
