@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from qemu import boot, kernels, targets
 from qemu.initramfs import Initramfs
-from qemu.router_test import DIST, RouterTestError, test_keys
+from qemu.router_test import DIST, ROOT, RouterTestError, test_keys
 from qemu.userland import add_busybox, sysroot
 
 ICOUNT = ("-icount", "shift=2,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01,clock=vm")
 INSTRUCTIONS_PER_SECOND = 250_000_000
 # The TCP payload of a full packet: MTU 1420 less IPv4, TCP and the time stamp option.
 SEGMENT = 1368
+OWN = ("tunlite", "tunlite-to-kernel", "kernel-to-tunlite")
 PEERS = ("veth", "kernel", "fastd-null", "fastd-salsa2012", "tinc")
 LABELS = {
     "veth": "bare veth (no tunnel)",
@@ -33,6 +34,8 @@ LABELS = {
     "fastd-salsa2012": "fastd salsa2012+umac",
     "tinc": "tinc",
     "tunlite": "tunlite",
+    "tunlite-to-kernel": "tunlite to kernel WireGuard",
+    "kernel-to-tunlite": "kernel WireGuard to tunlite",
 }
 _PROGRAMS = {
     "iperf3": "usr/bin/iperf3",
@@ -47,7 +50,7 @@ _PROGRAMS = {
 class Options:
     """`batches` adds one row of tunlite for each fixed batch size."""
 
-    rows: tuple[str, ...] = (*PEERS, "tunlite")
+    rows: tuple[str, ...] = (*PEERS, *OWN)
     batches: tuple[int, ...] = ()
     seconds: int = 5
     limit_s: float = 900
@@ -95,7 +98,7 @@ def _image(target: targets.Target, kernel: boot.Kernel, options: Options) -> Ini
     root = sysroot("mipsel", packages)
     for name, path in _PROGRAMS.items():
         image.add_program(f"bin/{name}", root / path, root)
-    if any(row.startswith("tunlite") for row in rows):
+    if any("tunlite" in row for row in rows):
         program = options.program or DIST / "tunlite-mipsel"
         if not program.is_file():
             raise RouterTestError(f"no {program}: run `./dev cross-build --arch mipsel` first")
@@ -122,6 +125,7 @@ def _row(name: str, values: dict[str, float]) -> dict:
         "mbit_s": round(got["bytes"] * 8 / got["seconds"] / 1e6, 2),
         "instructions_per_packet": round(busy_s * INSTRUCTIONS_PER_SECOND / packets),
         "peak_kb": int(got["peak_kb"]) if "peak_kb" in got else None,
+        "first_ping_ms": got["first_ping_ms"],
         "bytes": int(got["bytes"]),
         "seconds": got["seconds"],
         "busy_s": round(busy_s, 2),
@@ -163,20 +167,41 @@ def mips_bench(options: Options = Options(), say=print) -> dict:
 def table(report: dict) -> str:
     """The report as text: one line per row, with ratios to kernel WireGuard."""
     kernel = next((r["mbit_s"] for r in report["rows"] if r["name"] == "kernel"), None)
-    lines = [f"{'':26}{'Mbit/s':>9}{'x kernel':>10}{'instr/packet':>14}{'peak kB':>9}"]
+    lines = [
+        f"{'':28}{'Mbit/s':>9}{'x kernel':>10}{'instr/packet':>14}{'1st ping ms':>13}{'peak kB':>9}"
+    ]
     for row in report["rows"]:
         ratio = f"{row['mbit_s'] / kernel:.2f}" if kernel else ""
         label = LABELS.get(row["name"], row["name"])
         memory = row["peak_kb"] or ""
         lines.append(
-            f"{label:26}{row['mbit_s']:>9.1f}{ratio:>10}"
-            f"{row['instructions_per_packet']:>14}{memory:>9}"
+            f"{label:28}{row['mbit_s']:>9.1f}{ratio:>10}"
+            f"{row['instructions_per_packet']:>14}{row['first_ping_ms']:>13.1f}{memory:>9}"
         )
+    longest = ((report["tunlite"] or {}).get("counters") or {}).get("away_longest_ms")
+    if longest is not None:
+        lines.append(f"longest time between two packet turns of tunlite: {longest} ms")
     return "\n".join(lines)
 
 
+def main(batch: str = "", seconds: int = 5, rows: str = "") -> None:
+    """What `invoke bench --mips` does: the table, and the report in build/bench-mips.json.
+
+    `batch` is a list such as "1,4,8": a row of tunlite for each of these batch sizes.
+    """
+    defaults = Options()
+    options = Options(
+        rows=tuple(rows.split(",")) if rows else defaults.rows,
+        batches=tuple(int(n) for n in batch.split(",")) if batch else (),
+        seconds=seconds,
+    )
+    report = mips_bench(options, lambda line: print(line, file=sys.stderr, flush=True))
+    path = ROOT / "build" / "bench-mips.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    print(table(report))
+    print(f"\nA model that counts instructions, without caches: not a router. Written: {path}")
+
+
 if __name__ == "__main__":
-    chosen = Options(rows=tuple(sys.argv[1:]) or PEERS)
-    outcome = mips_bench(chosen, lambda line: print(line, file=sys.stderr, flush=True))
-    print(table(outcome))
-    print(outcome["values_sha256"])
+    main(rows=",".join(sys.argv[1:]))

@@ -10,7 +10,8 @@ bare_up() { TARGET=192.0.2.2; }
 
 kernel_row_up() { pair_up kernel kernel; }
 
-# tunlite_row_up BATCH: 0 leaves the batch size to the daemon.
+# tunlite_row_up BATCH [NEAR FAR]: batch 0 leaves its size to the daemon; the implementations at
+# both ends are tunlite, or one of them is kernel.
 tunlite_row_up() {
     pair_confs
     if [ "$1" -gt 0 ]; then
@@ -19,7 +20,8 @@ tunlite_row_up() {
     fi
     conf_peer /tmp/near.conf 2 10.9.0.2/32 192.0.2.2:51820
     conf_peer /tmp/far.conf 1 10.9.0.1/32
-    tunnel_up tunlite far tl-far /tmp/far.conf && tunnel_up tunlite near tl-near /tmp/near.conf
+    tunnel_up "${3:-tunlite}" far tl-far /tmp/far.conf &&
+        tunnel_up "${2:-tunlite}" near tl-near /tmp/near.conf
 }
 
 # fastd_up METHOD: the same inner MTU as WireGuard's, so packets are as large.
@@ -97,6 +99,8 @@ row_up() {
     fastd-salsa2012) fastd_up salsa2012+umac ;;
     tinc) tinc_up ;;
     tunlite) tunlite_row_up 0 ;;
+    tunlite-to-kernel) tunlite_row_up 0 tunlite kernel ;;
+    kernel-to-tunlite) tunlite_row_up 0 kernel tunlite ;;
     tunlite-batch-*) tunlite_row_up "${1##*-}" ;;
     *) false ;;
     esac
@@ -132,6 +136,8 @@ row() {
         fail "$1" "no answer through the tunnel"
         return
     fi
+    # The first answer had to wait for the handshake, both ends of it on this one CPU.
+    value "$1:first_ping_ms" "$(sed -n 's/.* time=\([0-9.]*\) ms/\1/p' /tmp/last | head -n 1)"
     far iperf3 -s -1 >/dev/null 2>&1 &
     server=$!
     until_true iperf_listens
