@@ -60,7 +60,8 @@ def _build(arch, test, folder):
     environment.pop("MAKEFLAGS", None)
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-6000:]}")
+        said = f"{done.stdout[-3000:]}{done.stderr[-6000:]}"
+        raise toolchain.ToolchainError(f"{' '.join(command)}\n{said}")
     if "warning:" in done.stderr:
         print(done.stderr, file=sys.stderr)
     if test:
@@ -140,3 +141,36 @@ def feed(c):
     except openwrt.PackageError as e:
         sys.exit(str(e))
     print(f"{folder.relative_to(ROOT)}: {len(list(folder.glob('*.ipk')))} packages")
+
+
+def _bytes_of(objects):
+    """Code and constants of object files, as `size` counts them."""
+    command = ["size", "--totals", *map(str, objects)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    text, data = lines[-1].split()[:2]
+    return int(text) + int(data)
+
+
+@task(help={"arch": "mips, mipsel, arm, aarch64 or x86_64"})
+def sizes(c, arch="mips"):
+    """Tell where the bytes of dist/tunlite-ARCH go; it must have been built."""
+    (one,) = wanted(arch)
+    folder = ROOT / "build" / "cross" / one
+    if not (folder / "tunlite").is_file():
+        sys.exit(f"not built: ./dev cross-build --arch {one}")
+    frozen = folder / "frozen_content.o"
+    rows = {
+        "MicroPython": [*folder.glob("py/*.o"), *folder.glob("extmod/*.o"), folder / "main.o"],
+        "system calls, border": [folder / f"{n}.o" for n in ("modos", "modtunlite", "modx25519")],
+        "X25519 (BearSSL)": folder.glob("src/*/*.o"),
+        "packet path (native/)": folder.glob("native/*.o"),
+        "ciphers and hashes (native/crypto/)": folder.glob("native/crypto/*.o"),
+        "frozen Python": [frozen],
+    }
+    for name, objects in rows.items():
+        print(f"{name:36} {_bytes_of(list(objects)):>7}")
+    modules = {p: p.stat().st_size for p in (folder / "frozen_mpy").rglob("*.mpy")}
+    scale = _bytes_of([frozen]) / sum(modules.values())
+    for path, size in sorted(modules.items(), key=lambda row: -row[1])[:12]:
+        name = str(path.relative_to(folder / "frozen_mpy"))[:-4]
+        print(f"  {name:34} {round(size * scale):>7}")

@@ -126,7 +126,7 @@ static void set_argv(int argc, char **argv) {
     }
 }
 
-static int exit_status(mp_obj_t exception) {
+static int exit_status(mp_obj_t exception, size_t heap) {
     const mp_obj_type_t *type = mp_obj_get_type(exception);
     if (mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(type), MP_OBJ_FROM_PTR(&mp_type_SystemExit))) {
         mp_obj_t value = mp_obj_exception_get_value(exception);
@@ -136,6 +136,13 @@ static int exit_status(mp_obj_t exception) {
         }
         mp_obj_print_helper(&mp_stderr_print, value, PRINT_STR);
         write_all(STDERR_FILENO, "\n", 1);
+        return 1;
+    }
+    if (mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(type), MP_OBJ_FROM_PTR(&mp_type_MemoryError))) {
+        fprintf(
+            stderr,
+            "tunlite: its heap of %zu KB is full; start it with more: tunlite --heap %zuK ...\n",
+            heap / 1024, heap / 512);
         return 1;
     }
     mp_obj_print_exception(&mp_stderr_print, exception);
@@ -173,7 +180,7 @@ static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
         run_program(argc, argv);
         nlr_pop();
     } else {
-        status = exit_status(MP_OBJ_FROM_PTR(nlr.ret_val));
+        status = exit_status(MP_OBJ_FROM_PTR(nlr.ret_val), heap);
     }
     mp_deinit();
     return status;

@@ -156,3 +156,13 @@ def test_an_executable_past_its_bound_is_told(tmp_path, capsys):
     assert "TOO BIG" in capsys.readouterr().out
     path.write_bytes(bytes(300_000))
     assert tasks_cross.report("mips", path)
+
+
+def test_a_full_heap_is_told_with_the_way_out(shipped, tmp_path):
+    peer = "[Peer]\nPublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n"
+    path = tmp_path / "wide.conf"
+    path.write_text("[Interface]\n" + peer * 3000)
+    done = _run("x86_64", shipped, "--heap", "256K", "check", str(path))
+    assert done.returncode == 1
+    assert "its heap of 256 KB is full; start it with more: tunlite --heap 512K" in done.stderr
+    assert "Traceback" not in done.stderr
