@@ -160,7 +160,8 @@ static enum io_status take_frame(struct io *io, struct queue *q, uint8_t *at, ui
     return IO_MORE;
 }
 
-static enum io_status read_frame(struct io *io, struct queue *q) {
+/* Adds the frame's length to `bytes`. */
+static enum io_status read_frame(struct io *io, struct queue *q, uint32_t *bytes) {
     uint32_t room, here = OFFLOAD_HEADER + io->mtu;
     uint8_t *at = buf_room(io->pool, HEADROOM + io->mtu + TAILROOM, &room);
     if (!at)
@@ -172,13 +173,18 @@ static enum io_status read_frame(struct io *io, struct queue *q) {
     if (got <= 0)
         return got < 0 && io_is_gone(errno) ? IO_GONE : IO_DONE;
     io->got++;
+    *bytes += (uint32_t)got;
     return take_frame(io, q, at, (uint32_t)got, here);
 }
 
 enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max) {
     enum io_status status = vnet_has_more(io->vnet) ? go_on(io, q) : IO_MORE;
-    for (uint32_t i = 0; i < max && q->n < q->max && status == IO_MORE; i++)
-        status = read_frame(io, q);
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < max && q->n < q->max && bytes < io->turn_bytes; i++) {
+        if (status != IO_MORE)
+            break;
+        status = read_frame(io, q, &bytes);
+    }
     return status;
 }
 

@@ -19,8 +19,8 @@ enum {
     STAGE_MIN = 64 * 1024,
     TURN_BYTES_MIN = 35 * 1024, /* 24 packets, so that two turns cut a super-packet of 47; a
                                    router's data cache has 32 KiB */
-    TURN_BYTES_MAX = 1024 * 1024,
-    TURN_SHARE = 4,           /* of the pool ... */
+    TURN_BYTES_MAX = 256 * 1024,
+    TURN_SHARE = 16,          /* of the pool ... */
     POOL_SMALL = 1024 * 1024, /* ... and TURN_BYTES_MIN below this */
     WIDE_MIN = 2,             /* slabs of one receive of runs */
     WIDE_MAX = 16,
