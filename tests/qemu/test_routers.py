@@ -39,3 +39,12 @@ def test_kernels_of_three_generations_get_the_engine_that_suits_them():
     from qemu import engine_test
 
     engine_test.main()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_scenarios_find_a_router_that_goes_back_in_time():
+    options = router_test.Options(implementation="kernel", scenarios=("clock1970",))
+    result = router_test.router_test("mipsel", options)
+    assert result.ok, _console(result)
+    assert "clock1970-control" in result.passed

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""The instruction clock: the same numbers in every run, and numbers that are known."""
+
+import pytest
+
+from devtools import tasks_cross
+from qemu import mips_bench
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def test_two_runs_print_the_same_numbers():
+    tasks_cross.build("mipsel")
+    options = mips_bench.Options(rows=("kernel", "tunlite"), seconds=2)
+    first, second = mips_bench.mips_bench(options), mips_bench.mips_bench(options)
+    assert first["rows"] == second["rows"]
+    assert first["values_sha256"] == second["values_sha256"]
+
+
+def test_the_peers_have_their_known_speeds():
+    rows = ("veth", "kernel", "fastd-salsa2012")
+    report = mips_bench.mips_bench(mips_bench.Options(rows=rows))
+    speeds = {row["name"]: row["mbit_s"] for row in report["rows"]}
+    assert speeds["veth"] == pytest.approx(1130, rel=0.03)
+    assert speeds["kernel"] == pytest.approx(22.4, rel=0.03)
+    assert speeds["fastd-salsa2012"] == pytest.approx(17.0, rel=0.03)
+
+
+def test_a_mips_router_is_faster_than_its_kernel():
+    tasks_cross.build("mipsel")
+    report = mips_bench.mips_bench(mips_bench.Options(rows=("kernel", "tunlite")))
+    kernel, tunlite = (row["mbit_s"] for row in report["rows"])
+    assert tunlite >= 1.1 * kernel
