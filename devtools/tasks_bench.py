@@ -21,10 +21,26 @@ _PACKAGES = ["wireguard-go", "wireguard-tools", "fastd", "tinc", "iperf3", "iput
         "quick": "only one TCP flow, tunlite and wireguard-go",
         "crypto": "instead: every AEAD beside libsodium and OpenSSL, 64 to 16384 bytes",
         "mips-crypto": "instead: instructions per byte on mips32r2, counted under qemu-user",
+        "mips": "instead: beside kernel WireGuard, fastd and tinc on an emulated instruction clock",
+        "batch": "with --mips: more rows of tunlite, one for each of these batch sizes (1,4,8)",
     }
 )
-def bench(_, rounds=5, seconds=4, peer=None, quick=False, crypto=False, mips_crypto=False):
+def bench(
+    _,
+    rounds=5,
+    seconds=4,
+    peer=None,
+    quick=False,
+    crypto=False,
+    mips_crypto=False,
+    mips=False,
+    batch="",
+):
     """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench.png."""
+    if mips or batch:
+        from qemu import mips_bench
+
+        return mips_bench.main(batch)
     if crypto or mips_crypto:
         from devtools import bench_crypto
 

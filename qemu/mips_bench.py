@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from devtools.debs import DebsError
 from qemu import boot, kernels, targets
 from qemu.initramfs import Initramfs
 from qemu.router_test import DIST, ROOT, RouterTestError, test_keys
@@ -195,7 +196,10 @@ def main(batch: str = "", seconds: int = 5, rows: str = "") -> None:
         batches=tuple(int(n) for n in batch.split(",")) if batch else (),
         seconds=seconds,
     )
-    report = mips_bench(options, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        report = mips_bench(options, lambda line: print(line, file=sys.stderr, flush=True))
+    except (DebsError, kernels.KernelError, RouterTestError) as e:
+        sys.exit(str(e))
     path = ROOT / "build" / "bench-mips.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
