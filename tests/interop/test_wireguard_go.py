@@ -114,7 +114,7 @@ def test_our_rekeys_lose_no_packet_of_wireguard_go(lab, inside):
         "two rekeys",
     )
     for answer in (running.stop() for running in pings):
-        assert answer.sent > 500 and answer.lost == 0
+        assert answer.sent > 200 and answer.lost == 0
 
 
 @ROLES
@@ -133,7 +133,11 @@ def test_the_tunnel_is_back_after_a_kill_of_either(lab, ends, victim):
     tunnel.wait_up(40)
 
 
-@ROLES
+@pytest.mark.parametrize(
+    "ends",
+    [OURS_BEGINS, THEIRS_BEGINS, {"router": Tunlite, "gateway": Tunlite}],
+    ids=["tunlite-and-wireguard-go", "wireguard-go-and-tunlite", "tunlite-and-tunlite"],
+)
 def test_initiations_that_cross_end_in_a_working_session(lab, ends):
     begun = []
 

@@ -117,4 +117,4 @@ def test_a_clock_set_under_traffic_stops_neither_packets_nor_rekeys(lab, jump):
         "two new sessions after the jump",
     )
     answer = pings.stop()
-    assert answer.sent > 500 and answer.lost == 0
+    assert answer.sent > 200 and answer.lost == 0
