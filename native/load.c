@@ -109,6 +109,10 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
     xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie), w->load.cookie_key,
                   nonce, (struct bytes){p->data + mac1_at(p), MAC_LEN},
                   (struct bytes){cookie, MAC_LEN});
+    /* A batch may hold more questions than there is room for answers: those made so far go first.
+     */
+    if (tx_urgent_room(w) <= TX_URGENT_RESERVED)
+        tx_write_urgent(w);
     if (tx_urgent_room(w) <= TX_URGENT_RESERVED) {
         w->stats.drops[DROP_COOKIE_FULL]++;
         return;

@@ -299,8 +299,12 @@ bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
     return true;
 }
 
+bool tx_write_urgent(struct worker *w) {
+    return !w->urgent.queue.n || w->io.ops->write_socket(&w->io, &w->urgent.queue) != IO_BLOCKED;
+}
+
 bool tx_write(struct worker *w) {
-    if (w->urgent.queue.n && w->io.ops->write_socket(&w->io, &w->urgent.queue) == IO_BLOCKED)
+    if (!tx_write_urgent(w))
         return false;
     return !w->out.n || w->io.ops->write_socket(&w->io, &w->out) != IO_BLOCKED;
 }

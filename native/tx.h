@@ -44,6 +44,8 @@ bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer);
 bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
                struct bytes message);
 uint32_t tx_urgent_room(const struct worker *w);
+/* Writes the handshake messages alone. False when the socket is full. */
+bool tx_write_urgent(struct worker *w);
 
 /* Writes what waits, handshakes first. False when the socket is full. */
 bool tx_write(struct worker *w);
