@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Traffic through a tunnel, with what it showed: ping, TCP with a SHA-256 at both ends, iperf3."""
 
+import itertools
 import json
 import re
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.net.netns import wait_for
 
 _TCP_END = Path(__file__).with_name("tcp_end.py")
+_numbers = itertools.count(1)  # of logs: a name used twice would show the first run's lines
 
 
 class Ping:
@@ -49,7 +51,7 @@ class BackgroundPing:
 
     def __init__(self, namespace, address, interval=0.02, size=56):
         argv = ["ping", "-n", "-i", interval, "-s", size, address]
-        self._process = namespace.start(argv, f"ping-{address}-{id(self)}")
+        self._process = namespace.start(argv, f"ping-{address}-{next(_numbers)}")
         self._under_way = max(1, int(0.1 / interval))
 
     def wait_replies(self, more, timeout=10):
@@ -92,13 +94,13 @@ class BackgroundTransfer:
     """A TCP transfer that runs while the test does something else."""
 
     def __init__(self, source, target, address, size, rate=0):
-        port = 5500
+        port, number = 5500, next(_numbers)
         self.receiver = target.start(
-            [sys.executable, _TCP_END, "receive", address, port], f"tcp-receive-{id(self)}"
+            [sys.executable, _TCP_END, "receive", address, port], f"tcp-receive-{number}"
         )
         self.receiver.wait_line("listening")
         self.sender = source.start(
-            [sys.executable, _TCP_END, "send", address, port, size, rate], f"tcp-send-{id(self)}"
+            [sys.executable, _TCP_END, "send", address, port, size, rate], f"tcp-send-{number}"
         )
 
     def received(self):
