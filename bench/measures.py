@@ -13,6 +13,16 @@ from tests.net.traffic import Iperf3, ping
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
+def congestion_control():
+    """What the TCP flows use: cubic as Debian and OpenWrt do, reno where the kernel lacks it.
+
+    Not the kernel's own default: where that is BBR, its pacing hands out one super-packet at a
+    time, and what is measured is its timer.
+    """
+    text = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text(encoding="ascii")
+    return "cubic" if "cubic" in text.split() else "reno"
+
+
 class Cpu:
     """CPU seconds of the daemons, user and kernel, from /proc/PID/stat (resolution 10 ms)."""
 
@@ -54,7 +64,7 @@ def peak_memory_kb(link):
 def tcp(link, server, seconds, flows=1, reverse=False):
     """Mbit/s, retransmits and daemon CPU seconds per GB (10^9 bytes of payload)."""
     cpu = Cpu(link)
-    words = ["-P", flows] + (["-R"] if reverse else [])
+    words = ["-C", congestion_control(), "-P", flows] + (["-R"] if reverse else [])
     end = server.run(link.source, *words, seconds=seconds)["end"]
     gigabytes = end["sum_received"]["bytes"] / 1e9
     spent = cpu.spent()
@@ -82,7 +92,8 @@ def latency(link, server=None, seconds=2):
     """Round trips in ms: median and 99th percentile; under a TCP flow if there is a `server`."""
     load = None
     if server:
-        words = ["iperf3", "-c", server.address, "-p", server.port, "-t", seconds + 2]
+        words = ["iperf3", "-C", congestion_control(), "-c", server.address, "-p", server.port]
+        words += ["-t", seconds + 2]
         load = link.source.start(words, f"load-{time.monotonic_ns()}")
         load.wait_line("connected to")
     times = sorted(

@@ -47,6 +47,7 @@ def facts(peer):
         "cpu": model,
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
+        "congestion_control": measures.congestion_control(),
         "wireguard_go": (version.stdout or version.stderr).splitlines()[0],
     }
 
