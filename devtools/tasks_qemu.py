@@ -31,7 +31,7 @@ def qemu_test(
     engines=False,
     implementation="tunlite",
     scenarios="",
-    limit_s=900,
+    limit_s=1500,
     program="",
     package="",
 ):

@@ -38,7 +38,7 @@ class Options:
 
     implementation: str = "tunlite"
     scenarios: tuple[str, ...] = SCENARIOS
-    limit_s: float = 900
+    limit_s: float = 1500
     program: Path | None = None
     package: Path | None = None
 
