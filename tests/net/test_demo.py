@@ -49,15 +49,9 @@ def test_the_demo_prints_a_table_for_people():
 def test_ctrl_c_ends_the_demo_and_leaves_nothing_behind(tmp_path):
     log = tmp_path / "demo.log"
     with open(log, "wb") as out:
-        demo = subprocess.Popen(
-            [*_DEMO, "--megabytes", "2000"],
-            cwd=ROOT,
-            stdout=out,
-            stderr=out,
-            process_group=0,
-            # a run in the background may have been started with Ctrl-C ignored
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        # a run in the background may have been started with Ctrl-C ignored
+        argv = ["env", "--default-signal=INT", *_DEMO, "--megabytes", "2000"]
+        demo = subprocess.Popen(argv, cwd=ROOT, stdout=out, stderr=out, process_group=0)
     try:
         wait_for(lambda: "TCP" in log.read_text() or demo.poll(), 30, "the transfer begins")
         os.killpg(demo.pid, signal.SIGINT)
