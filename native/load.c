@@ -100,7 +100,18 @@ static bool has_mac2(const struct packet *p, const uint8_t cookie[MAC_LEN]) {
     return ct_equal(mac, p->data + at, MAC_LEN);
 }
 
+/* A batch brings more questions than there are places: what can go makes room first. */
+static bool has_room(struct worker *w) {
+    if (tx_urgent_room(w) <= TX_URGENT_RESERVED)
+        w->io.ops->write_socket(&w->io, &w->urgent.queue);
+    return tx_urgent_room(w) > TX_URGENT_RESERVED;
+}
+
 static void answer_with_cookie(struct worker *w, const struct packet *p, const uint8_t *cookie) {
+    if (!has_room(w)) {
+        w->stats.drops[DROP_COOKIE_FULL]++;
+        return;
+    }
     uint8_t message[sizeof(struct message_cookie)] = {MESSAGE_COOKIE};
     uint8_t *nonce = w->load.nonce;
     memcpy(message + offsetof(struct message_cookie, receiver), p->data + 4, 4);
@@ -113,10 +124,6 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
      */
     if (tx_urgent_room(w) <= TX_URGENT_RESERVED)
         tx_write_urgent(w);
-    if (tx_urgent_room(w) <= TX_URGENT_RESERVED) {
-        w->stats.drops[DROP_COOKIE_FULL]++;
-        return;
-    }
     tx_urgent(w, NULL, p->endpoint, (struct bytes){message, sizeof message});
     w->stats.drops[DROP_COOKIE_SENT]++;
     w->stats.counts[COUNT_COOKIES_WRITTEN]++;

@@ -278,6 +278,14 @@ def test_a_full_ring_drops_what_has_a_right_cookie_too(plane):
     assert len(drain(plane)) == RING
 
 
+def test_every_question_of_a_large_batch_is_answered_with_a_cookie(plane):
+    fill_to_load(plane)
+    plane.put_outside(*[initiation(filler=i % 256) for i in range(300)])
+    plane.turn(20)
+    assert plane.drops() == {"cookie_sent": 300}
+    assert [len(d) for d in plane.take_outside()] == [64] * 300
+
+
 def test_cookie_replies_leave_room_for_our_own_handshakes_when_the_socket_is_full(plane):
     fill_to_load(plane)
     plane.call("fake_room", lib.TL_FAKE_SOCKET, 0)
