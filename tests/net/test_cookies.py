@@ -64,11 +64,11 @@ def test_a_forged_short_long_or_replayed_cookie_is_refused_and_the_true_one_foll
     )
     assert not any(watch.initiations[-1][-16:])
     # the first cookie belongs to the first initiation: after the second it is of no use
-    wait_for(lambda: len(watch.initiations) >= 2, 10, "the next initiation")
+    wait_for(lambda: len(watch.initiations) >= 2, 30, "the next initiation")
     before = _refusals(tunnel.router)
     tunnel.relay.answer(true)
     wait_for(lambda: _refusals(tunnel.router) > before, 5, "the replay is counted")
-    wait_for(lambda: len(watch.cookies) >= 2, 10, "its own cookie")
+    wait_for(lambda: len(watch.cookies) >= 2, 30, "its own cookie")
     tunnel.relay.answer(watch.cookies[-1])
     tunnel.router.wait_handshake(tunnel.gateway)
     assert any(watch.initiations[-1][-16:]), "the true cookie was not followed"
