@@ -103,7 +103,7 @@ static bool has_mac2(const struct packet *p, const uint8_t cookie[MAC_LEN]) {
 /* A batch brings more questions than there are places: what can go makes room first. */
 static bool has_room(struct worker *w) {
     if (tx_urgent_room(w) <= TX_URGENT_RESERVED)
-        w->io.ops->write_socket(&w->io, &w->urgent.queue);
+        tx_write_urgent(w);
     return tx_urgent_room(w) > TX_URGENT_RESERVED;
 }
 
@@ -120,10 +120,6 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
     xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie), w->load.cookie_key,
                   nonce, (struct bytes){p->data + mac1_at(p), MAC_LEN},
                   (struct bytes){cookie, MAC_LEN});
-    /* A batch may hold more questions than there is room for answers: those made so far go first.
-     */
-    if (tx_urgent_room(w) <= TX_URGENT_RESERVED)
-        tx_write_urgent(w);
     tx_urgent(w, NULL, p->endpoint, (struct bytes){message, sizeof message});
     w->stats.drops[DROP_COOKIE_SENT]++;
     w->stats.counts[COUNT_COOKIES_WRITTEN]++;

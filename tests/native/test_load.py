@@ -301,16 +301,6 @@ def test_cookie_replies_leave_room_for_our_own_handshakes_when_the_socket_is_ful
     assert [len(d) for d in plane.take_outside()] == [64] * 8 + [148] * 8
 
 
-def test_every_question_of_a_large_batch_gets_its_cookie_while_the_socket_takes_them():
-    with Plane(ring=RING, batch=64) as plane:
-        plane.call("plane_identity", MAC1_KEY, COOKIE_KEY)
-        fill_to_load(plane)
-        plane.put_outside(*[initiation(filler=i) for i in range(60)])
-        plane.turn(10)
-        assert plane.drops() == {"cookie_sent": 60}
-        assert [len(d) for d in plane.take_outside()] == [64] * 60
-
-
 def test_handshakes_are_sent_with_the_tos_of_the_kernels_wireguard(plane):
     peer = plane.peer()
     plane.call("send", peer, endpoint(), initiation(), 148)
