@@ -11,8 +11,8 @@ from qemu import boot, targets
 from qemu.router_test import DIST, RouterTestError, test_keys
 from qemu.userland import add_userland
 
-# TUN descriptors can be read by io_uring without a kernel thread since 6.4; the sysctl is of 6.6.
-TUN_RING_SINCE = (6, 4)
+# The rings that native/uring.c makes want 6.1; kernel.io_uring_disabled is of 6.6.
+RING_SINCE = (6, 1)
 SYSCTL_SINCE = (6, 6)
 
 
@@ -27,6 +27,7 @@ class Generation:
 
 
 GENERATIONS = (
+    Generation("5.10", (5, 10), (5, 11), "bullseye"),
     Generation("6.1", (6, 1), (6, 2), "bookworm"),
     Generation("6.12", (6, 12), (6, 13), "trixie"),
     Generation("newer", (6, 13), (99, 0), "trixie-backports"),
@@ -77,6 +78,7 @@ def judge(generation: Generation, console: list[str]) -> list[str]:
             shown = documents.get(name.replace("-probe", "-show"), {}).get("engine")
             if shown != document["engine"]:
                 wrong.append(f"{name} says {document['engine']}, the daemon uses {shown}")
+    wrong += _judge_forced(documents, _documents(console, "log"))
     if version >= SYSCTL_SINCE and "disabled-probe" not in documents:
         wrong.append("the kernel should have kernel.io_uring_disabled")
     return wrong
@@ -91,17 +93,33 @@ def _judge_probe(probe: dict, name: str, version: tuple[int, int]) -> list[str]:
     wrong += [f"no reason for {f['name']}" for f in engines if not f["why"]]
     if _row(probe, "mmsg")["why"] not in ("chosen", "available, another was chosen"):
         wrong.append(f"mmsg works on every kernel here, but: {_row(probe, 'mmsg')['why']}")
-    ring = _row(probe, "io_uring")
-    if ring["why"] == "not in this build":
-        return wrong
+    if probe["engine"] != "mmsg":
+        wrong.append(f"auto is to choose mmsg (docs/performance.md), not {probe['engine']}")
+    ring = _row(probe, "io_uring")["why"]
     if name == "disabled-probe":
-        if ring["on"] or "io_uring_disabled" not in ring["why"]:
-            wrong.append(f"io_uring_disabled is 2, but io_uring is: {ring['why']}")
-    elif version < TUN_RING_SINCE:
-        if ring["on"] or "6.4" not in ring["why"]:
-            wrong.append(f"io_uring is not for TUN before 6.4, but: {ring['why']}")
-    elif not ring["on"] and not ring["why"].startswith("available"):
-        wrong.append(f"io_uring should work on this kernel, but: {ring['why']}")
+        if "io_uring_disabled" not in ring:
+            wrong.append(f"io_uring_disabled is 2, but io_uring is: {ring}")
+    elif version < RING_SINCE:
+        if "this kernel lacks it" not in ring:
+            wrong.append(f"io_uring wants Linux 6.1, but: {ring}")
+    elif not ring.startswith("available"):
+        wrong.append(f"io_uring should work on this kernel, but: {ring}")
+    return wrong
+
+
+def _judge_forced(documents: dict[str, dict], logs: dict[str, str]) -> list[str]:
+    """Tunnels that ask for io_uring: they get it, or mmsg and one line that says so."""
+    wrong = []
+    for tunnel, probe in (("forced", "plain-probe"), ("disabled", "disabled-probe")):
+        if probe not in documents:
+            continue
+        has_ring = _row(documents[probe], "io_uring")["why"].startswith("available")
+        used = documents.get(f"{tunnel}-show", {}).get("engine")
+        if used != ("io_uring" if has_ring else "mmsg"):
+            wrong.append(f"{tunnel}: io_uring was asked for, {used} is used")
+        said = logs.get(tunnel, "").count("io_uring")
+        if not has_ring and not said:
+            wrong.append(f"{tunnel}: the daemon does not say that it went without io_uring")
     return wrong
 
 

@@ -41,14 +41,10 @@ tunnel() {
 json plain-probe "$TUNLITE" probe --json
 "$TUNLITE" probe
 (tunnel plain)
-if "$TUNLITE" probe | grep -q 'io_uring: \(chosen\|available\)'; then
-    (tunnel forced io_uring)
-else
-    note "io_uring is not to be had here, so a tunnel that asks for it is not tried"
-fi
+(tunnel forced io_uring)
 sysctl=/proc/sys/kernel/io_uring_disabled
 if [ -e "$sysctl" ]; then
     echo 2 >"$sysctl"
     json disabled-probe "$TUNLITE" probe --json
-    (tunnel disabled)
+    (tunnel disabled io_uring)
 fi

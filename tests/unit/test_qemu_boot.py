@@ -180,21 +180,28 @@ def probe_text(kernel, engine, reasons):
     return json.dumps({"kernel": kernel, "engine": engine, "features": rows})
 
 
-def console(ring="chosen", mmsg="available, another was chosen", kernel="6.12.1+deb13-amd64"):
-    """What a guest prints; `ring` and `mmsg` are the reasons of a plain probe."""
-    engine = "io_uring" if ring == "chosen" else "mmsg"
-    plain = probe_text(kernel, engine, {"mmsg": mmsg, "io_uring": ring})
-    disabled = {"mmsg": "chosen", "io_uring": "io_uring_disabled is 2"}
+AVAILABLE = "available, another was chosen"
+
+
+def console(ring=AVAILABLE, engine="mmsg", kernel="6.12.1+deb13-amd64"):
+    """What a guest prints; `ring` is what a plain probe says of io_uring."""
+    mmsg = "chosen" if engine == "mmsg" else AVAILABLE
     texts = {
-        "plain-probe": plain,
+        "plain-probe": probe_text(kernel, engine, {"mmsg": mmsg, "io_uring": ring}),
         "plain-show": json.dumps({"engine": engine}),
-        "disabled-probe": probe_text(kernel, "mmsg", disabled),
+        "disabled-probe": probe_text(
+            kernel, "mmsg", {"mmsg": "chosen", "io_uring": "io_uring_disabled"}
+        ),
         "disabled-show": json.dumps({"engine": "mmsg"}),
+        "forced-show": json.dumps({"engine": "io_uring" if ring == AVAILABLE else "mmsg"}),
     }
-    return [line for name, text in texts.items() for line in (f"--- json {name}", text, "---")]
+    lines = [line for name, text in texts.items() for line in (f"--- json {name}", text, "---")]
+    for name in ("forced", "disabled"):
+        lines += [f"--- log {name}", "tunlite: without io_uring", "---"]
+    return lines
 
 
-MODERN = engine_test.GENERATIONS[1]
+MODERN = engine_test.GENERATIONS[2]
 
 
 def test_a_right_choice_of_engine_is_accepted():
@@ -203,24 +210,40 @@ def test_a_right_choice_of_engine_is_accepted():
 
 def test_a_daemon_that_uses_another_engine_than_the_probe_says_is_found():
     lines = console()
-    lines[lines.index('{"engine": "io_uring"}')] = '{"engine": "mmsg"}'
-    assert engine_test.judge(MODERN, lines) == ["plain-probe says io_uring, the daemon uses mmsg"]
+    lines[lines.index('{"engine": "mmsg"}')] = '{"engine": "basic"}'
+    assert engine_test.judge(MODERN, lines) == ["plain-probe says mmsg, the daemon uses basic"]
+
+
+def test_an_engine_that_auto_is_not_to_choose_is_found():
+    wrong = engine_test.judge(MODERN, console(ring=AVAILABLE, engine="basic"))
+    assert "plain-probe: auto is to choose mmsg (docs/performance.md), not basic" in wrong
+
+
+def test_a_daemon_that_gets_no_io_uring_and_does_not_say_so_is_found():
+    lines = [line.replace("without io_uring", "ready") for line in console()]
+    assert engine_test.judge(MODERN, lines) == [
+        "disabled: the daemon does not say that it went without io_uring"
+    ]
 
 
 def test_io_uring_that_is_not_seen_on_a_modern_kernel_is_found():
-    wrong = engine_test.judge(MODERN, console(ring="ENOSYS", mmsg="chosen"))
-    assert wrong == ["plain-probe: io_uring should work on this kernel, but: ENOSYS"]
+    wrong = engine_test.judge(MODERN, console(ring="this kernel lacks it"))
+    assert wrong[:1] == [
+        "plain-probe: io_uring should work on this kernel, but: this kernel lacks it"
+    ]
 
 
-def test_io_uring_before_6_4_must_be_refused_by_version():
+def test_io_uring_before_6_1_must_be_refused():
     old = engine_test.GENERATIONS[0]
-    lines = console(ring="TUN reads block before Linux 6.4", mmsg="chosen", kernel="6.1.0-5-amd64")
-    cut = lines[: lines.index("--- json disabled-probe")]
-    assert engine_test.judge(old, cut) == []
-    lines = console(kernel="6.1.0-5-amd64")
-    cut = lines[: lines.index("--- json disabled-probe")]
-    assert engine_test.judge(old, cut) == [
-        "plain-probe: io_uring is not for TUN before 6.4, but: chosen"
+
+    def plain(ring):
+        lines = console(ring, kernel="5.10.0-32-amd64")
+        cut = lines.index("--- json disabled-probe")
+        return lines[:cut] + lines[cut + 6 :]
+
+    assert engine_test.judge(old, plain("this kernel lacks it")) == []
+    assert engine_test.judge(old, plain(AVAILABLE)) == [
+        f"plain-probe: io_uring wants Linux 6.1, but: {AVAILABLE}"
     ]
 
 
