@@ -5,7 +5,6 @@ A contender is started on a fresh wire for every round; start() returns a Link.
 """
 
 import os
-import sys
 
 from tests.net.netns import wait_for
 from tests.net.peers import Tunlite, WireguardGo, interface_name
@@ -183,8 +182,3 @@ def static_command():
     """The static executable's argv, where it has been built, else None."""
     path = os.path.join("dist", "tunlite-x86_64")
     return [os.path.abspath(path)] if os.access(path, os.X_OK) else None
-
-
-def python_command():
-    """argv of tunlite under this interpreter."""
-    return [sys.executable, "-m", "tunlite"]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is measured on a Link: throughput, packet rate, latency, CPU time, memory, system calls."""
+"""What is measured on a Link: throughput, packet rate, latency, CPU time, memory."""
 
 import os
 import re
-import signal
 import statistics
 import time
 from pathlib import Path
@@ -102,20 +101,6 @@ def latency(link, server=None, seconds=2):
     if load:
         load.wait(seconds + 20)
     return {"median_ms": statistics.median(times), "p99_ms": times[int(len(times) * 0.99)]}
-
-
-def system_calls(link, server, seconds=2):
-    """System calls of the sending daemon per inside packet of MTU size, by strace -c."""
-    pid = link.daemons["sender"][-1]
-    log = link.source.folder / f"strace-{pid}.txt"
-    before = link.source.sent_packets("w1")
-    trace = link.source.start(["strace", "-f", "-c", "-o", log, "-p", pid], f"strace-{pid}")
-    trace.wait_line("attached")
-    end = server.run(link.source, seconds=seconds)["end"]
-    trace.stop(signal.SIGINT)
-    total = re.search(r"^100\.00.*?(\d+)\s+(?:\d+\s+)?total$", log.read_text(), re.MULTILINE)
-    packets = end["sum_received"]["bytes"] / 1368
-    return {"per_packet": int(total[1]) / packets, "sends": link.source.sent_packets("w1") - before}
 
 
 def all_measures(link, seconds):
