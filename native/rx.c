@@ -42,6 +42,17 @@ static uint32_t classify_all(struct worker *w, struct queue *q, uint32_t from) {
     return kept;
 }
 
+/* Moves a packet behind those that go on, or counts and releases it: how many more go on. */
+static uint32_t keep(struct worker *w, struct packet *to, struct packet *p, enum drop why) {
+    if (why == DROP_NONE) {
+        *to = *p;
+        return 1;
+    }
+    w->stats.drops[why]++;
+    packet_release(p);
+    return 0;
+}
+
 /* Step 2 for one message. */
 static enum drop find_session(struct worker *w, struct packet *p, const struct packet *before) {
     uint32_t index = load_le32(p->data + offsetof(struct message_transport, receiver));
@@ -65,12 +76,7 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
         enum drop why = find_session(w, p, kept > from ? &q->p[kept - 1] : NULL);
-        if (why == DROP_NONE) {
-            q->p[kept++] = *p;
-            continue;
-        }
-        w->stats.drops[why]++;
-        packet_release(p);
+        kept += keep(w, &q->p[kept], p, why);
     }
     return kept;
 }
@@ -94,12 +100,7 @@ static uint32_t open_all(struct worker *w, struct queue *q, uint32_t from) {
             why = DROP_NOT_AUTHENTIC;
         else if (!replay_accept(&p->session->replay, p->counter))
             why = DROP_REPLAYED;
-        if (why == DROP_NONE) {
-            q->p[kept++] = *p;
-            continue;
-        }
-        w->stats.drops[why]++;
-        packet_release(p);
+        kept += keep(w, &q->p[kept], p, why);
     }
     return kept;
 }
@@ -163,12 +164,7 @@ static uint32_t check_all(struct worker *w, struct queue *q, uint32_t from) {
             why = check_inside(w, p, kept > from ? &q->p[kept - 1] : NULL);
         else if (p->len < IP_ETHERNET_HEADER)
             why = DROP_RECEIVED_BAD_LENGTH;
-        if (why == DROP_NONE) {
-            q->p[kept++] = *p;
-            continue;
-        }
-        w->stats.drops[why]++;
-        packet_release(p);
+        kept += keep(w, &q->p[kept], p, why);
     }
     return kept;
 }
