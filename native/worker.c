@@ -122,7 +122,7 @@ static int new_buffers(struct worker *w, const struct worker_options *o) {
 static void probe_offloads(struct io *io) {
     socket_probe(io->offload, io->offloads_off);
     for (enum feature f = FEATURE_UDP_GSO; f <= FEATURE_UDP_GRO; f++)
-        if (!io->ops->has_runs)
+        if (!io->ops->has_runs && !feature_in(io->offloads_off, f))
             io->offload[f] = feature_off(REASON_NOT_IN_ENGINE);
     tun_attach(io); /* without a device: cannot fail */
 }

@@ -391,6 +391,13 @@ def test_the_reference_engine_has_no_runs():
         assert features["udp_gso"] == features["udp_gro"] == (False, "the engine works without it")
 
 
+@pytest.mark.parametrize("engine", ["basic", "mmsg"])
+def test_what_the_user_switched_off_is_said_of_him_whatever_the_engine_can(engine):
+    with Wired(engine, offloads_off=ALL_OFF) as wired:
+        for name in ("udp_gso", "udp_gro"):
+            assert Fast.features(wired)[name] == (False, "switched off by the configuration")
+
+
 def test_a_descriptor_without_the_header_is_no_reason_to_fail():
     with Wired("mmsg") as wired:
         features = Fast.features(wired)
