@@ -21,11 +21,12 @@ _RATE = {Tunlite: 6000, WireguardGo: 30_000}
 )
 def test_the_cookie_of_a_flooded_end_is_followed(lab, router, gateway, flooded):
     tunnel = FloodedTunnel(lab, router=router, gateway=gateway).start()
+    tunnel.tap.sought = [flooded]
     rate = _RATE[router if flooded == "router" else gateway]
     (attack,) = tunnel.flood_ends(flooded, rate=rate)
     tunnel.wait_load(flooded)
-    tunnel.connect()
     tunnel.wait_cookie(flooded)
+    tunnel.wait_up(45)
     assert attack.is_running(), "the flood ended too early"
     attack.stop()
     assert ping(tunnel.router.namespace, tunnel.gateway.v4, count=10).received == 10
