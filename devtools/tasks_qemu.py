@@ -6,6 +6,8 @@ from pathlib import Path
 
 from invoke import task
 
+from devtools.tasks_build import build
+
 
 def _fail_with_console(result, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -15,6 +17,7 @@ def _fail_with_console(result, log: Path) -> None:
 
 
 @task(
+    pre=[build],
     help={
         "arch": "mipsel, arm, aarch64, mips (big-endian) or x86_64",
         "engines": "boot x86_64 kernels of several generations and check the chosen engine",

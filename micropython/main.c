@@ -27,7 +27,7 @@
 
 enum {
     HEAP_LEAST = 256 * 1024, /* below this the program fails while it loads */
-    HEAP_USUAL = 1024 * 1024,
+    HEAP_USUAL = 4 * 1024 * 1024,
     HEAP_MOST = 64 * 1024 * 1024,
     COLLECT_BYTES = 64 * 1024,
     STACK_BYTES = 64 * 1024 * (int)(sizeof(void *) / 4),

@@ -7,7 +7,9 @@ from tunlite import port
 from tunlite.errors import UserError
 
 FOLDER = "/var/run/wireguard"
-_PIECE = 16384
+_PIECE = 4096
+_STATUS_PIECE = 2048
+_STATUS_MAX = 1 << 20  # of one peer: far more than one has
 _NO_SUCH = (2, 20, 111)  # ENOENT, ENOTDIR, ECONNREFUSED
 _EACCES = 13
 _EADDRINUSE = errno.EADDRINUSE
@@ -126,15 +128,70 @@ def get_device(name):
         yield key, value
 
 
-def status(name):
-    """The daemon's status as a dict."""
+# ---- status ----------------------------------------------------------------------------------
+
+# Bare quotes stand in no JSON string, so these are found between members alone (control.md,
+# "Status": "peers" is the last member, "public_key" a peer's first).
+_PEERS = b',"peers":['
+_NEXT_PEER = b',{"public_key":'
+_STATUS_END = b"]}\nerrno=0\n\n"
+
+
+def _object(text):
     import json
 
-    lines = list(ask(name, [b"status=1\n\n"]))
     try:
-        found = json.loads(b"".join(lines).decode())
+        found = json.loads(bytes(text).decode())
     except (ValueError, RuntimeError):  # RuntimeError: nested too deep
         found = None
     if not isinstance(found, dict):
         raise nonsense()
     return found
+
+
+def _status_texts(fd):
+    """The JSON of the interface, then of each peer; a peer is the most that is held."""
+    rest = b""
+    sought, skipped = _PEERS, len(_PEERS)
+    while True:
+        part = port.os_read(fd, _STATUS_PIECE)
+        if not part:
+            raise Refused("the daemon closed its socket in the middle of an answer")
+        rest += part
+        while True:
+            line_end = rest.find(b"\n")
+            at = rest.find(sought)
+            if at < 0 or 0 <= line_end < at:
+                break
+            yield rest[:at] + b"}" if sought is _PEERS else rest[:at]
+            rest = rest[at + skipped :]
+            sought, skipped = _NEXT_PEER, 1
+        if rest.endswith(_STATUS_END) and sought is not _PEERS:
+            if len(rest) > len(_STATUS_END):
+                yield rest[: -len(_STATUS_END)]
+            return
+        if 0 <= line_end < len(rest) - len(_STATUS_END) or len(rest) > _STATUS_MAX:
+            raise nonsense()
+
+
+def status(name):
+    """The daemon's status, streamed: a dict of the interface, then one of each peer.
+
+    NoDaemon, Refused, OSError; none of them comes before the first dict is asked for.
+    """
+    fd = connect(name)
+    try:
+        _send(fd, b"status=1\n\n")
+        for text in _status_texts(fd):
+            yield _object(text)
+    finally:
+        port.close(fd)
+
+
+def is_up(name):
+    """Whether the daemon's UDP sockets are open."""
+    asked = status(name)
+    try:
+        return bool(next(asked).get("up"))
+    finally:
+        asked.close()

@@ -142,23 +142,29 @@ def serve(words):
 
 
 def show(options, rest):
-    import json
-
     from tunlite import show
 
     wanted = _take(rest, 0, 1)
-    pages = []
+    as_json = bool(options.get("--json"))
+    page = show.json_pieces if as_json else show.pages
+    separator = ""
+    if as_json and not wanted:
+        port.write_out("[")
     for name in wanted or client.interfaces():
+        pieces = page(client.status(name))
         try:
-            pages.append(client.status(name))
+            first = next(pieces)
         except (client.NoDaemon, client.Refused):
             # A socket that a killed daemon left behind, or another WireGuard's.
             if wanted:
                 raise
-    if options.get("--json"):
-        port.write_out(json.dumps(pages[0] if wanted else pages) + "\n")
-    else:
-        port.write_out("\n".join([show.text(page) for page in pages]))
+            continue
+        port.write_out(separator + first)
+        for piece in pieces:
+            port.write_out(piece)
+        separator = ", " if as_json else "\n"
+    if as_json:
+        port.write_out("\n" if wanted else "]\n")
     return 0
 
 

@@ -3,7 +3,8 @@
 
 KEYS is the one table; docs/config.md and `tunlite check --keys` come from it. Reading never stops
 at the first error: `Config.errors` has them all. No error holds a secret, and secrets go from the
-file's bytes into bytearrays, never into a str.
+file's bytes into bytearrays, never into a str. Of a thousand peers only the file's text is kept: a
+peer is parsed when it is reached.
 """
 
 from tunlite import config_values as values, keys, port
@@ -57,38 +58,61 @@ def _rows(table):
 
 
 KEYS = _rows(_TABLE)
+_ROWS = {(row[0], row[1].lower()): row for row in KEYS}
+_PEER_OPTIONS = [row[1] for row in KEYS if row[0] == "Peer"]
 
 _SECTIONS = ("Interface", "Peer")
 _HOOKS = ("PreUp", "PostUp", "PreDown", "PostDown")
 _SPACES = b" \t\r\v\f"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Config:
     """A file that was read.
 
     interface: dict of the options that were set (a list for list kinds), by the table's names.
-    peers: list of such dicts; each has "line" too, the line of its [Peer].
+    peers: a Peers, of such dicts; each has "line" too, the line of its [Peer].
     errors, warnings: rows (line or 0, option or "", what is wrong, what to do), in file order.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, text):
         self.path = path
         self.interface = {}
-        self.peers = []
+        self.peers = Peers(text)
         self.errors = []
         self.warnings = []
         self.holds_secret = False  # a private or preshared key stands in it, good or bad
 
     def wipe(self):
         """Zeroes every secret; the configuration is of no use to a tunnel afterwards."""
-        for section in [self.interface] + self.peers:
-            for name in ("PrivateKey", "PresharedKey"):
-                if name in section:
-                    keys.wipe(section[name])
+        keys.wipe(self.interface.get("PrivateKey"))
+        self.peers.wipe()
 
     def lines_of(self, rows):
         """Rows of errors or warnings as lines of text."""
         return [format_row(self.path, row) for row in rows]
+
+
+class Peers:
+    """The [Peer] sections, each parsed when it is reached: its secret is wiped before the next."""
+
+    def __init__(self, text):
+        self.text = text
+        self.count = 0
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        return self.each(_PEER_OPTIONS)
+
+    def each(self, names):
+        """Every peer, with only the options of `names`."""
+        return _Parser(Config("", self.text), None, names).peers()
+
+    def wipe(self):
+        self.count = 0
+        self.text.wipe()
 
 
 class ConfigError(Exception):
@@ -112,7 +136,7 @@ def read(path, features=None):
     """
     fd = port.open_read(path)
     try:
-        config = _parse_and_wipe(keys.read_all(fd), path, features)
+        config = parse(keys.read_text(fd), path, features)
     finally:
         port.close(fd)
     refusal = None
@@ -131,14 +155,7 @@ def load(path, features=None):
 
 def read_fd(fd, path, features=None):
     """Config of what a descriptor gives until its end, as `load`."""
-    return _without_errors(_parse_and_wipe(keys.read_all(fd), path, features))
-
-
-def _parse_and_wipe(buffer, path, features):
-    try:
-        return parse(buffer, path, features)
-    finally:
-        keys.wipe(buffer)
+    return _without_errors(parse(keys.read_text(fd), path, features))
 
 
 def _without_errors(config):
@@ -148,50 +165,66 @@ def _without_errors(config):
     return config
 
 
-def parse(buffer, path, features=None):
-    """Config of the bytes of a file; never raises."""
-    return _Parser(path, features).parse(buffer)
+def parse(text, path, features=None):
+    """Config of a keys.Text, which it keeps; never raises."""
+    config = Config(path, text)
+    parser = _Parser(config, features, None)
+    owners = _Owners(parser)
+    for peer in parser.peers():
+        config.peers.count += 1
+        parser.finish_peer(peer)
+        owners.compare(peer)
+    config.errors.sort(key=_line_of)
+    return config
 
 
 class _Parser:
-    def __init__(self, path, features):
-        self.config = Config(path)
+    """One pass over the text: the interface's options go into `config`, peers are handed out."""
+
+    def __init__(self, config, features, only):
+        self.config = config
         self.features = features
+        self.only = only  # the options to parse; None: all
         self.section = None  # the dict that options go to
         self.name = ""  # of the section
         self.line = 0
         self.seen = {}  # option -> line, in this section
 
-    def parse(self, buffer):
-        at = 3 if buffer[:3] == b"\xef\xbb\xbf" else 0  # a byte order mark
-        while at < len(buffer):
-            end = buffer.find(b"\n", at)
-            if end < 0:
-                end = len(buffer)
+    def peers(self):
+        """Each peer's dict when its section has ended; the caller takes copies of secrets."""
+        for line in self.config.peers.text.lines():
             self.line += 1
-            line = _trimmed(buffer[at:end])
-            if line:
-                self._take(line)
-            keys.wipe(line)
-            at = end + 1
-        self._finish_peer()
-        self._compare_peers()
-        self.config.errors.sort(key=_line_of)
-        return self.config
+            trimmed = _trimmed(
+                line[3:] if self.line == 1 and line[:3] == _BYTE_ORDER_MARK else line
+            )
+            if trimmed:
+                if trimmed[0] == 91:  # [
+                    yield from self._finished()
+                    self._begin_section(_as_text(trimmed))
+                else:
+                    self._take(trimmed)
+            keys.wipe(trimmed)
+        yield from self._finished()
 
-    def _error(self, option, wrong, fix, line=0):
+    def _finished(self):
+        if self.name == "Peer" and self.section is not None:
+            peer = self.section
+            self.section = None
+            try:
+                yield peer
+            finally:
+                keys.wipe(peer.get("PresharedKey"))
+
+    def error(self, option, wrong, fix, line=0):
         self.config.errors.append((line or self.line, option, wrong, fix))
 
-    def _warn(self, option, wrong, fix, line=0):
+    def warn(self, option, wrong, fix, line=0):
         self.config.warnings.append((line or self.line, option, wrong, fix))
 
     def _take(self, line):
-        if line[0] == 91:  # [
-            self._begin_section(_as_text(line))
-            return
         at = line.find(b"=")
         if at < 1:
-            self._error(
+            self.error(
                 "", "this line is neither a [Section] nor an Option = value", "correct or remove it"
             )
             return
@@ -201,7 +234,6 @@ class _Parser:
         keys.wipe(value)
 
     def _begin_section(self, text):
-        self._finish_peer()
         self.section = None
         self.seen = {}
         for name in _SECTIONS:
@@ -210,34 +242,35 @@ class _Parser:
                 self.section = self.config.interface
                 if name == "Peer":
                     self.section = {"line": self.line}
-                    self.config.peers.append(self.section)
                 return
         self.name = ""
         near = _nearest(_SECTIONS, (text or "").strip("[]"))
         fix = f"did you mean [{near}]?" if near else "sections are [Interface] and [Peer]"
-        self._error("", "this section is not known", fix)
+        self.error("", "this section is not known", fix)
 
     def _option(self, name, value):
         if self.section is None:
             if not self.name and not self.config.errors:
-                self._error(
+                self.error(
                     _printable(name), "it stands before any section", "begin with [Interface]"
                 )
             return
-        row = _find(self.name, name)
+        row = _ROWS.get((self.name, name.lower()))
         if row is None:
             self._unknown(name)
             return
         _, option, _, kind, _, _ = row
+        if self.only is not None and option not in self.only:
+            return
         try:
             parsed = self._parse_value(kind, value)
         except values.Bad as e:
-            self._error(option, e.args[0], e.args[1])
+            self.error(option, e.args[0], e.args[1])
             return
         if kind in values.LISTS:
             self.section.setdefault(option, []).extend(parsed)
         elif option in self.seen:
-            self._error(
+            self.error(
                 option, f"it was set in line {self.seen[option]} already", "keep one of the two"
             )
         else:
@@ -245,7 +278,7 @@ class _Parser:
         if option not in self.seen:
             self.seen[option] = self.line
         if option == "SaveConfig" and parsed:
-            self._warn(option, "tunlite never writes its configuration", "remove it")
+            self.warn(option, "tunlite never writes its configuration", "remove it")
         self._check_features(option, parsed)
 
     def _parse_value(self, kind, value):
@@ -263,11 +296,11 @@ class _Parser:
         for section, option, _, _, _, _ in KEYS:
             if section != self.name and option.lower() == name.lower():
                 fix = f"move it under [{section}]"
-                self._error(option, f"it does not belong under [{self.name}]", fix)
+                self.error(option, f"it does not belong under [{self.name}]", fix)
                 return
         near = _nearest([row[1] for row in KEYS if row[0] == self.name], name)
         fix = f"did you mean {near}?" if near else "tunlite check --keys lists the known ones"
-        self._error(_printable(name), "this option is not known", fix)
+        self.error(_printable(name), "this option is not known", fix)
 
     def _check_features(self, option, parsed):
         """Engine, AEAD and Offloads name what the C core has."""
@@ -277,32 +310,38 @@ class _Parser:
         for word in parsed if isinstance(parsed, list) else [parsed]:
             if kind + word not in self.features and word not in ("auto", "off"):
                 fix = "tunlite probe lists what there is"
-                self._error(option, values.quoted(word) + " is not known", fix)
+                self.error(option, values.quoted(word) + " is not known", fix)
 
-    def _finish_peer(self):
-        if self.name == "Peer" and self.section is not None and "PublicKey" not in self.section:
-            line = self.section["line"]
-            if not self._has_error_for("PublicKey", line):
-                self._error("PublicKey", "this peer has none", "add its public key", line)
+    def finish_peer(self, peer):
+        """The end of a peer's section: is there what it must have?"""
+        if "PublicKey" not in peer and not self._has_error_for("PublicKey", peer["line"]):
+            self.error("PublicKey", "this peer has none", "add its public key", peer["line"])
 
     def _has_error_for(self, option, first_line):
         return any([row[1] == option and row[0] >= first_line for row in self.config.errors])
 
-    def _compare_peers(self):
-        """Two peers must not have one key; of one prefix only the last peer gets the packets."""
-        lines = {}
-        owners = {}
-        for peer in self.config.peers:
-            key = peer.get("PublicKey")
-            if key is not None and key in lines:
-                wrong = f"the peer of line {lines[key]} has the same key"
-                self._error("PublicKey", wrong, "join the two sections", peer["line"])
-            lines[key] = peer["line"]
-            for prefix in peer.get("AllowedIPs", ()):
-                if owners.get(prefix, key) != key:
-                    wrong = "another peer above has one of these prefixes too and loses it"
-                    self._warn("AllowedIPs", wrong, "give each prefix to one peer", peer["line"])
-                owners[prefix] = key
+
+class _Owners:
+    """Two peers must not have one key; of one prefix only the last peer gets the packets."""
+
+    def __init__(self, parser):
+        self._parser = parser
+        self._lines = {}  # public key -> line of its peer
+        self._owners = {}  # prefix -> public key
+
+    def compare(self, peer):
+        line = peer["line"]
+        key = peer.get("PublicKey")
+        if key is not None and key in self._lines:
+            wrong = f"the peer of line {self._lines[key]} has the same key"
+            self._parser.error("PublicKey", wrong, "join the two sections", line)
+        self._lines[key] = line
+        for family, address, bits in peer.get("AllowedIPs", ()):
+            prefix = bytes((family, bits)) + address  # far smaller than a tuple
+            if self._owners.get(prefix, key) != key:
+                wrong = "another peer above has one of these prefixes too and loses it"
+                self._parser.warn("AllowedIPs", wrong, "give each prefix to one peer", line)
+            self._owners[prefix] = key
 
 
 def _trimmed(line):
@@ -338,13 +377,6 @@ def _printable(name):
         if not (char.isalpha() or char.isdigit()):
             return ""
     return name
-
-
-def _find(section, name):
-    for row in KEYS:
-        if row[0] == section and row[1].lower() == name.lower():
-            return row
-    return None
 
 
 def _distance(a, b):

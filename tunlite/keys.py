@@ -98,25 +98,81 @@ def wipe(secret):
         port.native.tl_wipe(secret, len(secret))
 
 
-def _resized(secret, length, size):
-    """The first `length` bytes in a new bytearray; the old one is wiped."""
-    out = bytearray(size)
-    memoryview(out)[:length] = memoryview(secret)[:length]
-    wipe(secret)
-    return out
+_READ_BYTES = 2048
+
+
+class Text:
+    """The bytes of a file in pieces: it never grows, so no other copy stays in memory; wipe it."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
+
+    def lines(self):
+        """Its lines as bytearrays without their newline, each wiped when the next is asked for."""
+        begun = bytearray()
+        for piece in self._pieces:
+            at = 0
+            while True:
+                end = piece.find(b"\n", at)
+                line = _joined(begun, piece, at, end if end >= 0 else len(piece))
+                wipe(begun)
+                begun = line
+                if end < 0:
+                    break
+                yield line
+                wipe(line)
+                begun = bytearray()
+                at = end + 1
+        if begun:
+            yield begun
+            wipe(begun)
+
+    def whole(self):
+        """All of it in a bytearray of its own."""
+        out = bytearray(sum([len(piece) for piece in self._pieces]))
+        at = 0
+        for piece in self._pieces:
+            out[at : at + len(piece)] = piece
+            at += len(piece)
+        return out
+
+    def wipe(self):
+        for piece in self._pieces:
+            wipe(piece)
+        self._pieces = []
+
+
+def _joined(begun, piece, at, end):
+    """A new bytearray, of its size from the start."""
+    line = bytearray(len(begun) + end - at)
+    line[: len(begun)] = begun
+    line[len(begun) :] = memoryview(piece)[at:end]
+    return line
+
+
+def read_text(fd):
+    """Text of what a descriptor gives until its end."""
+    pieces = []
+    while True:
+        piece = bytearray(_READ_BYTES)
+        count = port.read_into(fd, piece)
+        if not count:
+            return Text(pieces)
+        if count < _READ_BYTES:
+            short = bytearray(count)
+            short[:] = memoryview(piece)[:count]
+            wipe(piece)
+            piece = short
+        pieces.append(piece)
 
 
 def read_all(fd):
     """What a descriptor gives until its end, as a bytearray; no other copy stays in memory."""
-    out = bytearray(4096)
-    length = 0
-    while True:
-        if length == len(out):
-            out = _resized(out, length, 2 * length)
-        count = port.read_into(fd, memoryview(out)[length:])
-        if not count:
-            return _resized(out, length, length)
-        length += count
+    text = read_text(fd)
+    try:
+        return text.whole()
+    finally:
+        text.wipe()
 
 
 def clamp(key):

@@ -124,19 +124,15 @@ def wanted_routes(config, mark):
     table = config.interface.get("Table")
     if table == 0:
         return []
+    own = [] if table else config.interface.get("Address", [])
     prefixes = set()
-    for peer in config.peers:
-        prefixes.update(peer.get("AllowedIPs", ()))
-    prefixes = sorted(prefixes, key=_narrowest_first)
-    if table:
-        return [(prefix, table) for prefix in prefixes]
-    own = config.interface.get("Address", [])
+    for peer in config.peers.each(("AllowedIPs",)):
+        for prefix in peer.get("AllowedIPs", ()):
+            if prefix[2] == 0 or not _covered(prefix, own):
+                prefixes.add(prefix)
     routes = []
-    for prefix in prefixes:
-        if prefix[2] == 0:
-            routes.append((prefix, mark))
-        elif not _covered(prefix, own):
-            routes.append((prefix, 0))
+    for prefix in sorted(prefixes, key=_narrowest_first):
+        routes.append((prefix, table or (0 if prefix[2] else mark)))
     return routes
 
 
@@ -145,7 +141,7 @@ def wants_default(config):
     if config.interface.get("Table") is not None:
         return []
     found = []
-    for peer in config.peers:
+    for peer in config.peers.each(("AllowedIPs",)):
         for family, _, bits in peer.get("AllowedIPs", ()):
             if bits == 0 and family not in found:
                 found.append(family)

@@ -62,7 +62,6 @@ def up(name, path, config, log, stay):
     state["began"] = state["parent_began"] = ""
     state["loads"] = 1
     state["load_error"] = ""
-    steps.note_config(state, config)
     ladder = _Ladder(log)
     try:
         child = _climb(state, config, log, ladder, stay)
@@ -112,6 +111,8 @@ def _climb(state, config, log, ladder, stay):
     child = process.start(name, settings, log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = states.start_time(child.pid)
+    # After the fork: the daemon has no use for it.
+    steps.note_config(state, config)
     if stay:
         state["parent"] = port.getpid()
         state["parent_began"] = states.start_time(port.getpid())
@@ -135,7 +136,7 @@ def _climb(state, config, log, ladder, stay):
 
 def _await_socket(name, config):
     """The daemon opens its UDP sockets when it sees the link go up."""
-    if not steps.wait_until(lambda: client.status(name).get("up"), _PATIENCE_MS):
+    if not steps.wait_until(lambda: client.is_up(name), _PATIENCE_MS):
         number = config.interface.get("ListenPort", 0)
         raise steps.QuickError(
             f"UDP port {number} cannot be opened: another process has it; choose another ListenPort"

@@ -11,6 +11,7 @@ from tunlite import addresses, client, keys
 
 _ZERO_KEY = bytes(32)
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
+_COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
 
 
 def _digit(nibble):
@@ -98,10 +99,11 @@ def added(config):
 
 
 class Running:
-    """What a daemon has now, read from `get=1`: `interface` and `peers` by public key.
+    """What a daemon has now, read from `get=1`: `interface`, and `peers` by public key.
 
-    Values are the bytes of the text. Peers' dicts have "allowed_ip" as a list. client.Refused: it
-    is no such text, and nothing of it is used.
+    `interface` is a dict; of a peer the lines that count are kept, a quarter of what a dict takes,
+    and peer() makes the dict. Values are the bytes of the text. client.Refused: it is no such text,
+    and nothing of it is used.
     """
 
     def __init__(self, rows):
@@ -113,19 +115,41 @@ class Running:
             raise client.nonsense()
 
     def _read(self, rows):
-        section = self.interface
+        public = None
+        lines = []
         for key, value in rows:
+            if key in _NUMBERS:
+                int(value)
             if key == b"public_key":
-                section = {"allowed_ip": []}
-                self.peers[binascii.unhexlify(value)] = section
-            elif key == b"allowed_ip":
-                section["allowed_ip"].append(value.decode())
+                self._keep(public, lines)
+                public = binascii.unhexlify(value)
+                lines = []
+            elif public is None:
+                if key in _COMPARED:
+                    raise ValueError  # of no peer
+                self.interface[key.decode()] = value
+            elif key in _COMPARED:
+                value.decode()
+                lines.append(key + b"=" + value)
+        self._keep(public, lines)
+
+    def _keep(self, public, lines):
+        if public is not None:
+            self.peers[public] = b"\n".join(lines)
+
+    def peer(self, public):
+        """A dict, "allowed_ip" as a list of str; None where there is no such peer."""
+        kept = self.peers.get(public)
+        if kept is None:
+            return None
+        found = {"allowed_ip": []}
+        for line in kept.split(b"\n"):
+            key, _, value = line.partition(b"=")
+            if key == b"allowed_ip":
+                found["allowed_ip"].append(value.decode())
             else:
-                section[key.decode()] = value
-                if key in _NUMBERS:
-                    int(value)
-                elif key == b"endpoint":
-                    value.decode()
+                found[key.decode()] = value
+        return found
 
 
 def different(config, running, endpoints=None):
@@ -145,7 +169,7 @@ def different(config, running, endpoints=None):
     port = interface.get("ListenPort", 0)
     if port and port != int(running.interface.get("listen_port", b"0")):
         lines.add("listen_port", port)
-    wanted = set([peer["PublicKey"] for peer in config.peers])
+    wanted = set([peer["PublicKey"] for peer in config.peers.each(("PublicKey",))])
     for key in running.peers:
         if key not in wanted:
             lines.add_public(key)
@@ -156,7 +180,7 @@ def different(config, running, endpoints=None):
         lines = _Lines()
         lines.add_public(peer["PublicKey"])
         begin = len(lines.piece)
-        before = running.peers.get(peer["PublicKey"])
+        before = running.peer(peer["PublicKey"])
         if before is None:
             _peer(lines, peer, _ALL)
             yield lines.piece
@@ -207,6 +231,6 @@ def endpoints_of(config):
     """public key's base64 -> endpoint text, for `different` at the next reload."""
     return {
         keys.text(peer["PublicKey"]): peer["Endpoint"]
-        for peer in config.peers
+        for peer in config.peers.each(("PublicKey", "Endpoint"))
         if "Endpoint" in peer
     }

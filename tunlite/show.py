@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`tunlite show`: a daemon's status for people, in wg(8)'s manner."""
 
+import json
+
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _SPANS = ((31536000, "year"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -98,11 +100,23 @@ def _peer_facts(peer):
 _COUNTS = ("initiated", "responded", "completed", "failed")
 
 
-def text(status):
-    """The whole page of one interface."""
-    lines = ["interface: " + status["interface"]]
-    lines += [f"  {label}: {value}" for label, value in _facts(status)]
-    for peer in status["peers"]:
-        lines += ["", "peer: " + peer["public_key"]]
-        lines += [f"  {label}: {value}" for label, value in _peer_facts(peer)]
-    return "\n".join(lines) + "\n"
+def _page(first, name, rows):
+    return f"{first}: {name}\n" + "".join([f"  {label}: {value}\n" for label, value in rows])
+
+
+def pages(status):
+    """The text of one interface, peer by peer. `status`: client.status()."""
+    head = next(status)
+    yield _page("interface", head["interface"], _facts(head))
+    for peer in status:
+        yield "\n" + _page("peer", peer["public_key"], _peer_facts(peer))
+
+
+def json_pieces(status):
+    """The same as one JSON object."""
+    yield json.dumps(next(status))[:-1] + ', "peers": ['
+    separator = ""
+    for peer in status:
+        yield separator + json.dumps(peer)
+        separator = ", "
+    yield "]}"

@@ -57,7 +57,7 @@ def choose_mtu(config):
     if "MTU" in config.interface:
         return config.interface["MTU"]
     found = []
-    for peer in config.peers:
+    for peer in config.peers.each(("Endpoint",)):
         if "Endpoint" in peer:
             place = resolver.literal(peer["Endpoint"])
             if place is not None:

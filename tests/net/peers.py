@@ -204,7 +204,7 @@ class Tunlite(_Peer):
     def start(self, ready=True, env=None):
         """Runs the daemon and, unless told otherwise, waits until link and UAPI socket answer."""
         self.write_config()
-        argv = self._argv("run", "--config", self.config, "--interface", self.name)
+        argv = [*self.command, "run", "--config", self.config, "--interface", self.name]
         # Looked at before the start: the executable is ready within a few milliseconds.
         self._seen = len(self.process.log()) if self.process else 0
         self.process = self.namespace.start(argv, self.name, env=env)
@@ -232,12 +232,7 @@ class Tunlite(_Peer):
 
     def cli(self, *arguments, **kwargs):
         """Another tunlite command inside the namespace; the CompletedProcess."""
-        return self.namespace.run(self._argv(*arguments), **kwargs)
-
-    def _argv(self, *words):
-        """A command line; the executable's usual heap is for a router's few peers."""
-        is_wide = os.environ.get("TUNLITE_BIN") and len(self.peers) > 200
-        return [*self.command, *(["--heap", "16M"] if is_wide else []), *words]
+        return self.namespace.run([*self.command, *arguments], **kwargs)
 
     def show_json(self):
         """What `tunlite show NAME --json` says, as a dict."""

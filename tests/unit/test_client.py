@@ -67,11 +67,36 @@ def test_an_answer_that_breaks_off_is_a_refusal(folder):
     thread.join()
 
 
-def test_status_is_json(folder):
-    got, thread = _serve(folder, [b'{"interface":', b'"wg0"}\nerrno=0\n\n'])
-    assert client.status("wg0") == {"interface": "wg0"}
+STATUS = (
+    b'{"interface":"wg0","up":true,"peers":['
+    b'{"public_key":"A=","description":"]},{\\"public_key\\":","allowed_ips":[]},'
+    b'{"public_key":"B=","allowed_ips":["10.0.0.0/8","::/0"]}]}\nerrno=0\n\n'
+)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+def test_a_status_is_read_peer_by_peer_however_it_is_cut(folder, step):
+    got, thread = _serve(folder, [STATUS[i : i + step] for i in range(0, len(STATUS), step)])
+    assert list(client.status("wg0")) == [
+        {"interface": "wg0", "up": True},
+        {"public_key": "A=", "description": ']},{"public_key":', "allowed_ips": []},
+        {"public_key": "B=", "allowed_ips": ["10.0.0.0/8", "::/0"]},
+    ]
     thread.join()
     assert got == [b"status=1\n\n"]
+
+
+def test_a_status_without_peers_is_the_interface_alone(folder):
+    _, thread = _serve(folder, [b'{"interface":"wg0","peers":[]}\nerrno=0\n\n'])
+    assert list(client.status("wg0")) == [{"interface": "wg0"}]
+    thread.join()
+
+
+def test_a_status_that_breaks_off_is_a_refusal(folder):
+    _, thread = _serve(folder, [STATUS[:100]])
+    with pytest.raises(client.Refused, match="middle"):
+        list(client.status("wg0"))
+    thread.join()
 
 
 def test_nobody_there_is_told_whether_the_file_is_there_or_not(folder):

@@ -6,7 +6,7 @@ import base64
 import pytest
 from hypothesis import example, given, strategies as st
 
-from tunlite import config
+from tunlite import config, keys
 
 PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -14,7 +14,7 @@ OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
 
 def _parse(text, features=None):
-    return config.parse(bytearray(text.encode()), "wg0.conf", features)
+    return config.parse(keys.Text([bytearray(text.encode())]), "wg0.conf", features)
 
 
 def _errors(text, features=None):
@@ -31,7 +31,7 @@ def _interface(line):
 def _peer(line):
     parsed = _parse(f"[Peer]\nPublicKey = {PUBLIC}\n{line}")
     assert not parsed.errors, parsed.errors
-    return parsed.peers[0]
+    return next(iter(parsed.peers))
 
 
 def test_a_usual_file_is_read_whole():
@@ -84,7 +84,7 @@ def test_sections_and_options_have_no_case_and_spaces_do_not_matter():
     parsed = _parse(f"\ufeff[INTERFACE]\r\n\tlistenPORT=7 \r\n[pEER]\r\n PUBLICkey\t= {PUBLIC}\r\n")
     assert not parsed.errors
     assert parsed.interface == {"ListenPort": 7}
-    assert parsed.peers == [{"line": 3, "PublicKey": base64.b64decode(PUBLIC)}]
+    assert list(parsed.peers) == [{"line": 3, "PublicKey": base64.b64decode(PUBLIC)}]
 
 
 @pytest.mark.parametrize(
@@ -264,8 +264,8 @@ def test_no_error_ever_holds_a_secret(option, section, between):
 @example(b"[Interface]\nPostUp = a\0b\n")
 @example(b"[Interface]\n=\n\xff=1")
 def test_no_bytes_make_the_parser_raise(data):
-    config.parse(bytearray(b"[Interface]\n" + data), "f")
-    config.parse(bytearray(data), "f")
+    config.parse(keys.Text([bytearray(b"[Interface]\n" + data)]), "f")
+    config.parse(keys.Text([bytearray(data)]), "f")
 
 
 def test_a_command_with_a_nul_is_refused():
@@ -297,6 +297,25 @@ def test_wiping_leaves_no_secret():
     assert secret == bytes(32)
 
 
+def test_a_peer_has_its_secret_until_the_next_one_is_reached():
+    parsed = _parse(
+        f"[Interface]\nPrivateKey={PRIVATE}\n[Peer]\nPublicKey={PUBLIC}\nPresharedKey={PRIVATE}\n"
+        f"[Peer]\nPublicKey={OTHER}\n[Interface]\nListenPort=5\n"
+    )
+    assert len(parsed.peers) == 2 and parsed.interface["ListenPort"] == 5
+    peers = iter(parsed.peers)
+    secret = next(peers)["PresharedKey"]
+    assert secret == base64.b64decode(PRIVATE)
+    assert next(peers)["PublicKey"] == base64.b64decode(OTHER)
+    assert secret == bytes(32)
+    assert [sorted(peer) for peer in parsed.peers.each(("PresharedKey",))] == [
+        ["PresharedKey", "line"],
+        ["line"],
+    ]
+    parsed.wipe()
+    assert list(parsed.peers) == []
+
+
 def test_every_row_of_the_table_has_a_parser():
     from tunlite import config_values
 
@@ -317,7 +336,7 @@ def test_every_default_that_can_be_written_is_accepted():
 @pytest.mark.parametrize("digits", ["\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT TWO}M"])
 def test_digits_that_are_no_digits_are_an_error_and_no_crash(option, digits):
     text = f"[Interface]\n{option} = {digits}\n"
-    found = config.parse(bytearray(text.encode()), "x")
+    found = config.parse(keys.Text([bytearray(text.encode())]), "x")
     assert [row[1] for row in found.errors] == [option]
 
 

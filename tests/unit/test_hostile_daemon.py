@@ -60,11 +60,25 @@ def test_an_answer_of_nonsense_is_a_refusal(says, answer):
         setconf.Running(client.get_device("t"))
 
 
-@pytest.mark.parametrize("answer", [b"{", b"5", b"[]", b"\xff", b"[" * 60_000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{",
+        b"5",
+        b"[]",
+        b"\xff",
+        b"[" * 60_000,
+        b'{"peers":[]}',
+        b'{"a":1,"peers":[',
+        b'{"a":1,"peers":[{"public_key":',
+        b'{"a":1,"peers":[5]}',
+        b'{"a":1,"peers":[{"public_key":"' + b"A" * (2 << 20) + b'"}]}',
+    ],
+)
 def test_a_status_of_nonsense_is_a_refusal(says, answer):
     says(answer + b"\nerrno=0\n\n")
     with pytest.raises(client.Refused):
-        client.status("t")
+        list(client.status("t"))
 
 
 def test_a_refusal_is_an_error_that_commands_expect():

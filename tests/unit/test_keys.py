@@ -8,7 +8,7 @@ import threading
 import pytest
 from hypothesis import given, strategies as st
 
-from tunlite import keys
+from tunlite import keys, port
 
 _KEY = st.binary(min_size=32, max_size=32)
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -104,13 +104,29 @@ def test_all_of_a_descriptor_is_read_into_a_buffer_that_can_be_wiped(size):
 
 def test_no_other_copy_of_what_was_read_stays(monkeypatch):
     buffers = []
-    make = keys._resized
+    read = port.read_into
 
-    def remember(secret, length, size):
-        buffers.append(secret)
-        return make(secret, length, size)
+    def remember(fd, buffer):
+        buffers.append(buffer)
+        return read(fd, buffer)
 
-    monkeypatch.setattr(keys, "_resized", remember)
-    _through_a_pipe(b"x" * 10_000)
+    monkeypatch.setattr(port, "read_into", remember)
+    assert _through_a_pipe(b"x" * 10_000) == b"x" * 10_000
     assert len(buffers) > 1
     assert all(bytes(buffer) == bytes(len(buffer)) for buffer in buffers)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_lines_are_whole_however_the_text_is_cut_and_wiped_afterwards(size):
+    data = b"one\n\ntwo = 2\r\nlast"
+    pieces = [bytearray(data[i : i + size]) for i in range(0, len(data), size)]
+    text = keys.Text(pieces)
+    kept = []
+    for line in text.lines():
+        kept.append((bytes(line), line))
+    assert [line for line, _ in kept] == data.split(b"\n")
+    assert all(bytes(line) == bytes(len(line)) for _, line in kept)
+    assert text.whole() == data
+    text.wipe()
+    assert all(bytes(piece) == bytes(len(piece)) for piece in pieces)
+    assert list(text.lines()) == []

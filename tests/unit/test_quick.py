@@ -3,14 +3,15 @@
 
 import pytest
 
-from tunlite import addresses, config, links, names, port
+from tunlite import addresses, config, keys, links, names, port
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
 
 def _config(interface, allowed):
     text = f"[Interface]\n{interface}\n[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {allowed}\n"
-    parsed = config.parse(bytearray(text.encode()), "f")
+    parsed = config.parse(keys.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors
     return parsed
 
@@ -88,8 +89,8 @@ def test_a_table_of_its_own_gets_all_routes_and_off_none():
 
 
 def test_a_prefix_of_two_peers_is_routed_once():
-    parsed = _config("", "10.0.0.0/8")
-    parsed.peers.append(dict(parsed.peers[0]))
+    parsed = _config("", f"10.0.0.0/8\n[Peer]\nPublicKey = {OTHER}\nAllowedIPs = 10.0.0.0/8")
+    assert len(parsed.peers) == 2
     assert len(links.wanted_routes(parsed, 0)) == 1
 
 

@@ -14,7 +14,7 @@ ZERO = "00" * 32
 
 
 def _config(text):
-    parsed = config.parse(bytearray(text.encode()), "f")
+    parsed = config.parse(keys.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors, parsed.errors
     return parsed
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`tunlite show` for people."""
 
+import json
+
 import pytest
 
 from tunlite import show
@@ -43,8 +45,24 @@ STATUS = {
 }
 
 
+def _parts(status):
+    """What client.status() gives."""
+    yield {name: value for name, value in status.items() if name != "peers"}
+    yield from status["peers"]
+
+
+def _text(status):
+    return "".join(show.pages(_parts(status)))
+
+
+def test_the_json_is_the_object_that_the_daemon_has():
+    two = dict(STATUS, peers=STATUS["peers"] * 2)
+    for status in (STATUS, two, dict(STATUS, peers=[])):
+        assert json.loads("".join(show.json_pieces(_parts(status)))) == status
+
+
 def test_a_page_has_what_wg_shows_and_what_is_ours():
-    page = show.text(STATUS)
+    page = _text(STATUS)
     for part in (
         "interface: wg0\n",
         "  private key: (hidden)\n",
@@ -68,12 +86,12 @@ def test_a_page_has_what_wg_shows_and_what_is_ours():
 
 
 def test_a_link_that_is_down_is_told():
-    assert "  link: down" in show.text(dict(STATUS, up=False))
-    assert "  link: " not in show.text(STATUS)
+    assert "  link: down" in _text(dict(STATUS, up=False))
+    assert "  link: " not in _text(STATUS)
 
 
 def test_drops_that_did_not_happen_are_not_shown():
-    assert "no session" not in show.text(STATUS)
+    assert "no session" not in _text(STATUS)
 
 
 @pytest.mark.parametrize(

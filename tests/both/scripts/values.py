@@ -57,7 +57,7 @@ Endpoint = nowhere
 stray
 """
 for label, text in (("good", GOOD), ("bad", BAD), ("empty", "")):
-    found = config.parse(bytearray(text.encode()), label)
+    found = config.parse(keys.Text([bytearray(text.encode())]), label)
     print(label, sorted(found.interface), len(found.peers))
     for line in found.lines_of(found.errors) + found.lines_of(found.warnings):
         print(line)
