@@ -389,6 +389,15 @@ static mp_obj_t os_accept(mp_obj_t fd) {
 }
 FUNCTION_1(os_accept);
 
+/* Connected to each other; a write is one packet, as on a TUN. */
+static mp_obj_t os_packet_pair(void) {
+    int ends[2];
+    checked(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends));
+    mp_obj_t pair[] = {mp_obj_new_int(ends[0]), mp_obj_new_int(ends[1])};
+    return mp_obj_new_tuple(2, pair);
+}
+FUNCTION_0(os_packet_pair);
+
 /* An inotify descriptor on one path. */
 static mp_obj_t os_watch(mp_obj_t path, mp_obj_t mask) {
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -490,6 +499,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_connect), MP_ROM_PTR(&os_connect_obj)},
     {MP_ROM_QSTR(MP_QSTR_listen), MP_ROM_PTR(&os_listen_obj)},
     {MP_ROM_QSTR(MP_QSTR_accept), MP_ROM_PTR(&os_accept_obj)},
+    {MP_ROM_QSTR(MP_QSTR_packet_pair), MP_ROM_PTR(&os_packet_pair_obj)},
     {MP_ROM_QSTR(MP_QSTR_watch), MP_ROM_PTR(&os_watch_obj)},
     {MP_ROM_QSTR(MP_QSTR_resolve), MP_ROM_PTR(&os_resolve_obj)},
     {MP_ROM_QSTR(MP_QSTR_AF_NETLINK), MP_ROM_INT(AF_NETLINK)},

@@ -253,6 +253,18 @@ def probe(options, rest):
     return 0
 
 
+def bench(options, rest):
+    from tunlite import bench
+
+    _take(rest, 0, 0)
+    seconds = options.get("--seconds", "1")
+    if not seconds.isdigit() or not 0 < int(seconds) < 1000:
+        raise UsageError("--seconds takes 1 to 999")
+    found = bench.collect(int(seconds) * 1000)
+    port.write_out(bench.as_json(found) if options.get("--json") else bench.as_text(found))
+    return 0
+
+
 def _write_key(key):
     chars = keys.encode(key)
     chars.extend(b"\n")
@@ -315,6 +327,7 @@ FUNCTIONS = {
     "addconf": addconf,
     "check": check,
     "probe": probe,
+    "bench": bench,
     "genkey": genkey,
     "genpsk": genpsk,
     "pubkey": pubkey,

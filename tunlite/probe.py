@@ -33,7 +33,7 @@ def measure(name):
     return int.from_bytes(spent, "little") // _PACKETS
 
 
-def _file(path):
+def first_line(path):
     """The first line of a small file, "" where it cannot be read."""
     try:
         return port.read_file(path).split(b"\n", 1)[0].decode()
@@ -66,7 +66,7 @@ def collect():
         if row["kind"] == "aead":
             row["ns_per_packet"] = measure(row["name"])
     return {
-        "kernel": _file("/proc/sys/kernel/osrelease"),
+        "kernel": first_line("/proc/sys/kernel/osrelease"),
         "tun": _exists("/dev/net/tun"),
         "net_admin": _may_administer_networks(),
         "ipv6": _exists("/proc/net/if_inet6"),

@@ -63,6 +63,8 @@ AF_UNIX (all non-blocking but unix_connect's)
                                 is OSError(EADDRINUSE); gid -1 leaves the group
     unix_accept(fd)
     unix_connect(path)          blocking
+    packet_pair()               (one end, the other): what is written to one is read from the other,
+                                packet by packet
 
 Watching
     watch_path(path)            a descriptor that becomes readable when the file changes or goes,

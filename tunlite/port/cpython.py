@@ -19,6 +19,7 @@ links = _links.links
 unix_listen = _sockets.unix_listen
 unix_accept = _sockets.unix_accept
 unix_connect = _sockets.unix_connect
+packet_pair = _sockets.packet_pair
 watch_path = _sockets.watch_path
 link_monitor = _sockets.link_monitor
 link_changes = _sockets.link_changes

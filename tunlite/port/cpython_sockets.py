@@ -70,6 +70,13 @@ def unix_connect(path):
     return client.detach()
 
 
+def packet_pair():
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in pair:
+        end.setblocking(False)
+    return pair[0].detach(), pair[1].detach()
+
+
 def watch_path(path):
     import ctypes
 

@@ -275,6 +275,9 @@ def unix_accept(fd):
     return _os.accept(fd)
 
 
+packet_pair = _os.packet_pair
+
+
 # ---- watching ----------------------------------------------------------------------------------
 
 
