@@ -24,7 +24,7 @@ class Link:
     def wait_up(self):
         """Waits until the target answers."""
         wait_for(
-            lambda: ping(self.source, self.address, count=1, extra=["-W", "1"]).received,
+            lambda: ping(self.source, self.address, count=1, wait=1).received,
             20,
             f"an answer from {self.address}",
         )

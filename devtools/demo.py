@@ -46,7 +46,7 @@ def _handshake(tunnel, progress):
     """The first ping makes the router shake hands: how long until both ends agree, in ms."""
     progress.step("handshake", "the handshake")
     begun = time.monotonic()
-    first = ping(tunnel.router.namespace, tunnel.gateway.v4, count=1, extra=["-W", "5"])
+    first = ping(tunnel.router.namespace, tunnel.gateway.v4, count=1, wait=5)
     if not first.received:
         raise DemoError("no answer to the first ping")
     waited = round((time.monotonic() - begun) * 1000, 1)

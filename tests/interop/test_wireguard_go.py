@@ -91,7 +91,7 @@ def test_we_follow_them_to_a_new_port(lab, ends):
 
 def _wait_answer(source, target):
     wait_for(
-        lambda: ping(source.namespace, target.v4, count=1, extra=["-W", "1"]).received,
+        lambda: ping(source.namespace, target.v4, count=1, wait=1).received,
         15,
         "an answer after the move",
     )

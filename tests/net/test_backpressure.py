@@ -162,7 +162,7 @@ def test_a_wire_that_stands_still_hangs_nothing_and_costs_no_cpu(tunnel):
     assert router.memory_kb("VmHWM") - memory < 4096
     router.namespace.run(["tc", "qdisc", "del", "dev", "w1", "root"])
     wait_for(
-        lambda: ping(router.namespace, gateway.v4, count=1, extra=["-W", "1"]).received,
+        lambda: ping(router.namespace, gateway.v4, count=1, wait=1).received,
         5,
         "packets pass as soon as the wire does",
     )

@@ -49,7 +49,7 @@ def test_a_link_that_goes_down_under_traffic_comes_up_again(tunnel):
         router.namespace.ip("link", "set", name, "up")
         router.namespace.ip("addr", "replace", router.v6 + "/64", "dev", name, "nodad")
         wait_for(
-            lambda: ping(router.namespace, gateway.v4, count=1, extra=["-W", "1"]).received,
+            lambda: ping(router.namespace, gateway.v4, count=1, wait=1).received,
             15,
             "an answer after the link came up",
         )

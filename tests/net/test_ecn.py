@@ -28,7 +28,7 @@ def test_the_outer_packet_carries_the_inner_mark(lab, family, mark):
         f"iifname w1 udp dport 51820 {family} ecn {_NAMES[mark]} counter; }}; }}"
     )
     before = _counter(tunnel.gateway.namespace)
-    ping(tunnel.router.namespace, tunnel.gateway.v4, count=5, extra=["-Q", hex(mark)])
+    ping(tunnel.router.namespace, tunnel.gateway.v4, count=5, tos=mark)
     assert _counter(tunnel.gateway.namespace) - before >= 5
 
 
@@ -44,7 +44,7 @@ def test_a_congestion_mark_on_the_way_reaches_the_inner_packet(lab, inner):
         "table inet t { chain i { type filter hook input priority 0; "
         f"iifname {tunnel.gateway.name} icmp type echo-request ip ecn ce counter; }}; }}"
     )
-    answer = ping(tunnel.router.namespace, tunnel.gateway.v4, count=5, extra=["-Q", hex(inner)])
+    answer = ping(tunnel.router.namespace, tunnel.gateway.v4, count=5, tos=inner)
     assert answer.received == 5
     assert _counter(tunnel.gateway.namespace) == 5
 

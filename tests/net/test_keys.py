@@ -12,7 +12,7 @@ from tests.net.topology import Keys, Tunnel, ping, preshared_key, wait_for
 def _stays_down(tunnel, seconds=3):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if ping(tunnel.router.namespace, tunnel.gateway.v4, count=1, extra=["-W", "1"]).received:
+        if ping(tunnel.router.namespace, tunnel.gateway.v4, count=1, wait=1).received:
             return False
     return True
 

@@ -22,9 +22,9 @@ def test_the_largest_packet_of_the_device_passes_over_a_wire_of(lab, wire_mtu):
     left = tunnel.router.namespace
     assert left.link(tunnel.router.name)["mtu"] == inside
     for size in (inside - 28, inside - 29, inside - 43):
-        answer = ping(left, tunnel.gateway.v4, size=size, extra=["-M", "do"])
+        answer = ping(left, tunnel.gateway.v4, size=size, whole=True)
         assert answer.lost == 0, size
-    assert ping(left, tunnel.gateway.v6, size=inside - 48, extra=["-M", "do"]).lost == 0
+    assert ping(left, tunnel.gateway.v6, size=inside - 48, whole=True).lost == 0
     moved = tcp_transfer(left, tunnel.gateway.namespace, tunnel.gateway.v4, size=8 << 20)
     assert moved.is_intact
 
@@ -47,7 +47,7 @@ def test_a_wire_that_becomes_narrower_fragments_and_goes_on(lab, outside):
         tunnel.router.namespace, tunnel.gateway.namespace, tunnel.gateway.v4, size=8 << 20
     )
     assert moved.is_intact
-    assert ping(tunnel.router.namespace, tunnel.gateway.v4, size=1392, extra=["-M", "do"]).lost == 0
+    assert ping(tunnel.router.namespace, tunnel.gateway.v4, size=1392, whole=True).lost == 0
 
 
 def test_a_change_of_the_devices_mtu_is_followed(lab):
@@ -56,5 +56,5 @@ def test_a_change_of_the_devices_mtu_is_followed(lab):
     for end in (tunnel.router, tunnel.gateway):
         end.namespace.ip("link", "set", end.name, "mtu", 8920)
         wait_for(lambda e=end: e.show_json()["mtu"] == 8920, 5, "the daemon sees the new MTU")
-    answer = ping(tunnel.router.namespace, tunnel.gateway.v4, size=8920 - 28, extra=["-M", "do"])
+    answer = ping(tunnel.router.namespace, tunnel.gateway.v4, size=8920 - 28, whole=True)
     assert answer.lost == 0

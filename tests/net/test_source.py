@@ -14,7 +14,7 @@ def test_a_source_outside_allowed_ips_is_dropped_and_counted(lab):
     tunnel.wait_up()
     left = tunnel.router.namespace
     left.ip("addr", "add", "10.77.44.44/32", "dev", tunnel.router.name)
-    answer = ping(left, tunnel.gateway.v4, count=3, extra=["-I", "10.77.44.44", "-W", "1"])
+    answer = ping(left, tunnel.gateway.v4, count=3, source="10.77.44.44", wait=1)
     assert answer.received == 0
     assert tunnel.gateway.drops()["source_not_allowed"] == 3
     assert ping(left, tunnel.gateway.v4, count=3).received == 3

@@ -49,14 +49,14 @@ def test_an_added_peer_connects_at_once_and_a_removed_one_is_cut_off(lab):
     second.add_peer(gateway, endpoint(tunnel.outside), AllowedIPs=gateway.v4 + "/32")
     second.start()
     left.ip("route", "add", gateway.v4, "dev", second.name, "src", second.v4, "metric", 5000)
-    words = {"count": 1, "extra": ["-W", "1", "-I", second.name]}
+    words = {"count": 1, "wait": 1, "source": second.name}
     assert not ping(left, gateway.v4, **words).received
     gateway.add_peer(second)
     gateway.wg_set_conf("addconf")
     wait_for(lambda: ping(left, gateway.v4, **words).received, 20, "the new peer is served")
     gateway.wg("set", gateway.name, "peer", second.keys.public, "remove")
     assert not ping(left, gateway.v4, **words).received
-    assert ping(left, gateway.v4, count=3, extra=["-I", tunnel.router.name]).received == 3
+    assert ping(left, gateway.v4, count=3, source=tunnel.router.name).received == 3
     assert gateway.drops()["unknown_index"]
 
 
@@ -66,7 +66,7 @@ def test_allowed_ips_move_to_the_peer_that_claimed_them_last(lab):
     gateway, router = tunnel.gateway, tunnel.router
     thief = Keys().public
     gateway.wg("set", gateway.name, "peer", thief, "allowed-ips", router.v4 + "/32")
-    assert not ping(router.namespace, gateway.v4, count=2, extra=["-W", "1"]).received
+    assert not ping(router.namespace, gateway.v4, count=2, wait=1).received
     assert gateway.drops()["source_not_allowed"] >= 2
     both = f"{router.v4}/32,{router.v6}/128"
     gateway.wg("set", gateway.name, "peer", router.keys.public, "allowed-ips", both)
@@ -81,5 +81,5 @@ def test_a_packet_goes_to_the_peer_with_the_longest_prefix(lab):
     gateway.wg("set", gateway.name, "peer", wide, "allowed-ips", "10.77.0.0/16,fd77::/64")
     assert all(not answer.lost for answer in tunnel.ping(count=3))
     assert ping(gateway.namespace, router.v4, count=3).received == 3
-    assert ping(gateway.namespace, "10.77.5.5", count=1, extra=["-W", "1"]).received == 0
+    assert ping(gateway.namespace, "10.77.5.5", count=1, wait=1).received == 0
     assert gateway.drops()["no_endpoint"] >= 1

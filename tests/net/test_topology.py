@@ -4,10 +4,14 @@
 router ==w1== gateway        router ==w1== relay ==w2== gateway
 """
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.net.echo import checksum
 from tests.net.topology import (
     BackgroundPing,
     Faults,
@@ -36,6 +40,63 @@ def test_wireguard_go_reaches_itself_between_two_namespaces(lab, family):
     assert transfer.is_intact
     assert transfer.bytes == 3_000_001
     assert tunnel.gateway.memory_kb("VmHWM") > 1000
+
+
+@contextlib.contextmanager
+def _answers(namespace, late):
+    """We answer echo requests instead of the kernel: the one numbered `late` after 0.3 s."""
+    namespace.sysctl("net/ipv4/icmp_echo_ignore_all", 1)
+    ended = threading.Event()
+
+    def answer():
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as echo:
+            echo.settimeout(0.05)
+            ready.set()
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    packet, where = echo.recvfrom(2000)
+                    body = packet[24:]  # behind the IP header, type, code and checksum
+                    if packet[20] != 8:
+                        continue
+                    if int.from_bytes(body[2:4], "big") == late:
+                        ended.wait(0.3)
+                    total = checksum(bytes(4) + body)
+                    echo.sendto(bytes(2) + total.to_bytes(2, "big") + body, where)
+
+    ready = threading.Event()
+    thread = threading.Thread(target=namespace.inside, args=(answer,))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("late", [1, 5, 10])
+def test_an_answer_that_is_late_is_no_lost_one(lab, late):
+    left, right = lab.namespace("left"), lab.namespace("right")
+    _, far = lab.wire(left, right)
+    with _answers(right, late):
+        result = ping(left, far.v4, count=10, interval=0.01)
+    assert (result.received, result.lost) == (10, 0)
+    assert result.times_ms[late] > 250
+
+
+def test_a_ping_names_what_was_lost(lab):
+    left, right = lab.namespace("left"), lab.namespace("right")
+    _, far = lab.wire(left, right)
+    right.nft(
+        "table inet t { chain i { type filter hook input priority 0; "
+        "icmp type echo-request icmp sequence { 3, 5 } drop; "
+        "icmpv6 type echo-request icmpv6 sequence { 3, 5 } drop; }; }"
+    )
+    for address in (far.v4, far.v6):
+        wait_for(lambda to=address: ping(left, to, count=1).received, 10, "the wire is up")
+        result = ping(left, address, count=6, interval=0.01, wait=0.3)
+        assert (result.sent, result.lost, sorted(result.times_ms)) == (6, 2, [1, 2, 4, 6])
+        assert "[3, 5]" in repr(result)
 
 
 def test_a_background_ping_counts_what_is_lost_on_the_way(lab):

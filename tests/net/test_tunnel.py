@@ -77,7 +77,7 @@ def test_several_interfaces_in_several_processes_share_one_namespace(lab):
             "route", "add", gateway.v4, "dev", router.name, "src", router.v4, "metric", router.port
         )
         wait_for(
-            lambda r=router: ping(left, gateway.v4, count=1, extra=["-I", r.name]).received,
+            lambda r=router: ping(left, gateway.v4, count=1, source=r.name).received,
             15,
             f"an answer through {router.name}",
         )

@@ -67,7 +67,7 @@ class _Ends:
         """Waits until the router reaches the gateway through the tunnel."""
         source = self.router.namespace
         wait_for(
-            lambda: ping(source, self.gateway.v4, count=1, extra=["-W", "1"]).received,
+            lambda: ping(source, self.gateway.v4, count=1, wait=1).received,
             timeout,
             "an answer through the tunnel",
         )

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Traffic through a tunnel, with what it showed: ping, TCP with a SHA-256 at both ends, iperf3."""
 
+import contextlib
 import itertools
 import json
 import re
 import sys
 from pathlib import Path
 
+from tests.net.echo import Echo
 from tests.net.netns import wait_for
 
 _TCP_END = Path(__file__).with_name("tcp_end.py")
@@ -14,40 +16,42 @@ _numbers = itertools.count(1)  # of logs: a name used twice would show the first
 
 
 class Ping:
-    """The outcome of one ping(8): packets sent and received, round trips in ms by sequence."""
+    """What became of echo requests: how many left, round trips in ms by sequence."""
 
-    def __init__(self, text):
-        self.text = text
-        counts = re.search(r"(\d+) packets transmitted, (\d+) received", text)
-        self.sent, self.received = (int(counts[1]), int(counts[2])) if counts else (0, 0)
-        found = re.findall(r"icmp_seq=(\d+) .*?time=([\d.]+) ms", text)
-        self.times_ms = {int(sequence): float(ms) for sequence, ms in found}
+    def __init__(self, sent, times_ms, doubled=0):
+        self.sent = sent
+        self.times_ms = times_ms
+        self.doubled = doubled
+
+    @property
+    def received(self):
+        """Requests that were answered."""
+        return len(self.times_ms)
 
     @property
     def lost(self):
-        """Packets without an answer."""
+        """Requests without an answer."""
         return self.sent - self.received
 
     def __repr__(self):
-        return f"Ping(sent={self.sent}, received={self.received})"
+        missing = sorted(set(range(1, self.sent + 1)) - set(self.times_ms))
+        return f"Ping(sent={self.sent}, without an answer: {missing})"
 
 
-def _ping_argv(address, count, interval, size, extra):
-    return [
-        *("ping", "-n", "-c", count, "-i", interval, "-s", size, "-W", 2),
-        *extra,
-        address,
-    ]
+def ping(namespace, address, count=3, interval=0.05, wait=2, **options):
+    """Sends echo requests from a namespace, one an interval (seconds), and waits `wait` seconds for
+    what is missing after the last; the Ping. `options` are echo.Echo's."""
 
+    def body():
+        with contextlib.closing(Echo(address, **options)) as echo:
+            echo.run(count, interval, wait)
+        return Ping(count, echo.times_ms, echo.doubled)
 
-def ping(namespace, address, count=3, interval=0.05, size=56, extra=()):
-    """Pings an address from a namespace; `extra` are further words for ping(8)."""
-    argv = _ping_argv(address, count, interval, size, extra)
-    return Ping(namespace.run(argv, check=False, timeout=count * interval + 30).stdout)
+    return namespace.inside(body)
 
 
 class BackgroundPing:
-    """A ping that runs while the test does something else."""
+    """A ping(8) that runs while the test does something else."""
 
     def __init__(self, namespace, address, interval=0.02, size=56):
         argv = ["ping", "-n", "-i", interval, "-s", size, address]
@@ -65,7 +69,11 @@ class BackgroundPing:
         import signal
 
         self._process.stop(signal.SIGINT)
-        result = Ping(self._process.log())
+        text = self._process.log()
+        counts = re.search(r"(\d+) packets transmitted", text)
+        found = re.findall(r"icmp_seq=(\d+) .*?time=([\d.]+) ms", text)
+        times_ms = {int(sequence): float(ms) for sequence, ms in found}
+        result = Ping(int(counts[1]) if counts else 0, times_ms)
         result.sent -= min(result.sent - max(result.times_ms, default=0), self._under_way)
         return result
 
