@@ -8,6 +8,7 @@ fixed time.
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import tarfile
@@ -220,7 +221,9 @@ def package(arch, kind, openwrt_arch=None):
         raise PackageError(f"{executable} is not there: ./dev cross-build --arch {arch}")
     if kind == "ipk":
         out = ROOT / "dist" / ipk_name(name)
-        out.write_bytes(ipk(executable, name))
+        half = out.with_suffix(f".{os.getpid()}")  # nobody reads half a package
+        half.write_bytes(ipk(executable, name))
+        half.rename(out)
     elif kind == "apk":
         folder = ROOT / "dist" / name
         folder.mkdir(exist_ok=True)

@@ -5,6 +5,8 @@ Each is looked for in the cache first, then fetched: sources by the host's own a
 zig by pip. MICROPYTHON= and BEARSSL= in the environment name local trees instead.
 """
 
+import fcntl
+import functools
 import hashlib
 import os
 import platform
@@ -105,6 +107,19 @@ def _host_arch():
     return subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
 
 
+def _once(make):
+    """Of two processes that need the same thing, the second waits until the first has made it."""
+
+    @functools.wraps(make)
+    def locked(*arguments):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with open(CACHE / f"{make.__name__}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return make(*arguments)
+
+    return locked
+
+
 def _unpacked(archive, folder, unpack):
     """`folder`, made from the archive by `unpack(archive, empty folder)` unless it is there."""
     if not folder.is_dir():
@@ -120,6 +135,7 @@ def _untar(archive, into):
     subprocess.run(["tar", "-xf", str(archive), "-C", str(into)], check=True)
 
 
+@_once
 def tree(source):
     """The folder of the source tree. ToolchainError says what to fetch when it cannot be had."""
     local = os.environ.get(source.variable)
@@ -153,6 +169,7 @@ def _unzip(archive, into):
     (into / "ziglang" / "zig").chmod(0o755)
 
 
+@_once
 def zig():
     """The path of zig, from the Python package that carries it."""
     machine = platform.machine()
@@ -188,6 +205,7 @@ def environment():
     return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
 
 
+@_once
 def mpy_cross(micropython):
     """MicroPython's cross compiler for bytecode, built once for this machine."""
     stamp = hashlib.sha256(str(micropython.resolve()).encode()).hexdigest()[:12]
