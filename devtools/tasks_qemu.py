@@ -26,7 +26,7 @@ def _fail_with_console(result, log: Path) -> None:
         "limit_s": "seconds until the machine is killed",
         "program": "another executable than dist/tunlite-ARCH",
         "package": "another .ipk than that in dist",
-    }
+    },
 )
 def qemu_test(
     c,
