@@ -302,6 +302,7 @@ int tl_fake_fail(int plane, int end, int err, int times) {
 struct refusals {
     int err[ENDS], times[ENDS];
     int ahead_ms;
+    unsigned full; /* set of IO_V4, IO_V6 */
 };
 
 static bool is_refused(struct io *io, int end) {
@@ -326,6 +327,9 @@ static bool is_run(const struct msghdr *m) {
 
 static int send_refusing(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
     const struct refusals *r = io->calls_state;
+    for (unsigned which = 0; which < IO_SOCKETS; which++)
+        if ((r->full >> which & 1) && io->socket[which] == fd)
+            return -EAGAIN;
     for (uint32_t i = 0; i < n; i++) {
         if (!is_run(&messages[i].msg_hdr))
             continue;
@@ -372,6 +376,14 @@ int tl_fake_refuse(int handle, int end, int err, int times) {
         return -EINVAL;
     r->err[end] = err;
     r->times[end] = times;
+    return 0;
+}
+
+int tl_fake_full(int handle, int families) {
+    struct refusals *r = refusals_of(handle);
+    if (!r)
+        return -EBADF;
+    r->full = (unsigned)families;
     return 0;
 }
 

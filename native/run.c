@@ -11,6 +11,7 @@
 #include "handle.h"
 #include "plane.h"
 #include "tunlite.h"
+#include "vnet.h"
 
 enum {
     WAIT_CONTROL,
@@ -122,13 +123,22 @@ static unsigned unpolled(const struct worker *w) {
     return w->io.ops->unpolled ? TURN_DEVICE | TURN_SOCKET : 0;
 }
 
+/* What was read but did not fit the last turn before Python's: no descriptor tells of it. */
+static unsigned held(const struct worker *w) {
+    return (vnet_has_more(w->io.vnet) ? TURN_DEVICE : 0) | (w->io.holds ? TURN_SOCKET : 0);
+}
+
+/* Staged packets that found no buffers, while nothing else waits for a socket. */
+static bool can_flush(const struct worker *w) {
+    return w->ready_first && !w->out.n && !w->urgent.queue.n;
+}
+
 static int run(struct worker *w, uint64_t deadline) {
     struct pollfd fds[WAITS];
-    unsigned more = unpolled(w);
+    unsigned more = unpolled(w) | held(w);
     for (;;) {
         int set = woke(w);
-        bool urgent = w->ready_first && !w->out.n; /* staged packets that found no buffers */
-        int err = wait_for(w, fds, patience(w, deadline, set || more || urgent));
+        int err = wait_for(w, fds, patience(w, deadline, set || more || can_flush(w)));
         if (err == -EINTR)
             return set | TL_WOKE_SIGNAL;
         if (err < 0)

@@ -303,8 +303,12 @@ bool tx_write_urgent(struct worker *w) {
     return !w->urgent.queue.n || w->io.ops->write_socket(&w->io, &w->urgent.queue) != IO_BLOCKED;
 }
 
+/* A socket that has no room for handshake messages gets no data before them; the other one does. */
 bool tx_write(struct worker *w) {
-    if (!tx_write_urgent(w))
+    bool went = tx_write_urgent(w);
+    if (!w->out.n)
+        return went;
+    if (!went && io_socket_of(&w->out.p[0]) == io_socket_of(&w->urgent.queue.p[0]))
         return false;
-    return !w->out.n || w->io.ops->write_socket(&w->io, &w->out) != IO_BLOCKED;
+    return w->io.ops->write_socket(&w->io, &w->out) != IO_BLOCKED && went;
 }

@@ -33,6 +33,8 @@ int tl_fake_fail(int plane, int end, int err, int times);
 int tl_fake_vnet(int plane, int fd);
 /* The next `times` sends or writes that carry several packets in one fail with this errno. */
 int tl_fake_refuse(int plane, int end, int err, int times);
+/* The sockets of these families (1: IPv4, 2: IPv6) take nothing. */
+int tl_fake_full(int plane, int families);
 
 /* Its clock goes this much ahead of CLOCK_BOOTTIME. */
 int tl_fake_ahead(int plane, int ms);

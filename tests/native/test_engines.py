@@ -2,13 +2,26 @@
 """The engines on real descriptors: UDP on loopback, and a packet socket pair for the device."""
 
 import os
+import select
 import socket
 import struct
+import threading
 import time
 
 import pytest
 
-from tests.native.plane_ffi import KEY_A, KEY_B, Plane, endpoint, ffi, ipv4, ipv6, lib, seal, unseal
+from tests.native.plane_ffi import (
+    KEY_A,
+    KEY_B,
+    Plane,
+    endpoint,
+    ffi,
+    ipv4,
+    ipv6,
+    lib,
+    seal,
+    unseal,
+)
 
 ENGINES = ["basic", "mmsg", "io_uring"]
 IN_BATCHES = ["mmsg", "io_uring"]
@@ -60,6 +73,20 @@ class Wired:
         deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**6 + int(seconds * 1000)
         return self.plane.call("run", struct.pack("<Q", deadline))
 
+    def run_until(self, condition, seconds=20):
+        """One stay in C; whether it ended because condition() came back true on another thread."""
+        readable, writable = os.pipe()
+        self.plane.call("watch", readable, select.EPOLLIN)
+        thread = threading.Thread(target=lambda: condition() and os.write(writable, b"."))
+        thread.start()
+        deadline = struct.pack("<Q", self.now_ms() + 1000 * seconds)
+        woke = self.plane.call("run", deadline)
+        thread.join()
+        self.plane.call("watch", readable, 0)
+        os.close(readable)
+        os.close(writable)
+        return woke == lib.TL_WOKE_CONTROL
+
     def receive(self, n):
         """The next n packets out of the device, with turns while it is empty."""
         got, end = [], time.monotonic() + 20
@@ -93,6 +120,32 @@ def test_packets_cross_the_kernel_both_ways_in_order(engine, family):
         wired.inside.setblocking(False)
         assert wired.receive(len(packets)) == packets
         assert wired.plane.drops() == {}
+
+
+@pytest.mark.parametrize("full", [4, 6])
+def test_a_full_socket_holds_up_nothing_for_the_other_family(full):
+    with Wired("mmsg") as wired, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as second:
+        second.bind(("::1", 0))
+        second.settimeout(5)
+        ends = {4: wired.outside, 6: second}
+        free = ends.pop(10 - full)
+        v6 = endpoint("::1", second.getsockname()[1])
+        v4 = endpoint("127.0.0.1", wired.outside.getsockname()[1])
+        wired.plane.call("peer_endpoint", wired.peer, v4 if full == 6 else v6)
+        wired.plane.call("fake_full", 3)
+        wired.inside.send(ipv4())
+        wired.run(0.001)
+        message = b"\1\0\0\0" + bytes(144)
+        wired.plane.call("send", -1, v4 if full == 4 else v6, message, 148)
+        wired.plane.call("fake_full", 1 if full == 4 else 2)
+        wired.run(0.001)
+        assert unseal(KEY_A, free.recv(4096))
+        ends[full].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ends[full].recv(4096)
+        wired.plane.call("fake_full", 0)
+        wired.run(0.001)
+        assert ends[full].recv(4096) == message
 
 
 @pytest.mark.parametrize("engine", ENGINES)

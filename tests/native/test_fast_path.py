@@ -15,6 +15,7 @@ from tests.native.offload_packets import Ip
 from tests.native.plane_ffi import (
     KEY_A,
     KEY_B,
+    NEVER,
     Plane,
     endpoint,
     ffi,
@@ -211,6 +212,16 @@ def test_a_super_packet_that_no_queue_holds_goes_on_when_the_socket_has_room_aga
         assert [counter for counter, _ in got] == list(range(45))
         assert b"".join(packet[40:] for _, packet in got) == payload
         assert fast.count("socket_blocked") == 2 and fast.plane.drops() == {}
+
+
+def test_the_rest_of_a_super_packet_does_not_wait_for_more_to_come_after_python_s_turn():
+    with Fast(pool_bytes=1) as fast:
+        fast.plane.arm(fast.peer)
+        fast.inside.send(super_packet(47)[0])
+        assert fast.plane.call("run", NEVER) & lib.TL_WOKE_PEERS
+        fast.plane.events()
+        assert fast.count("socket_written") < 47
+        assert fast.run_until(lambda: [counter for counter, _ in fast.opened(47)] == [*range(47)])
 
 
 @pytest.mark.parametrize("length", [1420, 1421, 9000, 65000])

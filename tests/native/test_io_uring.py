@@ -15,7 +15,7 @@ import traceback
 
 import pytest
 
-from tests.native.plane_ffi import KEY_A, KEY_B, endpoint, ipv4, seal, unseal
+from tests.native.plane_ffi import KEY_A, KEY_B, NEVER, endpoint, ipv4, lib, seal, unseal
 from tests.native.test_engines import Wired
 from tests.refuse import IO_URING_SETUP, refuse_system_call
 
@@ -103,6 +103,18 @@ def test_many_more_datagrams_than_there_are_buffers_arrive_in_order():
         assert wired.receive(2000) == packets
         assert wired.plane.drops() == {}
         assert wired.plane.counters()["read_calls"] < 1000
+
+
+def test_what_the_rings_hold_does_not_wait_for_more_to_come_after_python_s_turn():
+    with Wired("io_uring", batch=5) as wired:
+        wired.plane.call("plane_grow", 1 << 20)  # else it asks for that in between
+        wired.plane.arm(wired.peer)
+        packets = [ipv4(payload=bytes([i])) for i in range(6)]
+        wired.send(*[seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)])
+        assert wired.plane.call("run", NEVER) & lib.TL_WOKE_PEERS
+        wired.plane.events()
+        assert [wired.inside.recv(4096) for _ in range(5)] == packets[:5]
+        assert wired.run_until(lambda: wired.inside.recv(4096) == packets[5])
 
 
 def test_a_datagram_without_bytes_ends_nothing():
