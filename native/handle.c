@@ -119,6 +119,7 @@ static int new_plane(struct plane *plane, const unsigned char *record,
     plane->control = epoll_create1(EPOLL_CLOEXEC);
     if (plane->control < 0)
         return -errno;
+    alarm_new(&plane->alarm, plane->control);
     err = routes_build(&plane->routes, NULL, 0, NULL, 0);
     if (err)
         goto out_control;
@@ -130,6 +131,7 @@ static int new_plane(struct plane *plane, const unsigned char *record,
 out_routes:
     routes_free(plane->routes);
 out_control:
+    alarm_free(&plane->alarm);
     close(plane->control);
     return err;
 }
@@ -168,6 +170,7 @@ int tl_plane_free(int handle) {
         free(plane->peers[i]);
     free(plane->peers);
     routes_free(plane->routes);
+    alarm_free(&plane->alarm);
     close(plane->control);
     ct_wipe(plane, sizeof *plane);
     free(plane);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "aead.h"
+#include "alarm.h"
 #include "buf.h"
 #include "events.h"
 #include "io.h"
@@ -121,8 +122,9 @@ struct plane {
     struct peer **peers; /* by handle; NULL: free */
     uint32_t n_peers;
     struct peer
-        *only_peer; /* layer 2: the one that frames go to, NULL unless there is exactly one */
-    int control;    /* epoll of Python's descriptors: one descriptor to the wait */
+        *only_peer;     /* layer 2: the one that frames go to, NULL unless there is exactly one */
+    int control;        /* epoll of Python's descriptors: one descriptor to the wait */
+    struct alarm alarm; /* among them */
     uint16_t port;
     uint64_t left_at; /* when tl_run last returned, ms */
 };

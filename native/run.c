@@ -102,8 +102,7 @@ static void told(struct worker *w, int set) {
         w->pool_told = true;
 }
 
-/* poll(2)'s time is CLOCK_MONOTONIC: a machine that slept waits as much longer, and the deadline is
- * seen by the first packet, signal or timer after that. UINT64_MAX: for ever. */
+/* UINT64_MAX: for ever. */
 static int wait_for(struct worker *w, struct pollfd fds[WAITS], uint64_t ms) {
     struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
     fill_waits(w, fds);
@@ -162,6 +161,7 @@ int tl_run(int handle, const unsigned char *deadline8) {
     worker_tick(w);
     if (plane->left_at)
         stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->io.now - plane->left_at);
+    alarm_set(&plane->alarm, w->io.now, load_le64(deadline8));
     int set = run(w, load_le64(deadline8));
     if (set > 0)
         told(w, set);
@@ -191,10 +191,14 @@ int tl_ready(int handle, unsigned char *out, int out_len) {
     int most = out_len / 8 < READY_MAX ? out_len / 8 : READY_MAX;
     if (most < 1)
         return -ENOSPC;
-    int n = epoll_wait(plane->control, e, most, 0);
+    int n = epoll_wait(plane->control, e, most, 0), rows = 0;
+    if (n < 0)
+        return -errno;
     for (int i = 0; i < n; i++) {
-        store_le32(out + i * 8, (uint32_t)e[i].data.fd);
-        store_le32(out + i * 8 + 4, e[i].events);
+        if (alarm_takes(&plane->alarm, e[i].data.fd))
+            continue;
+        store_le32(out + rows * 8, (uint32_t)e[i].data.fd);
+        store_le32(out + rows++ * 8 + 4, e[i].events);
     }
-    return n < 0 ? -errno : n;
+    return rows;
 }
