@@ -10,20 +10,16 @@
  *     sleep 3 && /tmp/packet v0 v1'
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "thread_time.h"
 #include "uring.h"
 
 enum {
@@ -46,19 +42,6 @@ static struct mmsghdr message[BATCH];
 static uint32_t sum;
 static unsigned from, to; /* interfaces */
 static bool with_delivery;
-
-static double now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void check(bool ok, const char *what) {
-    if (ok)
-        return;
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 static int bound(unsigned interface, uint16_t protocol) {
     struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_ifindex = (int)interface};

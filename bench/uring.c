@@ -8,20 +8,16 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "thread_time.h"
 #include "uring.h"
 
 enum {
@@ -42,19 +38,6 @@ static struct iovec iov[BATCH];
 static struct mmsghdr message[BATCH];
 static uint8_t control[BATCH][CONTROL];
 static struct sockaddr_in to;
-
-static double now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void check(bool ok, const char *what) {
-    if (ok)
-        return;
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 static void set(int fd, int level, int option, int value) {
     check(setsockopt(fd, level, option, &value, sizeof value) == 0, "setsockopt");

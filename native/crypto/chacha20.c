@@ -7,20 +7,9 @@
 #include "ct.h"
 #include "le.h"
 
+#define WORD uint32_t
 #define ROTATE(x, n) ((x) << (n) | (x) >> (32 - (n)))
-
-#define QUARTER_ROUND(a, b, c, d)                                                                  \
-    do {                                                                                           \
-        x[a] += x[b], x[d] = ROTATE(x[d] ^ x[a], 16);                                              \
-        QUARTER_ROUND_REST(a, b, c, d);                                                            \
-    } while (0)
-
-#define QUARTER_ROUND_REST(a, b, c, d)                                                             \
-    do {                                                                                           \
-        x[c] += x[d], x[b] = ROTATE(x[b] ^ x[c], 12);                                              \
-        x[a] += x[b], x[d] = ROTATE(x[d] ^ x[a], 8);                                               \
-        x[c] += x[d], x[b] = ROTATE(x[b] ^ x[c], 7);                                               \
-    } while (0)
+#include "chacha20_rounds.h"
 
 /* Loops over the words are written out, so that x never has an address and stays in registers. */
 #define EACH_WORD(DO)                                                                              \
@@ -41,50 +30,14 @@
     DO(14)                                                                                         \
     DO(15)
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void double_rounds(uint32_t x[16], int n) {
+static inline __attribute__((always_inline)) void double_rounds(uint32_t x[16], int n) {
 #pragma GCC unroll 3
-    for (int i = 0; i < n; i++) {
-        QUARTER_ROUND(0, 4, 8, 12);
-        QUARTER_ROUND(1, 5, 9, 13);
-        QUARTER_ROUND(2, 6, 10, 14);
-        QUARTER_ROUND(3, 7, 11, 15);
-        QUARTER_ROUND(0, 5, 10, 15);
-        QUARTER_ROUND(1, 6, 11, 12);
-        QUARTER_ROUND(2, 7, 8, 13);
-        QUARTER_ROUND(3, 4, 9, 14);
-    }
-}
-
-/* What the first double round can do before the block counter, word 12, is known: 41 of its 96
- * operations, once per message and not per block. */
-INLINE void begin_rounds(uint32_t x[16]) {
-    x[0] += x[4];
-    QUARTER_ROUND(1, 5, 9, 13);
-    QUARTER_ROUND(2, 6, 10, 14);
-    QUARTER_ROUND(3, 7, 11, 15);
-    x[1] += x[6];
-    x[2] += x[7], x[13] = ROTATE(x[13] ^ x[2], 16);
-}
-
-/* The other 55 and the rounds after them. */
-INLINE void end_rounds(uint32_t x[16]) {
-    x[12] = ROTATE(x[12] ^ x[0], 16);
-    QUARTER_ROUND_REST(0, 4, 8, 12);
-    QUARTER_ROUND(0, 5, 10, 15);
-    x[12] = ROTATE(x[12] ^ x[1], 16);
-    QUARTER_ROUND_REST(1, 6, 11, 12);
-    QUARTER_ROUND_REST(2, 7, 8, 13);
-    QUARTER_ROUND(3, 4, 9, 14);
-    double_rounds(x, 9);
+    for (int i = 0; i < n; i++)
+        double_round(x);
 }
 
 void chacha20_init(struct chacha20 *s, const uint8_t key[32], const uint32_t nonce[3]) {
-    s->word[0] = 0x61707865; /* "expand 32-byte k" */
-    s->word[1] = 0x3320646e;
-    s->word[2] = 0x79622d32;
-    s->word[3] = 0x6b206574;
+    memcpy(s->word, expand, sizeof expand);
     for (int i = 0; i < 8; i++)
         s->word[4 + i] = le32_load(key + 4 * i);
     s->word[12] = 0;
@@ -105,7 +58,8 @@ static void xor_blocks(struct chacha20 *s, uint8_t *dst, const uint8_t *src, siz
     le32_store_aligned(dst + 4 * i, le32_load_aligned(src + 4 * i) ^ (x[i] + s->word[i]));
         EACH_WORD(LOAD)
         x[12] = s->word[12];
-        end_rounds(x);
+        go_on_with_counter(x);
+        double_rounds(x, 9);
         if (aligned) {
             EACH_WORD(XOR_ALIGNED)
         } else {

@@ -14,6 +14,10 @@
 #include "lanes.h"
 #include "le.h"
 
+#define WORD vec32
+#define ROTATE(x, n) rotate_left(x, n)
+#include "chacha20_rounds.h"
+
 enum {
     BLOCK = CHACHA20_BLOCK,
     MOST = LANES - LANES / 4 + 1, /* from so many packets on, lanes of their own are faster */
@@ -46,29 +50,6 @@ struct cipher {
     struct blocks blocks; /* for what the packets have not in common */
 };
 
-#define QUARTER_ROUND(a, b, c, d)                                                                  \
-    do {                                                                                           \
-        x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 16);                                         \
-        QUARTER_ROUND_REST(a, b, c, d);                                                            \
-    } while (0)
-
-#define QUARTER_ROUND_REST(a, b, c, d)                                                             \
-    do {                                                                                           \
-        x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 12);                                         \
-        x[a] += x[b], x[d] = rotate_left(x[d] ^ x[a], 8);                                          \
-        x[c] += x[d], x[b] = rotate_left(x[b] ^ x[c], 7);                                          \
-    } while (0)
-
-/* begin_rounds and end_rounds: as in chacha20.c. */
-INLINE void begin_rounds(vec32 x[16]) {
-    x[0] += x[4];
-    QUARTER_ROUND(1, 5, 9, 13);
-    QUARTER_ROUND(2, 6, 10, 14);
-    QUARTER_ROUND(3, 7, 11, 15);
-    x[1] += x[6];
-    x[2] += x[7], x[13] = rotate_left(x[13] ^ x[2], 16);
-}
-
 enum { WRITES = 8 };
 
 /*
@@ -97,24 +78,11 @@ INLINE void write_part(struct outgoing *o, int part) {
 
 /* The rest of the rounds; at the same time a block before this one goes out, unless o is NULL. */
 INLINE void end_rounds(vec32 x[16], struct outgoing *o) {
-    x[12] = rotate_left(x[12] ^ x[0], 16);
-    QUARTER_ROUND_REST(0, 4, 8, 12);
-    QUARTER_ROUND(0, 5, 10, 15);
-    x[12] = rotate_left(x[12] ^ x[1], 16);
-    QUARTER_ROUND_REST(1, 6, 11, 12);
-    QUARTER_ROUND_REST(2, 7, 8, 13);
-    QUARTER_ROUND(3, 4, 9, 14);
+    go_on_with_counter(x);
     for (int i = 0; i < 9; i++) {
         if (o != NULL && i < WRITES)
             write_part(o, i);
-        QUARTER_ROUND(0, 4, 8, 12);
-        QUARTER_ROUND(1, 5, 9, 13);
-        QUARTER_ROUND(2, 6, 10, 14);
-        QUARTER_ROUND(3, 7, 11, 15);
-        QUARTER_ROUND(0, 5, 10, 15);
-        QUARTER_ROUND(1, 6, 11, 12);
-        QUARTER_ROUND(2, 7, 8, 13);
-        QUARTER_ROUND(3, 4, 9, 14);
+        double_round(x);
     }
 }
 
@@ -163,7 +131,6 @@ static void run_blocks(struct blocks *b) {
 
 /* Keys and counters of up to LANES packets; what is in the other lanes does not matter. */
 static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
-    static const uint32_t expand[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
     union rows *r = &c->packets;
     size_t same = 1;
     while (same < n && ops[same]->key == ops[0]->key)
