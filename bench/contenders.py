@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
 """What is compared: tunlite and other user-space tunnels, each between two namespaces.
 
-A contender is started on a fresh wire for every round; start() returns a Link.
+A contender is started for every round, on namespaces that a place has just laid (bench/places.py);
+start() returns a Link.
 """
 
 import os
+import subprocess
 
+from devtools import debs
 from tests.net.netns import wait_for
 from tests.net.peers import Tunlite, WireguardGo, interface_name
-from tests.net.topology import Tunnel
+from tests.net.topology import endpoint
 from tests.net.traffic import ping
+
+_NEWEST = "sid"  # the suite that has today's wireguard-go; bookworm's of 2022 is far slower
 
 
 class Link:
@@ -37,15 +42,15 @@ class Wireguard:
         self.name = name
         self._make_end = make_end
 
-    def start(self, lab):
-        """Two ends on one wire, handshake done."""
-        tunnel = Tunnel(lab, router=self._make_end, gateway=self._make_end).start()
-        return Link(
-            tunnel.router.namespace,
-            tunnel.gateway.namespace,
-            tunnel.gateway.v4,
-            {"sender": tunnel.router.pids(), "receiver": tunnel.gateway.pids()},
-        )
+    def start(self, laid):
+        """Two ends, each other's peer; the left one begins."""
+        left, right = self._make_end(laid.left, 1), self._make_end(laid.right, 2)
+        left.add_peer(right, endpoint(laid.address))
+        right.add_peer(left)
+        right.start()
+        left.start()
+        daemons = {"sender": left.pids(), "receiver": right.pids()}
+        return Link(laid.left, laid.right, right.v4, daemons)
 
 
 def tunlite(name="tunlite", command=None, **interface):
@@ -60,7 +65,18 @@ def tunlite(name="tunlite", command=None, **interface):
     return Wireguard(name, make)
 
 
-def wireguard_go(program="wireguard-go"):
+def newest_wireguard_go():
+    """The program of Debian's newest package, unpacked below the cache; DebsError."""
+    arch = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True)
+    (deb,) = debs.Apt(_NEWEST, arch.stdout.strip()).fetch(["wireguard-go"])
+    folder = debs.CACHE / "bench" / deb.stem
+    program = folder / "usr/bin/wireguard-go"
+    if not program.exists():
+        debs.unpack([deb], folder)
+    return str(program)
+
+
+def wireguard_go(program):
     """wireguard-go, the yardstick."""
     return Wireguard("wireguard-go", lambda ns, number: WireguardGo(ns, number, program=program))
 
@@ -70,11 +86,9 @@ class BareWire:
 
     name = "bare veth"
 
-    def start(self, lab):
-        """Just the wire."""
-        left, right = lab.namespace("router"), lab.namespace("gateway")
-        ends = lab.wire(left, right)
-        return Link(left, right, ends[1].v4, {})
+    def start(self, laid):
+        """Nothing to start."""
+        return Link(laid.left, laid.right, laid.address, {})
 
 
 class _Daemon:
@@ -82,11 +96,9 @@ class _Daemon:
 
     mtu = 1420
 
-    def start(self, lab):
-        """Two ends on one wire."""
-        left, right = lab.namespace("router"), lab.namespace("gateway")
-        outside = lab.wire(left, right)[1].v4
-        ends = [_End(left, 1), _End(right, 2)]
+    def start(self, laid):
+        """Two ends; the left one begins."""
+        ends = [_End(laid.left, 1), _End(laid.right, 2)]
         for end in ends:
             end.folder.mkdir(mode=0o700)
             self.make_key(end)
@@ -95,13 +107,13 @@ class _Daemon:
             ("receiver", ends[1], ends[0]),
             ("sender", ends[0], ends[1]),
         ):
-            argv = self.configure(end, other, outside if side == "sender" else None)
+            argv = self.configure(end, other, laid.address if side == "sender" else None)
             process = end.namespace.start(argv, end.name)
             end.wait_link(process)
             daemons[side] = [process.pid]
             end.namespace.ip("addr", "add", end.v4 + "/24", "dev", end.name)
             end.namespace.ip("link", "set", end.name, "mtu", self.mtu, "up")
-        return Link(left, right, ends[1].v4, daemons)
+        return Link(laid.left, laid.right, ends[1].v4, daemons)
 
 
 class _End:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is measured on a Link: throughput, packet rate, latency, CPU time, memory."""
+"""What is measured on a Link: throughput, packet rate, latency, CPU time, system calls, memory."""
 
 import os
 import re
@@ -7,8 +7,10 @@ import statistics
 import time
 from pathlib import Path
 
+from bench import syscalls
 from tests.net.traffic import Iperf3, ping
 
+SEGMENT = 1368  # bytes that a TCP segment carries: every tunnel's MTU is 1420
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,11 +62,18 @@ def peak_memory_kb(link):
     return {side: max(peak(pid) for pid in pids) for side, pids in link.daemons.items()}
 
 
+def _tcp_words(flows=1, reverse=False):
+    return ["-C", congestion_control(), "-P", flows] + (["-R"] if reverse else [])
+
+
+def _udp_words(size):
+    return ["-u", "-b", "0", "-l", size]
+
+
 def tcp(link, server, seconds, flows=1, reverse=False):
     """Mbit/s, retransmits and daemon CPU seconds per GB (10^9 bytes of payload)."""
     cpu = Cpu(link)
-    words = ["-C", congestion_control(), "-P", flows] + (["-R"] if reverse else [])
-    end = server.run(link.source, *words, seconds=seconds)["end"]
+    end = server.run(link.source, *_tcp_words(flows, reverse), seconds=seconds)["end"]
     gigabytes = end["sum_received"]["bytes"] / 1e9
     spent = cpu.spent()
     row = {
@@ -80,31 +89,68 @@ def tcp(link, server, seconds, flows=1, reverse=False):
 
 
 def udp(link, server, seconds, size):
-    """Datagrams per second that arrive when the sender sends all it can, and the share lost."""
-    words = ["-u", "-b", "0", "-l", size]
-    end = server.run(link.source, *words, seconds=seconds)["end"]["sum"]
-    received = end["packets"] - end["lost_packets"]
-    return {"packets_s": received / end["seconds"], "loss": end["lost_percent"] / 100}
+    """Datagrams per second that arrive when the sender sends all it can, the share lost, and the
+    daemons' CPU microseconds for each that arrived."""
+    cpu = Cpu(link)
+    result = server.run(link.source, *_udp_words(size), seconds=seconds)
+    sent, received = packets_of(result)
+    row = {
+        "packets_s": received / result["end"]["sum_sent"]["seconds"],
+        "loss": 1 - received / sent,
+    }
+    spent = cpu.spent()
+    if spent and received:
+        row["cpu_us_per_packet"] = 1e6 * sum(sum(pair) for pair in spent.values()) / received
+    return row
 
 
-def latency(link, server=None, seconds=2):
+def packets_of(result):
+    """(sent, received) of an iperf3 run; TCP's are segments, as they are on the wire.
+
+    Of UDP each end has counted its own: what the receiver did not see the end of it does not know.
+    """
+    sent, received = result["end"]["sum_sent"], result["end"]["sum_received"]
+    if result["start"]["test_start"]["protocol"] == "UDP":
+        return sent["packets"], received["packets"] - received["lost_packets"]
+    return sent["bytes"] / SEGMENT, received["bytes"] / SEGMENT
+
+
+def calls_per_packet(link, server, words, how):
+    """System calls that each side's daemons made for each packet; a run that nobody times."""
+
+    def run(wrap):
+        return server.run(link.source, *words, seconds=1, wrap=wrap)
+
+    result, calls = syscalls.counted(link, run, how)
+    packets = dict(zip(("sender", "receiver"), packets_of(result), strict=True))
+    return {
+        f"{side}_per_packet": calls[side] / packets[side]
+        for side in calls
+        if calls[side] and packets[side]
+    }
+
+
+def latency(link, server=None, count=100):
     """Round trips in ms: median and 99th percentile; under a TCP flow if there is a `server`."""
     load = None
     if server:
         words = ["iperf3", "-C", congestion_control(), "-c", server.address, "-p", server.port]
-        words += ["-t", seconds + 2]
+        words += ["-t", count // 100 + 1]
         load = link.source.start(words, f"load-{time.monotonic_ns()}")
         load.wait_line("connected to")
-    times = sorted(
-        ping(link.source, link.address, count=seconds * 100, interval=0.01).times_ms.values()
-    )
+        server.others(1)
+    times = sorted(ping(link.source, link.address, count=count, interval=0.01).times_ms.values())
     if load:
-        load.wait(seconds + 20)
+        load.wait(count // 100 + 20)
     return {"median_ms": statistics.median(times), "p99_ms": times[int(len(times) * 0.99)]}
 
 
-def all_measures(link, seconds):
-    """One round of everything; {measure: {figure: number}}."""
+def _memory(link):
+    return {f"{side}_peak_kb": kb for side, kb in peak_memory_kb(link).items()}
+
+
+def all_measures(link, seconds, count_by=None):
+    """One round of everything; {measure: {figure: number}}. `count_by`: of syscalls.way()."""
     server = Iperf3(link.target, link.address)
     rows = {
         "tcp 1 flow": tcp(link, server, seconds),
@@ -117,16 +163,19 @@ def all_measures(link, seconds):
         "ping loaded": latency(link, server),
     }
     if link.daemons:
-        rows["memory"] = {f"{side}_peak_kb": kb for side, kb in peak_memory_kb(link).items()}
+        rows["memory"] = _memory(link)
+    if link.daemons and count_by:
+        rows["calls tcp"] = calls_per_packet(link, server, _tcp_words(), count_by)
+        rows["calls udp 64"] = calls_per_packet(link, server, _udp_words(64), count_by)
     server.server.stop()
     return rows
 
 
-def quick_measures(link, seconds):
+def quick_measures(link, seconds, _=None):
     """One TCP flow alone."""
     server = Iperf3(link.target, link.address)
     rows = {"tcp 1 flow": tcp(link, server, seconds)}
     if link.daemons:
-        rows["memory"] = {f"{side}_peak_kb": kb for side, kb in peak_memory_kb(link).items()}
+        rows["memory"] = _memory(link)
     server.server.stop()
     return rows

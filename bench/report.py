@@ -1,37 +1,74 @@
 # SPDX-License-Identifier: MIT
-"""Rounds into figures: medians, ratios pair by pair, a table, JSON, and charts."""
+"""Rounds into figures: medians, ratios pair by pair, a table, JSON, and charts.
+
+A ratio is of one round's two figures. Where the ratios of the rounds lie too far apart, or are too
+few to tell, there is no conclusion, and the table says why in its place.
+"""
 
 import json
 import statistics
+from dataclasses import dataclass
 
 YARDSTICK = "wireguard-go"
-_WIDE = 0.5  # (max - min) / median of the ratios above which nothing is concluded
+BARE = "bare veth"
+SPREAD_MAX = 0.3  # (max - min) / median of the ratios
+ROUNDS_MIN = 3
 
-# measure, figure, unit, whether more is better
+
+@dataclass(frozen=True)
+class Headline:
+    """A block of the table. `compare`: by "ratio" to the yardstick, the "excess" over the bare
+    cable, or not at all ("")."""
+
+    measure: str
+    figure: str
+    unit: str
+    compare: str = "ratio"
+
+    @property
+    def title(self):
+        """As table and charts have it."""
+        return f"{self.measure}, {self.unit}"
+
+
 HEADLINES = (
-    ("tcp 1 flow", "mbit_s", "Mbit/s", True),
-    ("tcp 1 flow back", "mbit_s", "Mbit/s", True),
-    ("tcp 4 flows", "mbit_s", "Mbit/s", True),
-    ("tcp 4 flows back", "mbit_s", "Mbit/s", True),
-    ("tcp 1 flow", "cpu_s_per_gb", "CPU s/GB", False),
-    ("tcp 1 flow", "retransmits", "retransmits", False),
-    ("udp 64", "packets_s", "packets/s", True),
-    ("udp 64", "loss", "lost share", False),
-    ("udp 1400", "packets_s", "packets/s", True),
-    ("udp 1400", "loss", "lost share", False),
-    ("ping idle", "median_ms", "ms", False),
-    ("ping loaded", "median_ms", "ms", False),
-    ("memory", "sender_peak_kb", "kB", False),
+    Headline("tcp 1 flow", "mbit_s", "Mbit/s"),
+    Headline("tcp 1 flow back", "mbit_s", "Mbit/s"),
+    Headline("tcp 4 flows", "mbit_s", "Mbit/s"),
+    Headline("tcp 4 flows back", "mbit_s", "Mbit/s"),
+    Headline("tcp 1 flow", "cpu_s_per_gb", "daemon CPU s/GB, both ends"),
+    Headline("tcp 1 flow", "sender_user_s_per_gb", "sender user CPU s/GB"),
+    Headline("tcp 1 flow", "sender_kernel_s_per_gb", "sender kernel CPU s/GB"),
+    Headline("tcp 1 flow", "receiver_user_s_per_gb", "receiver user CPU s/GB"),
+    Headline("tcp 1 flow", "receiver_kernel_s_per_gb", "receiver kernel CPU s/GB"),
+    Headline("tcp 1 flow", "retransmits", "retransmits", "excess"),
+    Headline("tcp 4 flows", "retransmits", "retransmits", "excess"),
+    Headline("udp 64", "packets_s", "packets/s"),
+    Headline("udp 64", "loss", "lost share", ""),
+    Headline("udp 64", "cpu_us_per_packet", "daemon CPU us a packet, both ends"),
+    Headline("udp 1400", "packets_s", "packets/s"),
+    Headline("udp 1400", "loss", "lost share", ""),
+    Headline("ping idle", "median_ms", "ms"),
+    Headline("ping loaded", "median_ms", "ms, median"),
+    Headline("ping loaded", "p99_ms", "ms, 99th percentile"),
+    Headline("memory", "sender_peak_kb", "peak resident kB, sender"),
+    Headline("memory", "receiver_peak_kb", "peak resident kB, receiver"),
+    Headline("calls tcp", "sender_per_packet", "system calls a packet, sender"),
+    Headline("calls tcp", "receiver_per_packet", "system calls a packet, receiver"),
+    Headline("calls udp 64", "sender_per_packet", "system calls a packet, sender"),
+    Headline("calls udp 64", "receiver_per_packet", "system calls a packet, receiver"),
+    Headline("relay", "lost", "frames lost by the relay", ""),
 )
 
 
 class Figure:
-    """One number of one contender over all rounds, and its ratio to the yardstick's, per round."""
+    """One number of one contender over all rounds, and beside it the yardstick's of each round."""
 
-    def __init__(self, values, yardstick):
-        self.values = values
-        pairs = zip(values, yardstick, strict=False)
-        self.ratios = [a / b for a, b in pairs if b]
+    def __init__(self, values, yardstick=(), bare=()):
+        """Lists by round; None where a round has none."""
+        self.values = [value for value in values if value is not None]
+        self.ratios = _pairwise(values, yardstick, lambda a, b: a / b if b else None)
+        self.excess = _pairwise(values, bare, lambda a, b: a - b)
 
     @property
     def median(self):
@@ -44,92 +81,142 @@ class Figure:
         return statistics.median(self.ratios) if self.ratios else None
 
     @property
-    def is_wide(self):
-        """Whether the rounds disagree too much to conclude from."""
-        return bool(self.ratios) and max(self.ratios) - min(self.ratios) > _WIDE * self.ratio
+    def spread(self):
+        """How far the rounds disagree: (max - min) / median of the ratios."""
+        return (max(self.ratios) - min(self.ratios)) / self.ratio if self.ratio else float("inf")
+
+    @property
+    def doubt(self):
+        """Why nothing is concluded from the ratios, or None."""
+        if len(self.ratios) < ROUNDS_MIN:
+            return f"{len(self.ratios)} of {ROUNDS_MIN} rounds"
+        return f"spread {self.spread:.2f}" if self.spread > SPREAD_MAX else None
+
+    def comparison(self, how):
+        """What the table says beside the median."""
+        if how == "excess" and self.excess:
+            return f"{statistics.median(self.excess):+.4g} to {BARE}"
+        if how != "ratio" or not self.ratios:
+            return ""
+        bounds = f"({min(self.ratios):.2f} .. {max(self.ratios):.2f})"
+        if self.doubt:
+            return f"no conclusion: {self.doubt} {bounds}"
+        return f"x{self.ratio:.2f} {bounds}"
 
     def as_dict(self):
         """For the JSON."""
         row = {"values": self.values, "median": self.median}
         if self.ratios:
-            row["ratio"] = {
-                "median": self.ratio,
-                "min": min(self.ratios),
-                "max": max(self.ratios),
-                "conclusive": not self.is_wide,
-            }
+            row["ratio"] = {"min": min(self.ratios), "max": max(self.ratios)}
+            if self.doubt:
+                row["ratio"]["no_conclusion"] = self.doubt
+            else:
+                row["ratio"]["median"] = self.ratio
+        if self.excess:
+            row["over_bare"] = statistics.median(self.excess)
         return row
+
+
+def _pairwise(values, others, function):
+    pairs = zip(values, others, strict=False)
+    found = [function(a, b) for a, b in pairs if a is not None and b is not None]
+    return [value for value in found if value is not None]
 
 
 def figures(rounds):
     """{(contender, measure, figure): Figure} from [{contender: {measure: {figure: number}}}]."""
 
     def column(name, measure, figure):
-        rows = [r[name].get(measure, {}).get(figure) for r in rounds if name in r]
-        return [value for value in rows if value is not None]
+        return [r.get(name, {}).get(measure, {}).get(figure) for r in rounds]
 
     table = {}
-    for name in rounds[0]:
-        for measure, row in rounds[0][name].items():
-            for figure in row:
-                yardstick = column(YARDSTICK, measure, figure)
-                table[name, measure, figure] = Figure(column(name, measure, figure), yardstick)
+    for one in rounds:
+        for name, measures in one.items():
+            for measure, row in measures.items():
+                for figure in row:
+                    key = (name, measure, figure)
+                    if key not in table:
+                        rest = (column(other, measure, figure) for other in (YARDSTICK, BARE))
+                        table[key] = Figure(column(*key), *rest)
     return table
 
 
-def print_table(rounds):
-    """The headlines, a line for each contender; ratios are to the yardstick of the same round."""
+def blocks(rounds):
+    """[(Headline, [(contender, Figure), ...]), ...] of what there is."""
     table = figures(rounds)
-    for measure, figure, unit, _ in HEADLINES:
-        rows = [(name, table.get((name, measure, figure))) for name in rounds[0]]
-        rows = [(name, row) for name, row in rows if row and row.values]
-        if not rows:
-            continue
-        print(f"\n{measure}, {unit} (median of {len(rounds)} rounds)")
+    found = []
+    for headline in HEADLINES:
+        keys = [(name, (name, headline.measure, headline.figure)) for name in rounds[0]]
+        rows = [(name, table[key]) for name, key in keys if key in table]
+        if rows:
+            found.append((headline, rows))
+    return found
+
+
+def print_table(place, rounds):
+    """The headlines, a line for each contender."""
+    print(f"\n==== {place}: medians of {len(rounds)} rounds")
+    print(
+        f"ratios are to {YARDSTICK} in the same round, (min .. max); none where"
+        f" (max - min) / median is above {SPREAD_MAX} or rounds are fewer than {ROUNDS_MIN}"
+    )
+    for headline, rows in blocks(rounds):
+        print(f"\n{headline.title}")
         for name, row in rows:
-            line = f"  {name:24} {row.median:12.4g}"
-            if row.ratios:
-                line += f"   x{row.ratio:.2f} ({min(row.ratios):.2f} .. {max(row.ratios):.2f})"
-                line += "   too wide to conclude" if row.is_wide else ""
-            print(line)
+            line = f"  {name:24} {row.median:12.4g}   {row.comparison(headline.compare)}"
+            print(line.rstrip())
 
 
-def write_json(rounds, facts, path):
-    """Everything, for later comparisons."""
-    rows = {}
-    for (name, measure, figure), value in figures(rounds).items():
-        rows.setdefault(name, {}).setdefault(measure, {})[figure] = value.as_dict()
+def write_json(places, memory_only, facts, path):
+    """Everything, for later comparisons. places: {name: rounds}."""
+    pages = {}
+    for place, rounds in places.items():
+        rows = pages.setdefault(place, {})
+        for (name, measure, figure), value in figures(rounds).items():
+            rows.setdefault(name, {}).setdefault(measure, {})[figure] = value.as_dict()
+    page = {
+        "facts": facts,
+        "spread_max": SPREAD_MAX,
+        "places": pages,
+        "memory_only": memory_only,
+    }
     with open(path, "w", encoding="utf-8") as out:
-        json.dump({"facts": facts, "contenders": rows}, out, indent=1)
+        json.dump(page, out, indent=1)
 
 
-def draw(rounds, path):
-    """A PNG with one bar chart a headline."""
+def _bars(axis, headline, rows):
+    names = [name for name, _ in rows]
+    medians = [row.median for _, row in rows]
+    low = [row.median - min(row.values) for _, row in rows]
+    high = [max(row.values) - row.median for _, row in rows]
+    axis.barh(names, medians, xerr=[low, high], color="#3b6ea5", capsize=2)
+    axis.invert_yaxis()
+    axis.set_title(headline.title, fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.set_xlim(0, (max(max(row.values) for _, row in rows) or 1) * 1.45)
+    for at, (_, row) in enumerate(rows):
+        text = row.comparison(headline.compare).split(" (")[0]
+        axis.annotate(
+            text, (max(row.values), at), (4, 0), textcoords="offset points", va="center", fontsize=7
+        )
+
+
+def draw(place, rounds, path):
+    """A PNG with one bar chart a headline: medians, and lines from the least to the most."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    table = figures(rounds)
-    charts = []
-    for measure, figure, unit, _ in HEADLINES:
-        rows = [(n, table.get((n, measure, figure))) for n in rounds[0]]
-        rows = [(name, row) for name, row in rows if row and row.values]
-        if rows:
-            charts.append((f"{measure}, {unit}", rows))
+    charts = blocks(rounds)
     columns = 3
     lines = -(-len(charts) // columns)
-    plot, axes = pyplot.subplots(lines, columns, figsize=(15, 3.2 * lines), squeeze=False)
+    plot, axes = pyplot.subplots(lines, columns, figsize=(16, 2.6 * lines), squeeze=False)
     for axis in axes.flat[len(charts) :]:
         axis.axis("off")
-    for axis, (title, rows) in zip(axes.flat, charts, strict=False):
-        names = [name for name, _ in rows]
-        medians = [row.median for _, row in rows]
-        low = [row.median - min(row.values) for _, row in rows]
-        high = [max(row.values) - row.median for _, row in rows]
-        axis.barh(names, medians, xerr=[low, high], color="#3b6ea5", capsize=2)
-        axis.invert_yaxis()
-        axis.set_title(title, fontsize=9)
-        axis.tick_params(labelsize=8)
-    plot.tight_layout()
+    for axis, (headline, rows) in zip(axes.flat, charts, strict=False):
+        _bars(axis, headline, rows)
+    plot.suptitle(f"{place}, ratios to {YARDSTICK}", fontsize=11)
+    plot.tight_layout(rect=(0, 0, 1, 0.985))
     plot.savefig(path, dpi=110)
+    pyplot.close(plot)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The run of `invoke bench`: contenders in alternating rounds between two namespaces."""
+"""The run of `invoke bench`: contenders in alternating rounds, on each place in turn."""
 
 import datetime
 import os
@@ -7,21 +7,23 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from bench import contenders, measures, report
+from bench import builds, contenders, measures, report, syscalls
 from tests.net.netns import Lab
 
 
 def choose(peer, quick):
-    """The contenders of a run; `peer` is another wireguard-go binary or None."""
+    """The contenders of a run; `peer` is a wireguard-go binary."""
     rows = [contenders.tunlite()]
     static = contenders.static_command()
     if static:
         rows.append(contenders.tunlite("tunlite static", static))
-    rows.append(contenders.wireguard_go(peer or "wireguard-go"))
+    rows.append(contenders.wireguard_go(peer))
     if not quick:
         rows += [
+            contenders.tunlite("tunlite null crypto", builds.null_tunlite(), AEAD="null"),
             contenders.Fastd("null"),
             contenders.Fastd("salsa2012+umac"),
             contenders.Tinc(),
@@ -30,7 +32,17 @@ def choose(peer, quick):
     return rows
 
 
-def facts(peer):
+def only(rows, names):
+    """Those of these names, the yardstick among them; ValueError says which there are."""
+    wanted = [name.strip() for name in names.split(",")] + [report.YARDSTICK]
+    unknown = set(wanted) - {row.name for row in rows}
+    if unknown:
+        known = ", ".join(row.name for row in rows)
+        raise ValueError(f"no contender {', '.join(sorted(unknown))}; there are {known}")
+    return [row for row in rows if row.name in wanted]
+
+
+def facts(peer, count_by):
     """What the figures belong to."""
     model = next(
         (
@@ -40,43 +52,79 @@ def facts(peer):
         ),
         platform.machine(),
     )
-    version = subprocess.run([peer or "wireguard-go", "--version"], capture_output=True, text=True)
+    version = subprocess.run([peer, "--version"], capture_output=True, text=True)
     return {
         "date": datetime.date.today().isoformat(),
         "command": "invoke " + " ".join(sys.argv[1:]),
         "cpu": model,
         "cpus": os.cpu_count(),
+        "load_at_start": os.getloadavg()[0],
         "kernel": platform.release(),
         "congestion_control": measures.congestion_control(),
-        "wireguard_go": (version.stdout or version.stderr).splitlines()[0],
+        "system_calls_counted_by": count_by,
+        "wireguard_go_program": peer,
+        "wireguard_go_says": (version.stdout or version.stderr).splitlines()[0],
     }
 
 
-def one_round(rows, measure, seconds):
-    """Each contender once, on namespaces of its own."""
+def print_facts(found):
+    """One line for each."""
+    for name, value in found.items():
+        print(f"{name.replace('_', ' ')}: {value}")
+
+
+def counting():
+    """How system calls can be counted on this machine."""
+    with tempfile.TemporaryDirectory(prefix="tunlite-bench-") as folder:
+        lab = Lab(folder)
+        try:
+            return syscalls.way(lab.namespace("counting"))
+        finally:
+            lab.close()
+
+
+def _on(lab, contender, place, measure):
+    laid = place.lay(lab)
+    link = contender.start(laid)
+    link.wait_up()
+    results = measure(link)
+    relayed = laid.relayed()
+    return {**results, "relay": relayed} if relayed else results
+
+
+def one_round(rows, place, measure):
+    """Each contender once, on namespaces of its own; {} for one that failed, and its logs."""
     results = {}
     for contender in rows:
-        print(f"  {contender.name} ...", file=sys.stderr, flush=True)
+        begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="tunlite-bench-") as folder:
             lab = Lab(folder)
             try:
-                link = contender.start(lab)
-                link.wait_up()
-                results[contender.name] = measure(link, seconds)
+                results[contender.name] = _on(lab, contender, place, measure)
+                said = ""
+            except (AssertionError, RuntimeError, OSError, KeyError, ValueError) as e:
+                results[contender.name] = {}
+                said = f" FAILED: {e!r}\n{lab.logs()}"
             finally:
                 lab.close()
+        took = time.monotonic() - begun
+        print(f"  {contender.name}: {took:.0f} s{said}", file=sys.stderr, flush=True)
     return results
 
 
-def run(rounds, seconds, peer=None, quick=False):
-    """All rounds; the order of the contenders turns around from round to round."""
-    rows = choose(peer, quick)
-    measure = measures.quick_measures if quick else measures.all_measures
+def failures(rounds):
+    """Names of contenders that failed in one round or more."""
+    return sorted({name for one in rounds for name, row in one.items() if not row})
+
+
+def run(rows, place, rounds, measure):
+    """All rounds on one place; the order of the contenders turns around from round to round."""
+    rows = [row for row in rows if row.name not in place.without]
     done = []
     for number in range(rounds):
-        print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        print(f"{place.name}, round {number + 1} of {rounds}", file=sys.stderr, flush=True)
         order = rows if number % 2 == 0 else rows[::-1]
-        results = one_round(order, measure, seconds)
+        results = one_round(order, place, measure)
         done.append({row.name: results[row.name] for row in rows})
-    report.print_table(done)
+    report.print_table(place.name, done)
     return done

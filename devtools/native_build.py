@@ -138,7 +138,7 @@ def objects(sources, flags=(), cc="gcc", warnings=True):
         return list(pool.map(lambda s: _compile(cc, s, [*usual, *flags]), sources))
 
 
-def _link(target, made, flags, cc="gcc"):
+def link(target, made, flags, cc="gcc"):
     """Links when an object is newer or the list of objects or flags is another."""
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_name(f".{target.name}.{os.getpid()}")
@@ -163,21 +163,20 @@ def program(name, sources, flags=(), cc="gcc"):
     `flags` reach compiler and linker (for example SANITIZE["asan"]).
     """
     made = objects(sources, flags, cc)
-    return _link(BUILD / "bin" / name, made, flags, cc)
+    return link(BUILD / "bin" / name, made, flags, cc)
 
 
 def shared(name, sources, flags=()):
     """A shared object build/native/bin/NAME.so, to be preloaded into another program; its path."""
     made = objects(sources, ["-fPIC", *flags])
-    return _link(BUILD / "bin" / f"{name}.so", made, ["-shared", *flags])
+    return link(BUILD / "bin" / f"{name}.so", made, ["-shared", *flags])
 
 
-def _extension(source, sources, target):
-    """A cffi API-mode module: `source` is its C text (ffi.emit_c_code), `sources` are linked in."""
+def _extension(source, made, target):
+    """A cffi API-mode module: `source` is its C text (ffi.emit_c_code), `made` are its objects."""
     include = ["-fPIC", "-I" + sysconfig.get_paths()["include"]]
-    made = objects(sources, ["-fPIC"])
     glue = objects([str(Path(source).relative_to(ROOT))], include, warnings=False)
-    return _link(Path(target), [*glue, *made], ["-shared"])
+    return link(Path(target), [*glue, *made], ["-shared"])
 
 
 def test_module(name, cdef, preamble, sources):
@@ -197,21 +196,24 @@ def test_module(name, cdef, preamble, sources):
     fresh = _emit(ffi, glue)
     _write_if_changed(glue, fresh.read_text(encoding="utf-8"))
     fresh.unlink()
-    target = _extension(glue, sources, folder / f"{name}.abi3.so")
+    target = _extension(glue, objects(sources, ["-fPIC"]), folder / f"{name}.abi3.so")
     spec = importlib.util.spec_from_file_location(name, target)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def build():
-    """The extension module of the tree, as an editable install imports it."""
+def build(target=EXTENSION, core=None):
+    """The extension module of the tree, as an editable install imports it.
+
+    The bench has another one made, elsewhere and of its own `core` objects.
+    """
     with _lock(BUILD):
         glue = BUILD / "_native.c"
         recipe = [ROOT / "native/include/tunlite.h", ROOT / "native/build_ffi.py"]
         if not _is_fresh(glue, recipe):
             _emit(build_ffi().make_ffi([]), glue).replace(glue)
-        return _extension(glue, core_sources(), EXTENSION)
+        return _extension(glue, core or objects(core_sources(), ["-fPIC"]), target)
 
 
 def main():

@@ -8,35 +8,47 @@ from pathlib import Path
 
 from invoke import task
 
-from devtools import apt
+from devtools import apt, debs
 
-_PACKAGES = ["wireguard-go", "wireguard-tools", "fastd", "tinc", "iperf3", "iputils-ping"]
+_PACKAGES = [
+    *("wireguard-tools", "fastd", "tinc", "iperf3", "iputils-ping", "iproute2", "nftables"),
+    *("linux-perf", "strace"),
+]
+_BUILD = Path("build")
 
 
 @task(
     help={
-        "rounds": "alternating rounds (default 5)",
-        "seconds": "length of each TCP and UDP measurement (default 4)",
+        "rounds": "alternating rounds (default 3, the fewest that allow a conclusion)",
+        "seconds": "length of each TCP and UDP measurement (default 1)",
         "peer": "another wireguard-go binary to compare with",
-        "quick": "only one TCP flow, tunlite and wireguard-go",
+        "quick": "only one TCP flow on a plain cable, tunlite and wireguard-go",
+        "only": "contenders, by name and separated by commas; wireguard-go is always there",
+        "places": "plain, realistic or both (default: plain,realistic)",
         "crypto": "instead: every AEAD beside libsodium and OpenSSL, 64 to 16384 bytes",
         "mips-crypto": "instead: instructions per byte on mips32r2, counted under qemu-user",
         "mips": "instead: beside kernel WireGuard, fastd and tinc on an emulated instruction clock",
         "batch": "with --mips: more rows of tunlite, one for each of these batch sizes (1,4,8)",
+        "memory-only": "instead: the packet path without a kernel, with and without encryption",
+        "sizing": "instead: what a gateway needs for 0, 100 and 1000 peers, and their handshakes",
     }
 )
 def bench(
     _,
-    rounds=5,
-    seconds=4,
+    rounds=3,
+    seconds=1,
     peer=None,
     quick=False,
+    only="",
+    places="plain,realistic",
     crypto=False,
     mips_crypto=False,
     mips=False,
     batch="",
+    memory_only=False,
+    sizing=False,
 ):
-    """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench.png."""
+    """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench-*.png."""
     if mips or batch:
         from qemu import mips_bench
 
@@ -44,16 +56,55 @@ def bench(
     if crypto or mips_crypto:
         from devtools import bench_crypto
 
-        options = ["--mips-crypto"] if mips_crypto else ["--rounds", str(rounds)]
+        options = ["--mips-crypto"] if mips_crypto else ["--rounds", str(max(5, rounds))]
         sys.exit(bench_crypto.main(options))
-    from bench import report, side_by_side
+    if memory_only:
+        from bench import memory_only
 
-    apt.need(_PACKAGES + ["iproute2"])
+        return memory_only.print_table(memory_only.measure(max(5, rounds)))
+    apt.need(_PACKAGES)
+    if sizing:
+        from bench import sizing
+
+        return sizing.main()
     if not importlib.util.find_spec("matplotlib"):
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", ".[bench]"], check=True)
-    done = side_by_side.run(int(rounds), int(seconds), peer, quick)
-    build = Path("build")
-    build.mkdir(exist_ok=True)
-    report.write_json(done, side_by_side.facts(peer), build / "bench.json")
-    report.draw(done, build / "bench.png")
-    print("\nwritten: build/bench.json build/bench.png")
+    _side_by_side(rounds, seconds, peer, quick, only, places)
+
+
+def _side_by_side(rounds, seconds, peer, quick, names, places):
+    from bench import contenders, measures, memory_only, report, side_by_side
+    from bench.places import PLACES
+
+    try:
+        peer = peer or contenders.newest_wireguard_go()
+        rows = side_by_side.choose(peer, quick)
+        rows = side_by_side.only(rows, names) if names else rows
+        wanted = ["plain"] if quick else places.split(",")
+        grounds = [PLACES[name] for name in wanted]
+    except (debs.DebsError, ValueError) as e:
+        sys.exit(str(e))
+    except KeyError as e:
+        sys.exit(f"--places {e.args[0]} is none of {', '.join(PLACES)}")
+    count_by = side_by_side.counting()
+    facts = side_by_side.facts(peer, count_by)
+    side_by_side.print_facts(facts)
+    chosen = measures.quick_measures if quick else measures.all_measures
+    found = {}
+    for place in grounds:
+        # Counting calls once is enough: they are the tunnel's, not the cable's.
+        way = count_by if place.name == "plain" else None
+        found[place.name] = side_by_side.run(
+            rows, place, rounds, lambda link, way=way: chosen(link, seconds, way)
+        )
+    in_memory = {} if quick else memory_only.measure()
+    if in_memory:
+        memory_only.print_table(in_memory)
+    _BUILD.mkdir(exist_ok=True)
+    report.write_json(found, in_memory, facts, _BUILD / "bench.json")
+    for name, done in found.items():
+        report.draw(name, done, _BUILD / f"bench-{name}.png")
+    print("\nwritten: build/bench.json", *(f"build/bench-{name}.png" for name in found))
+    failed = {name for done in found.values() for name in side_by_side.failures(done)}
+    if failed:
+        sys.exit(f"failed in at least one round: {', '.join(sorted(failed))}")

@@ -24,5 +24,6 @@ extern const struct aead aead_neon;
 extern const struct aead aead_libcrypto;
 extern const struct aead aead_portable64;
 extern const struct aead aead_portable;
+extern const struct aead aead_null; /* bench/aead_null.c, which never ships */
 
 #endif

@@ -6,6 +6,9 @@
 #include "aead_impl.h"
 
 const struct aead *const aead_list[] = {
+#ifdef TL_BENCH_NULL
+    &aead_null,
+#endif
 #ifdef __x86_64__
     &aead_avx512ifma, &aead_avx512, &aead_avx2, &aead_sse2,
 #endif

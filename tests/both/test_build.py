@@ -2,6 +2,7 @@
 """The build entry: the same bytes anywhere, somebody else's compiler, and what the file must be."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -87,6 +88,12 @@ def test_it_says_its_version(shipped):
     from tunlite import __version__
 
     assert _run("x86_64", shipped, "--version").stdout == f"tunlite {__version__}\n"
+
+
+def test_the_benchs_cipher_that_does_nothing_is_not_in_it(shipped):
+    found = json.loads(_run("x86_64", shipped, "probe", "--json").stdout)
+    aeads = [row["name"] for row in found["features"] if row["kind"] == "aead"]
+    assert "portable" in aeads and "null" not in aeads
 
 
 def test_an_exit_status_and_an_error_reach_the_shell(shipped):

@@ -143,12 +143,36 @@ class Iperf3:
         self.address, self.port = address, port
         argv = ["iperf3", "-s", "-p", port, "--forceflush"]
         self.server = target.start(argv, f"iperf3-{port}")
-        self.server.wait_line("Server listening")
+        self._runs = 0
 
-    def run(self, source, *arguments, seconds=3):
-        """One client run; iperf3's JSON as a dict."""
-        argv = ["iperf3", "-J", "-c", self.address, "-p", self.port, "-t", seconds, *arguments]
-        return json.loads(source.run(argv, timeout=seconds + 30).stdout)
+    def _is_ready(self):
+        """It says so before every run; who comes earlier is refused."""
+        return self.server.log().count("Server listening") > self._runs
+
+    def others(self, n):
+        """So many runs were started by somebody else."""
+        self._runs += n
+
+    def run(self, source, *arguments, seconds=3, wrap=()):
+        """One client run; iperf3's JSON as a dict. `wrap`: words before the command."""
+        wait_for(self._is_ready, 15, "iperf3's server is ready")
+        self._runs += 1
+        argv = [
+            *wrap,
+            "iperf3",
+            "-J",
+            "-c",
+            self.address,
+            "-p",
+            self.port,
+            "-t",
+            seconds,
+            *arguments,
+        ]
+        result = json.loads(source.run([*wrap, *argv, *arguments], timeout=seconds + 30).stdout)
+        if "error" in result:
+            raise RuntimeError("iperf3: " + result["error"])
+        return result
 
 
 def iperf3(source, target, address, *arguments, seconds=3):
