@@ -61,9 +61,11 @@ static void close_others(void) {
         close(fd);
 }
 
-/* In the child: only async-signal-safe calls. A descriptor meant for stdout may be numbered 0. */
+/* In the child: only async-signal-safe calls. A descriptor meant for stdout may be numbered 0. It
+ * leads a process group, so that it can be ended with all that it started. */
 static void become(char **argv, char **env, int in, int out) {
     default_signals();
+    setpgid(0, 0);
     if (out == STDIN_FILENO)
         out = dup(out);
     if (place(in, STDIN_FILENO, O_RDONLY) < 0 || place(out, STDOUT_FILENO, O_WRONLY) < 0)

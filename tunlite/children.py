@@ -4,6 +4,9 @@
 from tunlite import port
 
 _EAGAIN = 11
+_SIGKILL = 9
+_SIGTERM = 15
+_KILL_MS = 50
 
 
 def start(argv, stdin_fd=-1, stdout_fd=-1):
@@ -29,10 +32,33 @@ def kill(pidfd, signal):
     port.native.tl_kill(pidfd, signal)
 
 
-def run(argv, data=b"", stdout_fd=1):
+def _signal_group(pidfd, signal):
+    """To the child and all that it started, as far as it stayed in the child's process group."""
+    for line in bytes(port.read_file(f"/proc/self/fdinfo/{pidfd}")).split(b"\n"):
+        if line.startswith(b"Pid:"):
+            try:
+                port.kill(-int(line.split()[1]), signal)
+            except OSError:
+                pass  # it has ended, or has not come as far as to lead one
+    kill(pidfd, signal)
+
+
+def end_group(pidfd):
+    """Ends a child that runs, kindly and then not, with all that it started."""
+    _signal_group(pidfd, _SIGTERM)
+    port.poll([(pidfd, port.POLLIN)], _KILL_MS)
+    _signal_group(pidfd, _SIGKILL)
+
+
+def _wait(pidfd):
+    port.poll([(pidfd, port.POLLIN)], -1)
+
+
+def run(argv, data=b"", stdout_fd=1, wait=_wait):
     """Runs a program to its end with `data` on its stdin; its exit status, 256 + signal.
 
-    Nothing may be longer than a pipe holds (64 KiB), or both would wait for each other.
+    Nothing may be longer than a pipe holds (64 KiB), or both would wait for each other. wait(pidfd)
+    comes back when it has ended, or was made to.
     """
     readable, writable = port.pipe()
     try:
@@ -48,7 +74,7 @@ def run(argv, data=b"", stdout_fd=1):
     finally:
         port.close(writable)
     while True:
-        port.poll([(pidfd, port.POLLIN)], -1)
+        wait(pidfd)
         status = reap(pidfd)
         if status is not None:
             return status

@@ -19,7 +19,6 @@ from tunlite import (
 )
 
 _SIGTERM = 15
-_SIGHUP = 1
 _SIGKILL = 9
 _PATIENCE_MS = 5000
 _PATIENCE_WITH_HOOKS_MS = 30000
@@ -47,14 +46,14 @@ class _Ladder:
 
 
 def up(name, path, config, log, stay):
-    """Brings it up; gives (state, Child, port.signal_fd()). QuickError: a step failed, and what was
+    """Brings it up; gives (state, Child, hooks.Patience). QuickError: a step failed, and what was
     done before it is undone.
 
     `stay`: we stay as its parent (`run`); otherwise the daemon is on its own afterwards.
     """
     _refuse_what_is_there(name, log)
     # From here on a signal waits until what was begun is done or undone.
-    signals = port.signal_fd()
+    patience = hooks.Patience()
     state = links.new_state()
     state["interface"] = name
     state["path"] = path
@@ -64,25 +63,14 @@ def up(name, path, config, log, stay):
     state["load_error"] = ""
     ladder = _Ladder(log)
     try:
-        child = _climb(state, config, log, ladder, stay)
-        if _asks_to_end(_arrived(signals)):
+        child = _climb(state, config, log, ladder, stay, patience)
+        patience.arrived()
+        if patience.is_asked():
             raise steps.QuickError("interrupted; everything was undone")
     except steps.STEP_ERRORS as e:
         ladder.undo()
         raise steps.QuickError(steps.reason(e))
-    return state, child, signals
-
-
-def _arrived(signals):
-    """The signals that came since the last call."""
-    try:
-        return port.os_read(signals, 64)
-    except OSError:
-        return b""
-
-
-def _asks_to_end(numbers):
-    return any([number != _SIGHUP for number in numbers])
+    return state, child, patience
 
 
 def _refuse_what_is_there(name, log):
@@ -103,10 +91,10 @@ def _refuse_what_is_there(name, log):
         _sweep(name, state)
 
 
-def _climb(state, config, log, ladder, stay):
+def _climb(state, config, log, ladder, stay, patience):
     """The steps, in wg-quick's order."""
     name = state["interface"]
-    hooks.run("PreUp", config.interface.get("PreUp", []), name)
+    hooks.run("PreUp", config.interface.get("PreUp", []), name, patience)
     settings = steps.settings(config)
     child = process.start(name, settings, log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
@@ -130,7 +118,7 @@ def _climb(state, config, log, ladder, stay):
     ladder.add(lambda: links.drop_filter(name, state))
     steps.set_routes(state, config, log)
     states.write(state)
-    hooks.run("PostUp", config.interface.get("PostUp", []), name)
+    hooks.run("PostUp", config.interface.get("PostUp", []), name, patience)
     return child
 
 
@@ -180,10 +168,10 @@ def down(name, log):
                 f"the tunlite run of {name} (pid {state['parent']}) does not end"
             )
         return
-    take_down(state, log)
+    take_down(state, log, hooks.Patience())
 
 
-def take_down(state, log, child=None):
+def take_down(state, log, patience, child=None):
     """Every step is tried; QuickError at the end when one failed."""
     name = state["interface"]
     failed = []
@@ -195,12 +183,12 @@ def take_down(state, log, child=None):
             log.error(steps.reason(e))
             failed.append(steps.reason(e))
 
-    attempt(hooks.run, "PreDown", state["PreDown"], name)
+    attempt(hooks.run, "PreDown", state["PreDown"], name, patience)
     attempt(links.drop_dns, state)
     attempt(links.drop_filter, name, state)
     attempt(links.drop_rules, state)
     attempt(_end_daemon, state, child)
-    attempt(hooks.run, "PostDown", state["PostDown"], name)
+    attempt(hooks.run, "PostDown", state["PostDown"], name, patience)
     attempt(states.drop_file, states.path(name))
     if failed:
         raise steps.QuickError(f"{name} is down, with errors: " + failed[0])
@@ -211,20 +199,18 @@ def take_down(state, log, child=None):
 
 def run(name, path, config, log, features=None):
     """In the foreground until SIGTERM, SIGINT or the daemon's end; gives the exit status."""
-    state, child, signals = up(name, names.absolute(path), config, log, stay=True)
+    state, child, patience = up(name, names.absolute(path), config, log, stay=True)
     config.wipe()
     log.info("ready")
-    asked = False
-    while not asked:
-        ready = [fd for fd, _ in port.poll([(signals, _POLLIN), (child.fd, _POLLIN)], -1)]
+    while not patience.is_asked():
+        rows = [(patience.signals, _POLLIN), (child.fd, _POLLIN)]
+        ready = [fd for fd, _ in port.poll(rows, -1)]
         if child.fd in ready:
-            return _ended_by_itself(state, child, log)
-        numbers = _arrived(signals)
-        asked = _asks_to_end(numbers)
-        if numbers and not asked:
+            return _ended_by_itself(state, child, log, patience)
+        if patience.arrived() and not patience.is_asked():
             _reload_in_place(state, log, features)
     try:
-        take_down(state, log, child)
+        take_down(state, log, patience, child)
     except steps.QuickError:
         return 1  # it was logged
     return 0
@@ -238,7 +224,7 @@ def _reload_in_place(state, log, features):
         log.error("not reloaded: " + e.args[0])
 
 
-def _ended_by_itself(state, child, log):
+def _ended_by_itself(state, child, log, patience):
     """Its link was deleted, its socket removed, or it crashed: clean up after it."""
     if port.os_read(child.fd, 1):
         port.kill(child.pid, _SIGKILL)  # it has nothing to say there: it is not ours any more
@@ -247,7 +233,7 @@ def _ended_by_itself(state, child, log):
     if status:
         log.error(f"the daemon ended with status {status}")
     try:
-        take_down(state, log)
+        take_down(state, log, patience)
     except steps.QuickError:
         status = status or 1
     return min(status, 255)

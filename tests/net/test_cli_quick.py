@@ -5,6 +5,7 @@ host, alone in its namespace, with a route and an MTU where a test needs them; o
 router ==w1== gateway
 """
 
+import contextlib
 import json
 import os
 import re
@@ -197,6 +198,88 @@ def test_a_killed_hook_is_told_with_its_signal(host):
     failed = host.up(check=False)
     assert "was killed by signal 9" in failed.stderr
     host.assert_nothing_is_left()
+
+
+# a shell with a program below it, neither of which ends by itself
+_HANGS = 'echo $$ >> "$HOOKS"; sleep 1000; echo too far >> "$HOOKS"'
+
+
+def _assert_hooks_are_gone(host, number):
+    """Of so many hooks that hung nothing is left, not even what they had started."""
+    assert len(host.hooks()) == number
+    groups = set(host.hooks())
+
+    def left():
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                state, _, group = stat.read_text().rsplit(")", 1)[1].split()[:3]
+                if group in groups and state not in "ZX":
+                    found.append(stat.parent.name)
+        return found
+
+    wait_for(lambda: not left(), 5, "what hooks had started has ended")
+
+
+@pytest.mark.parametrize("kinds", [["PreDown"], ["PostDown"], ["PreDown", "PostDown"]])
+def test_hooks_that_hang_are_ended_within_the_second_that_sigterm_gives(host, kinds):
+    host.interface.update(dict.fromkeys(kinds, _HANGS))
+    logs = []
+
+    def start(number):
+        process = host.run(f"run{number}")
+        logs.append(process.log)
+        return process
+
+    assert seconds_to_end(start, wanted=1) < 1
+    for kind in kinds:
+        assert all(f"{kind} = {_HANGS}: interrupted" in log() for log in logs)
+    _assert_hooks_are_gone(host, 3 * len(kinds))
+    host.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["PreUp", "PostUp"])
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_hook_that_hangs_on_the_way_up_is_ended_by_a_signal(host, command, kind, signum):
+    host.interface[kind] = _HANGS
+    host.write()
+    words = ["up", host.path] if command == "up" else ["run", "--config", host.path]
+    process = host.namespace.start([*tunlite_command(), *words], "first", env=host.env)
+    wait_for(host.hooks, 15, "the hook runs")
+    process.popen.send_signal(signal.SIGHUP)  # no reason to end
+    process.popen.send_signal(signum)
+    assert process.wait(10) == 1
+    assert f"{kind} = {_HANGS}: interrupted" in process.log()
+    _assert_hooks_are_gone(host, 1)
+    host.assert_nothing_is_left()
+
+
+def test_a_hook_that_hangs_on_the_way_down_is_ended_by_a_signal(host):
+    host.interface["PreDown"] = _HANGS
+    host.up()
+    process = host.namespace.start([*tunlite_command(), "down", host.name], "down", env=host.env)
+    wait_for(host.hooks, 15, "the hook runs")
+    process.popen.send_signal(signal.SIGINT)
+    assert process.wait(10) == 1
+    _assert_hooks_are_gone(host, 1)
+    host.assert_nothing_is_left()
+
+
+def test_a_hook_may_take_longer_than_a_second_when_no_signal_came(host):
+    host.interface["PostUp"] = host.interface["PostDown"] = 'sleep 1.2; echo done >> "$HOOKS"'
+    host.up()
+    host.down()
+    assert host.hooks() == ["done", "done"]
+
+
+def test_what_a_hook_leaves_running_goes_on(host):
+    host.interface["PostUp"] = 'sleep 1000 > /dev/null 2>&1 & echo $! >> "$HOOKS"'
+    host.up()
+    [pid] = host.hooks()
+    assert Path(f"/proc/{pid}").exists()
+    host.down()
+    os.kill(int(pid), signal.SIGKILL)
 
 
 def _daemon_status(host):

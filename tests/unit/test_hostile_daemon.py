@@ -95,10 +95,11 @@ def test_a_daemon_that_speaks_where_it_has_nothing_to_say_is_ended(monkeypatch):
         os._exit(0)
     port.poll([(readable, port.POLLIN)], 5000)
     downs = []
-    monkeypatch.setattr(quick, "take_down", lambda state, _log: downs.append(state["pid"]))
+    monkeypatch.setattr(quick, "take_down", lambda state, *_: downs.append(state["pid"]))
     child = process.Child(pid, readable, writable)
     lines = []
-    assert quick._ended_by_itself({"pid": pid}, child, log.Log("t", write=lines.append)) != 0
+    said = log.Log("t", write=lines.append)
+    assert quick._ended_by_itself({"pid": pid}, child, said, None) != 0
     assert downs == [0] and "ended with status" in lines[0]
     port.close(readable)
     port.close(writable)
