@@ -116,18 +116,14 @@ def packets_of(result):
 
 
 def calls_per_packet(link, server, words, how):
-    """System calls that each side's daemons made for each packet; a run that nobody times."""
+    """System calls that each side's daemons made for each packet that arrived; nobody times it."""
 
     def run(wrap):
         return server.run(link.source, *words, seconds=1, wrap=wrap)
 
     result, calls = syscalls.counted(link, run, how)
-    packets = dict(zip(("sender", "receiver"), packets_of(result), strict=True))
-    return {
-        f"{side}_per_packet": calls[side] / packets[side]
-        for side in calls
-        if calls[side] and packets[side]
-    }
+    _, arrived = packets_of(result)
+    return {f"{side}_per_packet": n / arrived for side, n in calls.items() if n and arrived}
 
 
 def latency(link, server=None, count=100):

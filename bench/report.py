@@ -193,9 +193,9 @@ def _bars(axis, headline, rows):
     axis.invert_yaxis()
     axis.set_title(headline.title, fontsize=9)
     axis.tick_params(labelsize=8)
-    axis.set_xlim(0, (max(max(row.values) for _, row in rows) or 1) * 1.45)
+    axis.set_xlim(0, (max(max(row.values) for _, row in rows) or 1) * 1.35)
     for at, (_, row) in enumerate(rows):
-        text = row.comparison(headline.compare).split(" (")[0]
+        text = row.comparison(headline.compare).split(" (")[0].split(":")[0]
         axis.annotate(
             text, (max(row.values), at), (4, 0), textcoords="offset points", va="center", fontsize=7
         )
