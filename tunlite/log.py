@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One line to stderr for each thing worth saying; the same kind of thing at most so often."""
+"""One line for each thing worth saying, to stderr, or to the system's log once there is none; the
+same kind of thing at most so often."""
 
-from tunlite import port
+from tunlite import port, syslog
 
 ERROR = 0
 INFO = 1
@@ -19,7 +20,12 @@ class Log:
         self.level = level
         self._clock = clock
         self._write = write
+        self._has_terminal = True
         self._kinds = {}  # kind -> [start of its window, lines in it, lines left out]
+
+    def leave_terminal(self):
+        """From now on lines go to the system's log: nobody reads stderr any more."""
+        self._has_terminal = False
 
     def error(self, text, kind=None):
         self._say(ERROR, text, kind)
@@ -47,4 +53,9 @@ class Log:
             if row[1] > _BURST:
                 row[2] += 1
                 return
-        self._write("tunlite: " + (self.prefix + ": " if self.prefix else "") + text)
+        if self.prefix:
+            text = self.prefix + ": " + text
+        if self._has_terminal:
+            self._write("tunlite: " + text)
+        else:
+            syslog.write(level, text)

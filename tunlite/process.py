@@ -162,6 +162,8 @@ def _child(name, settings, log, detach, ready_fd, parent_fd):
         port.chdir("/")
         port.detach_stdio()
         port.close(parent_fd)
+        log.leave_terminal()
+        log.info("ready")
     port.os_write(ready_fd, b"ready\n")
     machine.run()
     return 0

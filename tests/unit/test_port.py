@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What every port offers, on the interpreter that runs this test."""
 
+import errno
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 
@@ -78,6 +80,22 @@ def test_a_live_socket_is_not_replaced_and_a_dead_one_is(tmp_path):
     assert port.os_read(server, 10) == b"hello"
     for fd in (second, client, server):
         port.close(fd)
+
+
+def test_a_datagram_goes_to_who_is_bound_there_and_never_waits(tmp_path):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        port.unix_send(path, b"one")
+        port.unix_send(path, b"two")
+        assert [listener.recv(10), listener.recv(10)] == [b"one", b"two"]
+        with pytest.raises(OSError) as full:
+            for _ in range(100_000):
+                port.unix_send(path, b"more")
+        assert full.value.errno == errno.EAGAIN
+    with pytest.raises(OSError) as dead:
+        port.unix_send(path, b"three")
+    assert dead.value.errno == errno.ECONNREFUSED
 
 
 def test_a_file_that_is_no_socket_is_never_replaced(tmp_path):

@@ -18,6 +18,7 @@ The border and its companions
 Time
     now_ms()                    CLOCK_BOOTTIME
     wall_ns()                   (nanoseconds since 1970, whether the kernel calls them synchronised)
+    local_seconds()             since 1970 as clocks on walls show it; UTC where no zone is known
     sleep_ms(ms)
 
 Process
@@ -63,6 +64,7 @@ AF_UNIX (all non-blocking but unix_connect's)
                                 is OSError(EADDRINUSE); gid -1 leaves the group
     unix_accept(fd)
     unix_connect(path)          blocking
+    unix_send(path, data)       one datagram to who is bound there; never waits: OSError(EAGAIN)
     packet_pair()               (one end, the other): what is written to one is read from the other,
                                 packet by packet
 

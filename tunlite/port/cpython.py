@@ -19,6 +19,7 @@ links = _links.links
 unix_listen = _sockets.unix_listen
 unix_accept = _sockets.unix_accept
 unix_connect = _sockets.unix_connect
+unix_send = _sockets.unix_send
 packet_pair = _sockets.packet_pair
 watch_path = _sockets.watch_path
 link_monitor = _sockets.link_monitor
@@ -36,6 +37,11 @@ def wall_ns():
     now = bytearray(8)
     synchronised = native.tl_clock(1, now)
     return int.from_bytes(now, "little"), synchronised == 1
+
+
+def local_seconds():
+    now = int(_time.time())
+    return now + _time.localtime(now).tm_gmtoff
 
 
 def sleep_ms(ms):

@@ -70,6 +70,11 @@ def unix_connect(path):
     return client.detach()
 
 
+def unix_send(path, data):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+        sender.sendto(data, path)
+
+
 def packet_pair():
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in pair:

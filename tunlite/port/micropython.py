@@ -34,6 +34,10 @@ def wall_ns():
     return int.from_bytes(now, "little"), synchronised == 1
 
 
+def local_seconds():
+    return wall_ns()[0] // 1000000000  # no time zones here
+
+
 def sleep_ms(ms):
     poll([], ms)
 
@@ -229,6 +233,15 @@ def unix_connect(path):
         close(client)
         raise
     return client
+
+
+def unix_send(path, data):
+    sender = _os.socket(_os.AF_UNIX, _os.SOCK_DGRAM | _os.SOCK_NONBLOCK, 0)
+    try:
+        _os.connect(sender, _unix_address(path))
+        _os.write(sender, data)
+    finally:
+        close(sender)
 
 
 def _somebody_listens(path):

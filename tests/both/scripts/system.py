@@ -54,6 +54,8 @@ watched = port.watch_path(path)
 port.unlink(path)
 print(port.poll([(watched, port.POLLIN)], 2000) == [(watched, port.POLLIN)])
 attempt("ENOENT connect", port.unix_connect, path)
+attempt("ENOENT send", port.unix_send, path, b"x")
+print(port.local_seconds() > 1_700_000_000)
 
 signals = port.signal_fd()
 for number in (15, 1, 2):
