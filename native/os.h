@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two things every part needs from the kernel. */
+/* The few things every part needs from the kernel. */
 #ifndef TL_OS_H
 #define TL_OS_H
 
@@ -8,6 +8,8 @@
 
 /* CLOCK_BOOTTIME in ms. */
 uint64_t os_now_ms(void);
+/* This thread's own CPU time in us. */
+uint64_t os_spent_us(void);
 /* The running kernel's version, to be compared with OS_KERNEL(6, 8, 5). */
 #define OS_KERNEL(major, minor, patch) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8 | (patch))
 uint32_t os_kernel(void);

@@ -127,6 +127,7 @@ struct plane {
     struct alarm alarm; /* among them */
     uint16_t port;
     uint64_t left_at; /* when tl_run last returned, ms */
+    uint64_t left_us; /* the CPU time that this thread had spent then */
 };
 
 static inline uint32_t align_to(uint32_t n, uint32_t multiple) {

@@ -9,6 +9,7 @@
 
 #include "bytes.h"
 #include "handle.h"
+#include "os.h"
 #include "plane.h"
 #include "tunlite.h"
 #include "vnet.h"
@@ -159,13 +160,16 @@ int tl_run(int handle, const unsigned char *deadline8) {
         return -EBADF;
     struct worker *w = &plane->worker;
     worker_tick(w);
-    if (plane->left_at)
+    if (plane->left_at) {
         stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->io.now - plane->left_at);
+        stats_highest(&w->stats.counts[COUNT_AWAY_SPENT_LONGEST], os_spent_us() - plane->left_us);
+    }
     alarm_set(&plane->alarm, w->io.now, load_le64(deadline8));
     int set = run(w, load_le64(deadline8));
     if (set > 0)
         told(w, set);
     plane->left_at = w->io.ops->now_ms(&w->io);
+    plane->left_us = os_spent_us();
     return set;
 }
 

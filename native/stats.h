@@ -57,7 +57,8 @@
     X(RETURNS_CONTROL, "returns_control")                                                          \
     X(RETURNS_SIGNAL, "returns_signal")                                                            \
     X(AWAY_LONGEST, "away_longest_ms") /* the longest stay in Python between two turns */          \
-    X(READ_CALLS, "read_calls")        /* system calls */                                          \
+    X(AWAY_SPENT_LONGEST, "away_spent_longest_us") /* the same in our own CPU time */              \
+    X(READ_CALLS, "read_calls")                    /* system calls */                              \
     X(WRITE_CALLS, "write_calls")                                                                  \
     X(DEVICE_READ, "device_read") /* packets */                                                    \
     X(DEVICE_WRITTEN, "device_written")                                                            \

@@ -186,6 +186,19 @@ def run(argv: list[str], limit_s: float, on_line: Callable[[str], None] | None =
     return result
 
 
+def documents(console: list[str], kind: str) -> dict[str, str]:
+    """What the guest printed between `--- KIND NAME` and `---`, by name."""
+    found, name, lines = {}, "", []
+    for line in console:
+        if line.startswith(f"--- {kind} "):
+            name, lines = line.split()[2], []
+        elif line == "---" and name:
+            found[name], name = "\n".join(lines), ""
+        elif name:
+            lines.append(line)
+    return found
+
+
 def boot(
     target: Target,
     kernel: Kernel,

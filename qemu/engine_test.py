@@ -34,19 +34,6 @@ GENERATIONS = (
 )
 
 
-def _documents(console: list[str], kind: str) -> dict[str, str]:
-    """The texts between `--- KIND NAME` and `---` on the console, by name."""
-    found, name, lines = {}, "", []
-    for line in console:
-        if line.startswith(f"--- {kind} "):
-            name, lines = line.split()[2], []
-        elif line == "---" and name:
-            found[name], name = "\n".join(lines), ""
-        elif name:
-            lines.append(line)
-    return found
-
-
 def _row(probe: dict, name: str) -> dict:
     rows = [f for f in probe["features"] if f["kind"] == "engine" and f["name"] == name]
     return rows[0] if rows else {"on": False, "why": "not listed"}
@@ -60,7 +47,7 @@ def _version(release: str) -> tuple[int, int]:
 def judge(generation: Generation, console: list[str]) -> list[str]:
     """What is wrong with the choices that a guest reported; empty when all is right."""
     documents = {}
-    for name, text in _documents(console, "json").items():
+    for name, text in boot.documents(console, "json").items():
         try:
             documents[name] = json.loads(text)
         except ValueError:
@@ -78,7 +65,7 @@ def judge(generation: Generation, console: list[str]) -> list[str]:
             shown = documents.get(name.replace("-probe", "-show"), {}).get("engine")
             if shown != document["engine"]:
                 wrong.append(f"{name} says {document['engine']}, the daemon uses {shown}")
-    wrong += _judge_forced(documents, _documents(console, "log"))
+    wrong += _judge_forced(documents, boot.documents(console, "log"))
     if version >= SYSCTL_SINCE and "disabled-probe" not in documents:
         wrong.append("the kernel should have kernel.io_uring_disabled")
     return wrong
@@ -141,7 +128,7 @@ def boot_generation(generation: Generation, program: Path | None = None, say=pri
     result = boot.boot(target, kernel, image, 300, on_line=say)
     for number, text in enumerate(judge(generation, result.console)):
         result.failed[f"choice-{number}"] = text
-    for name, text in _documents(result.console, "json").items():
+    for name, text in boot.documents(result.console, "json").items():
         if name.endswith("-probe") and text.lstrip().startswith("{"):
             probe = json.loads(text)
             ring = _row(probe, "io_uring")["why"]

@@ -2,8 +2,8 @@
 """Noise_IKpsk2 as WireGuard uses it (protocol.md, "Handshake"), both roles.
 
 Pure: the port's primitives, keys, stamp, index and randomness come in, messages and session keys
-go out; no clock, no socket. The four steps are generators that yield (None) before each X25519, so
-that packets turn in between, and whose return value is the result. Closing one in the middle wipes
+go out; no clock, no socket. The four steps are generators that yield (None) before and after each
+X25519, so that packets turn in between, and whose return value is the result. Closing one in the middle wipes
 what it held.
 
 A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, zeros for none) and
@@ -74,6 +74,7 @@ def precompute(port, me, them):
     if not port.x25519(shared, me.private, them.public):
         raise HandshakeError("the peer's public key is of low order")
     them.static_static = shared
+    yield
 
 
 class Handshake:
@@ -184,6 +185,7 @@ def initiate(noise, me, them, index, stamp):
         state._mix_ephemeral(ephemeral)
         yield
         state._mix_dh(state._private, them.public)
+        yield
         state._seal(view[40:88], me.public)
         yield from precompute(noise.port, me, them)
         state._mix_key(state._chain_key, them.static_static, 32)
@@ -212,6 +214,7 @@ def consume_initiation(noise, me, message, find):
         state._mix_ephemeral(state._their_ephemeral)
         yield
         state._mix_dh(me.private, state._their_ephemeral)
+        yield
         state._open(public, view[40:88])
         them = find(bytes(public))
         if them is None:
@@ -248,6 +251,7 @@ def respond(state, them, index):
         state._mix_dh(state._private, state._their_ephemeral)
         yield
         state._mix_dh(state._private, them.public)
+        yield
         state._mix_psk(them.psk)
         state._seal(view[44:60], b"")
         done = True
@@ -277,6 +281,7 @@ def consume_response(noise, me, them, state, message):
         copy._mix_dh(copy._private, ephemeral)
         yield
         copy._mix_dh(me.private, ephemeral)
+        yield
         copy._mix_psk(them.psk)
         copy._open(nothing, view[44:60])
         done = True

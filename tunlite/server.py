@@ -14,6 +14,7 @@ IDLE_MS = 30_000
 ACCEPT_AGAIN_MS = 1000
 _READ = 512
 _PIECES_A_TURN = 8
+_TURN_MS = 3  # then packets turn; one line or piece may take longer than that
 _EAGAIN = 11
 _EINTR = 4
 _NEWLINE = 10
@@ -116,7 +117,9 @@ class Server:
         if not alive:
             self._drop(client)
             return
-        events = self.port.POLLOUT if client.has_output() else self.port.POLLIN
+        # Input that we have already is not seen by a look at the socket: its room is, at once.
+        waits = client.has_output() or client.has_input()
+        events = self.port.POLLOUT if waits else self.port.POLLIN
         if events != client.events:
             client.events = events
             self._loop.watch(client.fd, events, client.ready)
@@ -162,6 +165,13 @@ class Client:
     def has_output(self):
         return self._piece is not None or self._pieces is not None
 
+    def has_input(self):
+        return self._at < self._end
+
+    def _is_long(self):
+        """Whether this turn took its time."""
+        return self.server.port.now_ms() - self.since_ms >= _TURN_MS
+
     # ---- out ----
 
     def write(self):
@@ -176,6 +186,8 @@ class Client:
                 if e.errno in (_EAGAIN, _EINTR):
                     break
                 raise
+            if self._is_long():
+                break
         return True
 
     def _next_piece(self):
@@ -226,13 +238,15 @@ class Client:
                 return False
         view = memoryview(self._input)
         # What follows a request waits until that is answered.
-        while self._at < self._end and not self.has_output():
+        while self.has_input() and not self.has_output():
             end = self._input.find(b"\n", self._at, self._end)
             part = view[self._at : end if end >= 0 else self._end]
             self._at += len(part) + (end >= 0)
             self._append(part)
             if end >= 0:
                 self._end_of_line()
+                if self._is_long():
+                    break
         if self._at == self._end:
             self.server.port.native.tl_wipe(self._input, _READ)
         return True

@@ -23,7 +23,11 @@ def base64_of(public):
 def pieces(daemon):
     """The object as bytes, a few hundred at a time."""
     interface = daemon.interface
-    yield b"{" + _members(_head(daemon)) + b',"peers":['
+    separator = b"{"
+    for row in _head(daemon):
+        yield separator + _members([row])
+        separator = b","
+    yield b',"peers":['
     first = True
     for peer in list(interface.peers.values()):
         if peer.alive:
@@ -44,31 +48,30 @@ def _members(rows):
 
 
 def _head(daemon):
+    """Rows (name, value); a generator, as some of them take long to make."""
     interface = daemon.interface
     plane = daemon.plane
     native = plane.native
+    yield "interface", daemon.name
+    yield "public_key", base64_of(interface.me.public) if interface.me else None
+    yield "listen_port", interface.listen_port
+    yield "fwmark", interface.fwmark
+    yield "mtu", daemon.mtu
+    yield "layer", daemon.layer
+    yield "up", interface.listening
     rows = features.rows(native, plane.features())
+    yield "engine", features.chosen(rows, "engine")
+    yield "aead", features.chosen(rows, "aead")
+    yield "offloads", [row for row in rows if row["kind"] == "offload"]
+    yield "features", rows
+    yield "drops", _named(native, planes.NAMES_DROP, plane.drops())
     counters = _named(native, planes.NAMES_COUNTER, plane.counters())
-    return (
-        ("interface", daemon.name),
-        ("public_key", base64_of(interface.me.public) if interface.me else None),
-        ("listen_port", interface.listen_port),
-        ("fwmark", interface.fwmark),
-        ("mtu", daemon.mtu),
-        ("layer", daemon.layer),
-        ("up", interface.listening),
-        ("engine", features.chosen(rows, "engine")),
-        ("aead", features.chosen(rows, "aead")),
-        ("offloads", [row for row in rows if row["kind"] == "offload"]),
-        ("features", rows),
-        ("drops", _named(native, planes.NAMES_DROP, plane.drops())),
-        ("counters", counters),
-        ("returns", _returns(counters)),
-        ("handshakes_refused", interface.exchange.refused),
-        ("events_dropped", daemon.dropped),
-        ("memory_kb", daemon.memory_kb()),
-        ("uptime_s", daemon.uptime_ms() // 1000),
-    )
+    yield "counters", counters
+    yield "returns", _returns(counters)
+    yield "handshakes_refused", interface.exchange.refused
+    yield "events_dropped", daemon.dropped
+    yield "memory_kb", daemon.memory_kb()
+    yield "uptime_s", daemon.uptime_ms() // 1000
 
 
 def _named(native, kind, numbers):

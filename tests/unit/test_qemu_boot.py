@@ -254,3 +254,19 @@ def test_another_kernel_than_the_one_meant_is_found():
 
 def test_a_guest_without_a_probe_is_found():
     assert engine_test.judge(MODERN, []) == ["the guest printed no probe"]
+
+
+def test_handshakes_under_load_are_told_beside_an_x25519():
+    end = {
+        "counters": {"away_longest_ms": 32, "away_spent_longest_us": 17300},
+        "peers": [{"handshakes": {"completed": 4}}],
+    }
+    console = []
+    for name, document in (("probe", {"x25519_us": 14900}), ("near", end), ("far", end)):
+        console += [f"--- json tunlite-rekey:{name}", json.dumps(document), "---"]
+    found = mips_bench._handshakes(console)
+    assert found["x25519_us"] == 14900
+    assert found["far"] == {"completed": 4, "longest_ms": 32, "longest_spent_us": 17300}
+    text = mips_bench.table({"rows": [], "handshakes": found})
+    assert "an X25519 takes 14.9 ms" in text and "near: 4 handshakes, at most 17.3 ms" in text
+    assert mips_bench._handshakes([]) is None

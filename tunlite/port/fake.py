@@ -129,6 +129,9 @@ class FakePort:
             return False
         return True
 
+    def collect(self):
+        return False
+
     def random_bytes(self, n):
         return bytearray(self.chance.randbytes(n))
 
