@@ -26,7 +26,13 @@ ICOUNT = ("-icount", "shift=2,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01
 INSTRUCTIONS_PER_SECOND = 250_000_000
 # The TCP payload of a full packet: MTU 1420 less IPv4, TCP and the time stamp option.
 SEGMENT = 1368
-OWN = ("tunlite", "tunlite-to-kernel", "kernel-to-tunlite", "tunlite-rekey")
+OWN = (
+    "tunlite",
+    "tunlite-to-kernel",
+    "kernel-to-tunlite",
+    "kernel-to-tunlite-peers-200",
+    "tunlite-rekey",
+)
 PEERS = ("veth", "kernel", "fastd-null", "fastd-salsa2012", "tinc")
 LABELS = {
     "veth": "bare veth (no tunnel)",
@@ -37,6 +43,7 @@ LABELS = {
     "tunlite": "tunlite",
     "tunlite-to-kernel": "tunlite to kernel WireGuard",
     "kernel-to-tunlite": "kernel WireGuard to tunlite",
+    "kernel-to-tunlite-peers-200": "  of 200 peers",
     "tunlite-rekey": "tunlite, a new key each 5 s",
 }
 _PROGRAMS = {
@@ -107,7 +114,7 @@ def _image(target: targets.Target, kernel: boot.Kernel, options: Options) -> Ini
         image.add_program("usr/bin/tunlite", program)
     image.add("tl/main.sh", (boot.GUEST / "bench.sh").read_bytes())
     image.add("tl/lib.sh", (boot.GUEST / "lib.sh").read_bytes())
-    keys = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(test_keys(3))]
+    keys = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(test_keys())]
     image.add("tl/keys", "".join(keys), 0o600)
     if "tinc" in rows:
         for seed, side in enumerate(("near", "far"), start=1):
@@ -159,7 +166,7 @@ def _handshakes(console: list[str]) -> dict[str, dict] | None:
 
 
 def mips_bench(options: Options = Options(), say=print) -> dict:
-    """Run the bench; {"rows": [...], "kernel", "handshakes", "values_sha256"} with a dict per row that ran."""
+    """Run the bench; {"rows", "kernel", "handshakes", "values_sha256"}, a dict per row that ran."""
     target = replace(targets.load("mipsel"), memory_mb=128, append="nowait", reboots=True)
     kernel = boot.Kernel(kernels.build("malta-bench"), None, "malta-bench (6.1)")
     image = _image(target, kernel, options)

@@ -16,6 +16,7 @@ _ENOBUFS = errno.ENOBUFS
 _GROW_BYTES = 1 << 20
 _SHRINK_MS = 60_000
 _GROW_AGAIN_MS = 200
+_LONG_MS = 3
 
 
 class Daemon:
@@ -40,6 +41,7 @@ class Daemon:
         self.mtu = 0
         self._now_ms = port.now_ms()
         self._began_ms = self._now_ms
+        self._step_first = False
         self._watched = {}
         self._link_fd = None
         self._ifindex = None
@@ -134,16 +136,28 @@ class Daemon:
             return
         if woke & planes.WOKE_HANDSHAKE:
             exchange.ring_filled()
+        if woke & planes.WOKE_POOL:
+            self._pool_is_short()
+        if self._step_first:
+            # What else woke us is still there in the next turn.
+            self._step_first = False
+            self._guard("a handshake", exchange.step, now_ms)
+            return
         if woke & planes.WOKE_PEERS:
             self._guard("a peer's event", self._events)
         if woke & planes.WOKE_CONTROL:
             self._guard("a descriptor", self._ready)
-        if woke & planes.WOKE_POOL:
-            self._pool_is_short()
-        self._guard("a timer", self.timers.run, now_ms)
-        # Garbage first, in a stay of its own: packets turn before the X25519.
-        if exchange.busy() and not self.port.collect():
-            self._guard("a handshake", exchange.step, now_ms)
+        self._guard("a timer", self.timers.run, now_ms, self._is_long)
+        if exchange.busy():
+            # Neither garbage nor much else comes on top of an X25519: packets turn before it.
+            if self._is_long() or self.port.collect():
+                self._step_first = True
+            else:
+                self._guard("a handshake", exchange.step, now_ms)
+
+    def _is_long(self):
+        """Whether this turn took its time, so that packets turn before the rest."""
+        return self.port.now_ms() - self._now_ms >= _LONG_MS
 
     def _guard(self, what, call, *arguments):
         try:
@@ -165,6 +179,8 @@ class Daemon:
                 if peer is not None and peer.alive:
                     exchange = self.interface.exchange
                     self._guard("a peer's event", exchange.event, peer, events, self._now_ms)
+            if self._is_long():
+                return  # the rest wakes us again
 
     def _ready(self):
         for fd, events in self.plane.ready():

@@ -3,8 +3,8 @@
 
 Pure: the port's primitives, keys, stamp, index and randomness come in, messages and session keys
 go out; no clock, no socket. The four steps are generators that yield (None) before and after each
-X25519, so that packets turn in between, and whose return value is the result. Closing one in the middle wipes
-what it held.
+X25519, so that packets turn in between, and whose return value is the result. Closing one in the
+middle wipes what it held.
 
 A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, zeros for none) and
 `static_static` (bytearray 32 or None; filled in when first needed).

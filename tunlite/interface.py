@@ -5,9 +5,12 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
+import struct
+
 from tunlite import exchange, handshake, plane as planes, stamp, wire
 from tunlite.peer import Peer
 
+_ROUTE = "<BBHI16s"
 _ROUTE_SIZE = 24
 
 
@@ -262,11 +265,7 @@ class Interface:
         rows = bytearray(_ROUTE_SIZE * len(self._routes))
         at = 0
         for key, peer in self._routes.items():
-            rows[at] = key[0]
-            rows[at + 1] = key[1]
-            for i in range(4):
-                rows[at + 4 + i] = peer.handle >> (8 * i) & 255
-            rows[at + 8 : at + 6 + len(key)] = key[2:]
+            struct.pack_into(_ROUTE, rows, at, key[0], key[1], 0, peer.handle, key[2:])
             at += _ROUTE_SIZE
         return rows
 

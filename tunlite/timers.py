@@ -67,8 +67,8 @@ class Timers:
                     self._push(timer, timer.timer_ms)
         return None
 
-    def run(self, now_ms):
-        """Expires what is due, each timer once."""
+    def run(self, now_ms, is_long=None):
+        """Expires what is due, each timer once; what is left when is_long() stays due."""
         for _ in range(len(self._heap)):
             when_ms = self.next()
             if when_ms is None or when_ms > now_ms:
@@ -76,6 +76,8 @@ class Timers:
             timer = heapq.heappop(self._heap)[2]
             timer.timer_ms = timer.timer_queued = None
             timer.expired(now_ms)
+            if is_long is not None and is_long():
+                return
 
 
 def due(now_ms, stamps, plan):

@@ -24,6 +24,20 @@ tunlite_row_up() {
         tunnel_up "${2:-tunlite}" near tl-near /tmp/near.conf
 }
 
+# crowd_row_up COUNT: kernel WireGuard sends to a tunlite that has so many peers, one of them up.
+crowd_row_up() {
+    pair_confs
+    number=1
+    while [ "$number" -lt "$1" ]; do
+        conf_peer /tmp/far.conf $((number + 2)) "10.9.$((number / 200 + 1)).$((number % 200 + 1))/32"
+        number=$((number + 1))
+    done
+    conf_peer /tmp/near.conf 2 10.9.0.2/32 192.0.2.2:51820
+    conf_peer /tmp/far.conf 1 10.9.0.1/32
+    tunnel_up tunlite far tl-far /tmp/far.conf && tunnel_up kernel near tl-near /tmp/near.conf &&
+        until_true grep -q ready /tmp/tl-far.log
+}
+
 # rekey_row_up: as the row tunlite, but a session lives 5 s, so that handshakes run under load.
 rekey_row_up() {
     TL_SECONDS=$((TL_SECONDS * 4))
@@ -113,6 +127,7 @@ row_up() {
     tunlite-to-kernel) tunlite_row_up 0 tunlite kernel ;;
     kernel-to-tunlite) tunlite_row_up 0 kernel tunlite ;;
     tunlite-rekey) rekey_row_up ;;
+    kernel-to-tunlite-peers-*) crowd_row_up "${1##*-}" ;;
     tunlite-batch-*) tunlite_row_up "${1##*-}" ;;
     *) false ;;
     esac

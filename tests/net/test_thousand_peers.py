@@ -19,7 +19,7 @@ HEAP_TO_ASK = "512K"
 HEAP_TO_TELL = "1M"
 _CPYTHON = [sys.executable, "-m", "tunlite"]
 # What differs between two questions, or between two daemons.
-_MOVING = ("memory_kb", "uptime_s", "counters", "returns")
+_MOVING = ("memory_kb", "uptime_s", "counters", "returns", "drops")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def _page(text):
     return [
         line
         for line in text.splitlines()
-        if not line.startswith(("  memory", "  up for", "  returns"))
+        if not line.startswith(("  memory", "  up for", "  returns", "  dropped"))
     ]
 
 

@@ -44,3 +44,10 @@ def test_no_rekey_and_no_garbage_keeps_packets_waiting_longer_than_one_x25519():
         assert found[side]["completed"] >= 4
         # A fifth more: the private key's own X25519 at the start comes with the lines around it.
         assert found[side]["longest_spent_us"] <= 1.2 * found["x25519_us"], found
+
+
+def test_two_hundred_peers_cost_packets_nothing():
+    tasks_cross.build("mipsel")
+    rows = ("kernel-to-tunlite", "kernel-to-tunlite-peers-200")
+    few, many = mips_bench.mips_bench(mips_bench.Options(rows=rows))["rows"]
+    assert many["mbit_s"] >= 0.97 * few["mbit_s"]

@@ -75,6 +75,17 @@ def test_a_timer_that_sets_itself_again_at_once_does_not_hold_the_loop():
     assert calls == [5]
 
 
+def test_a_thousand_timers_at_once_are_run_in_turns():
+    heap = timers.Timers()
+    expired = []
+    for number in range(1000):
+        heap.set(timers.Timer(lambda now_ms, number=number: expired.append(number)), 5)
+    for turn in range(1, 101):
+        heap.run(7, lambda: len(expired) % 10 == 0)
+        assert len(expired) == 10 * turn
+    assert sorted(expired) == list(range(1000)) and heap.next() is None
+
+
 def test_deadlines_that_move_later_do_not_fill_the_heap():
     heap, timer = timers.Timers(), timers.Timer(lambda now_ms: None)
     for when in range(1, 1000):
