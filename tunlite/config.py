@@ -33,7 +33,7 @@ Workers tunlite workers auto threads that turn packets
 RekeyAfter tunlite rekey 120 age in seconds at which a session is replaced, 5 to 120
 User tunlite word root user that the daemon becomes after set-up
 Group tunlite word auto group of the daemon and its socket; auto: the user's
-StateDir tunlite folder /var/lib/tunlite folder of the handshake clock's mark; keep it over reboots
+StateDir tunlite folder /var/lib/tunlite folder of the clock's mark; OpenWrt: /etc/tunlite-state
 Layer tunlite layer 3 3: IP packets; 2 is reserved
 [Peer]
 PublicKey wg public required the peer's public key, base64

@@ -9,6 +9,9 @@ from tunlite import client, port
 from tunlite.errors import UserError
 
 STATE_FOLDER = "/var/lib/tunlite"
+# OpenWrt's /var is in memory; this is flash, and its keep.d file names it.
+OPENWRT_STATE_FOLDER = "/etc/tunlite-state"
+_OPENWRT = "/etc/openwrt_release"
 _CAP_NET_BIND_SERVICE = 10
 _CAP_NET_ADMIN = 12
 _EEXIST = 17
@@ -63,9 +66,18 @@ def state_folder(settings):
 
     Root is no exception: without CAP_DAC_OVERRIDE it has no more rights than others.
     """
+    if "StateDir" in settings:
+        return settings["StateDir"]
     user = settings.get("User", "root")
-    default = STATE_FOLDER if user == "root" else STATE_FOLDER + "-" + user
-    return settings.get("StateDir", default)
+    return _usual_state_folder() + ("" if user == "root" else "-" + user)
+
+
+def _usual_state_folder():
+    try:
+        port.stat(_OPENWRT)
+        return OPENWRT_STATE_FOLDER
+    except OSError:
+        return STATE_FOLDER
 
 
 def prepare_folders(settings, owner):

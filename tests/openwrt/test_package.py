@@ -13,6 +13,7 @@ import pytest
 
 import tunlite
 from devtools import openwrt
+from tunlite import privileges
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +78,27 @@ def test_the_control_file_names_version_architecture_and_dependency(executable):
     assert fields["Architecture"] == "mipsel_74kc"
     assert fields["Depends"] == "kmod-tun"
     assert meta["./conffiles"][1] == b"/etc/tunlite/\n"
+
+
+def test_keys_and_state_lie_in_flash_and_survive_a_sysupgrade(executable, tmp_path, monkeypatch):
+    data = _members(_members(openwrt.ipk(executable, "mips_24kc"))["./data.tar.gz"][1])
+    kept = data["./lib/upgrade/keep.d/tunlite"][1].decode()
+    monkeypatch.setattr(privileges, "_OPENWRT", str(tmp_path))
+    root = tmp_path / "root"
+    for settings in ({}, {"User": "nobody"}):
+        folder = privileges.state_folder(settings)
+        assert not folder.startswith(("/var/", "/tmp/", "/run/"))
+        (root / folder[1:]).mkdir(parents=True)
+        (root / folder[1:] / "stamp").write_text("")
+    (root / "etc/tunlite").mkdir()
+    (root / "etc/tunlite/mesh.conf").write_text("")
+    # As sysupgrade does: each line of keep.d is a word for find(1), patterns are expanded.
+    (tmp_path / "keep").write_text(kept.replace("/etc/", f"{root}/etc/"))
+    script = f"find $(cat '{tmp_path}/keep') -type f"
+    found = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert sorted(found.stdout.split()) == sorted(
+        str(path) for path in root.rglob("*") if path.is_file()
+    )
 
 
 def test_the_maintainer_scripts_do_nothing_without_openwrts_shell_library(executable, tmp_path):

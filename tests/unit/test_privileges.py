@@ -43,6 +43,14 @@ def test_each_user_has_a_state_folder_of_his_own():
     assert privileges.state_folder({"User": "nobody", "StateDir": "/x"}) == "/x"
 
 
+def test_on_openwrt_state_is_kept_in_flash(tmp_path, monkeypatch):
+    (tmp_path / "openwrt_release").write_text("DISTRIB_ID='OpenWrt'\n")
+    monkeypatch.setattr(privileges, "_OPENWRT", str(tmp_path / "openwrt_release"))
+    assert privileges.state_folder({}) == "/etc/tunlite-state"
+    assert privileges.state_folder({"User": "nobody"}) == "/etc/tunlite-state-nobody"
+    assert privileges.state_folder({"StateDir": "/x"}) == "/x"
+
+
 def test_folders_are_made_with_what_is_above_them(tmp_path, monkeypatch):
     monkeypatch.setattr(client, "FOLDER", str(tmp_path / "run/wireguard"))
     state = str(tmp_path / "var/lib/state")
