@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -106,7 +107,7 @@ def _write_if_changed(path, text):
 
 def _object_folder(cc, flags):
     """The stamp covers the compiler's binary too: an upgraded gcc starts afresh."""
-    found = next((p for d in os.get_exec_path() if (p := Path(d) / cc).exists()), Path(cc))
+    found = Path(shutil.which(cc) or cc)
     stamp = "\0".join([str(found), str(_mtime(found)), *flags])
     return BUILD / "obj" / hashlib.sha256(stamp.encode()).hexdigest()[:12]
 
