@@ -23,7 +23,7 @@ PreUp wg-quick hook none command before the interface is set up; %i is its name
 PostUp wg-quick hook none command after the interface was set up
 PreDown wg-quick hook none command before the interface is taken down
 PostDown wg-quick hook none command after the interface was taken down
-SaveConfig wg-quick bool false known, but tunlite never writes its configuration
+SaveConfig wg-quick bool false whether down writes what runs back into the file
 Engine tunlite word auto how packets are read and written; tunlite probe lists them
 AEAD tunlite word auto implementation of ChaCha20-Poly1305; tunlite probe lists them
 Offloads tunlite features auto offloads to leave off, separated by commas, or off for all
@@ -64,7 +64,7 @@ _PEER_OPTIONS = [row[1] for row in KEYS if row[0] == "Peer"]
 _SECTIONS = ("Interface", "Peer")
 _HOOKS = ("PreUp", "PostUp", "PreDown", "PostDown")
 _SPACES = b" \t\r\v\f"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Config:
@@ -194,16 +194,16 @@ class _Parser:
         """Each peer's dict when its section has ended; the caller takes copies of secrets."""
         for line in self.config.peers.text.lines():
             self.line += 1
-            trimmed = _trimmed(
-                line[3:] if self.line == 1 and line[:3] == _BYTE_ORDER_MARK else line
+            trimmed_line = trimmed(
+                line[3:] if self.line == 1 and line[:3] == BYTE_ORDER_MARK else line
             )
-            if trimmed:
-                if trimmed[0] == 91:  # [
+            if trimmed_line:
+                if trimmed_line[0] == 91:  # [
                     yield from self._finished()
-                    self._begin_section(_as_text(trimmed))
+                    self._begin_section(_as_text(trimmed_line))
                 else:
-                    self._take(trimmed)
-            keys.wipe(trimmed)
+                    self._take(trimmed_line)
+            keys.wipe(trimmed_line)
         yield from self._finished()
 
     def _finished(self):
@@ -228,8 +228,8 @@ class _Parser:
                 "", "this line is neither a [Section] nor an Option = value", "correct or remove it"
             )
             return
-        name = _as_text(_trimmed(line[:at]))
-        value = _trimmed(line[at + 1 :])
+        name = _as_text(trimmed(line[:at]))
+        value = trimmed(line[at + 1 :])
         self._option(name or "", value)
         keys.wipe(value)
 
@@ -277,8 +277,6 @@ class _Parser:
             self.section[option] = parsed
         if option not in self.seen:
             self.seen[option] = self.line
-        if option == "SaveConfig" and parsed:
-            self.warn(option, "tunlite never writes its configuration", "remove it")
         self._check_features(option, parsed)
 
     def _parse_value(self, kind, value):
@@ -344,7 +342,7 @@ class _Owners:
             self._owners[prefix] = key
 
 
-def _trimmed(line):
+def trimmed(line):
     """A new bytearray: the bytes before a #, without white space around them."""
     end = line.find(b"#")
     if end < 0:

@@ -171,6 +171,13 @@ def down(name, log):
     take_down(state, log, hooks.Patience())
 
 
+def _save(name, path, log):
+    from tunlite import save
+
+    save.save(name, path)
+    log.info(f"{path} has what ran")
+
+
 def take_down(state, log, patience, child=None):
     """Every step is tried; QuickError at the end when one failed."""
     name = state["interface"]
@@ -184,6 +191,8 @@ def take_down(state, log, patience, child=None):
             failed.append(steps.reason(e))
 
     attempt(hooks.run, "PreDown", state["PreDown"], name, patience)
+    if state.get("save") and state["pid"]:
+        attempt(_save, name, state["path"], log)
     attempt(links.drop_dns, state)
     attempt(links.drop_filter, name, state)
     attempt(links.drop_rules, state)

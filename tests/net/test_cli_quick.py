@@ -282,6 +282,60 @@ def test_what_a_hook_leaves_running_goes_on(host):
     os.kill(int(pid), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_saveconfig_writes_what_ran_back_when_it_goes_down(host, command):
+    host.interface["SaveConfig"] = "true"
+    host.interface["PreDown"] = f"wg set %i peer {host.other.public} persistent-keepalive 21"
+    third = Keys()
+    if command == "up":
+        host.up()
+    else:
+        process = host.run()
+    wg = ["wg", "set", host.name, "listen-port", "40077", "peer", third.public]
+    host.namespace.run([*wg, "allowed-ips", "10.9.0.0/16,fd09::/64", "endpoint", "192.0.2.7:99"])
+    said = host.down().stderr
+    if command == "run":
+        assert process.wait(5) == 0
+        said = process.log()
+    assert f"{host.path} has what ran" in said
+    assert host.path.stat().st_mode & 0o777 == 0o600
+    text = host.path.read_text()
+    assert re.search("PrivateKey = .{44}\nListenPort = 40077\n", text)
+    assert "Address = 10.5.0.1/24, fd05::1/64\n" in text and "SaveConfig = true\n" in text
+    assert text.endswith(
+        f"[Peer]\nPublicKey = {host.other.public}\n"
+        "AllowedIPs = 10.5.0.2/32, 10.6.0.0/16\nPersistentKeepalive = 21\n\n"
+        f"[Peer]\nPublicKey = {third.public}\n"
+        "AllowedIPs = 10.9.0.0/16, fd09::/64\nEndpoint = 192.0.2.7:99\n"
+    )
+    host.cli("check", host.path)
+    host.cli("up", host.path)
+    shown = host.namespace.run(["wg", "show", host.name]).stdout
+    assert f"public key: {host.keys.public}\n" in shown and "listening port: 40077\n" in shown
+    assert third.public in shown
+    host.down()
+    assert host.path.read_text() == text, "what did not change is written the same"
+
+
+def test_without_saveconfig_the_file_is_left_alone(host):
+    host.up()
+    before = host.path.read_text()
+    host.namespace.run(["wg", "set", host.name, "peer", Keys().public])
+    host.down()
+    assert host.path.read_text() == before
+
+
+def test_a_file_that_cannot_be_saved_is_told_and_the_interface_goes(host):
+    host.interface["SaveConfig"] = "true"
+    host.up()
+    host.path.write_text("[Interface]\nMTU = x\n")
+    failed = host.down(check=False)
+    assert failed.returncode == 1
+    assert "is not written anew" in failed.stderr and "MTU" in failed.stderr
+    assert host.path.read_text() == "[Interface]\nMTU = x\n"
+    host.assert_nothing_is_left()
+
+
 def _daemon_status(host):
     text = Path(f"/proc/{host.state()['pid']}/status").read_text()
     return dict(line.split(":\t", 1) for line in text.splitlines())

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""SaveConfig: what a file says afterwards."""
+
+import base64
+import stat
+
+import pytest
+
+from tunlite import client, config as configs, keys, save, setconf
+
+
+def _key(number):
+    return bytes([number]) * 31 + b"\x40"  # as X25519 clamps it
+
+
+def _base64(number):
+    return base64.b64encode(_key(number)).decode()
+
+
+def _running(*peers, **interface):
+    """A setconf.Running of rows such as `get=1` gives; a peer is (number, [(key, value)])."""
+    rows = [("private_key", _key(9).hex()), ("listen_port", "40001"), *interface.items()]
+    for number, lines in peers:
+        rows += [("public_key", _key(number).hex()), *lines]
+    return setconf.Running([(k.encode(), v.encode()) for k, v in rows])
+
+
+def _saved(text, running):
+    config = configs.parse(keys.Text([bytearray(text.encode())]), "t.conf")
+    assert config.errors == []
+    return save.render(config, running).decode()
+
+
+FILE = f"""# the gateway
+[interface]
+PrivateKey = {_base64(1)}  # ours
+Address = 10.0.0.1/24
+# a fast one
+Engine = mmsg
+SaveConfig = true
+PostUp = echo a=b
+listenport = 51820
+
+# Alice's
+[Peer]
+PublicKey = {_base64(2)}
+Description = Alice, at home
+Endpoint = alice.example:51820
+AllowedIPs = 10.0.0.2/32
+
+[Peer]
+PublicKey = {_base64(3)}
+Endpoint = 192.0.2.3:51820
+"""
+
+
+def test_the_interface_stays_but_for_its_key_and_port_and_peers_are_those_that_run():
+    running = _running(
+        (
+            4,
+            [
+                ("preshared_key", _key(7).hex()),
+                ("persistent_keepalive_interval", "25"),
+                ("allowed_ip", "10.0.0.4/32"),
+                ("allowed_ip", "fd00::4/128"),
+                ("endpoint", "[2001:db8::4]:4444"),
+            ],
+        ),
+        (2, [("preshared_key", "0" * 64), ("endpoint", "198.51.100.2:1"), ("allowed_ip", "::/0")]),
+        (3, [("persistent_keepalive_interval", "0"), ("endpoint", "192.0.2.33:3333")]),
+        fwmark="0",
+    )
+    assert (
+        _saved(FILE, running)
+        == f"""# the gateway
+[interface]
+PrivateKey = {_base64(9)}
+ListenPort = 40001
+Address = 10.0.0.1/24
+# a fast one
+Engine = mmsg
+SaveConfig = true
+PostUp = echo a=b
+
+[Peer]
+PublicKey = {_base64(2)}
+AllowedIPs = ::/0
+Endpoint = alice.example:51820
+Description = Alice, at home
+
+[Peer]
+PublicKey = {_base64(3)}
+Endpoint = 192.0.2.33:3333
+
+[Peer]
+PublicKey = {_base64(4)}
+PresharedKey = {_base64(7)}
+AllowedIPs = 10.0.0.4/32, fd00::4/128
+Endpoint = [2001:db8::4]:4444
+PersistentKeepalive = 25
+"""
+    )
+
+
+def test_what_was_saved_is_saved_the_same_again():
+    running = _running((2, [("allowed_ip", "10.0.0.2/32")]), (5, []))
+    once = _saved(FILE, running)
+    assert _saved(once, running) == once
+
+
+def test_a_mark_is_saved_where_the_file_has_one_and_not_where_we_chose_it():
+    running = _running(fwmark="777")
+    assert "FwMark" not in _saved("[Interface]\nSaveConfig = true\n", running)
+    assert "FwMark = 777\n" in _saved("[Interface]\nFwMark = 0x1\n", running)
+    assert "FwMark" not in _saved("[Interface]\nFwMark = 0x1\n", _running(fwmark="0"))
+
+
+def test_sections_may_stand_in_any_order_and_come_twice():
+    text = (
+        f"\ufeff[Peer]\nPublicKey = {_base64(2)}\n[Interface]\nMTU = 1400\n"
+        f"[Peer]\nPublicKey = {_base64(3)}\n# why\n[Interface]\nTable = off"
+    )
+    saved = _saved(text, _running((3, [])))
+    assert saved == (
+        f"[Interface]\nPrivateKey = {_base64(9)}\nListenPort = 40001\nMTU = 1400\n"
+        f"[Interface]\nTable = off\n\n[Peer]\nPublicKey = {_base64(3)}\n"
+    )
+
+
+def test_the_file_is_its_owner_s_alone_and_one_with_errors_is_not_touched(tmp_path, monkeypatch):
+    rows = [(b"private_key", _key(9).hex().encode()), (b"listen_port", b"7")]
+    monkeypatch.setattr(client, "get_device", lambda name: iter(rows))
+    path = tmp_path / "t.conf"
+    path.write_text("[Interface]\nMTU = 1400\n")
+    save.save("t", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "ListenPort = 7\n" in path.read_text()
+    path.write_text("[Interface]\nMTU = x\n")
+    with pytest.raises(save.SaveError, match="MTU"):
+        save.save("t", str(path))
+    assert path.read_text() == "[Interface]\nMTU = x\n"
+    with pytest.raises(save.SaveError, match="errno 2"):
+        save.save("t", str(tmp_path / "gone" / "t.conf"))
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""SaveConfig: what runs goes back into the file before the interface goes down, as with wg-quick.
+
+The [Interface] section stays as it stands, comments and options of our own included, but for key,
+port and mark. Peers are written anew from the daemon; of what the file says a peer keeps its
+Description, and its Endpoint where that is a name: its address may be another one tomorrow.
+"""
+
+import binascii
+
+from tunlite import client, config as configs, keys, port, resolver, setconf
+from tunlite.errors import UserError
+
+_REPLACED = (b"privatekey", b"listenport", b"fwmark")
+_ZERO_KEY = b"0" * 64
+
+
+class SaveError(UserError):
+    """The file could not be written anew."""
+
+
+class _Text:
+    """The file under construction; it holds secrets."""
+
+    def __init__(self):
+        self.text = bytearray()
+
+    def line(self, line=b""):
+        self.text.extend(line)
+        self.text.extend(b"\n")
+
+    def option(self, name, value):
+        self.line(f"{name} = {value}".encode())
+
+    def key(self, name, digits):
+        """An option whose value is a key of the daemon's, hex."""
+        if digits == _ZERO_KEY:
+            return
+        key = bytearray(binascii.unhexlify(digits))
+        chars = keys.encode(key)
+        self.text.extend(f"{name} = ".encode())
+        self.line(chars)
+        keys.wipe(key)
+        keys.wipe(chars)
+
+
+def _name_of(trimmed):
+    """The option of a line, in lower case; never a copy of its value, which may be a secret."""
+    at = trimmed.find(b"=")
+    return bytes(trimmed[: max(at, 0)]).strip().lower()
+
+
+def _put_interface(out, text, running):
+    """What stands in [Interface] and before it; comments at its end are the next section's."""
+    waiting = []  # comments and empty lines
+    is_ours = is_first = True
+    for read in text.lines():
+        line = read[3:] if read[:3] == configs.BYTE_ORDER_MARK else read
+        trimmed = configs.trimmed(line)
+        is_header = trimmed[:1] == b"["
+        if is_header:
+            is_ours = bytes(trimmed).lower() == b"[interface]"
+        name = b"" if is_header else _name_of(trimmed)
+        keys.wipe(trimmed)
+        if not is_ours:
+            waiting = []
+        elif not trimmed:
+            waiting.append(bytes(line))
+        elif name not in _REPLACED:
+            for earlier in waiting:
+                out.line(earlier)
+            waiting = []
+            out.line(line)
+        if is_header and is_ours and is_first:
+            is_first = False
+            out.key("PrivateKey", running.get("private_key", _ZERO_KEY))
+            out.option("ListenPort", running.get("listen_port", b"0").decode())
+        elif is_ours and name == b"fwmark" and running.get("fwmark", b"0") != b"0":
+            out.option("FwMark", running["fwmark"].decode())
+
+
+def _put_peer(out, public, runs, said):
+    """One [Peer]: `runs` of setconf.Running, `said` of the file, empty for a new one."""
+    out.line()
+    out.line(b"[Peer]")
+    out.option("PublicKey", keys.text(public))
+    out.key("PresharedKey", runs.get("preshared_key", _ZERO_KEY))
+    if runs["allowed_ip"]:
+        out.option("AllowedIPs", ", ".join(runs["allowed_ip"]))
+    place = runs.get("endpoint", b"").decode()
+    if "Endpoint" in said and resolver.literal(said["Endpoint"]) is None:
+        place = said["Endpoint"]
+    if place:
+        out.option("Endpoint", place)
+    seconds = runs.get("persistent_keepalive_interval", b"0").decode()
+    if seconds != "0":
+        out.option("PersistentKeepalive", seconds)
+    if "Description" in said:
+        out.option("Description", said["Description"])
+
+
+def render(config, running):
+    """The file's new text, a bytearray to be wiped.
+
+    `config`: the file as it is read; `running`: a setconf.Running. Peers of the file come first, in
+    its order.
+    """
+    out = _Text()
+    _put_interface(out, config.peers.text, running.interface)
+    left = set(running.peers)
+    for said in config.peers.each(("PublicKey", "Endpoint", "Description")):
+        public = said["PublicKey"]
+        if public in left:
+            left.remove(public)
+            _put_peer(out, public, running.peer(public), said)
+    for public in sorted(left):
+        _put_peer(out, public, running.peer(public), {})
+    return out.text
+
+
+def save(name, path):
+    """Writes the file of a running interface anew, for its owner alone.
+
+    SaveError, client.NoDaemon, client.Refused.
+    """
+    running = setconf.Running(client.get_device(name))
+    try:
+        config = configs.load(path)
+    except configs.ConfigError as e:
+        raise SaveError(f"{path} is not written anew: {e.args[0][0]}")
+    except OSError as e:
+        raise SaveError(f"{path} cannot be read (errno {e.args[0]})")
+    text = bytearray()
+    try:
+        text = render(config, running)
+        port.write_file_atomic(path, text, 0o600)
+    except OSError as e:
+        raise SaveError(f"{path} cannot be written (errno {e.args[0]})")
+    finally:
+        keys.wipe(text)
+        config.wipe()
