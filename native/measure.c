@@ -11,9 +11,10 @@
 
 enum { BATCH = 64, NAME_MAX_LEN = 23, SIZE_MAX_BYTES = 65536 };
 
+/* What others run meanwhile does not count. */
 static uint64_t now_ns(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 

@@ -133,6 +133,11 @@ class Tunnel:
                 if plane.run(0) & planes.WOKE_POOL:
                     plane.grow(_GROWTH)
 
+    def _dropped(self):
+        """Why packets were refused, if any were."""
+        names = planes.names(port.native, planes.NAMES_DROP)
+        return [names[i] for p in self.planes for i, count in enumerate(p.drops()) if count]
+
     def _so_far(self):
         """Packets that came out of the tunnel, and nanoseconds of CPU."""
         at = planes.names(port.native, planes.NAMES_COUNTER).index("device_written")
@@ -152,7 +157,8 @@ class Tunnel:
         after, cpu_after = self._so_far()
         packets, cpu = after - before, cpu_after - cpu_before
         if not packets:
-            raise BenchError("no packet came through the loopback interface: ip link set lo up")
+            why = ", ".join(self._dropped()) or "lost"
+            raise BenchError(f"no packet came through ({why}): is lo up? ip link set lo up")
         rate = packets * 1000000000 // cpu
         kbit_s = rate * self.size * 8 // 1000
         return {

@@ -206,8 +206,8 @@ int tl_counters(int plane, unsigned char *out, int out_len);
 /* Rows of (uint16 feature, uint16 on, int32 reason): what this plane uses, and why. */
 int tl_features(int plane, unsigned char *out, int out_len);
 
-/* Times an AEAD on `packets` packets of `size` bytes: nanoseconds for all, 8 bytes. `name` as
- * TL_NAMES_FEATURE has it. -ENOTSUP. */
+/* Times an AEAD on `packets` packets of `size` bytes: nanoseconds of CPU for all, 8 bytes. `name`
+ * as TL_NAMES_FEATURE has it. -ENOTSUP. */
 int tl_measure(const unsigned char *name, int name_len, int size, int packets,
                unsigned char *nanoseconds8);
 
