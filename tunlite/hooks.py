@@ -5,7 +5,7 @@ from tunlite import children, port
 from tunlite.errors import UserError
 
 _SIGHUP = 1
-_IN_ALL_MS = 450  # for hooks, once a signal has asked us to end, which may take a second
+_IN_ALL_MS = 350  # for hooks, once a signal has asked us to end, which may take a second
 _AT_LEAST_MS = 100  # for each of them
 
 
