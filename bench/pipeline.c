@@ -190,7 +190,7 @@ static struct plane *open_plane(const char *aead, int *handle) {
     checked(tl_plane_listen(*handle, 0, (const unsigned char[4]){0}), "socket");
     checked(tl_plane_grow(*handle, 16 << 20), "memory");
     struct plane *plane = handle_plane(*handle);
-    plane->worker.io.calls = &memory_calls;
+    plane->worker->io.calls = &memory_calls;
     return plane;
 }
 
@@ -261,7 +261,7 @@ static uint64_t now_ns(void) {
 static uint64_t drain(struct plane *plane, unsigned which) {
     uint64_t start = now_ns();
     for (unsigned more = which; more; more &= which)
-        more = turn(&plane->worker, more);
+        more = turn(plane->worker, more);
     return now_ns() - start;
 }
 
@@ -290,7 +290,7 @@ int main(int argc, char **argv) {
     while (now_ns() < end) {
         if (n == 0 || now_ns() < warm) {
             tx = rx = n = 0;
-            before = far->worker.stats.counts[COUNT_DEVICE_WRITTEN];
+            before = far->worker->stats.counts[COUNT_DEVICE_WRITTEN];
         }
         kernel.frames = frames;
         kernel.sent = kernel.received = kernel.wire_used = 0;
@@ -298,7 +298,7 @@ int main(int argc, char **argv) {
         rx += drain(far, TURN_SOCKET);
         n += frames * packets;
     }
-    uint64_t arrived = far->worker.stats.counts[COUNT_DEVICE_WRITTEN] - before;
+    uint64_t arrived = far->worker->stats.counts[COUNT_DEVICE_WRITTEN] - before;
     printf("aead=%s packets=%" PRIu64 " arrived=%" PRIu64 " bytes=%" PRIu32 " tx_ps=%" PRIu64
            " rx_ps=%" PRIu64 "\n",
            near->aead->name, n, arrived, (kernel.frame_len - OFFLOAD_HEADER) / packets,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "crew.h"
 #include "handle.h"
 #include "tunlite.h"
 #include "tx.h"
@@ -11,20 +12,30 @@
 
 enum { PEERS_FIRST = 8, PEERS_MAX = 65536 };
 
-/* The plane and, for functions about one peer, the peer. */
+/* The plane, the peer, and its worker, which is held. */
 struct target {
     struct plane *plane;
     struct worker *w;
     struct peer *peer;
+    struct hold hold;
 };
 
+static void end(struct target *t) {
+    hold_end(&t->hold);
+}
+
+#define TARGET __attribute__((cleanup(end))) struct target
+
 static int find(struct target *t, int plane, int peer) {
-    t->plane = handle_plane(plane);
+    *t = (struct target){.plane = handle_plane(plane)};
     if (!t->plane)
         return -EBADF;
-    t->w = &t->plane->worker;
     t->peer = handle_peer(t->plane, peer);
-    return t->peer ? 0 : -ENOENT;
+    if (!t->peer)
+        return -ENOENT;
+    t->w = &t->plane->worker[t->peer->owner];
+    t->hold = hold_one(t->plane, t->peer->owner);
+    return 0;
 }
 
 static int grow_peers(struct plane *plane) {
@@ -66,26 +77,33 @@ int tl_peer_new(int handle) {
     if (!peer)
         return -ENOMEM;
     peer->id = id;
+    peer->owner = id % plane->n_workers;
     plane->peers[id] = peer;
     find_only_peer(plane);
     return (int)id;
 }
 
-int tl_peer_free(int plane, int peer) {
-    struct target t;
-    int err = find(&t, plane, peer);
-    if (err)
-        return err;
-    worker_forget(t.w, t.peer);
-    routes_forget(t.plane->routes, t.peer);
-    t.plane->peers[peer] = NULL;
-    find_only_peer(t.plane);
-    free(t.peer);
+int tl_peer_free(int handle, int number) {
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
+        return -EBADF;
+    struct peer *peer = handle_peer(plane, number);
+    if (!peer)
+        return -ENOENT;
+    HOLD hold = hold_all(plane);
+    worker_forget(&plane->worker[peer->owner], peer);
+    if (CREW_OF(plane))
+        crew_forget(plane, peer);
+    sessions_forget(&plane->sessions, peer);
+    routes_forget(plane->routes, peer);
+    plane->peers[number] = NULL;
+    find_only_peer(plane);
+    free(peer);
     return 0;
 }
 
 int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
-    struct target t;
+    TARGET t;
     int err = find(&t, plane, peer);
     if (err)
         return err;
@@ -94,7 +112,7 @@ int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
 }
 
 int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
-    struct target t;
+    TARGET t;
     int err = find(&t, plane, peer);
     if (err)
         return err;
@@ -118,21 +136,20 @@ int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
 }
 
 int tl_peer_arm(int plane, int peer, int events) {
-    struct target t;
+    TARGET t;
     int err = find(&t, plane, peer);
     if (!err)
         t.peer->armed = (uint32_t)events;
     return err;
 }
 
-int tl_events(int handle, unsigned char *out, int out_len) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
+/* Rows of one worker's, at most `most`; how many. */
+static int take_events(struct worker *w, unsigned char *out, int most) {
+    HOLD hold = hold_one(w->plane, w->id);
     int n = 0;
-    for (; n < out_len / 8; n++) {
+    for (; n < most; n++) {
         uint32_t bits;
-        const struct peer *peer = events_take(&plane->worker.events, &bits);
+        const struct peer *peer = events_take(&w->events, &bits);
         if (!peer)
             break;
         store_le32(out + n * 8, peer->id);
@@ -141,8 +158,18 @@ int tl_events(int handle, unsigned char *out, int out_len) {
     return n;
 }
 
+int tl_events(int handle, unsigned char *out, int out_len) {
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
+        return -EBADF;
+    int n = 0;
+    for (uint32_t i = 0; i < plane->n_workers; i++)
+        n += take_events(&plane->worker[i], out + n * 8, out_len / 8 - n);
+    return n;
+}
+
 int tl_peer_flush(int plane, int peer) {
-    struct target t;
+    TARGET t;
     int err = find(&t, plane, peer);
     if (err)
         return err;
@@ -152,7 +179,7 @@ int tl_peer_flush(int plane, int peer) {
 }
 
 int tl_peer_keepalive(int plane, int peer) {
-    struct target t;
+    TARGET t;
     int err = find(&t, plane, peer);
     if (err)
         return err;
@@ -167,7 +194,7 @@ int tl_peer_keepalive(int plane, int peer) {
 }
 
 int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes) {
-    struct target t;
+    TARGET t;
     struct endpoint from;
     int err = find(&t, plane, peer);
     if (err)
@@ -190,6 +217,7 @@ int tl_routes(int handle, const unsigned char *rows, int rows_len) {
                            plane->peers, plane->n_peers);
     if (err)
         return err;
+    HOLD hold = hold_all(plane);
     routes_free(plane->routes); /* no worker is in a turn */
     plane->routes = table;
     return 0;

@@ -3,21 +3,21 @@
 #include <errno.h>
 
 #include "bytes.h"
+#include "crew.h"
 #include "handle.h"
 #include "tunlite.h"
 #include "tx.h"
 #include "wire.h"
 
-enum { OWNER = 0 }; /* the one worker */
-
 int tl_index_new(int plane, int peer, unsigned char *index4) {
     struct plane *p = handle_plane(plane);
     if (!p)
         return -EBADF;
-    struct peer *owner = handle_peer(p, peer);
-    if (!owner)
+    struct peer *whose = handle_peer(p, peer);
+    if (!whose)
         return -ENOENT;
-    const struct session *s = session_reserve(&p->worker.sessions, owner, OWNER, p->replay_bits);
+    HOLD hold = hold_all(p);
+    const struct session *s = session_reserve(&p->sessions, whose, whose->owner, p->replay_bits);
     if (!s)
         return -ENOMEM;
     store_le32(index4, s->index);
@@ -25,7 +25,7 @@ int tl_index_new(int plane, int peer, unsigned char *index4) {
 }
 
 static struct session *find(const struct plane *plane, const unsigned char *index4) {
-    return session_by_index(&plane->worker.sessions, load_le32(index4));
+    return session_by_index(&plane->sessions, load_le32(index4));
 }
 
 static int drop(int plane, const unsigned char *index4) {
@@ -35,9 +35,10 @@ static int drop(int plane, const unsigned char *index4) {
     struct session *s = find(p, index4);
     if (!s)
         return -ENOENT;
+    HOLD hold = hold_all(p);
     if (s->peer->sending == s)
         s->peer->sending = NULL;
-    session_drop(&p->worker.sessions, s);
+    session_drop(&p->sessions, s);
     return 0;
 }
 
@@ -53,7 +54,7 @@ int tl_handshake(int plane, unsigned char *out, int out_len) {
     struct plane *p = handle_plane(plane);
     if (!p)
         return -EBADF;
-    const struct handshake *h = load_peek(&p->worker.load);
+    const struct handshake *h = load_peek(&p->worker->load);
     if (!h)
         return 0;
     if (out_len < (int)(sizeof(struct record_endpoint) + h->len))
@@ -61,7 +62,7 @@ int tl_handshake(int plane, unsigned char *out, int out_len) {
     handle_put_endpoint(out, &h->from);
     memcpy(out + sizeof(struct record_endpoint), h->message, h->len);
     int len = (int)h->len;
-    load_next(&p->worker.load);
+    load_next(&p->worker->load);
     return len;
 }
 
@@ -85,12 +86,14 @@ int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned
         return -EINVAL;
     if (!to.family)
         return -EDESTADDRREQ;
+    struct worker *w = &p->worker[whose ? whose->owner : 0];
+    HOLD hold = hold_one(p, w->id);
     if (whose)
         take_source(&to, whose);
-    worker_tick(&p->worker);
-    if (!tx_urgent(&p->worker, whose, &to, (struct bytes){message, (size_t)message_len}))
+    worker_tick(w);
+    if (!tx_urgent(w, whose, &to, (struct bytes){message, (size_t)message_len}))
         return -EAGAIN;
-    tx_write(&p->worker);
+    tx_write(w);
     return 0;
 }
 
@@ -124,13 +127,14 @@ int tl_session_new(int plane, const unsigned char *session, int session_len) {
     uint32_t pad = load_le32(FIELD(session, pad));
     if (!s)
         return -ENOENT;
+    HOLD hold = hold_one(p, s->peer->owner);
     if (s->live)
         return -EEXIST;
     if (pad != 1 && pad != 16)
         return -EINVAL;
     fill(s, session);
     s->live = true;
-    s->serial = ++p->worker.sessions.serial;
+    s->serial = ++p->sessions.serial;
     return 0;
 }
 
@@ -141,8 +145,10 @@ int tl_session_use(int plane, const unsigned char *index4) {
     struct session *s = find(p, index4);
     if (!s || !s->live)
         return -ENOENT;
+    struct worker *w = &p->worker[s->peer->owner];
+    HOLD hold = hold_one(p, w->id);
     s->peer->sending = s;
-    tx_mark_ready(&p->worker, s->peer);
-    worker_flush(&p->worker);
+    tx_mark_ready(w, s->peer);
+    worker_flush(w);
     return 0;
 }

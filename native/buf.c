@@ -110,6 +110,15 @@ struct slab *buf_whole(struct pool *pool) {
     return slab;
 }
 
+bool buf_carve(struct pool *pool, struct packet *p, uint32_t len) {
+    uint32_t need = HEADROOM + len + TAILROOM, room;
+    uint8_t *at = buf_room(pool, need, &room);
+    if (!at)
+        return false;
+    *p = (struct packet){.data = at + HEADROOM, .slab = buf_take(pool, need)};
+    return true;
+}
+
 void buf_untake(struct slab *slab, uint32_t used) {
     if (slab == slab->pool->open)
         slab->used -= align_up(used);

@@ -54,6 +54,8 @@ struct slab *buf_take(struct pool *pool, uint32_t used);
 struct slab *buf_take_many(struct pool *pool, uint32_t used, uint32_t n);
 /* A whole slab, referenced once; NULL when the pool is empty. */
 struct slab *buf_whole(struct pool *pool);
+/* An empty packet with room for `len` bytes; false when the pool is empty. */
+bool buf_carve(struct pool *pool, struct packet *p, uint32_t len);
 /* Undoes the latest buf_take of `used` bytes. */
 void buf_untake(struct slab *slab, uint32_t used);
 

@@ -15,7 +15,8 @@
     X(TUN_TSO, "tun_tso")                                                                          \
     X(TUN_USO, "tun_uso")                                                                          \
     X(UDP_GSO, "udp_gso")                                                                          \
-    X(UDP_GRO, "udp_gro")
+    X(UDP_GRO, "udp_gro")                                                                          \
+    X(WORKERS, "workers")
 
 /* Numbers of TL_NAMES_REASON. */
 #define TL_REASONS(X)                                                                              \
@@ -34,6 +35,7 @@
     X(NOT_IN_LAYER, "for layer 3 only")                                                            \
     X(NEEDS_VNET, "needs tun_vnet")                                                                \
     X(READ_ONLY, "for reading; the kernel refuses to be written such packets")                     \
+    X(NOT_ASKED, "one is enough unless more are asked for")                                        \
     X(NOT_EVERYWHERE, "on, but not to every endpoint: a path refused it, or begins at a ppp link")
 
 #define TL_ENUM_FEATURE(name, text) FEATURE_##name,

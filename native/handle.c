@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "crew.h"
 #include "ct.h"
 #include "feature.h"
 #include "tunlite.h"
@@ -80,7 +81,7 @@ static int parse_plane(struct plane *plane, const unsigned char *r) {
     if (!is_power_of_two(plane->replay_bits) || plane->replay_bits < REPLAY_BITS_MIN ||
         plane->replay_bits > REPLAY_BITS_MAX)
         return -EINVAL;
-    return option(FIELD(r, record_options, workers)) > 1 ? -ENOTSUP : 0;
+    return 0;
 }
 
 static int parse_worker(struct worker_options *o, const unsigned char *r) {
@@ -98,42 +99,95 @@ static int parse_worker(struct worker_options *o, const unsigned char *r) {
     o->layer = option(FIELD(r, record_options, layer));
     o->ring = option(FIELD(r, record_options, ring));
     o->handshakes_per_second = option(FIELD(r, record_options, handshakes_per_second));
+    o->workers = option(FIELD(r, record_options, workers));
     if (o->pool_bytes == 0)
         o->pool_bytes = POOL_DEFAULT;
     bool valid = o->mtu >= MTU_MIN && o->mtu <= MTU_MAX && o->pool_bytes <= POOL_MAX &&
                  o->batch <= BATCH_OPTION_MAX && o->staged_per_peer >= 1 &&
                  o->staged_per_peer <= STAGED_MAX && is_power_of_two(o->ring) &&
-                 o->ring <= RING_MAX;
+                 o->ring <= RING_MAX && o->workers >= 1 && o->workers <= WORKERS_MAX;
     return valid ? 0 : -EINVAL;
 }
 
-static int new_plane(struct plane *plane, const unsigned char *record,
-                     const struct io_ops *engine) {
-    struct worker_options options = {.engine = engine};
-    int err = parse_plane(plane, record);
-    if (!err)
-        err = parse_worker(&options, record);
-    if (err)
+static void free_workers(struct plane *plane, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        worker_free(&plane->worker[i]);
+}
+
+static int new_workers(struct plane *plane, struct worker_options *o) {
+    for (uint32_t i = 0; i < o->workers; i++) {
+        o->id = i;
+        int err = worker_new(&plane->worker[i], plane, o);
+        if (!err)
+            continue;
+        free_workers(plane, i);
         return err;
-    plane->pool_bound = options.pool_bytes;
+    }
+    int err = CREW_OF(plane) ? crew_new(plane) : 0;
+    if (err)
+        free_workers(plane, o->workers);
+    return err;
+}
+
+static int new_plane(struct plane *plane, struct worker_options *options) {
+    plane->pool_bound = options->pool_bytes;
     plane->control = epoll_create1(EPOLL_CLOEXEC);
     if (plane->control < 0)
         return -errno;
     alarm_new(&plane->alarm, plane->control);
-    err = routes_build(&plane->routes, NULL, 0, NULL, 0);
+    int err = routes_build(&plane->routes, NULL, 0, NULL, 0);
     if (err)
         goto out_control;
-    err = worker_new(&plane->worker, plane, &options);
+    err = sessions_new(&plane->sessions);
     if (err)
         goto out_routes;
+    err = new_workers(plane, options);
+    if (err)
+        goto out_sessions;
     return 0;
 
+out_sessions:
+    sessions_free(&plane->sessions);
 out_routes:
     routes_free(plane->routes);
 out_control:
     alarm_free(&plane->alarm);
     close(plane->control);
     return err;
+}
+
+/* Several workers that cannot be are one; why is for tl_features. */
+static struct feature_state count_workers(struct worker_options *o) {
+    if (o->workers == 1)
+        return feature_off(REASON_NOT_ASKED);
+    int32_t why = CREW ? crew_refusal(o->engine) : REASON_NOT_BUILT;
+    if (why == 0)
+        return feature_on();
+    o->workers = 1;
+    return feature_off(why);
+}
+
+static int make_plane(struct plane **made, const unsigned char *record,
+                      const struct io_ops *engine) {
+    struct worker_options options = {.engine = engine};
+    int err = parse_worker(&options, record);
+    if (err)
+        return err;
+    struct feature_state workers = count_workers(&options);
+    struct plane *plane = calloc(1, sizeof *plane + options.workers * sizeof *plane->worker);
+    if (!plane)
+        return -ENOMEM;
+    plane->n_workers = options.workers;
+    err = parse_plane(plane, record);
+    if (!err)
+        err = new_plane(plane, &options);
+    if (err) {
+        free(plane);
+        return err;
+    }
+    plane->worker->io.offload[FEATURE_WORKERS] = workers;
+    *made = plane;
+    return 0;
 }
 
 int handle_plane_new(const unsigned char *record, int record_len, const struct io_ops *engine) {
@@ -144,16 +198,8 @@ int handle_plane_new(const unsigned char *record, int record_len, const struct i
         handle++;
     if (handle == PLANES_MAX)
         return -EMFILE;
-    struct plane *plane = calloc(1, sizeof *plane);
-    if (!plane)
-        return -ENOMEM;
-    int err = new_plane(plane, record, engine);
-    if (err) {
-        free(plane);
-        return err;
-    }
-    planes[handle] = plane;
-    return handle;
+    int err = make_plane(&planes[handle], record, engine);
+    return err ? err : handle;
 }
 
 int tl_plane_new(const unsigned char *options, int options_len) {
@@ -165,14 +211,19 @@ int tl_plane_free(int handle) {
     if (!plane)
         return -EBADF;
     planes[handle] = NULL;
-    worker_free(&plane->worker);
+    if (CREW_OF(plane)) {
+        crew_stop(plane);
+        crew_free(plane);
+    }
+    free_workers(plane, plane->n_workers);
+    sessions_free(&plane->sessions);
     for (uint32_t i = 0; i < plane->n_peers; i++)
         free(plane->peers[i]);
     free(plane->peers);
     routes_free(plane->routes);
     alarm_free(&plane->alarm);
     close(plane->control);
-    ct_wipe(plane, sizeof *plane);
+    ct_wipe(plane, sizeof *plane + plane->n_workers * sizeof *plane->worker);
     free(plane);
     return 0;
 }

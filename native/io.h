@@ -51,8 +51,9 @@ struct io_ops {
     enum io_status (*read_socket)(struct io *io, struct queue *q, uint32_t max);
     enum io_status (*write_socket)(struct io *io, struct queue *q);
     uint64_t (*now_ms)(struct io *io);
-    bool unpolled; /* its ends have no descriptors to wait for */
-    bool has_runs; /* knows UDP_SEGMENT and UDP_GRO */
+    bool unpolled;   /* its ends have no descriptors to wait for */
+    bool has_runs;   /* knows UDP_SEGMENT and UDP_GRO */
+    bool one_thread; /* cannot be used by several workers */
 };
 
 /* The system calls that a kernel may refuse for reasons of its own: tests put others in their

@@ -204,6 +204,7 @@ static const struct io_ops io_fake = {
     .write_socket = fake_write_socket,
     .now_ms = fake_now_ms,
     .unpolled = true,
+    .one_thread = true,
 };
 
 int tl_fake_new(const unsigned char *options, int options_len) {
@@ -213,7 +214,7 @@ int tl_fake_new(const unsigned char *options, int options_len) {
 /* NULL: no such plane, or one of another engine. */
 static struct fake *find(int handle) {
     const struct plane *plane = handle_plane(handle);
-    return plane && plane->worker.io.ops == &io_fake ? plane->worker.io.state : NULL;
+    return plane && plane->worker->io.ops == &io_fake ? plane->worker->io.state : NULL;
 }
 
 int tl_fake_clock(int plane, const unsigned char *ms8) {
@@ -358,7 +359,7 @@ static const struct io_calls refusing = {send_refusing, write_refusing, now_ahea
 
 static struct refusals *refusals_of(int handle) {
     struct plane *plane = handle_plane(handle);
-    struct io *io = plane ? &plane->worker.io : NULL;
+    struct io *io = plane ? &plane->worker->io : NULL;
     if (!io)
         return NULL;
     if (!io->calls_state)
@@ -400,7 +401,7 @@ int tl_fake_vnet(int handle, int fd) {
     if (!plane)
         return -EBADF;
     int err = tl_plane_device(handle, fd);
-    return err ? err : tun_attach_as(&plane->worker.io, true, true);
+    return err ? err : tun_attach_as(&plane->worker->io, true, true);
 }
 
 int tl_fake_kernel(const char *release) {

@@ -361,6 +361,7 @@ const struct io_ops io_uring = {
     .write_socket = uring_write_socket,
     .now_ms = io_now_ms,
     .has_runs = true,
+    .one_thread = true, /* a ring belongs to the thread that uses it first */
 };
 
 #endif

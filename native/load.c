@@ -57,7 +57,7 @@ static bool is_expected(const struct worker *w, const struct packet *p) {
     bool cookie = p->data[0] == MESSAGE_COOKIE;
     uint32_t at = cookie ? offsetof(struct message_cookie, receiver)
                          : offsetof(struct message_response, receiver);
-    const struct session *s = session_by_index(&w->sessions, load_le32(p->data + at));
+    const struct session *s = session_by_index(&w->plane->sessions, load_le32(p->data + at));
     return s && (cookie || !s->live);
 }
 

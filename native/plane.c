@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The border's functions about a plane as a whole. */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "bytes.h"
+#include "crew.h"
 #include "feature.h"
 #include "handle.h"
 #include "socket.h"
@@ -15,16 +17,23 @@ enum {
     SOCKET_BUFFER_MAX = 7 << 20,
 };
 
+/* Each worker has a descriptor of its own for the same device. */
+static int device_of(const struct worker *w, int fd) {
+    return w->id ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : fd;
+}
+
 int tl_plane_device(int handle, int fd) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
-    struct worker *w = &plane->worker;
-    if (w->io.device >= 0)
-        close(w->io.device);
-    w->io.device = fd;
-    w->device_gone = w->tell_device_gone = false;
-    return tun_attach(&w->io);
+    if (CREW_OF(plane))
+        crew_stop(plane);
+    int err = 0;
+    for (uint32_t i = 0; i < plane->n_workers && !err; i++) {
+        int own = device_of(&plane->worker[i], fd);
+        err = own < 0 ? -errno : worker_device(&plane->worker[i], own);
+    }
+    return err;
 }
 
 int tl_plane_mtu(int handle, int mtu) {
@@ -33,7 +42,9 @@ int tl_plane_mtu(int handle, int mtu) {
         return -EBADF;
     if (mtu < 68 || mtu > 65535)
         return -EINVAL;
-    worker_mtu(&plane->worker, (uint32_t)mtu);
+    HOLD hold = hold_all(plane);
+    for (uint32_t i = 0; i < plane->n_workers; i++)
+        worker_mtu(&plane->worker[i], (uint32_t)mtu);
     return 0;
 }
 
@@ -45,12 +56,22 @@ static int socket_buffer(const struct plane *plane) {
     return (int)(bytes > SOCKET_BUFFER_MAX ? SOCKET_BUFFER_MAX : bytes);
 }
 
-static int remark(const struct worker *w, uint32_t mark) {
+static int remark(const struct plane *plane, uint32_t mark) {
     int err = 0;
-    for (unsigned i = 0; i < IO_SOCKETS && !err; i++)
-        if (w->io.socket[i] >= 0)
-            err = socket_set_mark(w->io.socket[i], mark);
+    for (uint32_t i = 0; i < plane->n_workers * IO_SOCKETS && !err; i++) {
+        int fd = plane->worker[i / IO_SOCKETS].io.socket[i % IO_SOCKETS];
+        err = fd < 0 ? 0 : socket_set_mark(fd, mark);
+    }
     return err;
+}
+
+/* NULL: closes them. */
+static void replace_sockets(struct plane *plane, const int (*fds)[IO_SOCKETS]) {
+    static const int none[IO_SOCKETS] = {-1, -1};
+    if (CREW_OF(plane))
+        crew_stop(plane);
+    for (uint32_t i = 0; i < plane->n_workers; i++)
+        worker_sockets(&plane->worker[i], fds ? fds[i] : none);
 }
 
 int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
@@ -60,17 +81,16 @@ int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
     if (port < 0 || port > 65535)
         return -EINVAL;
     struct socket_options o = {(uint16_t)port, load_le32(fwmark4), socket_buffer(plane), false};
-    struct worker *w = &plane->worker;
-    o.gro = w->io.offload[FEATURE_UDP_GRO].on;
-    int fds[IO_SOCKETS];
+    o.gro = plane->worker->io.offload[FEATURE_UDP_GRO].on;
+    int fds[WORKERS_MAX][IO_SOCKETS];
     if (port != 0 && port == plane->port) { /* ours already: only the mark can be new */
-        int err = remark(w, o.mark);
+        int err = remark(plane, o.mark);
         return err ? err : port;
     }
-    int got = socket_open_pair(fds, &o);
+    int got = socket_open(fds, plane->n_workers, &o);
     if (got < 0)
         return got;
-    worker_sockets(w, fds);
+    replace_sockets(plane, (const int(*)[IO_SOCKETS])fds);
     plane->port = (uint16_t)got;
     return got;
 }
@@ -79,7 +99,7 @@ int tl_plane_deaf(int handle) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
-    worker_sockets(&plane->worker, (const int[IO_SOCKETS]){-1, -1});
+    replace_sockets(plane, NULL);
     plane->port = 0;
     /* Nobody can answer: when the sockets open again, no peer is waited for. */
     for (uint32_t i = 0; i < plane->n_peers; i++)
@@ -95,7 +115,7 @@ int tl_plane_identity(int handle, const unsigned char *mac1_key32,
         return -EBADF;
     if (!mac1_key32 != !cookie_key32)
         return -EINVAL;
-    struct load *load = &plane->worker.load;
+    struct load *load = &plane->worker->load; /* handshakes are all worker 0's */
     load->has_identity = mac1_key32 != NULL;
     load->secret_until = 0; /* cookies of the earlier identity end with it */
     if (mac1_key32) {
@@ -105,21 +125,29 @@ int tl_plane_identity(int handle, const unsigned char *mac1_key32,
     return 0;
 }
 
+static void resize(struct worker *w, uint32_t bytes) {
+    if (bytes > 0) {
+        buf_grow(&w->pool, (bytes + SLAB_SIZE - 1) / SLAB_SIZE);
+        w->pool_told = false;
+    } else {
+        buf_shrink(&w->pool);
+        stage_shrink(&w->stage);
+    }
+}
+
 int tl_plane_grow(int handle, int bytes) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
     if (bytes < 0)
         return -EINVAL;
-    struct worker *w = &plane->worker;
-    if (bytes > 0) {
-        buf_grow(&w->pool, ((uint32_t)bytes + SLAB_SIZE - 1) / SLAB_SIZE);
-        w->pool_told = false;
-    } else {
-        buf_shrink(&w->pool);
-        stage_shrink(&w->stage);
+    uint64_t slabs = 0;
+    HOLD hold = hold_all(plane);
+    for (uint32_t i = 0; i < plane->n_workers; i++) {
+        resize(&plane->worker[i], (uint32_t)bytes);
+        slabs += plane->worker[i].pool.size;
     }
-    return (int)((uint64_t)w->pool.size * SLAB_SIZE / 1024);
+    return (int)(slabs * SLAB_SIZE / 1024);
 }
 
 /* 0 where it was written whole: names are short and the caller's buffer generous. */
@@ -146,6 +174,26 @@ int tl_names(int kind, unsigned char *out, int out_len) {
     }
 }
 
+static struct stats sum(struct plane *plane) {
+    static const enum count highest[] = {COUNT_AWAY_LONGEST, COUNT_AWAY_SPENT_LONGEST,
+                                         COUNT_BATCH_LARGEST};
+    struct stats all = {0};
+    HOLD hold = hold_all(plane);
+    for (uint32_t i = 0; i < plane->n_workers; i++) {
+        const struct stats *stats = &plane->worker[i].stats;
+        for (unsigned k = 0; k < DROPS; k++)
+            all.drops[k] += stats->drops[k];
+        for (unsigned k = 0; k < COUNTS; k++)
+            all.counts[k] += stats->counts[k];
+    }
+    for (unsigned k = 0; k < sizeof highest / sizeof *highest; k++) {
+        all.counts[highest[k]] = 0;
+        for (uint32_t i = 0; i < plane->n_workers; i++)
+            stats_highest(&all.counts[highest[k]], plane->worker[i].stats.counts[highest[k]]);
+    }
+    return all;
+}
+
 static int put_numbers(unsigned char *out, int out_len, const uint64_t *numbers, int n) {
     if (out_len / 8 < n)
         return -ENOSPC;
@@ -156,20 +204,50 @@ static int put_numbers(unsigned char *out, int out_len, const uint64_t *numbers,
 
 int tl_drops(int handle, unsigned char *out, int out_len) {
     struct plane *plane = handle_plane(handle);
-    return plane ? put_numbers(out, out_len, plane->worker.stats.drops, DROPS) : -EBADF;
+    if (!plane)
+        return -EBADF;
+    const struct stats all = sum(plane);
+    return put_numbers(out, out_len, all.drops, DROPS);
 }
 
 int tl_counters(int handle, unsigned char *out, int out_len) {
     struct plane *plane = handle_plane(handle);
-    return plane ? put_numbers(out, out_len, plane->worker.stats.counts, COUNTS) : -EBADF;
+    if (!plane)
+        return -EBADF;
+    const struct stats all = sum(plane);
+    return put_numbers(out, out_len, all.counts, COUNTS);
+}
+
+int tl_workers(int handle, unsigned char *out, int out_len) {
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
+        return -EBADF;
+    if (out_len / 16 < (int)plane->n_workers)
+        return -ENOSPC;
+    HOLD hold = hold_all(plane);
+    for (uint32_t i = 0; i < plane->n_workers; i++) {
+        const uint64_t *counts = plane->worker[i].stats.counts;
+        store_le64(out + i * 16, counts[COUNT_SOCKET_READ]);
+        store_le64(out + i * 16 + 8, counts[COUNT_SOCKET_WRITTEN]);
+    }
+    return (int)plane->n_workers;
+}
+
+/* Any worker may have met a path that takes no runs. */
+static void merge_paths(const struct plane *plane, struct feature_state *gso) {
+    for (uint32_t i = 1; i < plane->n_workers; i++)
+        if (plane->worker[i].io.offload[FEATURE_UDP_GSO].why == REASON_NOT_EVERYWHERE)
+            gso->why = REASON_NOT_EVERYWHERE;
 }
 
 int tl_features(int handle, unsigned char *out, int out_len) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
-    const struct io *io = &plane->worker.io;
+    HOLD hold = hold_all(plane);
+    struct io *io = &plane->worker->io;
     const struct features chosen = {io->ops, plane->aead, io->offload};
+    merge_paths(plane, &io->offload[FEATURE_UDP_GSO]);
     return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
 }
 
@@ -179,5 +257,7 @@ int tl_probe(unsigned char *out, int out_len) {
     feature_probe_engines(offload);
     socket_probe(offload, 0);
     tun_probe(offload);
+    int32_t why = CREW ? crew_refusal(chosen.engine) : REASON_NOT_BUILT;
+    offload[FEATURE_WORKERS] = feature_off(why ? why : REASON_NOT_ASKED);
     return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One interface's packet path. `struct plane` is what workers share: options and the tables that
- * Python publishes. `struct worker` owns its I/O, buffers, queues, counters, and the mutable parts
- * of its sessions and peers; nobody else writes them while it turns. There is one worker, and
- * Python only runs between its turns.
+ * Python publishes. `struct worker` owns its I/O, buffers, queues, counters, and its peers with
+ * their sessions; nobody else touches them while it turns. Python only runs between the turns of
+ * worker 0; for the others see crew.h.
  */
 #ifndef TL_PLANE_H
 #define TL_PLANE_H
@@ -25,7 +25,8 @@
 #include "stats.h"
 
 struct peer {
-    uint32_t id; /* its handle */
+    uint32_t id;    /* its handle */
+    uint32_t owner; /* the worker that alone touches what follows */
     struct endpoint endpoint;
     struct path path;        /* to the endpoint */
     struct session *sending; /* NULL: none can send */
@@ -47,6 +48,8 @@ struct peer {
 enum {
     URGENT_MAX = 16,
     BATCH_MIN = 8,
+    WORKERS_MAX = 8,
+    CREW_BATCH_BYTES = 256 * 1024, /* with several workers, what the largest batch reads */
 };
 
 /* Handshake messages on their way out have room of their own: a full socket does not lose them. */
@@ -63,7 +66,6 @@ struct worker {
     struct pool pool;
     struct stats stats;
     struct stage stage;
-    struct sessions sessions;
     struct events events;
     struct load load;
     struct urgent urgent;
@@ -82,14 +84,19 @@ struct worker {
     bool tell_device_gone;                 /* TL_WOKE_DEVICE_GONE, once */
     bool pool_told;                        /* TL_WOKE_POOL, once until tl_plane_grow */
     bool starved;                          /* the turn found no buffers to read into */
+    bool lanes_full;   /* worker 0: another is behind, the device is not read until it rings */
+    int bell;          /* eventfd; -1: there is only one worker */
+    struct mate *mate; /* crew.c's; NULL likewise */
 };
 
 /* What a worker is made with. */
 struct worker_options {
+    uint32_t id;
+    uint32_t workers; /* that share the memory */
     const struct io_ops *engine;
     uint32_t mtu;
-    uint32_t pool_bytes;
-    uint32_t batch; /* 0: choose */
+    uint32_t pool_bytes; /* of all workers */
+    uint32_t batch;      /* 0: choose */
     uint32_t layer;
     uint32_t offloads_off; /* as record_options */
     uint32_t staged_per_peer;
@@ -101,6 +108,8 @@ struct worker_options {
 int worker_new(struct worker *w, struct plane *plane, const struct worker_options *options);
 void worker_free(struct worker *w);
 void worker_mtu(struct worker *w, uint32_t mtu);
+/* Closes the device and takes this one. 0 or -ENOMEM. */
+int worker_device(struct worker *w, int fd);
 /* Closes the sockets and takes these. */
 void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]);
 /* Reads the clock: once a turn. */
@@ -112,22 +121,24 @@ void worker_lost_device(struct worker *w);
 void worker_forget(struct worker *w, struct peer *peer);
 
 struct plane {
-    struct worker worker;
     int handle;
     const struct aead *aead;
     uint32_t layer;
     uint32_t replay_bits;
     uint32_t pool_bound; /* bytes */
     struct routes *routes;
+    struct sessions sessions;
     struct peer **peers; /* by handle; NULL: free */
     uint32_t n_peers;
-    struct peer
-        *only_peer;     /* layer 2: the one that frames go to, NULL unless there is exactly one */
+    /* Layer 2: the one that frames go to, NULL unless there is exactly one. */
+    struct peer *only_peer;
     int control;        /* epoll of Python's descriptors: one descriptor to the wait */
     struct alarm alarm; /* among them */
     uint16_t port;
     uint64_t left_at; /* when tl_run last returned, ms */
     uint64_t left_us; /* the CPU time that this thread had spent then */
+    uint32_t n_workers;
+    struct worker worker[];
 };
 
 static inline uint32_t align_to(uint32_t n, uint32_t multiple) {
@@ -138,7 +149,7 @@ static inline uint32_t align_to(uint32_t n, uint32_t multiple) {
 void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes);
 
 /* One turn: both directions, a batch each. `readable`: which ends poll(2) named. */
-enum { TURN_DEVICE = 1, TURN_SOCKET = 2 };
+enum { TURN_DEVICE = 1, TURN_SOCKET = 2, TURN_LANES = 4 };
 /* Returns the set of ends that may have more at once. */
 unsigned turn(struct worker *w, unsigned readable);
 

@@ -1,89 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The wait: tl_run, and the descriptors of Python's that it watches. */
-#define _GNU_SOURCE
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 
 #include "bytes.h"
+#include "crew.h"
 #include "handle.h"
 #include "os.h"
 #include "plane.h"
 #include "tunlite.h"
 #include "vnet.h"
+#include "wait.h"
 
-enum {
-    WAIT_CONTROL,
-    WAIT_DEVICE,
-    WAIT_V4,
-    WAIT_V6,
-    WAITS,
-    STARVED_MS = 5, /* without buffers, what is readable stays so: look again after this */
-    READY_MAX = 16, /* descriptors told at once */
-    POLL_BAD = POLLERR | POLLHUP | POLLNVAL,
-};
-
-static short events_of(bool in, bool out) {
-    return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
-}
-
-/* The sockets, as a bit set, that the packets in front are for. Only those are full: to ask for the
- * other one's room too would end every wait at once. */
-static unsigned full_sockets(const struct worker *w) {
-    const struct queue *queues[] = {&w->urgent.queue, &w->out};
-    unsigned set = 0;
-    for (unsigned i = 0; i < sizeof queues / sizeof *queues; i++)
-        if (queues[i]->n)
-            set |= 1U << io_socket_of(&queues[i]->p[0]);
-    return set;
-}
-
-/* A full socket stops the reading of the device, and the other way round. */
-static void fill_waits(const struct worker *w, struct pollfd fds[WAITS]) {
-    unsigned full = full_sockets(w);
-    bool out_waits = full != 0, in_waits = w->in.n;
-    bool read_device = !out_waits && !w->starved, read_socket = !in_waits && !w->starved;
-    fds[WAIT_CONTROL] = (struct pollfd){w->plane->control, POLLIN, 0};
-    fds[WAIT_DEVICE] =
-        (struct pollfd){w->device_gone ? -1 : w->io.device, events_of(read_device, in_waits), 0};
-    for (unsigned i = IO_V4; i < IO_SOCKETS; i++)
-        fds[WAIT_V4 + i] =
-            (struct pollfd){w->io.socket[i], events_of(read_socket, full >> i & 1), 0};
-}
-
-/* What may be read without another look, from what poll said. */
-static unsigned readable_of(struct worker *w, const struct pollfd fds[WAITS]) {
-    unsigned readable = 0;
-    if (fds[WAIT_DEVICE].revents & POLL_BAD)
-        worker_lost_device(w);
-    if (fds[WAIT_DEVICE].revents & POLLIN)
-        readable |= TURN_DEVICE;
-    for (unsigned i = WAIT_V4; i <= WAIT_V6; i++) {
-        int err;
-        socklen_t len = sizeof err;
-        if (fds[i].revents & POLLERR) /* reading it clears it */
-            getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &err, &len);
-        if (fds[i].revents & POLLIN)
-            readable |= TURN_SOCKET;
-    }
-    return readable;
-}
-
-/* What Python has to be told, as far as it does not depend on the wait. */
-static int woke(struct worker *w) {
-    int set = 0;
-    if (w->events.first)
-        set |= TL_WOKE_PEERS;
-    if (load_peek(&w->load))
-        set |= TL_WOKE_HANDSHAKE;
-    if (w->tell_device_gone)
-        set |= TL_WOKE_DEVICE_GONE;
-    if (w->pool.ran_short && !w->pool_told && w->pool.size < w->pool.max)
-        set |= TL_WOKE_POOL;
-    return set;
-}
+enum { READY_MAX = 16 }; /* descriptors told at once */
 
 static void told(struct worker *w, int set) {
     static const struct {
@@ -97,25 +26,9 @@ static void told(struct worker *w, int set) {
     w->stats.counts[COUNT_RETURNS]++;
     for (unsigned i = 0; i < sizeof why / sizeof *why; i++)
         w->stats.counts[why[i].count] += (set & why[i].bit) != 0;
-    if (set & TL_WOKE_DEVICE_GONE)
-        w->tell_device_gone = false;
-    if (set & TL_WOKE_POOL)
-        w->pool_told = true;
-}
-
-/* UINT64_MAX: for ever. */
-static int wait_for(struct worker *w, struct pollfd fds[WAITS], uint64_t ms) {
-    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    fill_waits(w, fds);
-    w->stats.counts[COUNT_WAITS] += ms > 0;
-    return ppoll(fds, WAITS, ms == UINT64_MAX ? NULL : &t, NULL) < 0 ? -errno : 0;
-}
-
-static uint64_t patience(const struct worker *w, uint64_t deadline, bool at_once) {
-    uint64_t ms = deadline == UINT64_MAX ? UINT64_MAX : deadline - w->io.now;
-    if (at_once || deadline <= w->io.now)
-        ms = 0;
-    return w->starved && ms > STARVED_MS ? STARVED_MS : ms;
+    wait_told(w, set);
+    if (CREW_OF(w->plane))
+        crew_told(w->plane, set);
 }
 
 /* A worker whose ends have no descriptors (io_fake.c) is always worth a look. */
@@ -125,12 +38,13 @@ static unsigned unpolled(const struct worker *w) {
 
 /* What was read but did not fit the last turn before Python's: no descriptor tells of it. */
 static unsigned held(const struct worker *w) {
-    return (vnet_has_more(w->io.vnet) ? TURN_DEVICE : 0) | (w->io.holds ? TURN_SOCKET : 0);
+    return (vnet_has_more(w->io.vnet) ? TURN_DEVICE : 0) | (w->io.holds ? TURN_SOCKET : 0) |
+           (CREW_OF(w->plane) ? TURN_LANES : 0);
 }
 
-/* Staged packets that found no buffers, while nothing else waits for a socket. */
-static bool can_flush(const struct worker *w) {
-    return w->ready_first && !w->out.n && !w->urgent.queue.n;
+/* What Python has to be told by any worker. */
+static int woke(const struct worker *w) {
+    return wait_woke(w) | (CREW_OF(w->plane) ? crew_woke(w->plane) : 0);
 }
 
 static int run(struct worker *w, uint64_t deadline) {
@@ -138,12 +52,14 @@ static int run(struct worker *w, uint64_t deadline) {
     unsigned more = unpolled(w) | held(w);
     for (;;) {
         int set = woke(w);
-        int err = wait_for(w, fds, patience(w, deadline, set || more || can_flush(w)));
+        uint64_t ms = wait_patience(w, deadline, set || more);
+        wait_fill(w, fds, ms);
+        int err = wait_poll(fds, ms);
         if (err == -EINTR)
             return set | TL_WOKE_SIGNAL;
         if (err < 0)
             return err;
-        more = turn(w, more | readable_of(w, fds));
+        more = turn(w, more | wait_readable(w, fds));
         set = woke(w);
         if (fds[WAIT_CONTROL].revents)
             set |= TL_WOKE_CONTROL;
@@ -158,14 +74,16 @@ int tl_run(int handle, const unsigned char *deadline8) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
-    struct worker *w = &plane->worker;
+    struct worker *w = plane->worker;
     worker_tick(w);
     if (plane->left_at) {
         stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->io.now - plane->left_at);
         stats_highest(&w->stats.counts[COUNT_AWAY_SPENT_LONGEST], os_spent_us() - plane->left_us);
     }
     alarm_set(&plane->alarm, w->io.now, load_le64(deadline8));
-    int set = run(w, load_le64(deadline8));
+    int set = CREW_OF(plane) ? crew_start(plane) : 0;
+    if (!set)
+        set = run(w, load_le64(deadline8));
     if (set > 0)
         told(w, set);
     plane->left_at = w->io.ops->now_ms(&w->io);

@@ -3,6 +3,7 @@
 #include "rx.h"
 
 #include "bytes.h"
+#include "crew.h"
 #include "ip.h"
 #include "plane.h"
 #include "tunlite.h"
@@ -60,7 +61,7 @@ static enum drop find_session(struct worker *w, struct packet *p, const struct p
     if (before && before->session->index == index)
         p->session = before->session;
     else
-        p->session = session_by_index(&w->sessions, index);
+        p->session = session_by_index(&w->plane->sessions, index);
     if (!p->session || !p->session->live)
         return DROP_UNKNOWN_INDEX;
     if (w->io.now >= p->session->reject_at)
@@ -171,6 +172,10 @@ static uint32_t check_all(struct worker *w, struct queue *q, uint32_t from) {
 
 void rx_batch(struct worker *w, struct queue *q, uint32_t from) {
     q->n = classify_all(w, q, from);
+    if (CREW_OF(w->plane)) {
+        w->handshakes.n = crew_pass_outside(w, &w->handshakes, 0);
+        q->n = crew_pass_outside(w, q, from);
+    }
     load_batch(w, &w->handshakes);
     q->n = find_sessions(w, q, from);
     q->n = open_all(w, q, from);

@@ -21,7 +21,8 @@
 
 struct worker;
 
-/* Steps 1 to 7 on packets [from, n) of the queue: those for the device stay in it. */
+/* Steps 1 to 7 on packets [from, n) of the queue: those for the device stay in it. With several
+ * workers, behind step 1, what came to the wrong one is passed on. */
 void rx_batch(struct worker *w, struct queue *q, uint32_t from);
 
 /* Step 8. False when the device is full. */

@@ -3,18 +3,22 @@
 #include "socket.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "os.h"
+#include "session.h"
+#include "wire.h"
 
 enum {
     PORT_TRIES = 32,
     /* linux/udp.h; older libcs lack them. */
     SEGMENT_OPTION = 103,
     GRO_OPTION = 104,
+    STEERING_OPTION = 51, /* SO_ATTACH_REUSEPORT_CBPF, Linux 4.5 */
 };
 
 struct option {
@@ -117,12 +121,87 @@ static int try_pair(int fds[2], const struct socket_options *o) {
     return err;
 }
 
-int socket_open_pair(int fds[2], const struct socket_options *o) {
+static int open_pair(int fds[2], const struct socket_options *o) {
     int port = -EADDRINUSE;
     /* Any port: the one that IPv4 got may be taken for IPv6. */
     for (int i = 0; i < (o->port ? 1 : PORT_TRIES) && port == -EADDRINUSE; i++)
         port = try_pair(fds, o);
     return port;
+}
+
+/* Which socket of a group a datagram is for, counted in the order they were bound. Past their
+ * number the kernel would choose one by the sender. Bytes that are not there make it 0 too. */
+static int steer(int fd, uint32_t n) {
+    enum {
+        TYPE = MESSAGE_TRANSPORT << 24,
+        INDEX_AT = offsetof(struct message_transport, receiver)
+    };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TYPE, 0, 4), /* network order */
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, INDEX_AT),    /* its low byte comes first */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (1 << SESSION_OWNER_BITS) - 1),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, n, 1, 0),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return setsockopt(fd, SOL_SOCKET, STEERING_OPTION, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+int32_t socket_steering(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!err)
+        err = steer(fd, 1);
+    close(fd);
+    return err == -ENOPROTOOPT ? REASON_NO_KERNEL : err;
+}
+
+static void close_all(int (*fds)[2], uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        for (unsigned k = 0; k < 2; k++)
+            if (fds[i][k] >= 0)
+                close(fds[i][k]);
+}
+
+/* One more socket beside `first`, which was bound alone: so nobody else had the port. */
+static int join(int first, int family, const struct socket_options *o, uint16_t port) {
+    int err = set_option(first, SOL_SOCKET, SO_REUSEPORT, 1);
+    int fd = err ? err : open_one(family, o);
+    if (fd < 0)
+        return fd;
+    err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!err)
+        err = bind_one(fd, family, port);
+    if (!err)
+        return fd;
+    close(fd);
+    return err;
+}
+
+int socket_open(int (*fds)[2], uint32_t n, const struct socket_options *o) {
+    static const int family[] = {AF_INET, AF_INET6};
+    int port = open_pair(fds[0], o), err = 0;
+    if (port < 0)
+        return port;
+    for (uint32_t i = 1; i < n; i++)
+        fds[i][0] = fds[i][1] = -1;
+    for (unsigned k = 0; k < 2; k++) {
+        for (uint32_t i = 1; i < n && !err && fds[0][k] >= 0; i++) {
+            fds[i][k] = join(fds[0][k], family[k], o, (uint16_t)port);
+            err = fds[i][k] < 0 ? fds[i][k] : 0;
+        }
+        /* Without it all would still arrive, by way of another worker. */
+        if (n > 1 && !err && fds[0][k] >= 0)
+            err = steer(fds[0][k], n);
+    }
+    if (!err)
+        return port;
+    close_all(fds, n);
+    return err;
 }
 
 bool socket_gso_corrupts(uint32_t kernel) {

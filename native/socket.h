@@ -15,8 +15,13 @@ struct socket_options {
     bool gro;      /* several datagrams in one receive */
 };
 
-/* fds: IPv4, then v6-only IPv6 or -1 where the kernel has none. Returns the port or -errno. */
-int socket_open_pair(int fds[2], const struct socket_options *options);
+/* For each of n workers: IPv4, then v6-only IPv6 or -1 where the kernel has none. What is sent to
+ * the port comes to worker 0's socket, but a transport message to the worker that its receiver
+ * index names. Returns the port or -errno. */
+int socket_open(int (*fds)[2], uint32_t n, const struct socket_options *options);
+/* Whether the kernel can tell several sockets on one port apart so: 0, an enum reason, or -errno.
+ */
+int32_t socket_steering(void);
 /* 0 or -errno. */
 int socket_set_mark(int fd, uint32_t mark);
 

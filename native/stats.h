@@ -37,6 +37,7 @@
     X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
     X(STAGE_FULL, "stage_full")                     /* the oldest packet that waited */            \
     X(STAGE_FLUSHED, "stage_flushed")               /* waited for a session that never came */     \
+    X(WORKER_FULL, "worker_full")                   /* on its way to its worker: far behind */     \
     X(PEER_GONE, "peer_gone")                       /* waited, and the peer was removed */         \
     X(NO_SOCKET, "no_socket")                       /* none of that address family is open */      \
     X(SEND_NO_BUFFERS, "send_no_buffers")           /* ENOBUFS, ENOMEM */                          \
@@ -84,7 +85,8 @@
     X(RUNS_READ, "runs_read")       /* several datagrams in one (UDP_GRO) */                       \
     X(RUNS_WRITTEN, "runs_written") /* and by one UDP_SEGMENT send */                              \
     X(RUNS_REFUSED, "runs_refused") /* and sent again one by one */                                \
-    X(SUPERS_REFUSED, "supers_refused")
+    X(SUPERS_REFUSED, "supers_refused")                                                            \
+    X(PASSED, "passed") /* from one worker to another */
 
 #define TL_ENUM_DROP(name, text) DROP_##name,
 #define TL_ENUM_COUNT(name, text) COUNT_##name,

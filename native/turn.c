@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One turn of a worker: a batch in each direction, so that neither starves the other. */
+#include "crew.h"
 #include "plane.h"
 #include "rx.h"
 #include "tx.h"
@@ -45,7 +46,8 @@ static bool turn_out(struct worker *w, bool readable) {
     if (!tx_write(w))
         return false;
     bool more = tx_ready(w, &w->out);
-    if (!more && (readable || vnet_has_more(w->io.vnet)) && !w->device_gone)
+    readable |= vnet_has_more(w->io.vnet);
+    if (!more && readable && !w->device_gone && !w->lanes_full)
         more = read_device(w);
     return tx_write(w) && more;
 }
@@ -71,5 +73,7 @@ unsigned turn(struct worker *w, unsigned readable) {
         more |= TURN_SOCKET;
     if (turn_out(w, readable & TURN_DEVICE))
         more |= TURN_DEVICE;
+    if (CREW_OF(w->plane) && crew_turn(w))
+        more |= TURN_LANES;
     return more;
 }

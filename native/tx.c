@@ -3,6 +3,7 @@
 #include "tx.h"
 
 #include "bytes.h"
+#include "crew.h"
 #include "ip.h"
 #include "plane.h"
 #include "tunlite.h"
@@ -43,12 +44,12 @@ static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
             p->peer = before->peer;
         else
             p->peer = ip_route(w->plane->routes, p->data, IP_DESTINATION);
-        if (p->peer && p->peer->endpoint.family) {
+        if (p->peer) {
             q->p[kept] = *p;
             before = &q->p[kept++];
             continue;
         }
-        w->stats.drops[p->peer ? DROP_NO_ENDPOINT : DROP_NO_ROUTE]++;
+        w->stats.drops[DROP_NO_ROUTE]++;
         packet_release(p);
     }
     return kept;
@@ -78,6 +79,11 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
+        if (!p->peer->endpoint.family) {
+            w->stats.drops[DROP_NO_ENDPOINT]++;
+            packet_release(p);
+            continue;
+        }
         p->session = p->peer->staged.n ? NULL : sending_session(w, p->peer);
         if (!p->session) {
             stage_packet(w, p);
@@ -171,28 +177,24 @@ static void gather(struct worker *w, struct queue *q, uint32_t from) {
         peer->gathered = 0;
 }
 
-void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
-    q->n = validate(w, q, from);
-    q->n = route(w, q, from);
+void tx_routed(struct worker *w, struct queue *q, uint32_t from) {
     q->n = find_sessions(w, q, from);
     gather(w, q, from);
     seal(w, q, from);
 }
 
-/* An empty packet with room for `len` bytes. */
-static bool carve(struct worker *w, struct packet *p, uint32_t len) {
-    uint32_t need = HEADROOM + len + TAILROOM, room;
-    uint8_t *at = buf_room(&w->pool, need, &room);
-    if (!at)
-        return false;
-    *p = (struct packet){.data = at + HEADROOM, .slab = buf_take(&w->pool, need)};
-    return true;
+void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
+    q->n = validate(w, q, from);
+    q->n = route(w, q, from);
+    if (CREW_OF(w->plane))
+        q->n = crew_pass_inside(w, q, from);
+    tx_routed(w, q, from);
 }
 
 bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer) {
     struct session *s = sending_session(w, peer);
     struct packet *p = &q->p[q->n];
-    if (!s || !peer->endpoint.family || q->n == q->max || !carve(w, p, 0))
+    if (!s || !peer->endpoint.family || q->n == q->max || !buf_carve(&w->pool, p, 0))
         return false;
     p->peer = peer;
     p->session = s;
@@ -233,7 +235,7 @@ static void append_staged(struct worker *w, struct queue *q, struct peer *peer) 
     struct session *s = sending_session(w, peer);
     while (s && peer->staged.n && q->n < q->max && s->send_counter < s->reject_messages) {
         struct packet *p = &q->p[q->n];
-        if (!carve(w, p, stage_peek(&w->stage, &peer->staged)))
+        if (!buf_carve(&w->pool, p, stage_peek(&w->stage, &peer->staged)))
             return;
         stage_pop(&w->stage, &peer->staged, p);
         p->peer = peer;

@@ -27,8 +27,11 @@ struct peer;
 
 enum { TX_URGENT_RESERVED = 8 }; /* places that cookie replies leave to Python's messages */
 
-/* Steps 1 to 6 on packets [from, n) of the queue: those that can go stay in it. */
+/* Steps 1 to 6 on packets [from, n) of the queue: those that can go stay in it. With several
+ * workers, behind step 2, those of another's peer are passed on to it. */
 void tx_batch(struct worker *w, struct queue *q, uint32_t from);
+/* Steps 3 to 6: what was passed on. */
+void tx_routed(struct worker *w, struct queue *q, uint32_t from);
 
 /* Appends peers' staged packets, sealed, while the queue has room. Returns whether any are left. */
 bool tx_ready(struct worker *w, struct queue *q);

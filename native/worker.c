@@ -89,10 +89,11 @@ static void free_queues(struct worker *w) {
 }
 
 /* How many packets a turn may have, so that both queues fit the pool when neither end takes any. */
-static void size_queues(struct worker *w, const struct worker_options *o, uint32_t slabs) {
+static void size_queues(struct worker *w, const struct worker_options *o, uint32_t bytes,
+                        uint32_t slabs) {
     struct io *io = &w->io;
     uint32_t each = io->mtu + HEADROOM + TAILROOM;
-    uint32_t fill = o->pool_bytes >= POOL_SMALL ? o->pool_bytes / TURN_SHARE : 0;
+    uint32_t fill = bytes >= POOL_SMALL ? bytes / TURN_SHARE : 0;
     io->turn_bytes = clamp(fill, TURN_BYTES_MIN, TURN_BYTES_MAX);
     io->wide = clamp(io->turn_bytes / SLAB_SIZE + 1, WIDE_MIN, WIDE_MAX);
     /* Where there is memory, small packets too fill a turn, and its sends to many peers. */
@@ -100,19 +101,21 @@ static void size_queues(struct worker *w, const struct worker_options *o, uint32
     uint32_t fit = (slabs - io->wide - POOL_SPARE) * clamp(SLAB_SIZE / each, 1, SLAB_SIZE);
     io->out_max = clamp(usual < fit ? usual : fit, 1, BATCH_MAX);
     w->batch_max = clamp(o->batch ? o->batch : usual, 1, BATCH_MAX);
+    if (o->workers > 1) /* what a turn reads has room where it is passed on */
+        w->batch_max = clamp(CREW_BATCH_BYTES / each, 1, w->batch_max);
     io->in_max = clamp(io->wide * QUEUE_MIN, w->batch_max, BATCH_MAX);
     w->batch_out = w->batch_in = clamp(BATCH_MIN, 1, w->batch_max);
 }
 
 /* Three quarters of the bound for slabs, one for staged packets. */
-static int new_buffers(struct worker *w, const struct worker_options *o) {
-    uint32_t slabs = o->pool_bytes / 4 * 3 / SLAB_SIZE;
+static int new_buffers(struct worker *w, const struct worker_options *o, uint32_t bytes) {
+    uint32_t slabs = bytes / 4 * 3 / SLAB_SIZE;
     slabs = slabs < POOL_SLABS_MIN ? POOL_SLABS_MIN : slabs;
-    size_queues(w, o, slabs);
+    size_queues(w, o, bytes, slabs);
     int err = buf_new(&w->pool, POOL_SLABS_MIN, slabs);
     if (err)
         return err;
-    uint32_t stage = o->pool_bytes / 4;
+    uint32_t stage = bytes / 4;
     err = stage_new(&w->stage, stage < STAGE_MIN ? STAGE_MIN : stage, o->staged_per_peer);
     if (err)
         buf_free(&w->pool);
@@ -142,6 +145,8 @@ static int open_engine(struct io *io) {
 
 int worker_new(struct worker *w, struct plane *plane, const struct worker_options *o) {
     w->plane = plane;
+    w->id = o->id;
+    w->bell = -1;
     w->io = (struct io){.ops = o->engine,
                         .pool = &w->pool,
                         .stats = &w->stats,
@@ -152,18 +157,16 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
                         .device = -1,
                         .socket = {-1, -1}};
     worker_mtu(w, o->mtu);
-    int err = new_buffers(w, o);
+    int err = new_buffers(w, o, o->pool_bytes / o->workers);
     if (err)
         return err;
     err = new_queues(w);
     if (err)
         goto out_queues;
-    err = sessions_new(&w->sessions);
+    if (w->id == 0) /* handshakes are all its */
+        err = load_new(&w->load, o->ring, o->handshakes_per_second);
     if (err)
         goto out_queues;
-    err = load_new(&w->load, o->ring, o->handshakes_per_second);
-    if (err)
-        goto out_sessions;
     err = open_engine(&w->io);
     if (err)
         goto out_load;
@@ -172,8 +175,6 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
 
 out_load:
     load_free(&w->load);
-out_sessions:
-    sessions_free(&w->sessions);
 out_queues:
     free_queues(w);
     stage_free(&w->stage);
@@ -189,10 +190,17 @@ void worker_free(struct worker *w) {
     if (w->io.device >= 0)
         close(w->io.device);
     load_free(&w->load);
-    sessions_free(&w->sessions);
     free_queues(w);
     stage_free(&w->stage);
     buf_free(&w->pool);
+}
+
+int worker_device(struct worker *w, int fd) {
+    if (w->io.device >= 0)
+        close(w->io.device);
+    w->io.device = fd;
+    w->device_gone = w->tell_device_gone = false;
+    return tun_attach(&w->io);
 }
 
 void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]) {
@@ -230,7 +238,6 @@ void worker_forget(struct worker *w, struct peer *peer) {
     events_forget(&w->events, peer);
     tx_forget(w, peer);
     w->stats.drops[DROP_STAGE_FLUSHED] += stage_flush(&w->stage, &peer->staged);
-    sessions_forget(&w->sessions, peer);
     forget_in_queue(w, &w->out, peer);
     forget_in_queue(w, &w->in, peer);
     for (uint32_t i = 0; i < w->urgent.queue.n; i++)

@@ -6,10 +6,12 @@ python tests/refuse.py NUMBER ERRNO COMMAND...
 
 import ctypes
 import os
+import platform
 import struct
 import sys
 
 IO_URING_SETUP = 425  # on x86_64 and aarch64
+SETSOCKOPT = 208 if platform.machine() == "aarch64" else 54
 
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 22, 38, 2
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # of the classic BPF

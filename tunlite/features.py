@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What the C core has or may have: engines, AEADs, offloads. Their names come from C."""
+"""What the C core has or may have: engines, AEADs, offloads, workers. Their names come from C."""
 
 from tunlite import plane
 
 _ENGINES = ("basic", "mmsg", "io_uring", "packet")
 _OFFLOADS = ("tun_", "udp_")
+WORKERS = "workers"
 
 
 def kind(name):
-    """ "engine", "offload" or "aead"."""
+    """ "engine", "offload", "workers" or "aead"."""
     if name in _ENGINES:
         return "engine"
+    if name == WORKERS:
+        return WORKERS
     return "offload" if name.startswith(_OFFLOADS[0]) or name.startswith(_OFFLOADS[1]) else "aead"
 
 
@@ -51,6 +54,21 @@ def refusal(table, engine):
         if row["kind"] == "engine" and row["name"] == engine and not row["on"]:
             return f"Engine = {engine}: {row['why']}; using {chosen(table, 'engine')}"
     return None
+
+
+def workers_refusal(table, wanted):
+    """What to say when several workers were asked for and there is one, or None."""
+    if wanted > 1 and not chosen(table, WORKERS):
+        return f"Workers = {wanted}: {reason(table, WORKERS)}; using 1"
+    return None
+
+
+def reason(table, name):
+    """Why it is used or not; "" where this core does not know it."""
+    for row in table:
+        if row["name"] == name:
+            return row["why"]
+    return ""
 
 
 def chosen(table, wanted):

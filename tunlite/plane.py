@@ -312,6 +312,13 @@ class Plane:
     def counters(self):
         return self._numbers(self.native.tl_counters, "counters")
 
+    def workers(self):
+        """List of (datagrams read, datagrams written), one for each worker."""
+        buffer = bytearray(16 * 8)
+        code = self.native.tl_workers(self.handle, buffer, len(buffer))
+        count = self._check(code, "workers")
+        return [struct.unpack_from("<QQ", buffer, 16 * i) for i in range(count)]
+
     def features(self):
         """List of (feature, on, reason): numbers into names()."""
         buffer = bytearray(8 * 64)

@@ -88,8 +88,8 @@ int tl_names(int kind, unsigned char *out, int out_len);
 
 /* options: an options record (wire.h). Allocates everything the packet path will need at once.
  * Returns a handle. -EINVAL: the record; -ENOMEM; -ENOTSUP: a forced engine or AEAD is not in
- * this build. An engine that the kernel refuses is replaced by what "auto" means; tl_features says
- * why. */
+ * this build. An engine that the kernel refuses is replaced by what "auto" means, and several
+ * workers by one; tl_features says why. With several, threads begin with the first tl_run. */
 int tl_plane_new(const unsigned char *options, int options_len);
 /* Wipes and frees; the plane closes its sockets and device. Always 0. */
 int tl_plane_free(int plane);
@@ -203,6 +203,8 @@ int tl_session_free(int plane, const unsigned char *index4);
 /* uint64 each: drops by reason; counters. In the order of tl_names. Returns their number. */
 int tl_drops(int plane, unsigned char *out, int out_len);
 int tl_counters(int plane, unsigned char *out, int out_len);
+/* Rows of uint64 (datagrams read, datagrams written), one for each worker. Returns their number. */
+int tl_workers(int plane, unsigned char *out, int out_len);
 /* Rows of (uint16 feature, uint16 on, int32 reason): what this plane uses, and why. */
 int tl_features(int plane, unsigned char *out, int out_len);
 

@@ -237,7 +237,8 @@ def test_features_name_one_engine_and_one_aead():
     [
         ({"engine": b"none"}, errno.ENOTSUP),
         ({"aead": b"none"}, errno.ENOTSUP),
-        ({"workers": 17}, errno.ENOTSUP),
+        ({"workers": 9}, errno.EINVAL),
+        ({"workers": 0}, errno.EINVAL),
         ({"layer": 4}, errno.EINVAL),
         ({"mtu": 67}, errno.EINVAL),
         ({"replay_bits": 1000}, errno.EINVAL),

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The packet path under ThreadSanitizer."""
 
+import platform
 import subprocess
+
+import pytest
 
 from devtools import native_build
 
@@ -21,6 +24,20 @@ def _run(argv):
 def test_random_datagrams_packets_and_calls_show_no_race():
     sources = ["tests/native/plane_fuzz.c", *native_build.core_sources()]
     result = _run([_program("plane_fuzz_tsan", sources), 1, 2000])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
+)
+@pytest.mark.parametrize(
+    "words",
+    [(2, 1000, 1), (4, 1000, 2), (4, 200, 3, "unsteered")],
+    ids=lambda words: "-".join(map(str, words)),
+)
+def test_workers_keep_the_order_while_peers_are_rekeyed_and_removed(words):
+    sources = ["tests/native/crew.c", *native_build.core_sources()]
+    result = _run([_program("crew_tsan", sources), *words])
     assert result.returncode == 0, result.stdout + result.stderr
 
 

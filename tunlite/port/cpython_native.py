@@ -53,6 +53,7 @@ tl_session_use plane <index4
 tl_session_free plane <index4
 tl_drops plane >out out_len
 tl_counters plane >out out_len
+tl_workers plane >out out_len
 tl_features plane >out out_len
 tl_measure <name name_len size packets >nanoseconds8
 """

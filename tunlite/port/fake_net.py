@@ -271,6 +271,10 @@ class FakePlane(Primitives):
         struct.pack_into("<QQ", out, 0, self.returns, 0)
         return 2
 
+    def tl_workers(self, plane, out, size):
+        out[:16] = bytes(16)
+        return 1
+
     def tl_features(self, plane, out, size):
         struct.pack_into("<HHiHHiHHi", out, 0, 0, 1, 0, 1, 0, 1, 2, 1, 0)
         return 3

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* Several workers. */
+#include "crew.h"
+
+#if defined(__x86_64__) || defined(__aarch64__)
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "lane.h"
+#include "rx.h"
+#include "socket.h"
+#include "tunlite.h"
+#include "tx.h"
+#include "wait.h"
+#include "wire.h"
+
+enum {
+    OWNER_MASK = (1 << SESSION_OWNER_BITS) - 1,
+    INSIDE_SIZE = 1 << 20,
+    INSIDE_ROOM = INSIDE_SIZE / 2, /* twice what a turn reads: room for the records' headers */
+    OUTSIDE_SIZE = 128 << 10,
+    STACK_SIZE = 512 << 10, /* musl's own is 128 KiB */
+};
+
+/* One of several. Worker 0 has only the lanes' other ends, and a bell. */
+struct mate {
+    pthread_t thread;
+    bool runs;
+    atomic_bool stop;
+    /* Held while the worker turns, or while Python's calls touch its things. Who wants `busy` gets
+     * it through `door`, so that neither waits for more than one stay of the other's. */
+    pthread_mutex_t door, busy;
+    atomic_int woke;     /* TL_WOKE_* of its own, as of the last turn or call */
+    struct lane inside;  /* packets of the device, from worker 0 */
+    struct lane outside; /* datagrams that came to worker 0 */
+    struct lane up;      /* datagrams, to worker 0 */
+};
+
+int32_t crew_refusal(const struct io_ops *engine) {
+    return engine->one_thread ? REASON_NOT_IN_ENGINE : socket_steering();
+}
+
+static void ring(const struct worker *w) {
+    uint64_t once = 1;
+    if (write(w->bell, &once, sizeof once) < 0) {
+        /* EAGAIN: it has been rung 2^64 times and not been heard */
+    }
+}
+
+/* ---- lifetime ---------------------------------------------------------------------------------
+ */
+
+static void free_mate(struct worker *w) {
+    if (w->bell >= 0)
+        close(w->bell);
+    if (!w->mate)
+        return;
+    lane_free(&w->mate->inside);
+    lane_free(&w->mate->outside);
+    lane_free(&w->mate->up);
+    pthread_mutex_destroy(&w->mate->door);
+    pthread_mutex_destroy(&w->mate->busy);
+    free(w->mate);
+}
+
+static int new_mate(struct worker *w) {
+    w->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->bell < 0)
+        return -errno;
+    w->mate = calloc(1, sizeof *w->mate);
+    if (!w->mate)
+        return -ENOMEM;
+    pthread_mutex_init(&w->mate->door, NULL);
+    pthread_mutex_init(&w->mate->busy, NULL);
+    if (w->id == 0)
+        return 0;
+    int err = lane_new(&w->mate->inside, INSIDE_SIZE);
+    if (!err)
+        err = lane_new(&w->mate->outside, OUTSIDE_SIZE);
+    return err ? err : lane_new(&w->mate->up, OUTSIDE_SIZE);
+}
+
+int crew_new(struct plane *plane) {
+    int err = 0;
+    for (uint32_t i = 0; i < plane->n_workers && !err; i++)
+        err = new_mate(&plane->worker[i]);
+    if (err)
+        crew_free(plane);
+    return err;
+}
+
+void crew_free(struct plane *plane) {
+    for (uint32_t i = 0; i < plane->n_workers; i++)
+        free_mate(&plane->worker[i]);
+}
+
+/* ---- hold -------------------------------------------------------------------------------------
+ */
+
+static void enter(struct mate *m) {
+    pthread_mutex_lock(&m->door);
+    pthread_mutex_lock(&m->busy);
+    pthread_mutex_unlock(&m->door);
+}
+
+static void leave(struct mate *m) {
+    pthread_mutex_unlock(&m->busy);
+}
+
+void crew_hold(struct hold *hold) {
+    for (uint32_t i = hold->first ? hold->first : 1; i < hold->end; i++)
+        enter(hold->plane->worker[i].mate);
+}
+
+/* What a call left behind may be more than what the worker waits for. */
+static bool has_work(const struct worker *w) {
+    return w->out.n || w->urgent.queue.n || w->ready_first;
+}
+
+void crew_release(struct hold *hold) {
+    for (uint32_t i = hold->first ? hold->first : 1; i < hold->end; i++) {
+        struct worker *w = &hold->plane->worker[i];
+        w->mate->woke = wait_woke(w);
+        if (has_work(w))
+            ring(w);
+        leave(w->mate);
+    }
+}
+
+int crew_woke(const struct plane *plane) {
+    int set = 0;
+    for (uint32_t i = 1; i < plane->n_workers; i++)
+        set |= plane->worker[i].mate->woke;
+    return set;
+}
+
+void crew_told(struct plane *plane, int set) {
+    set &= TL_WOKE_DEVICE_GONE | TL_WOKE_POOL; /* peers' events go on until they are taken */
+    for (uint32_t i = 1; i < plane->n_workers; i++) {
+        if (!(plane->worker[i].mate->woke & set))
+            continue;
+        HOLD hold = hold_one(plane, i);
+        wait_told(&plane->worker[i], set);
+    }
+}
+
+/* ---- threads ----------------------------------------------------------------------------------
+ */
+
+/* Python hears of it through worker 0. */
+static void tell(struct worker *w) {
+    int set = wait_woke(w), before = atomic_exchange(&w->mate->woke, set);
+    if (set & ~before)
+        ring(w->plane->worker);
+}
+
+static void *work(void *argument) {
+    struct worker *w = argument;
+    struct pollfd fds[WAITS];
+    unsigned more = TURN_LANES;
+    enter(w->mate);
+    while (!w->mate->stop) {
+        uint64_t ms = wait_patience(w, UINT64_MAX, more != 0);
+        wait_fill(w, fds, ms);
+        leave(w->mate);
+        int err = wait_poll(fds, ms);
+        enter(w->mate);
+        more = turn(w, more | (err ? 0 : wait_readable(w, fds)));
+        tell(w);
+    }
+    leave(w->mate);
+    return NULL;
+}
+
+static int start(struct worker *w) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    int err = pthread_create(&w->mate->thread, &attributes, work, w);
+    pthread_attr_destroy(&attributes);
+    w->mate->runs = !err;
+    return -err;
+}
+
+/* Signals are for the thread that Python runs in. */
+int crew_start(struct plane *plane) {
+    sigset_t all, before;
+    int err = 0;
+    if (plane->worker[plane->n_workers - 1].mate->runs)
+        return 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (uint32_t i = 1; i < plane->n_workers && !err; i++)
+        err = start(&plane->worker[i]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err)
+        crew_stop(plane);
+    return err;
+}
+
+void crew_stop(struct plane *plane) {
+    for (uint32_t i = 1; i < plane->n_workers; i++) {
+        plane->worker[i].mate->stop = true;
+        ring(&plane->worker[i]);
+    }
+    for (uint32_t i = 1; i < plane->n_workers; i++) {
+        struct mate *m = plane->worker[i].mate;
+        if (m->runs)
+            pthread_join(m->thread, NULL);
+        m->runs = m->stop = false;
+    }
+}
+
+/* ---- pass -------------------------------------------------------------------------------------
+ */
+
+static void pass(struct worker *w, struct lane *lane, struct packet *p) {
+    if (lane_push(lane, p))
+        w->stats.counts[COUNT_PASSED]++;
+    else
+        w->stats.drops[DROP_WORKER_FULL]++;
+    packet_release(p);
+}
+
+uint32_t crew_pass_inside(struct worker *w, struct queue *q, uint32_t from) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        if (p->peer->owner == w->id)
+            q->p[kept++] = *p;
+        else
+            pass(w, &w->plane->worker[p->peer->owner].mate->inside, p);
+    }
+    return kept;
+}
+
+/* Handshakes are worker 0's. A forged index may name a worker that is none. */
+static uint32_t owner_of(const struct worker *w, const struct packet *p) {
+    if (p->data[0] != MESSAGE_TRANSPORT)
+        return 0;
+    uint32_t owner = load_le32(p->data + offsetof(struct message_transport, receiver)) & OWNER_MASK;
+    return owner < w->plane->n_workers ? owner : 0;
+}
+
+uint32_t crew_pass_outside(struct worker *w, struct queue *q, uint32_t from) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        uint32_t owner = owner_of(w, p);
+        if (owner == w->id)
+            q->p[kept++] = *p;
+        else
+            pass(w, w->id ? &w->mate->up : &w->plane->worker[owner].mate->outside, p);
+    }
+    return kept;
+}
+
+/* ---- take -------------------------------------------------------------------------------------
+ */
+
+static bool copy(struct worker *w, struct queue *q, const struct passed *r) {
+    struct packet *p = &q->p[q->n];
+    if (!buf_carve(&w->pool, p, r->len)) {
+        w->starved = true;
+        w->stats.counts[COUNT_POOL_SHORT]++;
+        return false;
+    }
+    memcpy(p->data, lane_bytes(r), r->len);
+    p->len = r->len;
+    p->tos = r->tos;
+    p->peer = r->peer;
+    q->n++;
+    return true;
+}
+
+/* A batch of datagrams; their endpoints stay in the lane until they are done. */
+static bool take_outside(struct worker *w, struct lane *lane) {
+    uint32_t at = lane_first(lane);
+    const struct passed *r;
+    if (w->in.n) /* the device is full */
+        return false;
+    while (w->in.n < w->in.max && (r = lane_next(lane, &at)) && copy(w, &w->in, r)) {
+        w->in.p[w->in.n - 1].endpoint = (struct endpoint *)(uintptr_t)&r->endpoint;
+        at += r->size;
+    }
+    bool more = w->in.n == w->in.max;
+    rx_batch(w, &w->in, 0);
+    lane_done(lane, at);
+    return rx_write(w) && more;
+}
+
+static bool take_inside(struct worker *w) {
+    struct lane *lane = &w->mate->inside;
+    uint32_t at = lane_first(lane), bytes = 0;
+    const struct passed *r;
+    if (w->out.n) /* the socket is full */
+        return false;
+    while (w->out.n < w->out.max && bytes < w->io.turn_bytes && (r = lane_next(lane, &at))) {
+        if (!r->peer)
+            w->stats.drops[DROP_PEER_GONE]++;
+        else if (!copy(w, &w->out, r))
+            break;
+        bytes += r->size;
+        at += r->size;
+    }
+    bool more = w->out.n == w->out.max || bytes >= w->io.turn_bytes;
+    if (lane_done(lane, at))
+        ring(w->plane->worker);
+    tx_routed(w, &w->out, 0);
+    return tx_write(w) && more;
+}
+
+/* Whether a turn of worker 0 has room in every lane. */
+static bool lanes_full(struct worker *w) {
+    for (uint32_t i = 1; i < w->plane->n_workers; i++)
+        if (!lane_has_room(&w->plane->worker[i].mate->inside, INSIDE_ROOM))
+            return true;
+    return false;
+}
+
+static bool turn_first(struct worker *w) {
+    bool more = false;
+    for (uint32_t i = 1; i < w->plane->n_workers; i++)
+        more |= take_outside(w, &w->plane->worker[i].mate->up);
+    for (uint32_t i = 1; i < w->plane->n_workers; i++) {
+        struct mate *m = w->plane->worker[i].mate;
+        bool inside = lane_has_news(&m->inside), outside = lane_has_news(&m->outside);
+        if (inside || outside)
+            ring(&w->plane->worker[i]);
+    }
+    w->lanes_full = lanes_full(w);
+    return more;
+}
+
+static bool turn_other(struct worker *w) {
+    bool more = take_outside(w, &w->mate->outside);
+    more |= take_inside(w);
+    if (lane_has_news(&w->mate->up))
+        ring(w->plane->worker);
+    return more;
+}
+
+bool crew_turn(struct worker *w) {
+    return w->id ? turn_other(w) : turn_first(w);
+}
+
+void crew_forget(struct plane *plane, const struct peer *peer) {
+    if (peer->owner)
+        lane_forget(&plane->worker[peer->owner].mate->inside, peer);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* What a worker waits for. */
+#define _GNU_SOURCE
+#include "wait.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "plane.h"
+#include "tunlite.h"
+
+enum {
+    STARVED_MS = 5, /* without buffers, what is readable stays so: look again after this */
+    POLL_BAD = POLLERR | POLLHUP | POLLNVAL,
+};
+
+static short events_of(bool in, bool out) {
+    return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
+}
+
+/* The sockets, as a bit set, that the packets in front are for. Only those are full: to ask for the
+ * other one's room too would end every wait at once. */
+static unsigned full_sockets(const struct worker *w) {
+    const struct queue *queues[] = {&w->urgent.queue, &w->out};
+    unsigned set = 0;
+    for (unsigned i = 0; i < sizeof queues / sizeof *queues; i++)
+        if (queues[i]->n)
+            set |= 1U << io_socket_of(&queues[i]->p[0]);
+    return set;
+}
+
+/* A full socket stops the reading of the device, and the other way round. */
+void wait_fill(struct worker *w, struct pollfd fds[WAITS], uint64_t ms) {
+    unsigned full = full_sockets(w);
+    bool out_waits = full != 0, in_waits = w->in.n;
+    bool read_device = !out_waits && !w->starved && !w->lanes_full && w->id == 0;
+    bool read_socket = !in_waits && !w->starved;
+    fds[WAIT_CONTROL] = (struct pollfd){w->id ? -1 : w->plane->control, POLLIN, 0};
+    fds[WAIT_DEVICE] =
+        (struct pollfd){w->device_gone ? -1 : w->io.device, events_of(read_device, in_waits), 0};
+    for (unsigned i = IO_V4; i < IO_SOCKETS; i++)
+        fds[WAIT_V4 + i] =
+            (struct pollfd){w->io.socket[i], events_of(read_socket, full >> i & 1), 0};
+    fds[WAIT_BELL] = (struct pollfd){w->bell, POLLIN, 0};
+    w->stats.counts[COUNT_WAITS] += ms > 0;
+}
+
+int wait_poll(struct pollfd fds[WAITS], uint64_t ms) {
+    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nfds_t n = fds[WAIT_BELL].fd < 0 ? WAIT_BELL : WAITS;
+    return ppoll(fds, n, ms == UINT64_MAX ? NULL : &t, NULL) < 0 ? -errno : 0;
+}
+
+/* Staged packets that found no buffers, while nothing else waits for a socket. */
+static bool can_flush(const struct worker *w) {
+    return w->ready_first && !w->out.n && !w->urgent.queue.n;
+}
+
+uint64_t wait_patience(const struct worker *w, uint64_t deadline, bool at_once) {
+    uint64_t ms = deadline == UINT64_MAX ? UINT64_MAX : deadline - w->io.now;
+    if (at_once || can_flush(w) || deadline <= w->io.now)
+        ms = 0;
+    return w->starved && ms > STARVED_MS ? STARVED_MS : ms;
+}
+
+unsigned wait_readable(struct worker *w, const struct pollfd fds[WAITS]) {
+    unsigned readable = 0;
+    if (fds[WAIT_DEVICE].revents & POLL_BAD)
+        worker_lost_device(w);
+    if (fds[WAIT_DEVICE].revents & POLLIN)
+        readable |= TURN_DEVICE;
+    for (unsigned i = WAIT_V4; i <= WAIT_V6; i++) {
+        int err;
+        socklen_t len = sizeof err;
+        if (fds[i].revents & POLLERR) /* reading it clears it */
+            getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &err, &len);
+        if (fds[i].revents & POLLIN)
+            readable |= TURN_SOCKET;
+    }
+    uint64_t rung;
+    if (fds[WAIT_BELL].revents && read(w->bell, &rung, sizeof rung) < 0)
+        readable |= TURN_LANES; /* cannot be: it is ours alone */
+    return readable;
+}
+
+int wait_woke(const struct worker *w) {
+    int set = 0;
+    if (w->events.first)
+        set |= TL_WOKE_PEERS;
+    if (load_peek(&w->load))
+        set |= TL_WOKE_HANDSHAKE;
+    if (w->tell_device_gone)
+        set |= TL_WOKE_DEVICE_GONE;
+    if (w->pool.ran_short && !w->pool_told && w->pool.size < w->pool.max)
+        set |= TL_WOKE_POOL;
+    return set;
+}
+
+void wait_told(struct worker *w, int set) {
+    if (set & TL_WOKE_DEVICE_GONE)
+        w->tell_device_gone = false;
+    if (set & TL_WOKE_POOL)
+        w->pool_told = true;
+}

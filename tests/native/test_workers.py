@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""Several workers on real sockets: who gets which datagram, and what happens where it is another's.
+
+Order and races under traffic are test_thread_sanitizer.py's.
+"""
+
+import errno
+import platform
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.native.plane_ffi import (
+    KEY_A,
+    KEY_B,
+    Plane,
+    endpoint,
+    ffi,
+    ipv4,
+    lib,
+    route,
+    seal,
+    unseal,
+)
+from tests.native.test_engines import Wired, inside_pair
+from tests.native.test_io_uring import in_a_child
+from tests.refuse import SETSOCKOPT, refuse_system_call
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
+)
+
+SEGMENT = 103  # UDP_SEGMENT
+PATIENCE_S = 30
+
+
+class Crew:
+    """A plane of several workers with a peer for each of them, all played by one UDP socket."""
+
+    def __init__(self, workers, family=socket.AF_INET, **changes):
+        self.plane = Plane(fake=False, engine=b"mmsg", workers=workers, **changes)
+        self.inside, fd = inside_pair()
+        self.inside.setblocking(False)
+        self.plane.call("plane_device", fd)
+        self.port = self.plane.call("plane_listen", 0, bytes(4))
+        self.outside = socket.socket(family, socket.SOCK_DGRAM)
+        self.outside.settimeout(PATIENCE_S)
+        self.host = "127.0.0.1" if family == socket.AF_INET else "::1"
+        self.outside.bind((self.host, 0))
+        where = endpoint(self.host, self.outside.getsockname()[1])
+        self.peers = [self.plane.peer(where=where) for _ in range(workers)]
+        rows = b"".join(route(f"10.2.0.{peer}/32", peer) for peer in self.peers)
+        self.plane.call("routes", rows, len(rows))
+        born = Wired.now_ms()
+        self.index = [self.plane.session(self.plane.index(p), born_ms=born) for p in self.peers]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.plane.__exit__()
+        self.inside.close()
+        self.outside.close()
+
+    def message(self, peer, counter):
+        """A transport message of this peer, and the packet in it."""
+        packet = ipv4(f"10.2.0.{peer}", "10.1.0.1", payload=struct.pack("<I", counter))
+        return seal(KEY_B, self.index[peer], counter, packet), packet
+
+    def send(self, *datagrams):
+        for datagram in datagrams:
+            self.outside.sendto(datagram, (self.host, self.port))
+
+    def send_run(self, *datagrams):
+        """As one send, which a socket of this machine receives as one: UDP_SEGMENT."""
+        assert len({len(datagram) for datagram in datagrams}) == 1
+        size = struct.pack("<H", len(datagrams[0]))
+        control = [(socket.IPPROTO_UDP, SEGMENT, size)]
+        self.outside.sendmsg([b"".join(datagrams)], control, 0, (self.host, self.port))
+
+    def until(self, true, what):
+        """Turns until a condition holds."""
+        end = time.monotonic() + PATIENCE_S
+        while not true():
+            assert time.monotonic() < end, what
+            self.plane.turn()
+
+    def arrived(self, n):
+        """The next n packets for the device."""
+        found = []
+
+        def enough():
+            try:
+                while len(found) < n:
+                    found.append(self.inside.recv(4096))
+            except BlockingIOError:
+                pass
+            return len(found) >= n
+
+        self.until(enough, f"{n} packets")
+        return found
+
+    def workers(self):
+        """[(datagrams read, written)]."""
+        out = ffi.new("unsigned char[128]")
+        n = self.plane.call("workers", out, 128)
+        return [struct.unpack_from("<QQ", bytes(out), 16 * i) for i in range(n)]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_a_transport_message_comes_to_the_worker_that_its_index_names(workers, family):
+    with Crew(workers, family) as crew:
+        assert crew.plane.features()["workers"] == (True, "chosen")
+        assert [index[0] & 15 for index in crew.index] == list(range(workers))
+        pairs = [crew.message(peer, n) for n in range(5) for peer in crew.peers]
+        crew.send(*[datagram for datagram, _ in pairs])
+        assert sorted(crew.arrived(len(pairs))) == sorted(packet for _, packet in pairs)
+        assert crew.workers() == [(5, 0)] * workers
+        assert crew.plane.counters()["passed"] == 0 and crew.plane.drops() == {}
+
+
+def test_everything_else_comes_to_worker_0():
+    with Crew(4) as crew:
+        forged = b"\4\0\0\0" + b"\x0f" + bytes(27)  # names a worker that is none
+        kinds = [bytes([kind]) + bytes(200) for kind in (1, 2, 3, 5)]
+        crew.send(forged, b"", b"\4\0\0", *kinds)
+        crew.until(lambda: crew.workers()[0][0] == 7, "seven datagrams")
+        assert crew.workers()[1:] == [(0, 0)] * 3
+
+
+def test_a_packet_leaves_from_its_peers_worker_and_in_order():
+    with Crew(3) as crew:
+        packets = [
+            ipv4("10.1.0.1", f"10.2.0.{peer}", payload=struct.pack("<I", n))
+            for n in range(20)
+            for peer in crew.peers
+        ]
+        for at in range(0, len(packets), 6):
+            for packet in packets[at : at + 6]:
+                crew.inside.send(packet)
+            crew.plane.turn()
+        crew.until(lambda: sum(n for _, n in crew.workers()) == 60, "sixty datagrams")
+        assert crew.workers() == [(0, 20)] * 3
+        assert crew.plane.counters()["passed"] == 40
+        opened = [unseal(KEY_A, crew.outside.recv(4096))[2] for _ in packets]
+        for peer in crew.peers:
+            address = socket.inet_aton(f"10.2.0.{peer}")
+            mine = [struct.unpack_from("<I", p, 20)[0] for p in opened if p[16:20] == address]
+            assert mine == list(range(20))
+
+
+def test_a_run_of_several_workers_datagrams_is_taken_apart():
+    with Crew(4) as crew:
+        if not crew.plane.features()["udp_gro"][0]:
+            pytest.skip("no UDP_GRO on this machine")
+        pairs = [crew.message(peer, n) for n in range(6) for peer in (2, 0, 1, 3)]
+        crew.send_run(*[datagram for datagram, _ in pairs])
+        assert sorted(crew.arrived(len(pairs))) == sorted(packet for _, packet in pairs)
+        # worker 2 gave 18 to worker 0, which gave 12 of them on
+        assert crew.workers()[2][0] == 24 and crew.plane.counters()["passed"] == 30
+        assert crew.plane.drops() == {}
+
+
+def test_what_a_worker_cannot_be_given_is_counted():
+    with Crew(2, mtu=1420) as crew:
+        if not crew.plane.features()["udp_gro"][0]:
+            pytest.skip("no UDP_GRO on this machine")
+        packet = ipv4("10.2.0.1", "10.1.0.1", payload=bytes(1300))
+        first = b"\4\0\0\0" + bytes(len(packet) + 12 + 28)  # nobody's session, worker 0's
+        counter, found = 0, {}
+
+        def overflows():
+            nonlocal counter
+            run = [first]
+            while len(run) < 30:
+                run.append(seal(KEY_B, crew.index[1], counter, packet))
+                counter += 1
+            crew.send_run(*[datagram[: len(run[1])] for datagram in run])
+            for reason, n in crew.plane.drops().items():
+                found[reason] = found.get(reason, 0) + n
+            return "worker_full" in found
+
+        crew.until(overflows, "nobody reads the device: a full lane")
+
+
+def test_the_port_is_nobody_elses():
+    with Crew(2) as crew:
+        for _ in range(2):
+            with Plane(fake=False, workers=2) as other:
+                code = lib.tl_plane_listen(other.number, crew.port, bytes(4))
+                assert code == -errno.EADDRINUSE
+        alone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with alone, pytest.raises(OSError, match="in use"):
+            alone.bind(("127.0.0.1", crew.port))
+
+
+def test_sockets_closed_and_opened_again_serve_the_same_sessions():
+    with Crew(2) as crew:
+        for n in range(4):
+            crew.plane.turn()
+            crew.plane.call("plane_deaf")
+            crew.plane.turn()
+            crew.port = crew.plane.call("plane_listen", crew.port, bytes(4))
+            pairs = [crew.message(peer, n) for peer in crew.peers]
+            crew.send(*[datagram for datagram, _ in pairs])
+            assert sorted(crew.arrived(2)) == sorted(packet for _, packet in pairs)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(errno.ENOPROTOOPT, "this kernel lacks it"), (errno.EPERM, -errno.EPERM)],
+)
+def test_where_the_kernel_cannot_steer_there_is_one_worker_and_the_reason_is_told(error, why):
+    def refused():
+        refuse_system_call(SETSOCKOPT, error)
+        with Plane(fake=False, workers=4) as plane:
+            assert plane.features()["workers"] == (False, why)
+            out = ffi.new("unsigned char[128]")
+            assert plane.call("workers", out, 128) == 1
+
+    in_a_child(refused)
+
+
+def test_an_engine_of_one_thread_has_one_worker():
+    with Plane(workers=2) as plane:
+        assert plane.features()["workers"] == (False, "the engine works without it")
+
+
+def test_one_worker_is_what_is_not_asked_for():
+    with Plane() as plane:
+        assert plane.features()["workers"] == (False, "one is enough unless more are asked for")
