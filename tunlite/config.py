@@ -29,7 +29,7 @@ AEAD tunlite word auto implementation of ChaCha20-Poly1305; tunlite probe lists 
 Offloads tunlite features auto offloads to leave off, separated by commas, or off for all
 Batch tunlite batch auto most packets in one turn, 1 to 256
 Memory tunlite memory auto bound of the packet buffers: bytes, or with K or M
-Workers tunlite workers auto threads that turn packets
+Workers tunlite workers auto threads that turn packets, 1 to 8; auto: 1
 RekeyAfter tunlite rekey 120 age in seconds at which a session is replaced, 5 to 120
 User tunlite word root user that the daemon becomes after set-up
 Group tunlite word auto group of the daemon and its socket; auto: the user's

@@ -172,7 +172,7 @@ def _batch(text):
 
 
 def _workers(text):
-    return 0 if text.lower() == "auto" else _number(text, 1, 64, "write auto, or 1 to 64 threads")
+    return 0 if text.lower() == "auto" else _number(text, 1, 8, "write auto, or 1 to 8 threads")
 
 
 def _memory(text):

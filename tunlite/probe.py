@@ -128,7 +128,12 @@ def text():
     ]
     if found["kernel_wireguard"]:
         lines.append("the kernel has WireGuard too: wg-quick prefers it, tunlite up does not")
-    for title, kind in (("engines", "engine"), ("AEADs", "aead"), ("offloads", "offload")):
+    for title, kind in (
+        ("engines", "engine"),
+        ("AEADs", "aead"),
+        ("offloads", "offload"),
+        ("threads", "workers"),
+    ):
         lines += ["", title + ":"]
         for row in found["features"]:
             if row["kind"] == kind:

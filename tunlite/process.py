@@ -100,11 +100,13 @@ def _machine(name, settings, log, device_fd, folder):
         device_fd = _open_device(name, tuning.offloads_off(port, settings))
     record = tuning.record(port, settings)
     machine = daemon.Daemon(port, name, device_fd, record, log, folder)
-    refusal = features.refusal(
-        features.rows(port.native, machine.plane.features()), settings.get("Engine", "auto")
-    )
-    if refusal:
-        log.info(refusal)
+    rows = features.rows(port.native, machine.plane.features())
+    for refusal in (
+        features.refusal(rows, settings.get("Engine", "auto")),
+        features.workers_refusal(rows, tuning.workers(settings)),
+    ):
+        if refusal:
+            log.info(refusal)
     machine.interface.rekey_ms = 1000 * settings.get("RekeyAfter", 120)
     machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
     return machine

@@ -53,6 +53,7 @@ def _facts(status):
     rows.append(("mtu", status["mtu"]))
     rows.append(("engine", status["engine"]))
     rows.append(("aead", status["aead"]))
+    rows.append(("workers", f"{len(status['workers'])} ({status['workers_why']})"))
     for offload in status["offloads"]:
         state = "on" if offload["on"] else "off"
         why = offload["why"]

@@ -64,6 +64,8 @@ def _head(daemon):
     yield "aead", features.chosen(rows, "aead")
     yield "offloads", [row for row in rows if row["kind"] == "offload"]
     yield "features", rows
+    yield "workers", [{"read": read, "written": written} for read, written in plane.workers()]
+    yield "workers_why", features.reason(rows, features.WORKERS)
     yield "drops", _named(native, planes.NAMES_DROP, plane.drops())
     counters = _named(native, planes.NAMES_COUNTER, plane.counters())
     yield "counters", counters

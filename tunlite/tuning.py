@@ -26,9 +26,15 @@ def offloads_off(port, settings):
     return features.bits(port.native, settings.get("Offloads", []))
 
 
+def workers(settings):
+    """How many threads turn packets: auto is one (docs/performance.md, "Workers")."""
+    return settings.get("Workers", 0) or 1
+
+
 def record(port, settings):
     """The options record for a dict of configuration keys."""
     pool, replay_bits, ring, per_second = _SMALL if is_small(port) else _LARGE
+    pool *= workers(settings)
     return planes.options(
         engine=settings.get("Engine", "auto"),
         aead=settings.get("AEAD", "auto"),
@@ -41,5 +47,5 @@ def record(port, settings):
         staged_per_peer=128,
         ring=ring,
         handshakes_per_second=per_second,
-        workers=max(1, settings.get("Workers", 0)),
+        workers=workers(settings),
     )

@@ -251,7 +251,7 @@ def test_the_status_is_json_and_names_everything(node):
     found = json.loads(b"".join(status.pieces(node.daemon)))
     wanted = (
         "interface public_key listen_port fwmark mtu layer engine aead offloads drops counters"
-        " returns memory_kb uptime_s peers"
+        " workers workers_why returns memory_kb uptime_s peers"
     )
     assert set(wanted.split()) <= set(found)
     assert found["aead"] == "portable"

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""A gateway whose packets are turned by several threads.
+
+routers ==w1== gateway        twenty routers in one namespace, each with a link of its own
+"""
+
+import platform
+import time
+
+import pytest
+
+from tests.net.peers import Tunlite
+from tests.net.topology import (
+    BackgroundPing,
+    BackgroundTransfer,
+    Keys,
+    Tunnel,
+    endpoint,
+    ping,
+    wait_for,
+)
+
+ROUTERS = 20
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
+)
+
+
+class _Several:
+    """Makes ends with options, as Tunnel wants its classes."""
+
+    def __init__(self, **interface):
+        self.interface = interface
+
+    def __call__(self, namespace, number):
+        return Tunlite(namespace, number, **self.interface)
+
+
+def _crew(lab, workers, **options):
+    gateway = _Several(Workers=workers, Engine="mmsg", RekeyAfter=5)
+    return Tunnel(lab, router=_Several(RekeyAfter=5), gateway=gateway, **options)
+
+
+def _completed(end, other):
+    return end.peer_json(other)["handshakes"]["completed"]
+
+
+def _add_routers(tunnel, n):
+    """Further routers beside the first, each a peer of the gateway's and reached from there."""
+    found = []
+    for number in range(10, 10 + n):
+        router = Tunlite(tunnel.router.namespace, number, port=52000 + number, RekeyAfter=5)
+        router.interface["Address"] = router.v4 + "/32"
+        router.add_peer(tunnel.gateway, endpoint(tunnel.outside), PersistentKeepalive=1)
+        tunnel.gateway.add_peer(router)
+        found.append(router)
+    return found
+
+
+def _start_routers(routers):
+    """Answers leave by the link that the question came by."""
+    for router in routers:
+        router.start()
+        table = ("table", 1000 + router.number)
+        router.namespace.ip("route", "add", "default", "dev", router.name, *table)
+        router.namespace.ip("rule", "add", "from", router.v4, *table)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_twenty_peers_rotate_their_keys_and_no_ping_or_byte_is_lost(lab, workers):
+    tunnel = _crew(lab, workers)
+    routers = _add_routers(tunnel, ROUTERS - 1)
+    tunnel.start()
+    _start_routers(routers)
+    tunnel.wait_up()
+    router, gateway = tunnel.router, tunnel.gateway
+    for other in routers:
+        wait_for(
+            lambda other=other: ping(gateway.namespace, other.v4, count=1).received,
+            20,
+            f"{other.v4} answers",
+        )
+    others = routers[: 2 * workers - 1]
+    pings = [BackgroundPing(gateway.namespace, other.v4, interval=0.01) for other in others]
+    pings.append(BackgroundPing(router.namespace, gateway.v6, interval=0.01))
+    start = [_completed(gateway, other) for other in others]
+    moving = [
+        BackgroundTransfer(router.namespace, gateway.namespace, gateway.v4, size=24 << 20),
+        BackgroundTransfer(gateway.namespace, router.namespace, router.v6, size=24 << 20),
+    ]
+    stranger = Keys().public
+    while any(_completed(gateway, o) < n + 1 for o, n in zip(others, start, strict=True)):
+        gateway.wg("set", gateway.name, "peer", stranger, "allowed-ips", "10.99.0.0/16")
+        gateway.wg("set", gateway.name, "peer", stranger, "remove")
+    for transfer in moving:
+        assert transfer.finish().is_intact
+    for answer in [running.stop() for running in pings]:
+        assert answer.sent > 100 and answer.lost == 0, answer
+    shown = gateway.show_json()
+    assert len(shown["workers"]) == workers and shown["workers_why"] == "chosen"
+    for way in ("read", "written"):
+        counts = [worker[way] for worker in shown["workers"]]
+        assert all(counts), counts
+        assert abs(sum(counts) - shown["counters"]["socket_" + way]) < 100
+    assert not {"replayed", "not_authentic", "worker_full"} & set(shown["drops"])
+    began = time.monotonic()
+    assert gateway.stop() == 0
+    assert time.monotonic() - began < 10
+
+
+def test_a_peer_that_is_removed_under_traffic_is_cut_off_and_the_others_go_on(lab):
+    tunnel = _crew(lab, 2)
+    first, second = _add_routers(tunnel, 2)
+    tunnel.start()
+    _start_routers([first, second])
+    tunnel.wait_up()
+    gateway = tunnel.gateway
+    for other in (first, second):
+        gateway.wait_handshake(other)
+    staying = BackgroundPing(gateway.namespace, second.v4, interval=0.005)
+    staying.wait_replies(20)
+    for _ in range(2):
+        going = BackgroundPing(gateway.namespace, first.v4, interval=0.005)
+        going.wait_replies(5, timeout=30)
+        gateway.wg("set", gateway.name, "peer", first.keys.public, "remove")
+        going.stop()
+        assert not ping(gateway.namespace, first.v4, count=1, wait=1).received
+        gateway.wg_set_conf("addconf")
+    answer = staying.stop()
+    assert answer.sent > 200 and answer.lost == 0, answer
+
+
+def test_a_new_port_mark_and_mtu_reach_every_worker(lab):
+    tunnel = _crew(lab, 2)
+    (other,) = _add_routers(tunnel, 1)
+    tunnel.start()
+    _start_routers([other])
+    tunnel.wait_up()
+    gateway = tunnel.gateway
+    for port in (51821, 51822, 51820):
+        gateway.wg("set", gateway.name, "listen-port", port, "fwmark", port)
+        for router in (tunnel.router, other):
+            router.wg(
+                *("set", router.name, "peer", gateway.keys.public),
+                *("endpoint", endpoint(tunnel.outside, port)),
+            )
+        gateway.namespace.ip("link", "set", "mtu", 1300 + port % 10, "dev", gateway.name)
+        for router in (tunnel.router, other):
+            wait_for(
+                lambda router=router: ping(gateway.namespace, router.v4, count=1).received,
+                20,
+                f"{router.v4} answers at port {port}",
+            )
+
+
+def test_workers_that_an_engine_cannot_have_are_one_and_the_log_says_so_once(lab):
+    tunnel = Tunnel(lab, gateway=_Several(Workers=2, Engine="io_uring")).start()
+    tunnel.wait_up()
+    shown = tunnel.gateway.show_json()
+    if shown["engine"] != "io_uring":
+        pytest.skip("no io_uring on this machine")
+    assert len(shown["workers"]) == 1
+    log = tunnel.gateway.process.log()
+    assert log.count("Workers = 2: the engine works without it; using 1") == 1
