@@ -31,6 +31,7 @@ _BUILD = Path("build")
         "batch": "with --mips: more rows of tunlite, one for each of these batch sizes (1,4,8)",
         "memory-only": "instead: the packet path without a kernel, with and without encryption",
         "sizing": "instead: what a gateway needs for 0, 100 and 1000 peers, and their handshakes",
+        "workers": "instead: a gateway of one worker beside one of two",
     }
 )
 def bench(
@@ -47,6 +48,7 @@ def bench(
     batch="",
     memory_only=False,
     sizing=False,
+    workers=False,
 ):
     """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench-*.png."""
     if mips or batch:
@@ -63,6 +65,10 @@ def bench(
 
         return memory_only.print_table(memory_only.measure(max(5, rounds)))
     apt.need(_PACKAGES)
+    if workers:
+        from bench import workers as several
+
+        return several.main(int(rounds), int(seconds))
     if sizing:
         from bench import sizing
 
