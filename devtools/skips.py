@@ -48,7 +48,7 @@ ALLOWED = [
     (r"", r"avx-?2", _lacks_cpu("avx2")),
     (r"", r"\bneon\b", _lacks_cpu("asimd")),
     (r"", r"needs x86_64", _is_not("x86_64")),
-    (r"test_clock", r"static executable", lambda: "TUNLITE_BIN" in os.environ),
+    (r"test_clock|test_allocations", r"static executable", lambda: "TUNLITE_BIN" in os.environ),
     (r"io_uring", r"no io_uring", lambda: not _has_io_uring()),
     (r"becomes_user_and_group|whoever_it_is", r"namespace has one user", has_one_user),
 ]

@@ -11,5 +11,5 @@ for scenario in $TL_SCENARIOS; do
     ("scenario_$scenario")
     topology_down
     value "$scenario-seconds" $(($(uptime_s) - begun))
+    value "$scenario-free-kbytes" "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)"
 done
-value free-kbytes "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)"
