@@ -48,12 +48,13 @@ int tl_plane_mtu(int handle, int mtu) {
     return 0;
 }
 
-/* What the kernel may queue for us follows what we may use ourselves. */
+/* What the kernel may queue for us follows what we may use ourselves. A gateway's gets all that is
+ * usual: four TCP flows at full speed overflow 4 MB while the receiver waits for its core. */
 static int socket_buffer(const struct plane *plane) {
     uint32_t bytes = plane->pool_bound;
     if (bytes < SOCKET_BUFFER_MIN)
-        bytes = SOCKET_BUFFER_MIN;
-    return (int)(bytes > SOCKET_BUFFER_MAX ? SOCKET_BUFFER_MAX : bytes);
+        return SOCKET_BUFFER_MIN;
+    return (int)(bytes >= SOCKET_BUFFER_MAX / 2 ? SOCKET_BUFFER_MAX : bytes);
 }
 
 static int remark(const struct plane *plane, uint32_t mark) {
