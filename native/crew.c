@@ -324,8 +324,10 @@ static bool lanes_full(struct worker *w) {
     return false;
 }
 
+/* True also where a lane has room again: the device was not read in this turn, and no descriptor
+ * tells of the rest of a super-packet. */
 static bool turn_first(struct worker *w) {
-    bool more = false;
+    bool more = false, was_full = w->lanes_full;
     for (uint32_t i = 1; i < w->plane->n_workers; i++)
         more |= take_outside(w, &w->plane->worker[i].mate->up);
     for (uint32_t i = 1; i < w->plane->n_workers; i++) {
@@ -335,7 +337,7 @@ static bool turn_first(struct worker *w) {
             ring(&w->plane->worker[i]);
     }
     w->lanes_full = lanes_full(w);
-    return more;
+    return more || (was_full && !w->lanes_full);
 }
 
 static bool turn_other(struct worker *w) {

@@ -357,16 +357,17 @@ static uint64_t now_ahead(struct io *io) {
 
 static const struct io_calls refusing = {send_refusing, write_refusing, now_ahead};
 
-static struct refusals *refusals_of(int handle) {
-    struct plane *plane = handle_plane(handle);
-    struct io *io = plane ? &plane->worker->io : NULL;
-    if (!io)
-        return NULL;
+static struct refusals *refusals_in(struct io *io) {
     if (!io->calls_state)
         io->calls_state = calloc(1, sizeof(struct refusals));
     if (io->calls_state)
         io->calls = &refusing;
     return io->calls_state;
+}
+
+static struct refusals *refusals_of(int handle) {
+    struct plane *plane = handle_plane(handle);
+    return plane ? refusals_in(&plane->worker->io) : NULL;
 }
 
 int tl_fake_refuse(int handle, int end, int err, int times) {
@@ -381,10 +382,15 @@ int tl_fake_refuse(int handle, int end, int err, int times) {
 }
 
 int tl_fake_full(int handle, int families) {
-    struct refusals *r = refusals_of(handle);
-    if (!r)
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
         return -EBADF;
-    r->full = (unsigned)families;
+    for (uint32_t i = 0; i < plane->n_workers; i++) {
+        struct refusals *r = refusals_in(&plane->worker[i].io);
+        if (!r)
+            return -ENOMEM;
+        r->full = (unsigned)families;
+    }
     return 0;
 }
 
