@@ -83,7 +83,7 @@ TARGETS = {
     "arm": Target(
         "thumb-linux-musleabihf",
         *("cortex_a7", "arm_cortex-a7_neon-vfpv4", ("arm", "cortex-a7")),
-        *(400_000, 198_000, 258_000),
+        *(400_000, 200_000, 260_000),
     ),
     "aarch64": Target(
         "aarch64-linux-musl",
