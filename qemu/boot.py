@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ class Result:
     console: list[str] = field(default_factory=list)
     ended: bool = False
     timed_out: bool = False
+    fell_silent: bool = False
     kvm_failed: bool = False
 
     @property
@@ -151,8 +153,14 @@ def command(
     ]
 
 
-def run(argv: list[str], limit_s: float, on_line: Callable[[str], None] | None = None) -> Result:
-    """Run QEMU and read its console to the end; after `limit_s` it gets SIGKILL."""
+def run(
+    argv: list[str],
+    limit_s: float,
+    on_line: Callable[[str], None] | None = None,
+    silence_s: float | None = None,
+) -> Result:
+    """Run QEMU and read its console to the end; after `limit_s`, or when it has said nothing for
+    `silence_s`, it gets SIGKILL."""
     result = Result()
     process = subprocess.Popen(
         argv,
@@ -162,14 +170,27 @@ def run(argv: list[str], limit_s: float, on_line: Callable[[str], None] | None =
         start_new_session=True,
     )
 
-    def kill() -> None:
+    def kill(silent: bool) -> None:
         result.timed_out = True
+        result.fell_silent = silent
         os.killpg(process.pid, signal.SIGKILL)
 
-    timer = threading.Timer(limit_s, kill)
-    timer.start()
+    def watch() -> None:
+        begun = time.monotonic()
+        while not ended.wait(min(limit_s, silence_s or limit_s, 5)):
+            now = time.monotonic()
+            is_silent = silence_s is not None and now - heard[0] >= silence_s
+            if is_silent or now - begun >= limit_s:
+                kill(is_silent)
+                return
+
+    heard = [time.monotonic()]
+    ended = threading.Event()
+    watching = threading.Thread(target=watch)
+    watching.start()
     try:
         for raw in process.stdout:
+            heard[0] = time.monotonic()
             line = raw.decode(errors="replace").rstrip("\r\n")
             if result.take(line) and on_line:
                 on_line(line[line.index("TL: ") + 4 :])
@@ -179,7 +200,8 @@ def run(argv: list[str], limit_s: float, on_line: Callable[[str], None] | None =
         if not result.kvm_failed:
             process.wait()
     finally:
-        timer.cancel()
+        ended.set()
+        watching.join()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -207,6 +229,7 @@ def boot(
     extra: list[str] | None = None,
     prefix: list[str] | None = None,
     on_line: Callable[[str], None] | None = None,
+    silence_s: float | None = None,
 ) -> Result:
     """Boot `image`; `prefix` runs QEMU by another program (`ip netns exec NAME`).
 
@@ -219,7 +242,7 @@ def boot(
         extra = extra if extra is not None else ["-nic", "none"]
         for kvm in (True, False) if may_use_kvm(target) else (False,):
             argv = [*(prefix or []), *command(target, kernel, initrd, extra, kvm)]
-            result = run(argv, limit_s, on_line)
+            result = run(argv, limit_s, on_line, silence_s)
             if not result.kvm_failed:
                 break
         return result

@@ -23,6 +23,11 @@ from qemu.router_test import DIST, ROOT, RouterTestError, test_keys
 from qemu.userland import add_busybox, sysroot
 
 ICOUNT = ("-icount", "shift=2,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01,clock=vm")
+# QEMU 7.2's MIPS timer, on this clock, may be armed for the very moment at which it goes off, and
+# then goes off for ever. Which moments meet is decided by every instruction before: after some more
+# they do not. (QEMU 8 arms it for the next turn of the counter.)
+_SILENCE_S = 300
+_ALIGNMENTS = 4
 INSTRUCTIONS_PER_SECOND = 250_000_000
 # The TCP payload of a full packet: MTU 1420 less IPv4, TCP and the time stamp option.
 SEGMENT = 1368
@@ -98,9 +103,10 @@ def _rows(options: Options) -> list[str]:
     return [*options.rows, *(f"tunlite-batch-{n}" for n in options.batches)]
 
 
-def _image(target: targets.Target, kernel: boot.Kernel, options: Options) -> Initramfs:
+def _image(target: targets.Target, kernel: boot.Kernel, options: Options, align: int) -> Initramfs:
     rows = _rows(options)
     params = {"TL_ROWS": " ".join(rows), "TL_SECONDS": str(options.seconds), "TL_WAIT_S": "20"}
+    params |= {f"TL_ALIGN_{number}": "" for number in range(align)}
     image = boot.base_image(target, kernel, params)
     add_busybox(image, "mipsel")
     packages = ["iperf3", "iproute2", "wireguard-tools", "fastd", "tinc"]
@@ -169,8 +175,13 @@ def mips_bench(options: Options = Options(), say=print) -> dict:
     """Run the bench; {"rows", "kernel", "handshakes", "values_sha256"}, a dict per row that ran."""
     target = replace(targets.load("mipsel"), memory_mb=128, append="nowait", reboots=True)
     kernel = boot.Kernel(kernels.build("malta-bench"), None, "malta-bench (6.1)")
-    image = _image(target, kernel, options)
-    result = boot.boot(target, kernel, image, options.limit_s, [*ICOUNT, "-nic", "none"], [], say)
+    clock = [*ICOUNT, "-nic", "none"]
+    for align in range(_ALIGNMENTS):
+        image = _image(target, kernel, options, align)
+        result = boot.boot(target, kernel, image, options.limit_s, clock, [], say, _SILENCE_S)
+        if not result.fell_silent:
+            break
+        say("note QEMU's timer stands still: once more, some instructions later")
     if not result.ended or result.failed:
         raise RouterTestError("\n".join([*result.console[-60:], result.why_not_ok()]))
     rows = [_row(name, result.values) for name in _rows(options) if name in result.passed]

@@ -36,6 +36,15 @@ def test_a_machine_that_hangs_is_killed_at_its_limit():
     assert "killed" in result.why_not_ok()
 
 
+def test_a_machine_that_says_nothing_more_is_killed_before_its_limit():
+    begun = time.monotonic()
+    code = "import time; print('TL: ok a'); time.sleep(1); print('b'); time.sleep(60)"
+    result = boot.run(python(code), 50, silence_s=2)
+    assert 2.5 < time.monotonic() - begun < 30
+    assert result.fell_silent and result.timed_out
+    assert result.console[-1] == "b"
+
+
 def test_a_guest_that_panics_is_no_success():
     result = boot.run(python("print('TL: ok a'); print('Kernel panic')"), 20)
     assert not result.ok
