@@ -71,6 +71,14 @@ def test_a_kvm_that_cannot_run_the_guest_ends_the_boot_at_once():
     assert time.monotonic() - begun < 20
 
 
+def test_no_boot_of_the_mips_bench_runs_into_the_fault_of_qemus_timer():
+    options = mips_bench.Options(batches=(1, 64))
+    boots = mips_bench._boots(options)
+    assert [row for rows in boots for row in rows] == mips_bench._rows(options)
+    assert {"kernel", "fastd-salsa2012", "tunlite"} <= set(boots[0])  # what ratios are of
+    assert all(len(rows) * (options.seconds + 2) <= 36 for rows in boots)
+
+
 def test_every_target_loads_and_has_a_kernel():
     for name in targets.NAMES:
         target = targets.load(name)
