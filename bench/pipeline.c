@@ -25,6 +25,7 @@
 #include "handle.h"
 #include "io.h"
 #include "offload.h"
+#include "os.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 #include "wire.h"
@@ -251,18 +252,12 @@ static uint32_t make_frame(bool is_super, uint32_t size) {
     return is_super ? SEGMENTS : 1;
 }
 
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* other work here counts little */
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* Turns until nothing is left to read there; nanoseconds. */
 static uint64_t drain(struct plane *plane, unsigned which) {
-    uint64_t start = now_ns();
+    uint64_t start = os_spent_ns();
     for (unsigned more = which; more; more &= which)
         more = turn(plane->worker, more);
-    return now_ns() - start;
+    return os_spent_ns() - start;
 }
 
 int main(int argc, char **argv) {
@@ -285,10 +280,10 @@ int main(int argc, char **argv) {
     const uint32_t packets = make_frame(is_super, size);
     const uint32_t frames = is_super ? SUPERS_AT_ONCE : AT_ONCE;
     uint64_t tx = 0, rx = 0, n = 0, before = 0;
-    const uint64_t start = now_ns(), warm = start + 20000000;
+    const uint64_t start = os_spent_ns(), warm = start + 20000000;
     const uint64_t end = warm + strtoull(argv[3], NULL, 10) * 1000000;
-    while (now_ns() < end) {
-        if (n == 0 || now_ns() < warm) {
+    while (os_spent_ns() < end) {
+        if (n == 0 || os_spent_ns() < warm) {
             tx = rx = n = 0;
             before = far->worker->stats.counts[COUNT_DEVICE_WRITTEN];
         }

@@ -3,20 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "aead.h"
 #include "bytes.h"
+#include "os.h"
 #include "tunlite.h"
 
 enum { BATCH = 64, NAME_MAX_LEN = 23, SIZE_MAX_BYTES = 65536 };
-
-/* What others run meanwhile does not count. */
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void seal_all(const struct aead *aead, uint8_t *packets, uint32_t size, uint32_t n) {
     static const uint8_t key[AEAD_KEY_LEN] = {1};
@@ -45,9 +38,9 @@ int tl_measure(const unsigned char *name, int name_len, int size, int packets,
     uint8_t *memory = calloc(BATCH, (size_t)size + AEAD_TAG_LEN);
     if (!memory)
         return -ENOMEM;
-    uint64_t start = now_ns();
+    uint64_t start = os_spent_ns();
     seal_all(aead, memory, (uint32_t)size, (uint32_t)packets);
-    store_le64(nanoseconds8, now_ns() - start);
+    store_le64(nanoseconds8, os_spent_ns() - start);
     free(memory);
     return 0;
 }

@@ -8,8 +8,8 @@
 
 /* CLOCK_BOOTTIME in ms. */
 uint64_t os_now_ms(void);
-/* This thread's own CPU time in us. */
-uint64_t os_spent_us(void);
+/* This thread's own CPU time in ns: what others run meanwhile does not count. */
+uint64_t os_spent_ns(void);
 /* The running kernel's version, to be compared with OS_KERNEL(6, 8, 5). */
 #define OS_KERNEL(major, minor, patch) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8 | (patch))
 uint32_t os_kernel(void);

@@ -135,8 +135,8 @@ struct plane {
     int control;        /* epoll of Python's descriptors: one descriptor to the wait */
     struct alarm alarm; /* among them */
     uint16_t port;
-    uint64_t left_at; /* when tl_run last returned, ms */
-    uint64_t left_us; /* the CPU time that this thread had spent then */
+    uint64_t left_at;    /* when tl_run last returned, ms */
+    uint64_t left_spent; /* os_spent_ns() then */
     uint32_t n_workers;
     struct worker worker[];
 };

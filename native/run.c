@@ -78,7 +78,8 @@ int tl_run(int handle, const unsigned char *deadline8) {
     worker_tick(w);
     if (plane->left_at) {
         stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->io.now - plane->left_at);
-        stats_highest(&w->stats.counts[COUNT_AWAY_SPENT_LONGEST], os_spent_us() - plane->left_us);
+        stats_highest(&w->stats.counts[COUNT_AWAY_SPENT_LONGEST],
+                      (os_spent_ns() - plane->left_spent) / 1000);
     }
     alarm_set(&plane->alarm, w->io.now, load_le64(deadline8));
     int set = CREW_OF(plane) ? crew_start(plane) : 0;
@@ -87,7 +88,7 @@ int tl_run(int handle, const unsigned char *deadline8) {
     if (set > 0)
         told(w, set);
     plane->left_at = w->io.ops->now_ms(&w->io);
-    plane->left_us = os_spent_us();
+    plane->left_spent = os_spent_ns();
     return set;
 }
 
