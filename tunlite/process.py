@@ -76,10 +76,10 @@ def _listen(path, owner):
         raise StartError(f"the socket {path} cannot be made (errno {e.errno}); are you root?")
 
 
-def _open_device(name, offloads_off):
+def _open_device(name, offloads_off, queue):
     name16 = bytearray(16)
     name16[: len(name)] = name.encode()
-    fd = port.native.tl_device_open(name16, _LAYER, offloads_off)
+    fd = port.native.tl_device_open(name16, _LAYER, offloads_off, queue)
     if fd >= 0:
         return fd
     why = {
@@ -97,7 +97,8 @@ def _machine(name, settings, log, device_fd, folder):
     # loads libsodium while we are still who may read it: User may not see into root's home
     port.x25519(bytearray(32), bytearray(32), bytearray(32))
     if device_fd < 0:
-        device_fd = _open_device(name, tuning.offloads_off(port, settings))
+        off, queue = tuning.offloads_off(port, settings), tuning.device_queue(port)
+        device_fd = _open_device(name, off, queue)
     record = tuning.record(port, settings)
     machine = daemon.Daemon(port, name, device_fd, record, log, folder)
     rows = features.rows(port.native, machine.plane.features())

@@ -21,6 +21,13 @@ def is_small(port):
     return True
 
 
+def device_queue(port):
+    """How many packets the device may hold for us. A forwarded run of TCP can make each of them
+    64 KB, so a router of 64 MB cannot have the kernel's 500. The kernel's WireGuard has 1024.
+    """
+    return 128 if is_small(port) else 1000
+
+
 def offloads_off(port, settings):
     """The set, as a number, of the offloads that the configuration leaves off."""
     return features.bits(port.native, settings.get("Offloads", []))

@@ -52,9 +52,10 @@ int tl_open(unsigned char *out, int out_len, const unsigned char *key32, const u
 /* Creates or attaches to the TUN (layer 3) or TAP (layer 2) device `name`: `name16` is NUL-padded
  * and receives the kernel's choice where it was a pattern ("tun%d"). Returns a non-blocking,
  * close-on-exec descriptor. -EBUSY: another process holds it; -EPERM: no CAP_NET_ADMIN.
- * offloads_off: as in the options record. */
+ * offloads_off: as in the options record. queue: packets that may wait in the device to be read
+ * (its txqueuelen), 0: as the kernel has it, which is 500. Only of a device that is created. */
 enum { TL_LAYER2 = 2, TL_LAYER3 = 3 };
-int tl_device_open(unsigned char *name16, int layer, int offloads_off);
+int tl_device_open(unsigned char *name16, int layer, int offloads_off, int queue);
 
 /* Starts a child. argv: NUL-terminated strings back to back; env likewise, NULL keeps ours.
  * stdin_fd, stdout_fd: descriptors for the child, -1 for /dev/null. All others are closed on exec,

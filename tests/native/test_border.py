@@ -263,5 +263,6 @@ def test_an_aead_is_timed():
 
 
 def test_a_device_name_without_an_end_is_refused():
-    assert lib.tl_device_open(ffi.from_buffer(bytearray(b"x" * 16)), 3, 0) == -errno.EINVAL
-    assert lib.tl_device_open(ffi.from_buffer(bytearray(16)), 4, 0) == -errno.EINVAL
+    assert lib.tl_device_open(ffi.from_buffer(bytearray(b"x" * 16)), 3, 0, 0) == -errno.EINVAL
+    assert lib.tl_device_open(ffi.from_buffer(bytearray(16)), 4, 0, 0) == -errno.EINVAL
+    assert lib.tl_device_open(ffi.from_buffer(bytearray(16)), 3, 0, -1) == -errno.EINVAL

@@ -62,6 +62,18 @@ def test_the_parent_returns_when_link_and_socket_answer(host, name):
     assert stat.S_IMODE(_socket(name).stat().st_mode) == 0o600
 
 
+def test_the_device_holds_as_many_packets_as_suit_a_large_machine(host, name):
+    _daemonise(host, name)
+    assert host.link(name)["txqlen"] == 1000  # no small machine runs this
+
+
+def test_a_device_that_was_there_keeps_its_queue(host, name):
+    host.ip("tuntap", "add", "dev", name, "mode", "tun", "vnet_hdr")
+    host.ip("link", "set", name, "txqueuelen", 321)
+    _daemonise(host, name)
+    assert host.link(name)["txqlen"] == 321
+
+
 def test_the_daemon_lets_go_of_its_stdio_and_folder(host, name, tmp_path):
     _daemonise(host, name, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})
     (pid,) = _pids(host, name)

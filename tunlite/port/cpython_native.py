@@ -16,7 +16,7 @@ tl_blake2s >out out_len <key key_len <in in_len
 tl_kdf >out out_len <key32 <in in_len
 tl_seal >out out_len <key32 <nonce nonce_len <ad ad_len <in in_len
 tl_open >out out_len <key32 <nonce nonce_len <ad ad_len <in in_len
-tl_device_open >name16 layer offloads_off
+tl_device_open >name16 layer offloads_off queue
 tl_spawn <argv argv_len <env env_len stdin_fd stdout_fd
 tl_reap pidfd
 tl_kill pidfd signal
