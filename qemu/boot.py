@@ -72,7 +72,9 @@ class Result:
 
     def why_not_ok(self) -> str:
         reasons = [f"{name}: {why}" for name, why in self.failed.items()]
-        if self.timed_out:
+        if self.fell_silent:
+            reasons.append("the guest said nothing any more and QEMU was killed")
+        elif self.timed_out:
             reasons.append("the time limit passed and QEMU was killed")
         elif not self.ended:
             reasons.append("the guest ended before its test script did")
@@ -170,18 +172,14 @@ def run(
         start_new_session=True,
     )
 
-    def kill(silent: bool) -> None:
-        result.timed_out = True
-        result.fell_silent = silent
-        os.killpg(process.pid, signal.SIGKILL)
-
     def watch() -> None:
         begun = time.monotonic()
         while not ended.wait(min(limit_s, silence_s or limit_s, 5)):
             now = time.monotonic()
-            is_silent = silence_s is not None and now - heard[0] >= silence_s
-            if is_silent or now - begun >= limit_s:
-                kill(is_silent)
+            result.fell_silent = silence_s is not None and now - heard[0] >= silence_s
+            result.timed_out = result.fell_silent or now - begun >= limit_s
+            if result.timed_out:
+                os.killpg(process.pid, signal.SIGKILL)
                 return
 
     heard = [time.monotonic()]

@@ -33,7 +33,7 @@ def test_a_machine_that_hangs_is_killed_at_its_limit():
     assert time.monotonic() - begun < 20
     assert result.timed_out
     assert not result.ok
-    assert "killed" in result.why_not_ok()
+    assert "the time limit passed" in result.why_not_ok()
 
 
 def test_a_machine_that_says_nothing_more_is_killed_before_its_limit():
@@ -43,6 +43,8 @@ def test_a_machine_that_says_nothing_more_is_killed_before_its_limit():
     assert 2.5 < time.monotonic() - begun < 30
     assert result.fell_silent and result.timed_out
     assert result.console[-1] == "b"
+    assert "said nothing any more" in result.why_not_ok()
+    assert "the time limit" not in result.why_not_ok()
 
 
 def test_a_guest_that_panics_is_no_success():
