@@ -20,7 +20,6 @@ _SEALED_AT_ONCE = 512
 _SEAL_MS = 100  # for each AEAD and size
 _IN_FLIGHT = 64
 _WARM_MS = 50
-_CLOCK_CPU = 2
 _EAGAIN = 11
 _GROWTH = 1 << 20
 _LOOPBACK = b"\x7f\x00\x00\x01"
@@ -36,17 +35,14 @@ class BenchError(UserError):
 
 def _seal_ns(name, size):
     """Nanoseconds to seal a packet, the best of several batches; None: not available here."""
-    spent = bytearray(8)
-    text = name.encode()
     best = None
     end = port.now_ms() + _SEAL_MS
     while best is None or port.now_ms() < end:
-        code = port.native.tl_measure(text, len(text), size, _SEALED_AT_ONCE, spent)
-        if code < 0:
+        took = probe.measure(name, size, _SEALED_AT_ONCE)
+        if took is None:
             return None
-        took = int.from_bytes(spent, "little")
-        best = took if best is None or took < best else best
-    return best // _SEALED_AT_ONCE or 1
+        best = took if best is None else min(best, took)
+    return best or 1
 
 
 def seal():
@@ -141,9 +137,7 @@ class Tunnel:
     def _so_far(self):
         """Packets that came out of the tunnel, and nanoseconds of CPU."""
         at = planes.names(port.native, planes.NAMES_COUNTER).index("device_written")
-        cpu = bytearray(8)
-        port.native.tl_clock(_CLOCK_CPU, cpu)
-        return self.planes[1].counters()[at], int.from_bytes(cpu, "little")
+        return self.planes[1].counters()[at], probe.spent_ns()
 
     def measure(self, ms):
         """A row (size, packets_s, kbit_s, cpu_ns) of one direction, both ends together.

@@ -25,21 +25,20 @@ def _feature_rows():
     return features.rows(port.native, table)
 
 
-def measure(name):
-    """Nanoseconds to seal a packet of 1420 bytes with an AEAD, None where it is not to be had."""
+def measure(name, size, packets):
+    """Nanoseconds to seal one of so many packets of `size` bytes with an AEAD; None: not here."""
     spent = bytearray(8)
     text = name.encode()
-    code = port.native.tl_measure(text, len(text), _PACKET, _PACKETS, spent)
-    if code < 0:
+    if port.native.tl_measure(text, len(text), size, packets, spent) < 0:
         return None
-    return int.from_bytes(spent, "little") // _PACKETS
+    return int.from_bytes(spent, "little") // packets
 
 
-def _spent_us():
+def spent_ns():
     """Our own CPU time."""
     spent = bytearray(8)
     port.native.tl_clock(_CLOCK_CPU, spent)
-    return int.from_bytes(spent, "little") // 1000
+    return int.from_bytes(spent, "little")
 
 
 def measure_x25519():
@@ -49,11 +48,11 @@ def measure_x25519():
     point = b"\x09" + bytes(31)
     best = None
     for _ in range(_X25519_ROUNDS):
-        begun = _spent_us()
+        begun = spent_ns()
         port.x25519(out, key, point)
-        spent = _spent_us() - begun
+        spent = spent_ns() - begun
         best = spent if best is None else min(best, spent)
-    return best
+    return best // 1000
 
 
 def first_line(path):
@@ -87,7 +86,7 @@ def collect():
     rows = _feature_rows()
     for row in rows:
         if row["kind"] == "aead":
-            row["ns_per_packet"] = measure(row["name"])
+            row["ns_per_packet"] = measure(row["name"], _PACKET, _PACKETS)
     return {
         "kernel": first_line("/proc/sys/kernel/osrelease"),
         "tun": _exists("/dev/net/tun"),
