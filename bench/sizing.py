@@ -16,13 +16,12 @@ from tests.net.netns import Lab
 from tests.net.peers import Keys, Tunlite
 
 PEERS = (0, 100, 1000)
-_HEAP = ["--heap", "16M"]  # the executable's usual one is for a router's few peers
 
 
 def _gateway(namespace, command, members):
     gateway = Tunlite(namespace, 1)
     if command:
-        gateway.command = [*command, *_HEAP]
+        gateway.command = command
     for number, keys in enumerate(members):
         allowed = f"10.78.{number >> 8}.{number & 255}/32"
         gateway.peers[keys.public] = {"PublicKey": keys.public, "AllowedIPs": allowed}
