@@ -58,7 +58,6 @@ class Run:
         self.suites = suites
         self.marks = marks
         self.counts = {}
-        self.status = None
         self._name = f"test-run-{os.getpid()}-{id(self)}"
         self._process = self._log = None
 
@@ -91,7 +90,7 @@ class Run:
         """Waits for its end; True unless something failed. That nothing was selected is no failure:
         the sum of all runs tells.
         """
-        self.status = _wait(self._process)
+        status = _wait(self._process)
         if self._log:
             self._log.seek(0)
             print(f"==== {self}, beside another\n{self._log.read()}", flush=True)
@@ -100,7 +99,7 @@ class Run:
         if self._report.exists():
             self.counts = json.loads(self._report.read_text(encoding="utf-8"))
             self._report.unlink()
-        return self.status in (0, _NOTHING_COLLECTED)
+        return status in (0, _NOTHING_COLLECTED)
 
     @property
     def _report(self):
