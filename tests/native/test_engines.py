@@ -26,6 +26,9 @@ from tests.native.plane_ffi import (
 ENGINES = ["basic", "mmsg", "io_uring"]
 IN_BATCHES = ["mmsg", "io_uring"]
 ALL_OFF = 0xFFFFFFFF  # offloads
+PATIENCE_S = 30
+UDP_SEGMENT = 103
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 
 
 def inside_pair():
@@ -33,27 +36,31 @@ def inside_pair():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(5)
     theirs.setblocking(False)
-    return ours, theirs.detach()
+    return ours, theirs
 
 
-class Wired:
-    """A plane on an engine, its device's other end, and a UDP socket that plays its peer."""
+class OnSockets:
+    """A plane on an engine, its device's other end, and a UDP socket that plays its peers."""
 
-    def __init__(self, engine, family=socket.AF_INET, check=True, **changes):
+    def __init__(self, engine, family=socket.AF_INET, **changes):
         self.plane = Plane(fake=False, engine=engine.encode(), **changes)
-        if check and not self.plane.features()[engine][0]:
-            self.plane.__exit__()
-            pytest.skip(f"no {engine} on this machine")
-        self.inside, fd = inside_pair()
-        self.plane.call("plane_device", fd)
+        self.inside, theirs = inside_pair()
+        self.plane.call("plane_device", theirs.detach())
         self.port = self.plane.call("plane_listen", 0, bytes(4))
         self.outside = socket.socket(family, socket.SOCK_DGRAM)
-        self.outside.settimeout(5)
+        self.outside.settimeout(PATIENCE_S)
         self.host = "127.0.0.1" if family == socket.AF_INET else "::1"
         self.outside.bind((self.host, 0))
-        where = endpoint(self.host, self.outside.getsockname()[1])
-        self.peer = self.plane.peer(["0.0.0.0/0", "::/0"], where)
-        self.index = self.plane.session(self.plane.index(self.peer), born_ms=self.now_ms())
+        self.where = endpoint(self.host, self.outside.getsockname()[1])
+
+    def take_frames(self):
+        """Another device, whose frames have the virtio_net_hdr; large queues there and outside."""
+        self.inside.close()
+        self.inside, theirs = inside_pair()
+        for end in (self.inside, theirs):
+            end.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
+        self.plane.call("fake_vnet", theirs.detach())
+        self.outside.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
 
     @staticmethod
     def now_ms():
@@ -68,24 +75,47 @@ class Wired:
         self.inside.close()
         self.outside.close()
 
-    def run(self, seconds=0.05):
-        """Lets the plane turn for a while."""
-        deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**6 + int(seconds * 1000)
-        return self.plane.call("run", struct.pack("<Q", deadline))
-
-    def run_until(self, condition, seconds=20):
+    def run_until(self, condition):
         """One stay in C; whether it ended because condition() came back true on another thread."""
         readable, writable = os.pipe()
         self.plane.call("watch", readable, select.EPOLLIN)
         thread = threading.Thread(target=lambda: condition() and os.write(writable, b"."))
         thread.start()
-        deadline = struct.pack("<Q", self.now_ms() + 1000 * seconds)
+        deadline = struct.pack("<Q", self.now_ms() + 1000 * PATIENCE_S)
         woke = self.plane.call("run", deadline)
         thread.join()
         self.plane.call("watch", readable, 0)
         os.close(readable)
         os.close(writable)
         return woke == lib.TL_WOKE_CONTROL
+
+    def send(self, *datagrams):
+        """From the peers' socket to the plane."""
+        for datagram in datagrams:
+            self.outside.sendto(datagram, (self.host, self.port))
+
+    def send_run(self, datagrams, tos=None):
+        """The same as one send, which a socket of this machine receives as one: UDP_SEGMENT."""
+        control = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("H", len(datagrams[0])))]
+        if tos is not None:
+            control.append((socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", tos)))
+        self.outside.sendmsg([b"".join(datagrams)], control, 0, (self.host, self.port))
+
+
+class Wired(OnSockets):
+    """With one peer, to whom everything goes, and its session."""
+
+    def __init__(self, engine, family=socket.AF_INET, check=True, **changes):
+        super().__init__(engine, family, **changes)
+        if check and not self.plane.features()[engine][0]:
+            self.__exit__()
+            pytest.skip(f"no {engine} on this machine")
+        self.peer = self.plane.peer(["0.0.0.0/0", "::/0"], self.where)
+        self.index = self.plane.session(self.plane.index(self.peer), born_ms=self.now_ms())
+
+    def run(self, seconds=0.05):
+        """Lets the plane turn for a while."""
+        return self.plane.call("run", struct.pack("<Q", self.now_ms() + int(seconds * 1000)))
 
     def receive(self, n):
         """The next n packets out of the device, with turns while it is empty."""
@@ -96,11 +126,6 @@ class Wired:
             except BlockingIOError:
                 self.run(0.005)
         return got
-
-    def send(self, *datagrams):
-        """From the peer's socket to the plane."""
-        for datagram in datagrams:
-            self.outside.sendto(datagram, (self.host, self.port))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -18,10 +18,8 @@ from tests.native.plane_ffi import (
     NEVER,
     Plane,
     endpoint,
-    ffi,
     ipv4,
     lib,
-    names,
     seal,
     unseal,
 )
@@ -29,10 +27,7 @@ from tests.native.test_engines import ALL_OFF, Wired
 
 ORDER = sys.byteorder
 MSS = 1380  # MTU 1420, no TCP options
-UDP_SEGMENT = 103
-SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 TEN_MINUTES_MS = 600_000
-FEATURES, REASONS = names(lib.TL_NAMES_FEATURE), names(lib.TL_NAMES_REASON)
 
 
 def frame(packet):
@@ -52,14 +47,7 @@ class Fast(Wired):
 
     def __init__(self, offloads_off=0, **changes):
         super().__init__("mmsg", offloads_off=offloads_off, **changes)
-        self.inside.close()
-        self.inside, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (self.inside, theirs):
-            end.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
-        self.inside.settimeout(5)
-        theirs.setblocking(False)
-        self.plane.call("fake_vnet", theirs.detach())
-        self.outside.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        self.take_frames()
 
     def run(self, seconds=0.05):
         """To the deadline: a pool that grows is asked for in between."""
@@ -89,15 +77,6 @@ class Fast(Wired):
         assert all(p.is_sound() for p in parsed)
         assert b"".join(p.payload() for p in parsed) == payload
 
-    def send_run(self, datagrams, **kwargs):
-        """One UDP_SEGMENT send of the peer's."""
-        size = struct.pack("H", len(datagrams[0]))
-        control = [(socket.IPPROTO_UDP, UDP_SEGMENT, size)]
-        if "tos" in kwargs:
-            control.append((socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", kwargs["tos"])))
-        where = (self.host, self.port)
-        self.outside.sendmsg([b"".join(datagrams)], control, 0, where)
-
     def sealed(self, n, seed=3, first=0, **fields):
         """n segments of one TCP flow as datagrams for us, and what they carry."""
         payload = packets.noise(seed, n * MSS)
@@ -107,13 +86,6 @@ class Fast(Wired):
             for i, chunk in enumerate(chunks)
         ]
         return [seal(KEY_B, self.index, first + i, p) for i, p in enumerate(inner)], inner, payload
-
-    def features(self):
-        """{name: (on, why)}."""
-        out = ffi.new("unsigned char[512]")
-        rows = self.plane.call("features", out, 512)
-        table = [struct.unpack_from("<HHi", bytes(out), 8 * i) for i in range(rows)]
-        return {FEATURES[n]: (bool(on), REASONS[why]) for n, on, why in table}
 
 
 # ---- out ---------------------------------------------------------------------------------------
@@ -331,7 +303,7 @@ def test_a_run_too_long_for_its_path_is_sent_singly_and_tried_again_after_ten_mi
         )
         fast.carries(10)
         assert (fast.count("runs_refused"), fast.count("runs_written")) == (1, 2)
-        assert fast.plane.drops() == {} and fast.features()["udp_gso"] == (True, "chosen")
+        assert fast.plane.drops() == {} and fast.plane.features()["udp_gso"] == (True, "chosen")
 
 
 @pytest.mark.parametrize("err", [errno.EIO, errno.EINVAL])
@@ -341,7 +313,7 @@ def test_a_path_that_refuses_runs_gets_datagrams_one_by_one_until_it_is_another(
         fast.carries(10)
         fast.carries(10)
         assert (fast.count("runs_refused"), fast.count("runs_written")) == (1, 0)
-        on, why = fast.features()["udp_gso"]
+        on, why = fast.plane.features()["udp_gso"]
         assert on and "not to every endpoint" in why
         where = endpoint("127.0.0.1", fast.outside.getsockname()[1])
         fast.plane.call("peer_endpoint", fast.peer, where)
@@ -387,7 +359,7 @@ def test_a_super_packet_that_the_full_device_did_not_take_is_written_later():
 
 def test_all_offloads_can_be_switched_off():
     with Wired("mmsg", offloads_off=ALL_OFF) as wired:
-        features = Fast.features(wired)
+        features = wired.plane.features()
         for name in ("tun_vnet", "udp_gso", "udp_gro"):
             assert features[name] == (False, "switched off by the configuration")
         for _ in range(4):
@@ -398,7 +370,7 @@ def test_all_offloads_can_be_switched_off():
 
 def test_the_reference_engine_has_no_runs():
     with Wired("basic") as wired:
-        features = Fast.features(wired)
+        features = wired.plane.features()
         assert features["udp_gso"] == features["udp_gro"] == (False, "the engine works without it")
 
 
@@ -406,20 +378,19 @@ def test_the_reference_engine_has_no_runs():
 def test_what_the_user_switched_off_is_said_of_him_whatever_the_engine_can(engine):
     with Wired(engine, offloads_off=ALL_OFF) as wired:
         for name in ("udp_gso", "udp_gro"):
-            assert Fast.features(wired)[name] == (False, "switched off by the configuration")
+            assert wired.plane.features()[name] == (False, "switched off by the configuration")
 
 
 def test_a_descriptor_without_the_header_is_no_reason_to_fail():
     with Wired("mmsg") as wired:
-        features = Fast.features(wired)
+        features = wired.plane.features()
         assert features["tun_vnet"] == (False, "the device was made without it")
         assert features["tun_tso"] == features["tun_uso"] == (False, "needs tun_vnet")
 
 
 def test_without_a_device_that_is_what_is_said():
     with Plane(fake=False) as plane:
-        shown = Fast.features(type("Bare", (), {"plane": plane}))
-        assert shown["tun_vnet"] == (False, "no device is attached")
+        assert plane.features()["tun_vnet"] == (False, "no device is attached")
 
 
 @pytest.mark.parametrize(
@@ -461,8 +432,7 @@ def test_a_run_longer_than_any_of_a_network_card_leaves_no_room_and_the_next_dat
         except OSError as e:
             assert e.errno == errno.EINVAL
             pytest.skip("this kernel sends at most 64 datagrams at once")
-        fast.outside.sendto(b"ha", (fast.host, fast.port))
-        fast.outside.sendto(b"ha", (fast.host, fast.port))
+        fast.send(b"ha", b"ha")
         fast.plane.turn()
         assert fast.count("runs_read") == 1
         assert fast.plane.drops() == {"too_short": 128, "truncated": 1}

@@ -16,11 +16,10 @@ import traceback
 import pytest
 
 from tests.native.plane_ffi import KEY_A, KEY_B, NEVER, endpoint, ipv4, lib, seal, unseal
-from tests.native.test_engines import Wired
+from tests.native.test_engines import UDP_SEGMENT, Wired
 from tests.refuse import IO_URING_SETUP, refuse_system_call
 
 FORBIDDEN = "the kernel forbids it: sysctl kernel.io_uring_disabled, or a seccomp filter"
-SEGMENT = 103  # UDP_SEGMENT
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "aarch64"), reason="no io_uring on this machine"
@@ -86,7 +85,7 @@ def test_a_run_of_datagrams_is_received_as_one_and_cut_in_order():
     with Wired("io_uring") as wired:
         packets = [ipv4(payload=struct.pack("!I", i) + bytes(496)) for i in range(60)]
         sealed = [seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)]
-        wired.outside.setsockopt(socket.IPPROTO_UDP, SEGMENT, len(sealed[0]))
+        wired.outside.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(sealed[0]))
         wired.send(b"".join(sealed))
         wired.inside.setblocking(False)
         assert wired.receive(len(packets)) == packets

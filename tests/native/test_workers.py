@@ -5,13 +5,10 @@ Order and races under traffic are test_thread_sanitizer.py's.
 """
 
 import errno
-import os
 import platform
-import select
 import socket
 import struct
 import sys
-import threading
 import time
 
 import pytest
@@ -22,15 +19,13 @@ from tests.native.plane_ffi import (
     KEY_A,
     KEY_B,
     Plane,
-    endpoint,
     ffi,
     ipv4,
     lib,
-    route,
     seal,
     unseal,
 )
-from tests.native.test_engines import Wired, inside_pair
+from tests.native.test_engines import PATIENCE_S, OnSockets
 from tests.native.test_io_uring import in_a_child
 from tests.refuse import SETSOCKOPT, refuse_system_call
 
@@ -38,54 +33,22 @@ pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
 )
 
-SEGMENT = 103  # UDP_SEGMENT
-SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-PATIENCE_S = 30
 
-
-class Crew:
-    """A plane of several workers with a peer for each of them, all played by one UDP socket."""
+class Crew(OnSockets):
+    """Several workers, with a peer for each of them."""
 
     def __init__(self, workers, family=socket.AF_INET, **changes):
-        self.plane = Plane(fake=False, engine=b"mmsg", workers=workers, **changes)
-        self.inside, fd = inside_pair()
+        super().__init__("mmsg", family, workers=workers, **changes)
         self.inside.setblocking(False)
-        self.plane.call("plane_device", fd)
-        self.port = self.plane.call("plane_listen", 0, bytes(4))
-        self.outside = socket.socket(family, socket.SOCK_DGRAM)
-        self.outside.settimeout(PATIENCE_S)
-        self.host = "127.0.0.1" if family == socket.AF_INET else "::1"
-        self.outside.bind((self.host, 0))
-        where = endpoint(self.host, self.outside.getsockname()[1])
-        self.peers = [self.plane.peer(where=where) for _ in range(workers)]
-        rows = b"".join(route(f"10.2.0.{peer}/32", peer) for peer in self.peers)
-        self.plane.call("routes", rows, len(rows))
-        born = Wired.now_ms()
+        self.peers = [self.plane.peer(where=self.where) for _ in range(workers)]
+        self.plane.routes([(f"10.2.0.{peer}/32", peer) for peer in self.peers])
+        born = self.now_ms()
         self.index = [self.plane.session(self.plane.index(p), born_ms=born) for p in self.peers]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.plane.__exit__()
-        self.inside.close()
-        self.outside.close()
 
     def message(self, peer, counter):
         """A transport message of this peer, and the packet in it."""
         packet = ipv4(f"10.2.0.{peer}", "10.1.0.1", payload=struct.pack("<I", counter))
         return seal(KEY_B, self.index[peer], counter, packet), packet
-
-    def send(self, *datagrams):
-        for datagram in datagrams:
-            self.outside.sendto(datagram, (self.host, self.port))
-
-    def send_run(self, *datagrams):
-        """As one send, which a socket of this machine receives as one: UDP_SEGMENT."""
-        assert len({len(datagram) for datagram in datagrams}) == 1
-        size = struct.pack("<H", len(datagrams[0]))
-        control = [(socket.IPPROTO_UDP, SEGMENT, size)]
-        self.outside.sendmsg([b"".join(datagrams)], control, 0, (self.host, self.port))
 
     def until(self, true, what):
         """Turns until a condition holds."""
@@ -140,12 +103,7 @@ def test_everything_else_comes_to_worker_0():
 
 def test_the_rest_of_a_super_packet_goes_on_when_another_worker_has_room_again():
     with Crew(2, pool_bytes=1) as crew:
-        crew.inside.close()
-        crew.inside, device = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        crew.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
-        device.setblocking(False)
-        crew.plane.call("fake_vnet", device.detach())
-        crew.outside.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        crew.take_frames()
         crew.plane.turn()
         crew.plane.call("fake_full", 3)
         frames = 0
@@ -159,23 +117,15 @@ def test_the_rest_of_a_super_packet_goes_on_when_another_worker_has_room_again()
             frames += 1
             assert frames < 100
             crew.plane.turn(20)
-        readable, writable = os.pipe()
-        crew.plane.call("watch", readable, select.EPOLLIN)
 
         def room_again():
             time.sleep(0.2)  # until the wait; without it nothing is shown, nothing fails
             crew.plane.call("fake_full", 0)
             for _ in range(47 * frames):
                 crew.outside.recv(4096)
-            os.write(writable, b".")
+            return True
 
-        thread = threading.Thread(target=room_again)
-        thread.start()
-        woke = crew.plane.call("run", struct.pack("<Q", Wired.now_ms() + 1000 * PATIENCE_S))
-        thread.join()
-        os.close(readable)
-        os.close(writable)
-        assert woke & lib.TL_WOKE_CONTROL and crew.plane.drops() == {}
+        assert crew.run_until(room_again) and crew.plane.drops() == {}
 
 
 def test_a_packet_leaves_from_its_peers_worker_and_in_order():
@@ -204,7 +154,7 @@ def test_a_run_of_several_workers_datagrams_is_taken_apart():
         if not crew.plane.features()["udp_gro"][0]:
             pytest.skip("no UDP_GRO on this machine")
         pairs = [crew.message(peer, n) for n in range(6) for peer in (2, 0, 1, 3)]
-        crew.send_run(*[datagram for datagram, _ in pairs])
+        crew.send_run([datagram for datagram, _ in pairs])
         assert sorted(crew.arrived(len(pairs))) == sorted(packet for _, packet in pairs)
         # worker 2 gave 18 to worker 0, which gave 12 of them on
         assert crew.workers()[2][0] == 24 and crew.plane.counters()["passed"] == 30
@@ -225,7 +175,7 @@ def test_what_a_worker_cannot_be_given_is_counted():
             while len(run) < 30:
                 run.append(seal(KEY_B, crew.index[1], counter, packet))
                 counter += 1
-            crew.send_run(*[datagram[: len(run[1])] for datagram in run])
+            crew.send_run([datagram[: len(run[1])] for datagram in run])
             for reason, n in crew.plane.drops().items():
                 found[reason] = found.get(reason, 0) + n
             return "worker_full" in found
