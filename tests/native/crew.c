@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "chance.h"
 #include "tunlite.h"
 #include "wire.h"
 
@@ -51,17 +52,8 @@ struct end {
 };
 
 static struct end ends[SIDES];
-static uint64_t state;
 static uint32_t serial;
 static bool unsteered;
-
-/* xorshift64* */
-static uint32_t any(uint32_t below) {
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dULL) >> 33) % below;
-}
 
 static int checked(int result, const char *what) {
     if (result >= 0)

@@ -11,21 +11,12 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "chance.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 #include "wire.h"
 
 enum { PEERS = 4, SESSIONS = 6, BIG = 3000 };
-
-static uint64_t state;
-
-/* xorshift64* */
-static uint32_t any(uint32_t below) {
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dULL) >> 33) % below;
-}
 
 static void fill(uint8_t *out, uint32_t len) {
     for (uint32_t i = 0; i < len; i++)
