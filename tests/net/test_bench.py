@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The bench's realistic host: a cable that takes its time, and two hosts with rules and filters.
+"""The bench's realistic host: a cable that takes its time, and two hosts with rules and filters;
+and what a full socket lost.
 
 router ==w1== relay ==w2== gateway
 """
 
-from bench import places
+import socket
+
+from bench import measures, places
 from tests.net.topology import ping, tcp_transfer
 
 
@@ -26,3 +29,30 @@ def test_both_hosts_have_their_rules_and_the_one_in_the_middle_no_address(lab):
         listing = host.run(["nft", "list", "chain", "inet", "bench", "long"]).stdout
         assert sum(line.rstrip().endswith("drop") for line in listing.splitlines()) == 200
     assert ping(laid.right, "10.99.1.1", count=3).received == 3
+
+
+def test_what_a_full_socket_lost_is_counted_and_what_a_daemons_lost_is_not(lab):
+    host = lab.namespace("host")
+    with host.udp_socket("127.0.0.1") as daemon, host.udp_socket("127.0.0.1") as sender:
+        _fill(sender, daemon)
+        full = measures.FullSockets(host)
+        assert full.dropped() == 0
+        with host.udp_socket("127.0.0.1") as receiver:
+            _fill(sender, daemon)
+            assert full.dropped() == 0
+            lost = _fill(sender, receiver)
+            assert full.dropped() == lost > 0
+
+
+def _fill(sender, receiver):
+    """Sends 1000 datagrams of 1000 bytes, then takes what arrived; how many did not."""
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+    for _ in range(1000):
+        sender.sendto(bytes(1000), receiver.getsockname())
+    receiver.setblocking(False)
+    taken = 0
+    try:
+        while receiver.recv(2000):
+            taken += 1
+    except BlockingIOError:
+        return 1000 - taken
