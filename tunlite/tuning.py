@@ -22,10 +22,10 @@ def is_small(port):
 
 
 def device_queue(port):
-    """How many packets the device may hold for us. A forwarded run of TCP can make each of them
-    64 KB, so a router of 64 MB cannot have the kernel's 500. The kernel's WireGuard has 1024.
+    """How many packets the device may hold for us, 0: as many as the kernel thinks, 500. A run of
+    TCP that is forwarded can make each of them 64 KB, so a router of 64 MB cannot have as many.
     """
-    return 128 if is_small(port) else 1000
+    return 128 if is_small(port) else 0
 
 
 def offloads_off(port, settings):

@@ -15,6 +15,7 @@ import pytest
 from tests.net.netns import seconds_to_end
 from tests.net.peers import Keys, ini, interface_name, tunlite_command
 from tests.net.topology import Tunlite, Tunnel, wait_for
+from tunlite import port
 
 _SOCKETS = Path("/var/run/wireguard")
 
@@ -62,15 +63,19 @@ def test_the_parent_returns_when_link_and_socket_answer(host, name):
     assert stat.S_IMODE(_socket(name).stat().st_mode) == 0o600
 
 
-def test_the_device_holds_as_many_packets_as_suit_a_large_machine(host, name):
-    _daemonise(host, name)
-    assert host.link(name)["txqlen"] == 1000  # no small machine runs this
+def _open_device(name, queue):
+    name16 = bytearray(name.encode().ljust(16, b"\0"))
+    return port.native.tl_device_open(name16, 3, 0, queue)
 
 
-def test_a_device_that_was_there_keeps_its_queue(host, name):
+def test_a_new_device_has_the_queue_that_was_asked_for_and_an_old_one_keeps_its_own(host, name):
+    for asked, length in ((128, 128), (0, 500)):
+        fd = host.inside(_open_device, name, asked)
+        assert host.link(name)["txqlen"] == length
+        os.close(fd)
     host.ip("tuntap", "add", "dev", name, "mode", "tun", "vnet_hdr")
     host.ip("link", "set", name, "txqueuelen", 321)
-    _daemonise(host, name)
+    os.close(host.inside(_open_device, name, 128))
     assert host.link(name)["txqlen"] == 321
 
 
