@@ -14,14 +14,17 @@ SEGMENT = 1368  # bytes that a TCP segment carries: every tunnel's MTU is 1420
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def congestion_control():
-    """What the TCP flows use: cubic as Debian and OpenWrt do, reno where the kernel lacks it.
+def congestion_control(wanted=""):
+    """What the TCP flows use: cubic as Debian and OpenWrt do, reno where the kernel lacks it, or
+    what is wanted; ValueError where the kernel lacks that.
 
     Not the kernel's own default: where that is BBR, its pacing hands out one super-packet at a
     time, and what is measured is its timer.
     """
     text = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text(encoding="ascii")
-    return "cubic" if "cubic" in text.split() else "reno"
+    if wanted and wanted not in text.split():
+        raise ValueError(f"this kernel has no congestion control {wanted}; it has {text.strip()}")
+    return wanted or ("cubic" if "cubic" in text.split() else "reno")
 
 
 class Cpu:
@@ -62,18 +65,18 @@ def peak_memory_kb(link):
     return {side: max(peak(pid) for pid in pids) for side, pids in link.daemons.items()}
 
 
-def _tcp_words(flows=1, reverse=False):
-    return ["-C", congestion_control(), "-P", flows] + (["-R"] if reverse else [])
+def _tcp_words(control, flows=1, reverse=False):
+    return ["-C", control, "-P", flows] + (["-R"] if reverse else [])
 
 
 def _udp_words(size):
     return ["-u", "-b", "0", "-l", size]
 
 
-def tcp(link, server, seconds, flows=1, reverse=False):
+def tcp(link, server, seconds, control, flows=1, reverse=False):
     """Mbit/s, retransmits and daemon CPU seconds per GB (10^9 bytes of payload)."""
     cpu = Cpu(link)
-    end = server.run(link.source, *_tcp_words(flows, reverse), seconds=seconds)["end"]
+    end = server.run(link.source, *_tcp_words(control, flows, reverse), seconds=seconds)["end"]
     gigabytes = end["sum_received"]["bytes"] / 1e9
     spent = cpu.spent()
     row = {
@@ -156,11 +159,11 @@ def calls_per_packet(link, server, words, how):
     return {f"{side}_per_packet": n / arrived for side, n in calls.items() if n and arrived}
 
 
-def latency(link, server=None, count=100):
+def latency(link, server=None, control=None, count=100):
     """Round trips in ms: median and 99th percentile; under a TCP flow if there is a `server`."""
     load = None
     if server:
-        words = ["iperf3", "-C", congestion_control(), "-c", server.address, "-p", server.port]
+        words = ["iperf3", "-C", control, "-c", server.address, "-p", server.port]
         words += ["-t", count // 100 + 1]
         load = link.source.start(words, f"load-{time.monotonic_ns()}")
         load.wait_line("connected to")
@@ -175,32 +178,33 @@ def _memory(link):
     return {f"{side}_peak_kb": kb for side, kb in peak_memory_kb(link).items()}
 
 
-def all_measures(link, seconds, count_by=None):
-    """One round of everything; {measure: {figure: number}}. `count_by`: of syscalls.way()."""
+def all_measures(link, seconds, control, count_by=None):
+    """One round of everything; {measure: {figure: number}}. `control`: of congestion_control(),
+    `count_by`: of syscalls.way()."""
     server = Iperf3(link.target, link.address)
     rows = {
-        "tcp 1 flow": tcp(link, server, seconds),
-        "tcp 1 flow back": tcp(link, server, seconds, reverse=True),
-        "tcp 4 flows": tcp(link, server, seconds, flows=4),
-        "tcp 4 flows back": tcp(link, server, seconds, flows=4, reverse=True),
+        "tcp 1 flow": tcp(link, server, seconds, control),
+        "tcp 1 flow back": tcp(link, server, seconds, control, reverse=True),
+        "tcp 4 flows": tcp(link, server, seconds, control, flows=4),
+        "tcp 4 flows back": tcp(link, server, seconds, control, flows=4, reverse=True),
         "udp 64": udp(link, server, seconds, 64),
         "udp 1400": udp(link, server, seconds, 1400),
         "ping idle": latency(link),
-        "ping loaded": latency(link, server),
+        "ping loaded": latency(link, server, control),
     }
     if link.daemons:
         rows["memory"] = _memory(link)
     if link.daemons and count_by:
-        rows["calls tcp"] = calls_per_packet(link, server, _tcp_words(), count_by)
+        rows["calls tcp"] = calls_per_packet(link, server, _tcp_words(control), count_by)
         rows["calls udp 64"] = calls_per_packet(link, server, _udp_words(64), count_by)
     server.server.stop()
     return rows
 
 
-def quick_measures(link, seconds, _=None):
+def quick_measures(link, seconds, control, _=None):
     """One TCP flow alone."""
     server = Iperf3(link.target, link.address)
-    rows = {"tcp 1 flow": tcp(link, server, seconds)}
+    rows = {"tcp 1 flow": tcp(link, server, seconds, control)}
     if link.daemons:
         rows["memory"] = _memory(link)
     server.server.stop()

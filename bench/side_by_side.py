@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import builds, contenders, measures, report, syscalls
+from bench import builds, contenders, report, syscalls
 from tests.net.netns import Lab
 
 
@@ -42,7 +42,7 @@ def only(rows, names):
     return [row for row in rows if row.name in wanted]
 
 
-def facts(peer, count_by):
+def facts(peer, count_by, control):
     """What the figures belong to."""
     model = next(
         (
@@ -60,7 +60,7 @@ def facts(peer, count_by):
         "cpus": os.cpu_count(),
         "load_at_start": os.getloadavg()[0],
         "kernel": platform.release(),
-        "congestion_control": measures.congestion_control(),
+        "congestion_control": control,
         "system_calls_counted_by": count_by,
         "wireguard_go_program": peer,
         "wireguard_go_says": (version.stdout or version.stderr).splitlines()[0],

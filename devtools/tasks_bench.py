@@ -25,6 +25,7 @@ _BUILD = Path("build")
         "quick": "only one TCP flow on a plain cable, tunlite and wireguard-go",
         "only": "contenders, by name and separated by commas; wireguard-go is always there",
         "places": "plain, realistic or both (default: plain,realistic)",
+        "tcp": "congestion control of the TCP flows (default: cubic, else reno)",
         "crypto": "instead: every AEAD beside libsodium and OpenSSL, 64 to 16384 bytes",
         "mips-crypto": "instead: instructions per byte on mips32r2, counted under qemu-user",
         "mips": "instead: beside kernel WireGuard, fastd and tinc on an emulated instruction clock",
@@ -42,6 +43,7 @@ def bench(
     quick=False,
     only="",
     places="plain,realistic",
+    tcp="",
     crypto=False,
     mips_crypto=False,
     mips=False,
@@ -75,10 +77,10 @@ def bench(
         return sizing.main()
     if not importlib.util.find_spec("matplotlib"):
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", ".[bench]"], check=True)
-    _side_by_side(rounds, seconds, peer, quick, only, places)
+    _side_by_side(rounds, seconds, peer, quick, only, places, tcp)
 
 
-def _side_by_side(rounds, seconds, peer, quick, names, places):
+def _side_by_side(rounds, seconds, peer, quick, names, places, tcp):
     from bench import contenders, measures, memory_only, report, side_by_side
     from bench.places import PLACES
 
@@ -87,13 +89,14 @@ def _side_by_side(rounds, seconds, peer, quick, names, places):
         rows = side_by_side.choose(peer, quick)
         rows = side_by_side.only(rows, names) if names else rows
         wanted = ["plain"] if quick else places.split(",")
+        control = measures.congestion_control(tcp)
         grounds = [PLACES[name] for name in wanted]
     except (debs.DebsError, ValueError) as e:
         sys.exit(str(e))
     except KeyError as e:
         sys.exit(f"--places {e.args[0]} is none of {', '.join(PLACES)}")
     count_by = side_by_side.counting()
-    facts = side_by_side.facts(peer, count_by)
+    facts = side_by_side.facts(peer, count_by, control)
     side_by_side.print_facts(facts)
     chosen = measures.quick_measures if quick else measures.all_measures
     found = {}
@@ -101,7 +104,7 @@ def _side_by_side(rounds, seconds, peer, quick, names, places):
         # Counting calls once is enough: they are the tunnel's, not the cable's.
         way = count_by if place.name == "plain" else None
         found[place.name] = side_by_side.run(
-            rows, place, rounds, lambda link, way=way: chosen(link, seconds, way)
+            rows, place, rounds, lambda link, way=way: chosen(link, seconds, control, way)
         )
     in_memory = {} if quick else memory_only.measure()
     if in_memory:
