@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -139,10 +138,10 @@ static int exit_status(mp_obj_t exception, size_t heap) {
         return 1;
     }
     if (mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(type), MP_OBJ_FROM_PTR(&mp_type_MemoryError))) {
-        fprintf(
-            stderr,
-            "tunlite: its heap of %zu KB is full; start it with more: tunlite --heap %zuK ...\n",
-            heap / 1024, heap / 512);
+        mp_printf(
+            &mp_stderr_print,
+            "tunlite: its heap of %u KB is full; start it with more: tunlite --heap %uK ...\n",
+            (unsigned)(heap / 1024), (unsigned)(heap / 512));
         return 1;
     }
     mp_obj_print_exception(&mp_stderr_print, exception);
@@ -168,7 +167,7 @@ static void run_program(int argc, char **argv) {
 /* Not inlined: main must capture the stack's top before this frame exists. */
 static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
     if (!make_heap(heap)) {
-        perror("tunlite: heap");
+        mp_printf(&mp_stderr_print, "tunlite: heap: %s\n", strerror(errno));
         return 1;
     }
     mp_init();
@@ -193,8 +192,8 @@ int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "--heap") == 0) {
         heap = heap_size(argv[2]);
         if (heap == 0) {
-            fprintf(stderr, "tunlite: --heap takes %uK to %uM, not %s\n", HEAP_LEAST / 1024,
-                    HEAP_MOST / 1024 / 1024, argv[2]);
+            mp_printf(&mp_stderr_print, "tunlite: --heap takes %uK to %uM, not %s\n",
+                      HEAP_LEAST / 1024, HEAP_MOST / 1024 / 1024, argv[2]);
             return 2;
         }
         argv[2] = argv[0];

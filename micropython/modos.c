@@ -426,10 +426,22 @@ static mp_obj_t endpoint(const struct sockaddr *address) {
     return mp_obj_new_tuple(MP_ARRAY_SIZE(row), row);
 }
 
+/* Writes at most five digits and a zero byte; libc's printf would bring 10 KB. */
+static void decimal(char text[6], unsigned value) {
+    unsigned unit = 1;
+    while (value / unit >= 10) {
+        unit *= 10;
+    }
+    for (; unit > 0; unit /= 10) {
+        *text++ = (char)('0' + value / unit % 10);
+    }
+    *text = 0;
+}
+
 /* resolve(host, port) -> [(4 or 6, address, port, scope id)]; blocks. OSError(EAI_...). */
 static mp_obj_t os_resolve(mp_obj_t host, mp_obj_t port) {
     char service[8];
-    snprintf(service, sizeof service, "%u", (unsigned)whole(port) & 0xffff);
+    decimal(service, (unsigned)whole(port) & 0xffff);
     struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found;
     int error = getaddrinfo(mp_obj_str_get_str(host), service, &hints, &found);

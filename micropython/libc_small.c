@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What zig's libc has in many KB and nothing here needs to be fast: its qsort alone is 15 KB on
+ * aarch64 with what it calls. Defined here, they are not taken from there.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int comparison(const void *, const void *);
+
+static void swap(unsigned char *a, unsigned char *b, size_t size) {
+    while (size-- > 0) {
+        unsigned char kept = *a;
+        *a++ = *b;
+        *b++ = kept;
+    }
+}
+
+/* Lets the row at `top` sink until none of its two children is larger. */
+static void sink(unsigned char *rows, size_t top, size_t n, size_t size, comparison *compare) {
+    for (size_t child; (child = 2 * top + 1) < n; top = child) {
+        if (child + 1 < n && compare(rows + child * size, rows + (child + 1) * size) < 0)
+            child++;
+        if (compare(rows + top * size, rows + child * size) >= 0)
+            return;
+        swap(rows + top * size, rows + child * size, size);
+    }
+}
+
+/* Heapsort: n log n whatever the rows, and no memory. */
+void qsort(void *start, size_t n, size_t size, comparison *compare) {
+    unsigned char *rows = start;
+    for (size_t i = n / 2; i-- > 0;)
+        sink(rows, i, n, size, compare);
+    while (n-- > 1) {
+        swap(rows, rows + n * size, size);
+        sink(rows, 0, n, size, compare);
+    }
+}
+
+char *strchrnul(const char *text, int wanted) {
+    while (*text != 0 && *text != (char)wanted)
+        text++;
+    return (char *)text;
+}
+
+/* musl's own name of it. */
+char *__strchrnul(const char *text, int wanted) {
+    return strchrnul(text, wanted);
+}
+
+char *strchr(const char *text, int wanted) {
+    char *found = strchrnul(text, wanted);
+    return *found == (char)wanted ? found : NULL;
+}
+
+/* The C locale's, a character a byte; the resolver asks for the length of names. */
+size_t mbstowcs(wchar_t *restrict to, const char *restrict text, size_t room) {
+    size_t n = 0;
+    for (; to == NULL ? text[n] != 0 : n < room; n++) {
+        if (to != NULL && (to[n] = (unsigned char)text[n]) == 0)
+            break;
+    }
+    return n;
+}
+
+char *strstr(const char *text, const char *wanted) {
+    size_t length = strlen(wanted);
+    for (;; text++) {
+        if (strncmp(text, wanted, length) == 0)
+            return (char *)text;
+        if (*text == 0)
+            return NULL;
+    }
+}

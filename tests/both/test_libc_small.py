@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""What the executable has in place of zig's libc: sorting and searching, against Python's own."""
+
+import random
+
+import pytest
+
+from devtools import native_build
+
+_PREAMBLE = """
+#define qsort small_qsort
+#define strchr small_strchr
+#define strchrnul small_strchrnul
+#define __strchrnul small_musl_strchrnul
+#define strstr small_strstr
+#define mbstowcs small_mbstowcs
+#include "../micropython/libc_small.c"
+static int at_byte0(const void *a, const void *b) {
+    return *(const unsigned char *)a - *(const unsigned char *)b;
+}
+static int widened(int *to, const char *text, int room) {
+    wchar_t wide[8];
+    int n = (int)small_mbstowcs(wide, text, (size_t)room);
+    for (int i = 0; i < n; i++)
+        to[i] = (int)wide[i];
+    return n;
+}
+static void sort(unsigned char *rows, int n, int size) {
+    small_qsort(rows, (size_t)n, (size_t)size, at_byte0);
+}
+"""
+_CDEF = """
+void sort(unsigned char *rows, int n, int size);
+size_t small_mbstowcs(wchar_t *to, const char *text, size_t room);
+int widened(int *to, const char *text, int room);
+char *small_strchr(const char *text, int wanted);
+char *small_strchrnul(const char *text, int wanted);
+char *small_musl_strchrnul(const char *text, int wanted);
+char *small_strstr(const char *text, const char *wanted);
+"""
+
+
+@pytest.fixture(scope="module")
+def small():
+    return native_build.test_module("_test_libc_small", _CDEF, _PREAMBLE, [])
+
+
+@pytest.mark.parametrize("size", [1, 5, 40])
+def test_rows_come_out_in_order_and_whole(small, size):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    for n in [*range(12), 100, 256]:
+        firsts = dice.sample(range(256), n)
+        for order in (firsts, sorted(firsts), sorted(firsts, reverse=True), [7] * n):
+            rows = [bytes([first]) + dice.randbytes(size - 1) for first in order]
+            buffer = bytearray(b"".join(rows) + b"behind")
+            small.lib.sort(small.ffi.from_buffer(buffer), n, size)
+            assert buffer[n * size :] == b"behind"
+            sorted_rows = [bytes(buffer[i * size : (i + 1) * size]) for i in range(n)]
+            assert sorted(sorted_rows) == sorted(rows)
+            assert [row[0] for row in sorted_rows] == sorted(order)
+
+
+def _offset(small, text, found):
+    return -1 if found == small.ffi.NULL else int(found - text)
+
+
+def test_characters_and_words_are_found_where_python_finds_them(small):
+    dice = random.Random(7)
+    for _ in range(2000):
+        text = bytes(dice.choices(b"ab\xc3", k=dice.randrange(8)))
+        word = bytes(dice.choices(b"ab\xc3", k=dice.randrange(4)))
+        c_text, c_word = (small.ffi.new("char[]", s) for s in (text, word))
+        assert _offset(small, c_text, small.lib.small_strstr(c_text, c_word)) == text.find(word)
+        for byte in b"ab\xc3":
+            at = text.find(byte)
+            assert _offset(small, c_text, small.lib.small_strchr(c_text, byte)) == at
+            end = len(text) if at < 0 else at
+            for find in (small.lib.small_strchrnul, small.lib.small_musl_strchrnul):
+                assert _offset(small, c_text, find(c_text, byte)) == end
+        assert _offset(small, c_text, small.lib.small_strchr(c_text, 0)) == len(text)
+
+
+def test_a_character_is_a_byte_whatever_its_value(small):
+    text = small.ffi.new("char[]", b"caf\xc3\xa9")
+    assert small.lib.small_mbstowcs(small.ffi.NULL, text, 0) == 5
+    wide = small.ffi.new("int[8]")
+    assert small.lib.widened(wide, text, 3) == 3
+    assert small.lib.widened(wide, text, 8) == 5
+    assert bytes(wide[0:5]) == b"caf\xc3\xa9"
