@@ -69,11 +69,7 @@ def newest_wireguard_go():
     """The program of Debian's newest package, unpacked below the cache; DebsError."""
     arch = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True)
     (deb,) = debs.Apt(_NEWEST, arch.stdout.strip()).fetch(["wireguard-go"])
-    folder = debs.CACHE / "bench" / deb.stem
-    program = folder / "usr/bin/wireguard-go"
-    if not program.exists():
-        debs.unpack([deb], folder)
-    return str(program)
+    return str(debs.unpacked([deb], debs.CACHE / "bench" / deb.stem) / "usr/bin/wireguard-go")
 
 
 def wireguard_go(program):

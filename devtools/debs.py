@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -256,12 +257,23 @@ class Apt:
             yield
 
 
-def unpack(debs: Iterable[Path], into: Path) -> Path:
-    """Unpack .deb files into the folder `into`, later ones over earlier ones."""
-    into.mkdir(parents=True, exist_ok=True)
-    for deb in debs:
-        subprocess.run(["dpkg-deb", "--extract", str(deb), str(into)], check=True)
-    return into
+def unpacked(debs: Iterable[Path], folder: Path) -> Path:
+    """`folder`, made of .deb files, later ones over earlier ones, unless it is there: either whole
+    or not at all."""
+    if folder.is_dir():
+        return folder
+    half = folder.with_name(f"{folder.name}.{os.getpid()}")
+    shutil.rmtree(half, ignore_errors=True)  # a killed process's
+    half.mkdir(parents=True)
+    try:
+        for deb in debs:
+            subprocess.run(["dpkg-deb", "--extract", str(deb), str(half)], check=True)
+        half.rename(folder)
+    except (OSError, subprocess.CalledProcessError):
+        shutil.rmtree(half)
+        if not folder.is_dir():  # else another process was first
+            raise
+    return folder
 
 
 def unpack_source(files: list[Path], into: Path) -> Path:

@@ -8,7 +8,6 @@ The guest reports by lines on its console: `TL: ok NAME`, `TL: fail NAME WHY`,
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devtools import apt
-from devtools.debs import CACHE, Apt, unpack
+from devtools.debs import CACHE, Apt, unpacked
 from qemu import kernels
 from qemu.initramfs import Initramfs
 from qemu.targets import Target
@@ -107,11 +106,7 @@ def debian_kernel(package: str, arch: str, suite: str) -> Kernel:
     apt_of_suite = Apt(suite, arch)
     concrete = apt_of_suite.concrete(package)
     debs = _with_parts(apt_of_suite, concrete)
-    root = CACHE / "kernels" / debs[0].stem
-    if not root.is_dir():
-        fresh = unpack(debs, root.with_name(f"{root.name}.{os.getpid()}"))
-        shutil.rmtree(root, ignore_errors=True)
-        fresh.rename(root)
+    root = unpacked(debs, CACHE / "kernels" / debs[0].stem)
     images = [path for path in sorted(root.rglob("vmlinu*")) if path.is_file()]
     return Kernel(images[0], root, concrete)
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools.debs import CACHE, Apt, unpack
+from devtools.debs import CACHE, Apt, unpacked
 
 UAPI = Path("/var/run/wireguard")
 
@@ -47,10 +47,7 @@ def wireguard_go() -> Path:
         ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
     ).stdout.strip()
     (deb,) = Apt("bookworm", arch).fetch(["wireguard-go"])
-    root = CACHE / "sysroots" / deb.stem
-    if not root.is_dir():
-        unpack([deb], root)
-    return root / "usr/bin/wireguard-go"
+    return unpacked([deb], CACHE / "sysroots" / deb.stem) / "usr/bin/wireguard-go"
 
 
 class Namespace:

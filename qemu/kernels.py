@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devtools import apt
-from devtools.debs import CACHE, Apt, unpack
+from devtools.debs import CACHE, Apt, unpacked
 
 CONFIGS = Path(__file__).parent / "kernels"
 SOURCE_PACKAGE = "linux-source-6.1"
@@ -107,7 +107,7 @@ def _make(kernel: Kernel, tree: Path, *targets: str) -> None:
 
 def _unpacked_source(deb: Path, work: Path) -> Path:
     shutil.rmtree(work, ignore_errors=True)
-    unpack([deb], work / "deb")
+    unpacked([deb], work / "deb")
     archive = next((work / "deb/usr/src").glob("linux-source-*.tar.xz"))
     subprocess.run(["nice", "tar", "-xf", archive, "-C", work], check=True)
     shutil.rmtree(work / "deb")

@@ -3,11 +3,10 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-from devtools.debs import CACHE, Apt, unpack
+from devtools.debs import CACHE, Apt, unpacked
 from qemu.initramfs import Initramfs
 from qemu.targets import Target
 
@@ -16,19 +15,12 @@ def sysroot(arch: str, packages: list[str], suite: str = "bookworm") -> Path:
     """A folder with `packages` and all that they depend on unpacked, kept in the cache."""
     debs = Apt(suite, arch).fetch(packages, closure=True)
     key = hashlib.sha256(" ".join(deb.name for deb in debs).encode()).hexdigest()[:16]
-    root = CACHE / "sysroots" / f"{suite}-{arch}-{key}"
-    if not root.is_dir():
-        fresh = unpack(debs, root.with_name(f"{root.name}.{os.getpid()}"))
-        shutil.rmtree(root, ignore_errors=True)
-        fresh.rename(root)
-    return root
+    return unpacked(debs, CACHE / "sysroots" / f"{suite}-{arch}-{key}")
 
 
 def add_busybox(image: Initramfs, arch: str, suite: str = "bookworm") -> None:
     (deb,) = Apt(suite, arch).fetch(["busybox-static"])
-    root = CACHE / "sysroots" / deb.stem
-    if not root.is_dir():
-        unpack([deb], root)
+    root = unpacked([deb], CACHE / "sysroots" / deb.stem)
     program = next(p for p in (root / "bin/busybox", root / "usr/bin/busybox") if p.is_file())
     image.add_program("bin/busybox", program)
     image.link("bin/sh", "busybox")

@@ -156,3 +156,45 @@ def test_a_manifest_names_its_packages(tmp_path, monkeypatch):
     apt.fetch(["tinc"])
     (manifest,) = (apt.folder / "manifests").iterdir()
     assert json.loads(manifest.read_text())["names"] == ["tinc"]
+
+
+def make_deb(folder, name, text):
+    control = folder / name / "DEBIAN/control"
+    control.parent.mkdir(parents=True)
+    control.write_text(
+        f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@y.invalid>\n"
+        "Description: x\n"
+    )
+    (folder / name / "file").write_text(text)
+    deb = folder / f"{name}.deb"
+    subprocess.run(["dpkg-deb", "--build", folder / name, deb], check=True, capture_output=True)
+    return deb
+
+
+def test_packages_are_unpacked_once_the_later_over_the_earlier(tmp_path):
+    made = [make_deb(tmp_path, name, name) for name in ("one", "two")]
+    folder = debs.unpacked(made, tmp_path / "cache/both")
+    assert (folder / "file").read_text() == "two"
+    assert debs.unpacked(made[:1], folder) == folder
+    assert (folder / "file").read_text() == "two"
+
+
+def test_a_package_that_cannot_be_unpacked_leaves_no_folder(tmp_path):
+    broken = tmp_path / "broken.deb"
+    broken.write_text("no archive")
+    with pytest.raises(subprocess.CalledProcessError):
+        debs.unpacked([make_deb(tmp_path, "one", "one"), broken], tmp_path / "cache/both")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_another_process_unpacked_meanwhile_is_taken(tmp_path, monkeypatch):
+    folder = tmp_path / "cache/both"
+
+    def first(*args, **kwargs):
+        folder.mkdir()
+        (folder / "file").write_text("theirs")
+
+    monkeypatch.setattr(debs.subprocess, "run", first)
+    assert debs.unpacked([tmp_path / "any.deb"], folder) == folder
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["both"]
+    assert (folder / "file").read_text() == "theirs"
