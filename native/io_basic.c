@@ -92,23 +92,7 @@ static int send_one(struct io *io, struct packet *p) {
 }
 
 static enum io_status basic_write_socket(struct io *io, struct queue *q) {
-    for (uint32_t i = 0; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        int err = send_one(io, p);
-        if (err && io_source_reset(io, p, err))
-            err = send_one(io, p);
-        if (err == EAGAIN) {
-            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
-            queue_advance(q, i);
-            return IO_BLOCKED;
-        }
-        if (err)
-            io_failed(io, p, err);
-        else
-            io_sent(io, p);
-    }
-    q->n = 0;
-    return IO_DONE;
+    return io_write_each(io, q, send_one);
 }
 
 const struct io_ops io_basic = {

@@ -131,20 +131,16 @@ static int obstacle(struct end *end) {
     return 0;
 }
 
-static int write_one(struct io *io, struct packet *p, unsigned which) {
-    struct fake *f = io->state;
-    int err = obstacle(&f->end[which]);
-    if (err && which == TL_FAKE_SOCKET && io_source_reset(io, p, err))
-        err = obstacle(&f->end[which]);
-    if (err)
-        return err;
-    return -push(&f->end[which].out, p);
+static int write_one(struct end *end, const struct packet *p) {
+    int err = obstacle(end);
+    return err ? err : -push(&end->out, p);
 }
 
 static enum io_status fake_write_device(struct io *io, struct queue *q) {
+    struct fake *f = io->state;
     enum io_status status = IO_DONE;
     for (uint32_t i = 0; i < q->n; i++) {
-        int err = write_one(io, &q->p[i], TL_FAKE_DEVICE);
+        int err = write_one(&f->end[TL_FAKE_DEVICE], &q->p[i]);
         if (err == EAGAIN) {
             io->stats->counts[COUNT_DEVICE_BLOCKED]++;
             queue_advance(q, i);
@@ -158,21 +154,13 @@ static enum io_status fake_write_device(struct io *io, struct queue *q) {
     return status;
 }
 
+static int send_one(struct io *io, struct packet *p) {
+    struct fake *f = io->state;
+    return write_one(&f->end[TL_FAKE_SOCKET], p);
+}
+
 static enum io_status fake_write_socket(struct io *io, struct queue *q) {
-    for (uint32_t i = 0; i < q->n; i++) {
-        int err = write_one(io, &q->p[i], TL_FAKE_SOCKET);
-        if (err == EAGAIN) {
-            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
-            queue_advance(q, i);
-            return IO_BLOCKED;
-        }
-        if (err)
-            io_failed(io, &q->p[i], err);
-        else
-            io_sent(io, &q->p[i]);
-    }
-    q->n = 0;
-    return IO_DONE;
+    return io_write_each(io, q, send_one);
 }
 
 static enum io_status fake_read_device(struct io *io, struct queue *q, uint32_t max) {

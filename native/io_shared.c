@@ -127,3 +127,24 @@ enum io_status io_write_device(struct io *io, struct queue *q) {
     q->n = 0;
     return status;
 }
+
+enum io_status io_write_each(struct io *io, struct queue *q,
+                             int (*send)(struct io *io, struct packet *p)) {
+    for (uint32_t i = 0; i < q->n; i++) {
+        struct packet *p = &q->p[i];
+        int err = send(io, p);
+        if (err && io_source_reset(io, p, err))
+            err = send(io, p);
+        if (err == EAGAIN) {
+            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
+            queue_advance(q, i);
+            return IO_BLOCKED;
+        }
+        if (err)
+            io_failed(io, p, err);
+        else
+            io_sent(io, p);
+    }
+    q->n = 0;
+    return IO_DONE;
+}

@@ -9,6 +9,9 @@
 enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max);
 enum io_status io_write_device(struct io *io, struct queue *q);
 uint64_t io_now_ms(struct io *io);
+/* write_socket of an engine that sends packet by packet; `send` returns 0 or errno. */
+enum io_status io_write_each(struct io *io, struct queue *q,
+                             int (*send)(struct io *io, struct packet *p));
 
 /* A datagram of `len` bytes did not fit: counted, and the next one of that length will. */
 void io_truncated(struct io *io, uint32_t len);
