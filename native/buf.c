@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "os.h"
+
 static uint32_t align_up(uint32_t n) {
     return (n + BUF_ALIGN - 1) & ~(uint32_t)(BUF_ALIGN - 1);
 }
@@ -27,11 +29,9 @@ int buf_new(struct pool *pool, uint32_t size, uint32_t max) {
     pool->slabs = calloc(max, sizeof *pool->slabs);
     if (!pool->slabs)
         return -ENOMEM;
-    void *base = mmap(NULL, (size_t)max * SLAB_SIZE, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
+    pool->base = os_reserve((size_t)max * SLAB_SIZE);
+    if (!pool->base)
         goto out_slabs;
-    pool->base = base;
     for (uint32_t i = 0; i < max; i++)
         pool->slabs[i] = (struct slab){.data = pool->base + (size_t)i * SLAB_SIZE, .pool = pool};
     buf_grow(pool, size);

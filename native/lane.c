@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "os.h"
+
 static_assert(sizeof(struct passed) <= LANE_HEADER, "the bytes stand behind it");
 static_assert(LANE_HEADER % LANE_ALIGN == 0, "records are aligned");
 
@@ -16,13 +18,9 @@ static struct passed *record_at(const struct lane *lane, uint32_t at) {
 }
 
 int lane_new(struct lane *lane, uint32_t size) {
-    void *ring = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (ring == MAP_FAILED)
-        return -ENOMEM;
-    lane->ring = ring;
+    lane->ring = os_reserve(size);
     lane->size = size;
-    return 0;
+    return lane->ring ? 0 : -ENOMEM;
 }
 
 void lane_free(struct lane *lane) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Clock and randomness. */
+/* Clocks, memory and randomness. */
 #include "os.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -37,6 +38,12 @@ uint32_t os_parse_kernel(const char *release) {
 uint32_t os_kernel(void) {
     struct utsname name;
     return uname(&name) < 0 ? 0 : os_parse_kernel(name.release);
+}
+
+void *os_reserve(size_t size) {
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return base == MAP_FAILED ? NULL : base;
 }
 
 void os_random(uint8_t *out, size_t len) {

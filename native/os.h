@@ -15,6 +15,8 @@ uint64_t os_spent_ns(void);
 uint32_t os_kernel(void);
 /* "6.8.5-1-amd64" as such a number; what is not there or past 255 counts as 0 or 255. */
 uint32_t os_parse_kernel(const char *release);
+/* Address space for munmap(2) that takes memory only where it is touched; NULL: there is none. */
+void *os_reserve(size_t size);
 /* getrandom(2), whole: waits only before the kernel's pool is first initialised. */
 void os_random(uint8_t *out, size_t len);
 

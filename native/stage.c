@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "os.h"
 #include "plane.h"
 
 /* In front of each packet's bytes. A record of no peer is dead or fills the end of the ring. */
@@ -27,13 +28,8 @@ static struct record *record_at(const struct stage *stage, uint32_t at) {
 
 int stage_new(struct stage *stage, uint32_t size, uint32_t per_peer) {
     size &= ~(uint32_t)(RECORD_ALIGN - 1);
-    *stage = (struct stage){.size = size, .per_peer = per_peer};
-    void *ring = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (ring == MAP_FAILED)
-        return -ENOMEM;
-    stage->ring = ring;
-    return 0;
+    *stage = (struct stage){.size = size, .per_peer = per_peer, .ring = os_reserve(size)};
+    return stage->ring ? 0 : -ENOMEM;
 }
 
 void stage_free(struct stage *stage) {
