@@ -254,13 +254,18 @@ static mp_obj_t os_pipe(void) {
 }
 FUNCTION_0(os_pipe);
 
+static ssize_t read_some(mp_obj_t fd, void *out, size_t size) {
+    ssize_t n;
+    do {
+        n = read(whole(fd), out, size);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 static mp_obj_t os_read(mp_obj_t fd, mp_obj_t size) {
     vstr_t bytes;
     vstr_init_len(&bytes, (size_t)mp_obj_get_int(size));
-    ssize_t n;
-    do {
-        n = read(whole(fd), bytes.buf, bytes.len);
-    } while (n < 0 && errno == EINTR);
+    ssize_t n = read_some(fd, bytes.buf, bytes.len);
     checked(n);
     bytes.len = (size_t)n;
     return mp_obj_new_bytes_from_vstr(&bytes);
@@ -271,11 +276,7 @@ FUNCTION_2(os_read);
 static mp_obj_t os_read_into(mp_obj_t fd, mp_obj_t buffer) {
     mp_buffer_info_t bytes;
     mp_get_buffer_raise(buffer, &bytes, MP_BUFFER_WRITE);
-    ssize_t n;
-    do {
-        n = read(whole(fd), bytes.buf, bytes.len);
-    } while (n < 0 && errno == EINTR);
-    return checked(n);
+    return checked(read_some(fd, bytes.buf, bytes.len));
 }
 FUNCTION_2(os_read_into);
 
