@@ -19,11 +19,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "chance.h"
+#include "os.h"
 #include "tunlite.h"
 #include "wire.h"
 
@@ -67,12 +67,6 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
     if (unsteered && level == SOL_SOCKET && name == STEERING)
         return 0;
     return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
-}
-
-static uint64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* ---- planes ---------------------------------------------------------------------------------- */
@@ -151,7 +145,7 @@ static void make_session(int side, uint32_t i, const uint8_t index[SIDES][4]) {
     uint8_t r[sizeof(struct record_session)] = {0};
     memcpy(r, index[side], 4);
     memcpy(r + 4, index[!side], 4);
-    store_le64(r + 8, now_ms());
+    store_le64(r + 8, os_now_ms());
     store_le32(r + 16, serial * 2 + (uint32_t)side);
     store_le32(r + 48, serial * 2 + (uint32_t)!side);
     store_le32(r + 84, 16);
@@ -251,10 +245,10 @@ static void step(void) {
 }
 
 static void settle(uint64_t most) {
-    uint64_t until = now_ms() + PATIENCE_S * 1000;
+    uint64_t until = os_now_ms() + PATIENCE_S * 1000;
     uint64_t left;
     while ((left = under_way()) > most) {
-        if (now_ms() > until) {
+        if (os_now_ms() > until) {
             fprintf(stderr, "%lu packets neither arrived nor were counted\n", (unsigned long)left);
             exit(1);
         }
@@ -312,8 +306,8 @@ static void move_port(void) {
     gateway->port = CHECK(tl_plane_listen(gateway->plane, 0, mark));
     for (uint32_t i = 0; i < PEERS; i++)
         place(CLIENT, i);
-    uint64_t until = now_ms() + PATIENCE_S * 1000, goal = gateway->all_seen + 1000;
-    while (gateway->all_seen < goal && now_ms() < until) {
+    uint64_t until = os_now_ms() + PATIENCE_S * 1000, goal = gateway->all_seen + 1000;
+    while (gateway->all_seen < goal && os_now_ms() < until) {
         for (uint32_t k = 0; k < BURST; k++)
             send_one(CLIENT, any(PEERS));
         step();
