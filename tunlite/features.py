@@ -3,7 +3,7 @@
 
 from tunlite import plane
 
-_ENGINES = ("basic", "mmsg", "io_uring", "packet")
+_ENGINES = ("basic", "mmsg", "io_uring")
 _OFFLOADS = ("tun_", "udp_")
 WORKERS = "workers"
 
