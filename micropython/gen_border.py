@@ -11,7 +11,7 @@ the header allows it for a fixed length (NULLABLE).
 import re
 import sys
 
-NULLABLE = {"mac1_key32", "cookie_key32"}
+NULLABLE = {"mac1_key32", "cookie_key32", "deadline8"}
 
 _HEAD = """\
 /* Written by gen_border.py from native/include/tunlite.h. */

@@ -75,17 +75,18 @@ int tl_run(int handle, const unsigned char *deadline8) {
     if (!plane)
         return -EBADF;
     struct worker *w = plane->worker;
+    uint64_t deadline = deadline8 ? load_le64(deadline8) : 0;
     worker_tick(w);
     if (plane->left_at) {
         stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->io.now - plane->left_at);
         stats_highest(&w->stats.counts[COUNT_AWAY_SPENT_LONGEST],
                       (os_spent_ns() - plane->left_spent) / 1000);
     }
-    alarm_set(&plane->alarm, w->io.now, load_le64(deadline8));
+    alarm_set(&plane->alarm, w->io.now, deadline);
     int set = CREW_OF(plane) ? crew_start(plane) : 0;
     if (!set)
-        set = run(w, load_le64(deadline8));
-    if (set > 0)
+        set = run(w, deadline);
+    if (set > 0 && deadline8)
         told(w, set);
     plane->left_at = w->io.ops->now_ms(&w->io);
     plane->left_spent = os_spent_ns();

@@ -2,9 +2,9 @@
 """Noise_IKpsk2 as WireGuard uses it (protocol.md, "Handshake"), both roles.
 
 Pure: the port's primitives, keys, stamp, index and randomness come in, messages and session keys
-go out; no clock, no socket. The four steps are generators that yield (None) before and after each
-X25519, so that packets turn in between, and whose return value is the result. Closing one in the
-middle wipes what it held.
+go out; no clock, no socket. The four steps are generators that yield (None) after each X25519, so
+that the loop does in between what else is due, and whose return value is the result. Closing one in
+the middle wipes what it held.
 
 A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, zeros for none) and
 `static_static` (bytearray 32 or None; filled in when first needed).
@@ -18,12 +18,23 @@ class HandshakeError(Exception):
 
 
 class Noise:
-    """One construction and identifier: what every handshake begins with."""
+    """One construction and identifier: what every handshake begins with.
 
-    def __init__(self, port, construction, identifier):
+    `turn()` turns packets; they wait for an X25519 and for nothing besides.
+    """
+
+    def __init__(self, port, construction, identifier, turn):
         self.port = port
+        self._turn = turn
         self.chain = blake2s(port, construction)
         self.hash = blake2s(port, self.chain + identifier)
+
+    def x25519(self, out, k, u):
+        """As the port's."""
+        self._turn()
+        good = self.port.x25519(out, k, u)
+        self._turn()
+        return good
 
 
 class Identity:
@@ -32,7 +43,7 @@ class Identity:
     def __init__(self, noise, private):
         clamp(private)
         public = bytearray(32)
-        if not noise.port.x25519(public, private, wire.BASEPOINT):
+        if not noise.x25519(public, private, wire.BASEPOINT):
             raise HandshakeError("our own key gives an all-zero public key")
         self.private = private
         self.public = bytes(public)
@@ -65,18 +76,6 @@ def clamp(private):
     private[31] = (private[31] & 127) | 64
 
 
-def precompute(port, me, them):
-    """Fills in them.static_static. A generator as the steps are."""
-    if them.static_static is not None:
-        return
-    yield
-    shared = bytearray(32)
-    if not port.x25519(shared, me.private, them.public):
-        raise HandshakeError("the peer's public key is of low order")
-    them.static_static = shared
-    yield
-
-
 class Handshake:
     """The running state of one handshake: hash, chaining key, newest key, our ephemeral key.
 
@@ -84,7 +83,7 @@ class Handshake:
     """
 
     def __init__(self, noise, index=None):
-        self._port = noise.port
+        self._noise = noise
         self._native = noise.port.native
         self._secret = bytearray(192)
         view = memoryview(self._secret)
@@ -128,9 +127,20 @@ class Handshake:
         self._native.tl_kdf(out, len(out), self._old, data, size)
 
     def _mix_dh(self, private, public):
-        if not self._port.x25519(self._shared, private, public):
+        if not self._noise.x25519(self._shared, private, public):
             raise HandshakeError("a public key of low order")
         self._mix_key(self._chain_key, self._shared, 32)
+
+    def _mix_static(self, me, them):
+        """Mixes the product of both static keys, which the peer keeps; whether it was made here."""
+        made = them.static_static is None
+        if made:
+            shared = bytearray(32)
+            if not self._noise.x25519(shared, me.private, them.public):
+                raise HandshakeError("the peer's public key is of low order")
+            them.static_static = shared
+        self._mix_key(self._chain_key, them.static_static, 32)
+        return made
 
     def _mix_psk(self, psk):
         # Three outputs: chaining key, what is mixed into the hash, key.
@@ -156,12 +166,12 @@ class Handshake:
 
     def _draw_ephemeral(self, out):
         """A fresh key pair; the public half goes to `out`."""
-        private = self._port.random_bytes(32)
+        private = self._noise.port.random_bytes(32)
         clamp(private)
         self._private[:] = private
         self._native.tl_wipe(private, 32)
         public = bytearray(32)
-        if not self._port.x25519(public, self._private, wire.BASEPOINT):
+        if not self._noise.x25519(public, self._private, wire.BASEPOINT):
             raise HandshakeError("the ephemeral key is of low order")
         out[:] = public
 
@@ -179,7 +189,6 @@ def initiate(noise, me, them, index, stamp):
         message[0] = wire.INITIATION
         view[4:8] = index
         state._mix_hash(them.public)
-        yield
         ephemeral = view[8:40]
         state._draw_ephemeral(ephemeral)
         state._mix_ephemeral(ephemeral)
@@ -187,8 +196,8 @@ def initiate(noise, me, them, index, stamp):
         state._mix_dh(state._private, them.public)
         yield
         state._seal(view[40:88], me.public)
-        yield from precompute(noise.port, me, them)
-        state._mix_key(state._chain_key, them.static_static, 32)
+        if state._mix_static(me, them):
+            yield
         state._seal(view[88:116], stamp)
         done = True
         return state, message
@@ -212,15 +221,14 @@ def consume_initiation(noise, me, message, find):
         state._their_ephemeral = bytes(view[8:40])
         state._mix_hash(me.public)
         state._mix_ephemeral(state._their_ephemeral)
-        yield
         state._mix_dh(me.private, state._their_ephemeral)
         yield
         state._open(public, view[40:88])
         them = find(bytes(public))
         if them is None:
             raise HandshakeError("from an unknown peer")
-        yield from precompute(noise.port, me, them)
-        state._mix_key(state._chain_key, them.static_static, 32)
+        if state._mix_static(me, them):
+            yield
         stamp = bytearray(wire.STAMP_SIZE)
         state._open(stamp, view[88:116])
         done = True
@@ -243,7 +251,6 @@ def respond(state, them, index):
         message[0] = wire.RESPONSE
         view[4:8] = index
         view[8:12] = state.remote
-        yield
         ephemeral = view[12:44]
         state._draw_ephemeral(ephemeral)
         state._mix_ephemeral(ephemeral)
@@ -277,7 +284,6 @@ def consume_response(noise, me, them, state, message):
         copy.remote = bytes(view[4:8])
         ephemeral = bytes(view[12:44])
         copy._mix_ephemeral(ephemeral)
-        yield
         copy._mix_dh(copy._private, ephemeral)
         yield
         copy._mix_dh(me.private, ephemeral)

@@ -26,7 +26,7 @@ class Interface:
         self.timers = timers
         self.log = log
         self.resolver = None
-        self.noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+        self.noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS
         self.stamps = stamp.Stamps(port, state_folder, log)

@@ -200,6 +200,10 @@ class Plane:
             struct.pack_into("<Q", self._deadline, 0, deadline_ms)
         return self._check(self.native.tl_run(self.handle, self._deadline), "run")
 
+    def turn(self):
+        """One packet turn amid something long. What is to be told waits for run()."""
+        self.native.tl_run(self.handle, None)
+
     def grow(self, size):
         """Size of the pool in KiB after it grew by `size` bytes, or shrank (0)."""
         return self._check(self.native.tl_plane_grow(self.handle, size), "grow")

@@ -114,6 +114,7 @@ int tl_plane_identity(int plane, const unsigned char *mac1_key32,
 
 /* The wait. Turns packets, without the interpreter's lock, until one of these is set or the
  * deadline (8 bytes; all ones: none) has passed; a deadline in the past makes one turn and returns.
+ * NULL: as in the past, but nothing counts as told, so that the next call returns the set again.
  * Returns the set, or -errno of a broken plane. */
 enum {
     TL_WOKE_DEADLINE = 1,

@@ -12,6 +12,7 @@ from tests.native.plane_ffi import (
     KEY_B,
     Plane,
     endpoint,
+    ffi,
     ipv4,
     ipv6,
     lib,
@@ -244,6 +245,18 @@ def test_a_packet_that_the_device_refuses_is_counted_by_kind(plane, err, reason)
     assert plane.take_inside() == [ipv4()]
     assert plane.drops() == reason
     assert bool(woke & lib.TL_WOKE_DEVICE_GONE) == (err == errno.EBADFD)
+
+
+def test_a_turn_amid_something_long_moves_packets_and_tells_nothing(plane):
+    plane.call("fake_fail", lib.TL_FAKE_DEVICE, errno.EBADFD, 1)
+    plane.put_outside(*[seal(KEY_B, plane.index_bytes, i, ipv4()) for i in range(2)])
+    returns = plane.counters()["returns"]
+    for _ in range(2):
+        assert plane.call("run", ffi.NULL) & lib.TL_WOKE_DEVICE_GONE
+    assert plane.take_inside() == [ipv4()]
+    assert plane.counters()["returns"] == returns
+    gone = [bool(plane.turn() & lib.TL_WOKE_DEVICE_GONE) for _ in range(2)]
+    assert gone == [True, False]
 
 
 def test_a_refused_packet_changes_neither_endpoint_nor_stamps(plane):

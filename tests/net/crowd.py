@@ -80,7 +80,7 @@ class Peer:
 def main(address, port_number, public):
     """Until all are up."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
-    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, lambda: None)
     target, key = (address, int(port_number)), base64.b64decode(public)
     peers = [Peer(noise, line.strip(), key, target) for line in sys.stdin]
     selector = selectors.DefaultSelector()

@@ -24,7 +24,7 @@ def _header_signatures():
         for parameter in parameters.split(","):
             label = re.search(r"(\w+)\s*$", parameter)[1]
             if "*" in parameter:
-                nullable = name == "tl_plane_identity"
+                nullable = name in ("tl_plane_identity", "tl_run")
                 label = ("?" if nullable else "<" if "const" in parameter else ">") + label
             words.append(label)
         lines.append(" ".join(words))

@@ -366,15 +366,16 @@ def test_a_link_that_goes_down_ends_sessions_and_comes_back():
     assert pair.b_of_a.completed == 2
 
 
-def test_a_peer_removed_during_its_handshake_leaves_nothing_behind(pair):
+@pytest.mark.parametrize("when", range(3))
+def test_a_peer_removed_during_its_handshake_leaves_nothing_behind(pair, when):
     exchange = pair.a.interface.exchange
     pair.a_sends(b"one")
     pair.a.turn()
     for steps in range(4):
-        exchange.step(pair.world.clock.now_ms)
-        if steps == 1:
+        if steps == when:
             pair.a.interface.remove_peer(pair.b_of_a)
             pair.a.interface.commit()
+        exchange.step(pair.world.clock.now_ms)
     pair.run(10)
     assert pair.a.native.indices == {}
     assert pair.a.native.peers == {}

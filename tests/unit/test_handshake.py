@@ -34,11 +34,14 @@ def finish(steps):
 
 
 class Pair:
-    """An initiator and a responder that know each other."""
+    """An initiator and a responder that know each other; `did` is what they did, in order."""
 
     def __init__(self, seed=1, psk=None, construction=wire.CONSTRUCTION):
+        self.did = []
         self.port = FakePort(seed=seed)
-        self.noise = handshake.Noise(self.port, construction, wire.IDENTIFIER)
+        self.noise = handshake.Noise(
+            self.port, construction, wire.IDENTIFIER, lambda: self.did.append("turn")
+        )
         self.a = handshake.Identity(self.noise, self.port.random_bytes(32))
         self.b = handshake.Identity(self.noise, self.port.random_bytes(32))
         self.b_of_a = Them(self.b.public, psk)
@@ -79,60 +82,71 @@ def test_both_sides_derive_mirrored_keys():
     assert send != receive
 
 
-class _Counted:
-    """Counts the multiplications and the other primitives of each step."""
+def _told(did, what, call):
+    def telling(*arguments):
+        did.append(what)
+        return call(*arguments)
 
-    def __init__(self, port):
-        self.steps = []
-        self._now = [0, 0]
-        port.x25519 = self._counting(port.x25519, 0)
-        for name in ("tl_blake2s", "tl_kdf", "tl_seal", "tl_open"):
-            setattr(port.native, name, self._counting(getattr(port.native, name), 1))
-
-    def _counting(self, call, place):
-        def counted(*arguments):
-            self._now[place] += 1
-            return call(*arguments)
-
-        return counted
-
-    def finish(self, steps):
-        while True:
-            self._now[:] = [0, 0]
-            try:
-                next(steps)
-            except StopIteration as e:
-                return e.value
-            finally:
-                self.steps.append(tuple(self._now))
+    return telling
 
 
-def test_a_step_with_a_multiplication_holds_one_and_hardly_anything_else():
+def _record(pair):
+    """Multiplications and other primitives go to pair.did as well."""
+    pair.port.x25519 = _told(pair.did, "x25519", pair.port.x25519)
+    for name in ("tl_blake2s", "tl_kdf", "tl_seal", "tl_open", "tl_wipe", "tl_random"):
+        call = getattr(pair.port.native, name)
+        setattr(pair.port.native, name, _told(pair.did, "other", call))
+
+
+def _steps(pair, running):
+    """A generator's result and what each of its steps did."""
+    steps = []
+    while True:
+        del pair.did[:]
+        try:
+            next(running)
+        except StopIteration as e:
+            return e.value, [*steps, pair.did[:]]
+        steps.append(pair.did[:])
+
+
+def test_packets_turn_right_before_and_right_after_each_multiplication():
     pair = Pair()
+    _record(pair)
     for first in (True, False):
-        initiator = _Counted(pair.port)
-        state, message = initiator.finish(
-            handshake.initiate(pair.noise, pair.a, pair.b_of_a, b"AAAA", STAMP)
+        (state, message), begin = _steps(
+            pair, handshake.initiate(pair.noise, pair.a, pair.b_of_a, b"AAAA", STAMP)
         )
-        responder = _Counted(pair.port)
-        theirs, them, _ = responder.finish(
-            handshake.consume_initiation(pair.noise, pair.b, message, pair.find)
+        (theirs, them, _), heard = _steps(
+            pair, handshake.consume_initiation(pair.noise, pair.b, message, pair.find)
         )
-        response = responder.finish(handshake.respond(theirs, them, b"BBBB"))
-        initiator.finish(
-            handshake.consume_response(pair.noise, pair.a, pair.b_of_a, state, response)
+        response, answer = _steps(pair, handshake.respond(theirs, them, b"BBBB"))
+        _, end = _steps(
+            pair, handshake.consume_response(pair.noise, pair.a, pair.b_of_a, state, response)
         )
-        for side in (initiator, responder):
+        for side in (begin + end, heard + answer):
             # The first handshake with a peer also computes the product of both static keys.
-            assert sum(row[0] for row in side.steps) == (5 if first else 4)
-            assert all(row[0] == 0 or row[0] == 1 and row[1] <= 2 for row in side.steps)
+            assert sum(step.count("x25519") for step in side) == (5 if first else 4)
+            for step in side:
+                at = step.index("x25519") if "x25519" in step else None
+                assert step.count("x25519") <= 1
+                assert at is None or step[at - 1 : at + 2] == ["turn", "x25519", "turn"]
+                assert step.count("turn") == 2 * step.count("x25519")
+
+
+def test_our_own_public_key_is_made_between_two_turns():
+    pair = Pair()
+    _record(pair)
+    del pair.did[:]
+    handshake.Identity(pair.noise, bytearray(range(32)))
+    assert pair.did == ["turn", "x25519", "turn"]
 
 
 @settings(max_examples=30, deadline=None)
 @given(a=KEY, b=KEY, psk=KEY, seed=st.integers(0, 1 << 30))
 def test_our_initiation_is_read_and_answered_by_the_second_implementation(a, b, psk, seed):
     port = FakePort(seed=seed)
-    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, lambda: None)
     me = handshake.Identity(noise, bytearray(a))
     other = noise_oracle.Party("responder", wire.CONSTRUCTION, wire.IDENTIFIER, b, psk)
     them = Them(other.s_public, psk)
@@ -150,7 +164,7 @@ def test_our_initiation_is_read_and_answered_by_the_second_implementation(a, b, 
 @given(a=KEY, b=KEY, psk=KEY, seed=st.integers(0, 1 << 30))
 def test_we_read_and_answer_the_initiation_of_the_second_implementation(a, b, psk, seed):
     port = FakePort(seed=seed)
-    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, lambda: None)
     me = handshake.Identity(noise, bytearray(a))
     args = ("initiator", wire.CONSTRUCTION, wire.IDENTIFIER, b, psk, me.public)
     other = noise_oracle.Party(*args)
@@ -273,7 +287,7 @@ def test_a_handshake_closed_at_any_step_leaves_no_secret(steps, monkeypatch):
 
 
 def test_the_names_hash_to_what_the_paper_calls_the_first_chaining_key():
-    noise = handshake.Noise(FakePort(), wire.CONSTRUCTION, wire.IDENTIFIER)
+    noise = handshake.Noise(FakePort(), wire.CONSTRUCTION, wire.IDENTIFIER, None)
     chain = hashlib.blake2s(wire.CONSTRUCTION).digest()
     assert noise.chain == chain
     assert noise.hash == hashlib.blake2s(chain + wire.IDENTIFIER).digest()

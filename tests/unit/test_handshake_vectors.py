@@ -57,7 +57,7 @@ def base(request):
 
 def begin(base, vector):
     port = Port(base, vector["ephemeral"])
-    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER)
+    noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, lambda: None)
     return port, noise, handshake.Identity(noise, bytearray(vector["our_private"]))
 
 

@@ -30,7 +30,7 @@ tl_plane_mtu plane mtu
 tl_plane_listen plane port <fwmark4
 tl_plane_deaf plane
 tl_plane_identity plane ?mac1_key32 ?cookie_key32
-tl_run plane <deadline8
+tl_run plane ?deadline8
 tl_plane_grow plane bytes
 tl_watch plane fd events
 tl_ready plane >out out_len

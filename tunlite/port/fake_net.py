@@ -239,10 +239,12 @@ class FakePlane(Primitives):
         return 1024
 
     def tl_run(self, plane, deadline):
-        self.returns += 1
-        self.deadline_ms = struct.unpack("<Q", deadline)[0]
         while self.inbox:
             self._receive(self.inbox.pop(0))
+        if deadline is None:
+            return 0
+        self.returns += 1
+        self.deadline_ms = struct.unpack("<Q", deadline)[0]
         woke = planes.WOKE_DEADLINE if self.now() >= self.deadline_ms else 0
         if any(peer.pending for peer in self.peers.values()):
             woke |= planes.WOKE_PEERS

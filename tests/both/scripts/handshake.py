@@ -41,7 +41,7 @@ def finish(steps):
             next(steps)
             count += 1
     except StopIteration as e:
-        print("yields", count)
+        print("yields", count, "turns", len(turns))
         return e.value
 
 
@@ -50,7 +50,8 @@ def show(name, data):
 
 
 seeded = Seeded()
-noise = handshake.Noise(seeded, wire.CONSTRUCTION, wire.IDENTIFIER)
+turns = []
+noise = handshake.Noise(seeded, wire.CONSTRUCTION, wire.IDENTIFIER, lambda: turns.append(1))
 a = handshake.Identity(noise, seeded.random_bytes(32))
 b = handshake.Identity(noise, seeded.random_bytes(32))
 psk = seeded.random_bytes(32)
