@@ -12,6 +12,7 @@ from tunlite.peer import Peer
 
 _ROUTE = "<BBHI16s"
 _ROUTE_SIZE = 24
+_LONG_MS = 3
 
 
 class Interface:
@@ -40,6 +41,7 @@ class Interface:
         self._routes = {}  # family, bits, address (bytes) -> Peer
         self._routes_changed = False
         self._removed = []
+        self._turned_ms = 0
 
     # ---- the interface ----
 
@@ -75,12 +77,24 @@ class Interface:
             handshake.mac1_key(self.port, me.public), handshake.cookie_key(self.port, me.public)
         )
         now_ms = self.port.now_ms()
-        for peer in self.peers.values():
+        for peer in self._each_peer():
             self.exchange.look_soon(peer, now_ms)
+
+    def _turn(self):
+        """Packets turn every few milliseconds while all peers change."""
+        if self.port.now_ms() - self._turned_ms >= _LONG_MS:
+            self.plane.turn()
+            self._turned_ms = self.port.now_ms()
+
+    def _each_peer(self):
+        """The peers; packets turn in between."""
+        for peer in list(self.peers.values()):
+            yield peer
+            self._turn()
 
     def _reset_peers(self):
         self.exchange.stop()
-        for peer in self.peers.values():
+        for peer in self._each_peer():
             peer.drop_sessions()
             peer.drop_attempt()
             peer.forget_static()
@@ -111,7 +125,7 @@ class Interface:
         self.listen_port = self.plane.listen(self.listen_port, self.fwmark)
         self.listening = True
         now_ms = self.port.now_ms()
-        for peer in self.peers.values():
+        for peer in self._each_peer():
             peer.sent_ms = 0
             peer.arm()
             self.exchange.look_soon(peer, now_ms)
@@ -125,7 +139,7 @@ class Interface:
         self.listening = False
         self.plane.deaf()
         self._reset_peers()
-        for peer in self.peers.values():
+        for peer in self._each_peer():
             self.plane.flush(peer.handle)
             self.timers.set(peer, None)
 
@@ -135,8 +149,7 @@ class Interface:
         if self.me is not None:
             self.me.wipe(self.port)
             self.me = None
-        for peer in list(self.peers.values()):
-            self.remove_peer(peer)
+        self.remove_peers()
         self.commit()
 
     # ---- peers ----
@@ -171,7 +184,7 @@ class Interface:
         self._removed.append(peer)
 
     def remove_peers(self):
-        for peer in list(self.peers.values()):
+        for peer in self._each_peer():
             self.remove_peer(peer)
 
     def set_psk(self, peer, key):
@@ -260,6 +273,7 @@ class Interface:
             peer = self._removed.pop()
             self.by_handle.pop(peer.handle)
             peer.wipe()
+            self._turn()
 
     def _route_rows(self):
         rows = bytearray(_ROUTE_SIZE * len(self._routes))

@@ -81,6 +81,40 @@ def test_a_peer_is_freed_after_the_routes_without_it_are_published(node):
     assert node.native.peers == {}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda interface: (interface.link_down(), interface.link_up()),
+        lambda interface: interface.set_private_key(bytearray(KEY)),
+        lambda interface: interface.set_private_key(None),
+        lambda interface: (interface.remove_peers(), interface.commit()),
+    ],
+)
+def test_packets_turn_amid_a_change_of_all_peers_that_takes_long(up, change):
+    for last in range(2, 7):
+        add(up, last, (4, bytes((10, last, 0, 0)), 16))
+    up.interface.link_down()
+    up.interface.link_up()
+    did = []
+
+    def noting(call, number):
+        def noted(*arguments):
+            did.append(arguments[number])
+            if arguments[number] is not None:
+                up.port.clock.now_ms += 3
+            return call(*arguments)
+
+        return noted
+
+    for name in ("tl_run", "tl_peer_arm", "tl_peer_flush", "tl_peer_free"):
+        setattr(up.native, name, noting(getattr(up.native, name), 1))
+    change(up.interface)
+    # None is a turn, a number a peer.
+    together = "".join("|" if what is None else str(what) for what in did).split("|")
+    assert len(together) > 5
+    assert all(len(set(peers)) <= 1 for peers in together), together
+
+
 def test_our_own_key_is_no_peer(up):
     assert up.interface.add_peer(up.interface.me.public) is None
 
