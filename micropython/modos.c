@@ -25,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "py/gc.h"
 #include "py/runtime.h"
 
 static mp_obj_t checked(long result) {
@@ -472,17 +471,6 @@ MP_DEFINE_CONST_FUN_OBJ_KW(mp_builtin_open_obj, 0, no_open);
 /* ---- the module
  * -------------------------------------------------------------------------------------- */
 
-/* collect(): collects now when half of what brings the collector has been allocated; tells whether.
- * What runs long between two packet turns asks first, so that no collection comes on top. */
-static mp_obj_t os_collect(void) {
-    if (MP_STATE_MEM(gc_alloc_amount) < MP_STATE_MEM(gc_alloc_threshold) / 2) {
-        return mp_const_false;
-    }
-    gc_collect();
-    return mp_const_true;
-}
-static MP_DEFINE_CONST_FUN_OBJ_0(os_collect_obj, os_collect);
-
 static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__os)},
     {MP_ROM_QSTR(MP_QSTR__exit), MP_ROM_PTR(&os_exit_obj)},
@@ -492,7 +480,6 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_umask), MP_ROM_PTR(&os_umask_obj)},
     {MP_ROM_QSTR(MP_QSTR_waitpid), MP_ROM_PTR(&os_waitpid_obj)},
     {MP_ROM_QSTR(MP_QSTR_kill), MP_ROM_PTR(&os_kill_obj)},
-    {MP_ROM_QSTR(MP_QSTR_collect), MP_ROM_PTR(&os_collect_obj)},
     {MP_ROM_QSTR(MP_QSTR_getenv), MP_ROM_PTR(&os_getenv_obj)},
     {MP_ROM_QSTR(MP_QSTR_isatty), MP_ROM_PTR(&os_isatty_obj)},
     {MP_ROM_QSTR(MP_QSTR_signals), MP_ROM_PTR(&os_signals_obj)},

@@ -41,7 +41,6 @@ class Daemon:
         self.mtu = 0
         self._now_ms = port.now_ms()
         self._began_ms = self._now_ms
-        self._step_first = False
         self._watched = {}
         self._link_fd = None
         self._ifindex = None
@@ -138,22 +137,13 @@ class Daemon:
             exchange.ring_filled()
         if woke & planes.WOKE_POOL:
             self._pool_is_short()
-        if self._step_first:
-            # What else woke us is still there in the next turn.
-            self._step_first = False
-            self._guard("a handshake", exchange.step, now_ms)
-            return
         if woke & planes.WOKE_PEERS:
             self._guard("a peer's event", self._events)
         if woke & planes.WOKE_CONTROL:
             self._guard("a descriptor", self._ready)
         self._guard("a timer", self.timers.run, now_ms, self._is_long)
         if exchange.busy():
-            # Neither garbage nor much else comes on top of an X25519: packets turn before it.
-            if self._is_long() or self.port.collect():
-                self._step_first = True
-            else:
-                self._guard("a handshake", exchange.step, now_ms)
+            self._guard("a handshake", exchange.step, now_ms)
 
     def _is_long(self):
         """Whether this turn took its time, so that packets turn before the rest."""

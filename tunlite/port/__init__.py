@@ -15,10 +15,6 @@ The border and its companions
                                 result is all zero (then `out` is zero too)
     random_bytes(n)             bytearray from getrandom(2)
 
-Memory
-    collect()                   True where a garbage collection was near and was made now, so that
-                                it does not come in the middle of something long
-
 Time
     now_ms()                    CLOCK_BOOTTIME
     wall_ns()                   (nanoseconds since 1970, whether the kernel calls them synchronised)

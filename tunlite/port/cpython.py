@@ -26,14 +26,6 @@ link_monitor = _sockets.link_monitor
 link_changes = _sockets.link_changes
 resolve = _sockets.resolve
 
-# ---- memory ----
-
-
-def collect():
-    # Reference counts free nearly everything, and the collector's pauses are far below an X25519.
-    return False
-
-
 # ---- time and chance ----
 
 

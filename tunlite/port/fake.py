@@ -129,9 +129,6 @@ class FakePort:
             return False
         return True
 
-    def collect(self):
-        return False
-
     def random_bytes(self, n):
         return bytearray(self.chance.randbytes(n))
 

@@ -13,7 +13,6 @@ from tunlite.port import micropython_links as _links, rtnetlink, rtnetlink_reque
 native = _tunlite
 links = _links.links
 x25519 = _x25519.x25519
-collect = _os.collect
 resolve = _os.resolve
 
 _SIGHUP = 1
