@@ -173,7 +173,10 @@ row() {
         value "$1:idle_ticks" $(($(idle_ticks) - begun))
         sum_received "$1"
         peak "$1"
-        case $1 in tunlite | tunlite-rekey) tunlite_figures "$1" ;; esac
+        case $1 in
+        tunlite | tunlite-rekey) tunlite_figures "$1" near far ;;
+        kernel-to-tunlite-peers-*) tunlite_figures "$1" far ;;
+        esac
         ok "$1"
     else
         fail "$1" "iperf3: $(tail -n 3 /tmp/iperf.json | tr '\n' ' ')"
@@ -184,15 +187,17 @@ row() {
 
 iperf_listens() { far netstat -ltn | grep -q ':5201 '; }
 
-# What the daemons say of themselves: handshakes, the longest time between two packet turns. And
-# what an X25519 takes, for comparison.
+# tunlite_figures ROW SIDE...: what the daemons say of themselves: handshakes, the longest time
+# between two packet turns. And what an X25519 takes, for comparison.
 tunlite_figures() {
-    for side in near far; do
-        echo "--- json $1:$side"
+    figures_of=$1
+    shift
+    for side in "$@"; do
+        echo "--- json $figures_of:$side"
         "$side" "$TUNLITE" show "tl-$side" --json
         echo "---"
     done
-    echo "--- json $1:probe"
+    echo "--- json $figures_of:probe"
     "$TUNLITE" probe --json
     echo "---"
 }

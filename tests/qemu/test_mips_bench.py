@@ -36,18 +36,28 @@ def test_a_mips_router_is_faster_than_its_kernel_and_shakes_hands_quickly():
     assert mixed["first_ping_ms"] < 150
 
 
+def is_one_x25519(stays, side):
+    """Whether the daemon's longest stay between two packet turns had an X25519 and nothing else.
+
+    A stay counts from turn to turn, the X25519 from call to return: the rest is a few lines and the
+    kernel's timer ticks, 0.5 % in all when this was written.
+    """
+    return stays[side]["longest_spent_us"] <= 1.02 * stays["x25519_us"]
+
+
 def test_no_rekey_and_no_garbage_keeps_packets_waiting_longer_than_one_x25519():
     tasks_cross.build("mipsel")
     report = mips_bench.mips_bench(mips_bench.Options(rows=(mips_bench.REKEY,)))
-    found = report["handshakes"]
+    found = report["stays"][mips_bench.REKEY]
     for side in ("near", "far"):
         assert found[side]["completed"] >= 4
-        # A fifth more: the private key's own X25519 at the start comes with the lines around it.
-        assert found[side]["longest_spent_us"] <= 1.2 * found["x25519_us"], found
+        assert is_one_x25519(found, side), found
 
 
 def test_two_hundred_peers_cost_packets_nothing():
     tasks_cross.build("mipsel")
     rows = ("kernel-to-tunlite", "kernel-to-tunlite-peers-200")
-    few, many = mips_bench.mips_bench(mips_bench.Options(rows=rows))["rows"]
+    report = mips_bench.mips_bench(mips_bench.Options(rows=rows))
+    few, many = report["rows"]
     assert many["mbit_s"] >= 0.97 * few["mbit_s"]
+    assert is_one_x25519(report["stays"][rows[1]], "far"), report["stays"]
