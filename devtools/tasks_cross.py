@@ -38,6 +38,8 @@ def make_command(arch, out, build, test):
         # zig builds musl as it is told to optimise at the link: without -O2 it is large, and with
         # -Os its memcpy goes byte by byte (x86_64: 1420 bytes in 1504 ns instead of 15).
         "LDFLAGS=-static -s -O2",
+        # zig takes -Oz for -Os unless clang is told; outlined code is smaller, but not as xz.
+        "SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never",
         f"TL_COMPILER={1 if test else 0}",
         f"BUILD={build}",
         f"OUT={out}",
