@@ -45,4 +45,4 @@ def test_an_idle_tunnel_wakes_only_for_its_timers(lab):
     before = tunnel.router.show_json()["returns"]["total"]
     time.sleep(20)
     after = tunnel.router.show_json()["returns"]["total"]
-    assert after - before <= 8  # show_json's own
+    assert after - before < 15  # show_json's own; a timer of each second would be 20
