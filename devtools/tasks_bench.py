@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import task
 
-from devtools import apt, debs
+from devtools import apt, debs, tasks_cross, toolchain
 
 _PACKAGES = [
     *("wireguard-tools", "fastd", "tinc", "iperf3", "iputils-ping", "iproute2", "nftables"),
@@ -56,6 +56,7 @@ def bench(
     if mips or batch:
         from qemu import mips_bench
 
+        _up_to_date("mipsel")
         return mips_bench.main(batch)
     if crypto or mips_crypto:
         from devtools import bench_crypto
@@ -80,10 +81,20 @@ def bench(
     _side_by_side(rounds, seconds, peer, quick, only, places, tcp)
 
 
+def _up_to_date(arch):
+    """dist/tunlite-ARCH is what the sources make today: else an older one would be measured."""
+    try:
+        tasks_cross.build(arch)
+    except toolchain.ToolchainError as e:
+        sys.exit(str(e))
+
+
 def _side_by_side(rounds, seconds, peer, quick, names, places, tcp):
     from bench import contenders, measures, memory_only, report, side_by_side
     from bench.places import PLACES
 
+    if contenders.static_command():
+        _up_to_date("x86_64")
     try:
         peer = peer or contenders.newest_wireguard_go()
         rows = side_by_side.choose(peer, quick)

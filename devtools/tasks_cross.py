@@ -115,11 +115,10 @@ def cross_build(c, arch="all", test=False):
     }
 )
 def package(c, arch="all", format="ipk", as_=""):
-    """Make OpenWrt packages of dist/tunlite-ARCH, built first where it is not there."""
+    """Make OpenWrt packages of dist/tunlite-ARCH, which is brought up to date first."""
     for one in wanted(arch):
         try:
-            if not (ROOT / "dist" / f"tunlite-{one}").is_file():
-                report(one, build(one))
+            report(one, build(one))
             out = openwrt.package(one, format, as_)
         except (toolchain.ToolchainError, openwrt.PackageError) as e:
             sys.exit(str(e))

@@ -59,7 +59,7 @@ def qemu_test(
             package=Path(package) if package else None,
         )
         if implementation == "tunlite" and not program and not package:
-            # Made anew from dist/tunlite-ARCH, which is built first where it is not there.
+            # Made anew from dist/tunlite-ARCH, which is brought up to date first.
             c.run(f"{sys.executable} -m invoke package --arch {arch} --format ipk", echo=True)
         result = router_test.router_test(arch, options, lambda line: print(line, flush=True))
     except known as e:
