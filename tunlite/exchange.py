@@ -294,6 +294,8 @@ class Exchange:
             peer.drop_attempt()
             self._completed(peer)
             self.forget_index(peer.current[0])
+            # What was staged goes by this session; an older one's age is no matter any more.
+            events &= ~(planes.WANTS_SESSION | planes.REKEY)
         if events & planes.ACTIVE:
             peer.idle = False
             peer.checked_ms = now_ms

@@ -64,6 +64,23 @@ def test_the_first_packet_waits_for_the_handshake_and_arrives(pair):
     assert [row[3][0] for row in pair.world.log] == [1, 2, 4, 4]
 
 
+def test_who_wants_a_session_when_one_is_confirmed_begins_no_handshake(pair):
+    exchange = pair.b.interface.exchange
+    told = exchange.event
+
+    def event(peer, events, now_ms):
+        """An answer was staged before Python heard of the first packet: C tells both at once."""
+        seen.append(events & planes.CONFIRMED)
+        told(peer, events | (planes.WANTS_SESSION if seen[-1] else 0), now_ms)
+
+    seen = []
+    exchange.event = event
+    pair.a_sends(b"one")
+    pair.run(10)
+    assert pair.b.received() == [b"one"]
+    assert any(seen) and pair.a_of_b.initiated == 0
+
+
 def test_a_preshared_key_of_both_works_and_of_one_does_not():
     pair = Pair(psk=bytes(range(32)))
     pair.a_sends(b"one")
