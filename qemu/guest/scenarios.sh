@@ -173,7 +173,7 @@ memory() {
     fi
     # What waits in the device is the kernel's memory, and each packet there may be of 64 KB.
     check "$1-queue" "not the queue of a small machine" sh -c \
-        "ip netns exec near /bin/ip link show dev tl-near | grep -q 'qlen 128'"
+        "/bin/ip -n near link show dev tl-near | grep -q 'qlen 128'"
     peak=$(peak_kb "$(cat /run/tl-near.pid)")
     value "$1-kb" "$peak"
     check "$1" "VmHWM is $peak kB, the limit is $2 kB" test "$peak" -le "$2"

@@ -21,7 +21,7 @@ class Target:
     qemu_package: str
     memory_mb: int
     console: str
-    nic: str
+    nic: str  # with what follows its name: an empty romfile needs no ROM of ipxe-qemu
     deb_arch: str = ""
     kernel_package: str = ""
     suite: str = "bookworm"

@@ -9,7 +9,7 @@ TARGET = Target(
     qemu_package="qemu-system-mips",
     memory_mb=64,
     console="ttyS0",
-    nic="virtio-net-pci",
+    nic="virtio-net-pci,romfile=",
     own_kernel="malta-be",
     reboots=True,
 )

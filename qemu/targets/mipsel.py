@@ -9,7 +9,7 @@ TARGET = Target(
     qemu_package="qemu-system-mips",
     memory_mb=64,
     console="ttyS0",
-    nic="virtio-net-pci",
+    nic="virtio-net-pci,romfile=",
     deb_arch="mipsel",
     kernel_package="linux-image-4kc-malta",
 )

@@ -9,7 +9,7 @@ TARGET = Target(
     qemu_package="qemu-system-x86",
     memory_mb=256,
     console="ttyS0",
-    nic="virtio-net-pci",
+    nic="virtio-net-pci,romfile=",
     deb_arch="amd64",
     kernel_package="linux-image-cloud-amd64",
 )
