@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks, memory and randomness. */
+/* What the core asks of the system outside of packets. */
 #include "os.h"
 
 #include <errno.h>

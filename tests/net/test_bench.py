@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The bench's realistic host: a cable that takes its time, and two hosts with rules and filters;
-and what a full socket lost.
+"""What the bench stands on: its realistic host, and its count of what full sockets lost.
 
-router ==w1== relay ==w2== gateway
+router ==w1== relay ==w2== gateway, a cable that takes its time between hosts with rules and filters
 """
 
 import socket
