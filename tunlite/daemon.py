@@ -16,7 +16,6 @@ _ENOBUFS = errno.ENOBUFS
 _GROW_BYTES = 1 << 20
 _SHRINK_MS = 60_000
 _GROW_AGAIN_MS = 200
-_LONG_MS = 3
 
 
 class Daemon:
@@ -147,7 +146,7 @@ class Daemon:
 
     def _is_long(self):
         """Whether this turn took its time, so that packets turn before the rest."""
-        return self.port.now_ms() - self._now_ms >= _LONG_MS
+        return self.port.now_ms() - self._now_ms >= planes.LONG_MS
 
     def _guard(self, what, call, *arguments):
         try:

@@ -12,7 +12,6 @@ from tunlite.peer import Peer
 
 _ROUTE = "<BBHI16s"
 _ROUTE_SIZE = 24
-_LONG_MS = 3
 
 
 class Interface:
@@ -82,7 +81,7 @@ class Interface:
 
     def _turn(self):
         """Packets turn every few milliseconds while all peers change."""
-        if self.port.now_ms() - self._turned_ms >= _LONG_MS:
+        if self.port.now_ms() - self._turned_ms >= planes.LONG_MS:
             self.plane.turn()
             self._turned_ms = self.port.now_ms()
 

@@ -26,6 +26,8 @@ CONFIRMED = 4
 ACTIVE = 8
 ROAMED = 16
 
+LONG_MS = 3  # packets turn after so much of Python's work; one piece of it may take longer
+
 _EAGAIN = 11
 _EDESTADDRREQ = errno.EDESTADDRREQ
 _ENOKEY = errno.ENOKEY

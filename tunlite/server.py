@@ -6,7 +6,7 @@ client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGu
 ours: JSON (status.py), a newline, then errno=0.
 """
 
-from tunlite import uapi
+from tunlite import plane as planes, uapi
 
 CLIENTS_MAX = 8
 LINE_MAX = 1024
@@ -14,7 +14,6 @@ IDLE_MS = 30_000
 ACCEPT_AGAIN_MS = 1000
 _READ = 512
 _PIECES_A_TURN = 8
-_TURN_MS = 3  # then packets turn; one line or piece may take longer than that
 _EAGAIN = 11
 _EINTR = 4
 _NEWLINE = 10
@@ -170,7 +169,7 @@ class Client:
 
     def _is_long(self):
         """Whether this turn took its time."""
-        return self.server.port.now_ms() - self.since_ms >= _TURN_MS
+        return self.server.port.now_ms() - self.since_ms >= planes.LONG_MS
 
     # ---- out ----
 
