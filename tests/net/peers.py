@@ -153,16 +153,22 @@ class _Peer:
             total += int(fields[11]) + int(fields[12])
         return total / os.sysconf("SC_CLK_TCK")
 
+    def waits(self):
+        """How often all its threads gave up the CPU to wait for something."""
+        threads = [path for pid in self.pids() for path in Path(f"/proc/{pid}/task").iterdir()]
+        return sum(_status_row(path / "status", "voluntary_ctxt_switches") for path in threads)
+
     def memory_kb(self, which="VmRSS"):
         """Resident memory of its largest process, in kB: now (VmRSS) or at its peak (VmHWM)."""
-        return max(_status_kb(f"/proc/{pid}/status", which) for pid in self.pids())
+        return max(_status_row(f"/proc/{pid}/status", which) for pid in self.pids())
 
     def memory_all_kb(self):
         """Resident memory of all its processes, in kB, what they share counted once."""
-        return sum(_status_kb(f"/proc/{pid}/smaps_rollup", "Pss") for pid in self.pids())
+        return sum(_status_row(f"/proc/{pid}/smaps_rollup", "Pss") for pid in self.pids())
 
 
-def _status_kb(path, row):
+def _status_row(path, row):
+    """The number in a row of a file of /proc."""
     lines = Path(path).read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(row + ":"))
 

@@ -41,8 +41,10 @@ def test_ten_thousand_packets_paced_at_2_ms_return_to_python_at_most_30_times(la
 def test_an_idle_tunnel_wakes_only_for_its_timers(lab):
     tunnel = Tunnel(lab).start()
     tunnel.wait_up()
+    returns = _returns(tunnel.router)
     time.sleep(12)  # the passive keepalive has passed: nothing is left to do
-    before = tunnel.router.show_json()["returns"]["total"]
+    waits = tunnel.router.waits()  # /proc tells them: a look at the daemon would be some by itself
     time.sleep(20)
-    after = tunnel.router.show_json()["returns"]["total"]
-    assert after - before < 15  # show_json's own; a timer of each second would be 20
+    assert tunnel.router.waits() - waits <= 3  # the kernel may solicit a router; once each 5 s is 4
+    # show_json's own are some ten; a loop that does not even wait makes thousands
+    assert _returns(tunnel.router) - returns < 100
