@@ -87,11 +87,12 @@ class Tunnel:
     def __init__(self, size):
         self.size = size
         self.planes = []
+        record = tuning.record(port, {}, tuning.is_small(port))
         devices = port.packet_pair()
         try:
             ends = []
             for fd in devices:
-                plane = planes.Plane(port.native, tuning.record(port, {}))
+                plane = planes.Plane(port.native, record)
                 self.planes.append(plane)
                 plane.device(fd)
                 peer = plane.peer_new()

@@ -96,10 +96,11 @@ def _machine(name, settings, log, device_fd, folder):
 
     # loads libsodium while we are still who may read it: User may not see into root's home
     port.x25519(bytearray(32), bytearray(32), bytearray(32))
+    small = tuning.is_small(port)
     if device_fd < 0:
-        off, queue = tuning.offloads_off(port, settings), tuning.device_queue(port)
+        off, queue = tuning.offloads_off(port, settings), tuning.device_queue(small)
         device_fd = _open_device(name, off, queue)
-    record = tuning.record(port, settings)
+    record = tuning.record(port, settings, small)
     machine = daemon.Daemon(port, name, device_fd, record, log, folder)
     rows = features.rows(port.native, machine.plane.features())
     for refusal in (

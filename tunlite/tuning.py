@@ -21,11 +21,11 @@ def is_small(port):
     return True
 
 
-def device_queue(port):
+def device_queue(small):
     """How many packets the device may hold for us, 0: as many as the kernel thinks, 500. A run of
     TCP that is forwarded can make each of them 64 KB, so a router of 64 MB cannot have as many.
     """
-    return 128 if is_small(port) else 0
+    return 128 if small else 0
 
 
 def offloads_off(port, settings):
@@ -38,9 +38,9 @@ def workers(settings):
     return settings.get("Workers", 0) or 1
 
 
-def record(port, settings):
-    """The options record for a dict of configuration keys."""
-    pool, replay_bits, ring, per_second = _SMALL if is_small(port) else _LARGE
+def record(port, settings, small):
+    """The options record for a dict of configuration keys. small: is_small(), asked once."""
+    pool, replay_bits, ring, per_second = _SMALL if small else _LARGE
     pool *= workers(settings)
     return planes.options(
         engine=settings.get("Engine", "auto"),
