@@ -138,9 +138,7 @@ def may_use_kvm(target: Target) -> bool:
 def command(
     target: Target, kernel: Kernel, initrd: Path, extra: list[str], kvm: bool = False
 ) -> list[str]:
-    # The Malta board does not start without its graphics card's ROM, which qemu-system-mips only
-    # recommends.
-    apt.need([*apt.providers({target.qemu[0]: target.qemu_package}), "seabios"])
+    apt.need([*apt.providers({target.qemu[0]: target.qemu_package}), *target.needs])
     append = f"console={target.console} quiet loglevel=1 panic=-1 {target.append}".strip()
     return [
         *target.qemu,

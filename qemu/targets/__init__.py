@@ -28,6 +28,7 @@ class Target:
     own_kernel: str = ""
     reboots: bool = False
     append: str = ""
+    needs: tuple[str, ...] = ()  # packages besides, which `qemu_package` only recommends
 
 
 def load(name: str) -> Target:

@@ -12,4 +12,5 @@ TARGET = Target(
     nic="virtio-net-pci,romfile=",
     own_kernel="malta-be",
     reboots=True,
+    needs=("seabios",),  # the board does not start without its graphics card's ROM
 )

@@ -12,4 +12,5 @@ TARGET = Target(
     nic="virtio-net-pci,romfile=",
     deb_arch="mipsel",
     kernel_package="linux-image-4kc-malta",
+    needs=("seabios",),  # the board does not start without its graphics card's ROM
 )

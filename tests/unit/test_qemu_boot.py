@@ -5,6 +5,7 @@ import gzip
 import json
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,21 @@ def test_every_target_loads_and_has_a_kernel():
         assert target.name == name
         assert bool(target.own_kernel) != bool(target.kernel_package)
         assert not target.own_kernel or target.own_kernel in kernels.KERNELS
+
+
+def test_only_the_malta_board_asks_for_a_graphics_cards_rom(monkeypatch):
+    asked = {}
+    kernel = boot.Kernel(Path("kernel"), None, "kernel")
+    for name in targets.NAMES:
+        monkeypatch.setattr(
+            boot.apt, "need", lambda wanted, name=name: asked.update({name: wanted})
+        )
+        target = targets.load(name)
+        assert boot.command(target, kernel, Path("initrd"), [])[: len(target.qemu)] == [
+            *target.qemu
+        ]
+    assert {name for name in asked if "seabios" in asked[name]} == {"mips", "mipsel"}
+    assert len(asked) == len(targets.NAMES)
 
 
 def test_an_unknown_target_is_named():
