@@ -203,7 +203,9 @@ class Plane:
         return self._check(self.native.tl_run(self.handle, self._deadline), "run")
 
     def turn(self):
-        """One packet turn amid something long. What is to be told waits for run()."""
+        """One packet turn amid something long. What is to be told waits for run(), a failure too:
+        that meets it again, where it ends the daemon and not just what went on here, half-way.
+        """
         self.native.tl_run(self.handle, None)
 
     def grow(self, size):

@@ -227,6 +227,23 @@ def test_a_broken_packet_path_ends_it(node):
     assert node.daemon.run() == "the packet path failed (errno 5)"
 
 
+def test_a_packet_path_that_breaks_amid_a_change_ends_it_behind_the_change(node):
+    now_ms, turns = node.port.now_ms, []
+
+    def later():
+        node.world.clock.now_ms += planes.LONG_MS
+        return now_ms()
+
+    node.port.now_ms = later
+    node.native.tl_run = lambda plane, deadline: turns.append(deadline) or -5
+    before = node.interface.me.public
+    node.interface.add_peer(PEER)
+    node.interface.set_private_key(node.port.random_bytes(32))
+    assert turns and not any(turns)
+    assert node.interface.me.public != before
+    assert node.daemon.run() == "the packet path failed (errno 5)"
+
+
 def test_buffers_grow_when_short_and_are_given_back_a_minute_later(node):
     calls = []
     node.native.tl_plane_grow = lambda plane, size: calls.append(size) or 1024
