@@ -69,7 +69,9 @@ class Host:
         """`tunlite run` in the background, ready."""
         self.write()
         process = self.namespace.start(
-            [*tunlite_command(), "run", "--config", self.path], log, env=self.env
+            [*tunlite_command(), "run", "--config", self.path],
+            log,
+            env={"HOOKS": self.env["HOOKS"]},
         )
         process.wait_line(f"{self.name}: ready")
         return process
