@@ -17,6 +17,7 @@ class Patience:
     """How long hooks may take: as long as they like, until a signal asks us to end."""
 
     def __init__(self):
+        self.later = False  # whether hooks of another kind come later: they are left their least
         self.signals = port.signal_fd()
         self._until_ms = None
         self._cut_short = False
@@ -44,7 +45,8 @@ class Patience:
         self.arrived()
         if not self.is_asked():
             return -1
-        return max(0, max(self._until_ms, began_ms + _AT_LEAST_MS) - port.now_ms())
+        until_ms = self._until_ms - (_AT_LEAST_MS if self.later else 0)
+        return max(0, max(until_ms, began_ms + _AT_LEAST_MS) - port.now_ms())
 
     def _wait(self, pidfd):
         began_ms = port.now_ms()

@@ -190,7 +190,9 @@ def take_down(state, log, patience, child=None):
             log.error(steps.reason(e))
             failed.append(steps.reason(e))
 
+    patience.later = bool(state["PostDown"])
     attempt(hooks.run, "PreDown", state["PreDown"], name, patience)
+    patience.later = False
     if state.get("save") and state["pid"]:
         attempt(_save, name, state["path"], log)
     attempt(links.drop_dns, state)

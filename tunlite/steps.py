@@ -93,8 +93,10 @@ def set_routes(state, config, log):
 
 def wait_until(condition, patience_ms):
     deadline = port.now_ms() + patience_ms
+    pause_ms = 1
     while not condition():
         if port.now_ms() > deadline:
             return False
-        port.sleep_ms(20)
+        port.sleep_ms(pause_ms)
+        pause_ms = min(2 * pause_ms, 20)
     return True
