@@ -178,6 +178,8 @@ static enum io_status read_frame(struct io *io, struct queue *q, uint32_t *bytes
 }
 
 enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max) {
+    if (q->n == q->max) /* staged packets took all places */
+        return IO_MORE;
     enum io_status status = vnet_has_more(io->vnet) ? go_on(io, q) : IO_MORE;
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < max && q->n < q->max && bytes < io->turn_bytes; i++) {

@@ -53,12 +53,13 @@ class OnSockets:
         self.outside.bind((self.host, 0))
         self.where = endpoint(self.host, self.outside.getsockname()[1])
 
-    def take_frames(self):
-        """Another device, whose frames have the virtio_net_hdr; large queues there and outside."""
+    def take_frames(self, room=8 << 20):
+        """Another device, whose frames have the virtio_net_hdr; large queues there and outside, or
+        `room` bytes for what the plane writes."""
         self.inside.close()
         self.inside, theirs = inside_pair()
-        for end in (self.inside, theirs):
-            end.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
+        self.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
+        theirs.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, room)
         self.plane.call("fake_vnet", theirs.detach())
         self.outside.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
 

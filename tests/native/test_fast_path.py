@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Offloads end to end: frames with a virtio_net_hdr on one side, runs of datagrams on the other."""
 
+import contextlib
 import errno
+import itertools
 import random
 import socket
 import struct
@@ -203,6 +205,53 @@ def test_a_single_packet_of_any_length_leaves_whole(length):
         fast.inside.send(frame(packet))
         fast.run()
         assert [p for _, p in fast.opened(1)] == [packet]
+
+
+def test_a_packet_that_waits_for_a_buffer_waits_for_a_place_in_the_batch_too():
+    with Fast(pool_bytes=1) as fast:
+        plane, batch, big = fast.plane, 24, ipv4(payload=packets.noise(3, 65000))
+        index = plane.index(fast.peer)
+        plane.call("session_free", fast.index)
+        for _ in range(2 * batch):
+            fast.inside.send(frame(ipv4()))
+            plane.turn()
+        assert plane.state(fast.peer)["staged"] == 2 * batch
+
+        fast.take_frames(room=1)
+        other = plane.peer()
+        receiver = plane.session(plane.index(other), born_ms=fast.now_ms())
+        plane.routes([("10.0.0.0/8", fast.peer), ("192.0.2.0/24", other)])
+        counter = itertools.count()
+
+        def datagram():
+            return seal(KEY_B, receiver, next(counter), ipv4("192.0.2.1", payload=bytes(1000)))
+
+        while fast.count("device_blocked") == 0:
+            fast.send(datagram())
+            plane.turn()
+        fast.inside.recv(70000)  # a place for the one that waits, and none for these
+        fast.send(datagram(), datagram(), datagram())
+        for _ in range(5):
+            fast.send_run([datagram(), datagram()])  # a slab each
+        plane.turn(2)
+        fast.inside.send(frame(big))
+        plane.turn()
+        assert fast.count("pool_short") > 0
+
+        plane.call("fake_full", 3)
+        plane.session(index, born_ms=fast.now_ms())
+        fast.inside.setblocking(False)
+        for _ in range(20):
+            with contextlib.suppress(BlockingIOError):
+                while fast.inside.recv(70000):
+                    pass
+            plane.turn()
+        plane.call("fake_full", 0)
+        sent = fast.count("socket_written")
+        plane.turn()
+        assert fast.count("socket_written") - sent == 2 * batch
+        plane.turn()
+        assert [packet for _, packet in fast.opened(2 * batch + 1)][-1] == big
 
 
 def test_a_checksum_that_the_kernel_left_to_us_is_complete():
