@@ -13,6 +13,9 @@
 #include "os.h"
 #include "vnet.h"
 
+/* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags. */
+enum { FRAME_HEADERS = 14 + 2 * 4 };
+
 uint64_t io_now_ms(struct io *io) {
     return io->calls->now_ms(io);
 }
@@ -87,7 +90,7 @@ enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
     if (io->vnet)
         return vnet_read(io, q, max);
     for (uint32_t i = 0; i < max && q->n < q->max; i++) {
-        uint32_t room, need = HEADROOM + io->mtu + TAILROOM;
+        uint32_t room, need = HEADROOM + io->mtu + FRAME_HEADERS + TAILROOM;
         uint8_t *at = buf_room(io->pool, need, &room);
         if (!at)
             return IO_STARVED;

@@ -200,6 +200,24 @@ def test_a_local_address_that_went_away_is_forgotten_and_the_packet_still_goes(e
         assert wired.plane.counters()["source_reset"] == 1
 
 
+@pytest.mark.parametrize("tags", [0, 2])
+def test_a_full_frame_leaves_whole_wherever_its_buffer_begins(tags):
+    """An Ethernet header, with tags of VLANs or without, comes on top of the MTU."""
+    head = bytes(12) + b"\x81\x00\x00\x01" * tags + b"\x08\x00"
+    full = [head + bytes([i]) * 9000 for i in range(7)]
+    with Wired("mmsg", layer=2, mtu=9000) as wired:
+        wired.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)
+        for length in range(2800, 3200, 16):  # of what stands before them in a slab of 65 KB
+            frames = [bytes(length), *full]
+            for frame in frames:
+                wired.inside.send(frame)
+            wired.plane.turn(2)
+            for frame in frames:
+                inner = unseal(KEY_A, wired.outside.recv(10000))[2]
+                assert inner[: len(frame)] == frame and not any(inner[len(frame) :])
+        assert wired.plane.counters()["batch_largest"] == len(frames)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_longest_datagram_is_received_after_one_that_was_too_long(engine):
     with Wired(engine, mtu=1280, offloads_off=ALL_OFF) as wired:
