@@ -84,6 +84,8 @@ bool io_source_reset(struct io *io, struct packet *p, int err) {
         return false;
     memset(p->endpoint->local, 0, sizeof p->endpoint->local);
     p->endpoint->ifindex = 0;
+    if (p->peer) /* a run may have been refused for its source */
+        p->peer->path = (struct path){0};
     io->stats->counts[COUNT_SOURCE_RESET]++;
     return true;
 }

@@ -31,19 +31,13 @@ static bool is_ppp(int fd, uint32_t ifindex) {
     return strncmp(ifr.ifr_name, "ppp", 3) == 0;
 }
 
-static void be_single(struct io *io, struct path *path) {
-    path->is_single = true;
-    io->offload[FEATURE_UDP_GSO].why = REASON_NOT_EVERYWHERE;
-}
-
 bool path_takes_runs(struct io *io, const struct packet *p) {
     if (!p->peer)
         return false;
     struct path *path = &p->peer->path;
     if (!path->is_known) {
         path->is_known = true;
-        if (is_ppp(io->socket[io_socket_of(p)], p->endpoint->ifindex))
-            be_single(io, path);
+        path->is_single = is_ppp(io->socket[io_socket_of(p)], p->endpoint->ifindex);
     }
     if (path->limit_until && io->now >= path->limit_until)
         path->limit_until = 0;
@@ -92,7 +86,7 @@ bool path_refused(struct io *io, const struct packet *p, int err) {
         path->limit = path->limit_until && path->limit < p->len ? path->limit : p->len;
         path->limit_until = io->now + LIMIT_MS;
     } else if (err == EIO || err == EINVAL) {
-        be_single(io, path);
+        path->is_single = true;
     } else {
         return false;
     }

@@ -234,10 +234,9 @@ int tl_workers(int handle, unsigned char *out, int out_len) {
     return (int)plane->n_workers;
 }
 
-/* Any worker may have met a path that takes no runs. */
-static void merge_paths(const struct plane *plane, struct feature_state *gso) {
-    for (uint32_t i = 1; i < plane->n_workers; i++)
-        if (plane->worker[i].io.offload[FEATURE_UDP_GSO].why == REASON_NOT_EVERYWHERE)
+static void note_paths(const struct plane *plane, struct feature_state *gso) {
+    for (uint32_t i = 0; i < plane->n_peers && gso->on; i++)
+        if (plane->peers[i] && plane->peers[i]->path.is_single)
             gso->why = REASON_NOT_EVERYWHERE;
 }
 
@@ -246,9 +245,11 @@ int tl_features(int handle, unsigned char *out, int out_len) {
     if (!plane)
         return -EBADF;
     HOLD hold = hold_all(plane);
-    struct io *io = &plane->worker->io;
-    const struct features chosen = {io->ops, plane->aead, io->offload};
-    merge_paths(plane, &io->offload[FEATURE_UDP_GSO]);
+    const struct io *io = &plane->worker->io;
+    struct feature_state offload[FEATURE_AEADS];
+    const struct features chosen = {io->ops, plane->aead, offload};
+    memcpy(offload, io->offload, sizeof offload);
+    note_paths(plane, &offload[FEATURE_UDP_GSO]);
     return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
 }
 

@@ -368,6 +368,21 @@ def test_a_path_that_refuses_runs_gets_datagrams_one_by_one_until_it_is_another(
         fast.plane.call("peer_endpoint", fast.peer, where)
         fast.carries(10)
         assert fast.count("runs_written") == 1 and fast.plane.drops() == {}
+        assert fast.plane.features()["udp_gso"] == (True, "chosen")
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_source_address_that_went_away_does_not_end_the_runs_to_that_endpoint(family):
+    """IPv6, and IPv4 on older kernels, say EINVAL of it, as of a run that a path does not take."""
+    gone = "203.0.113.77" if family == socket.AF_INET else "2001:db8::77"
+    with Fast(family=family) as fast:
+        where = endpoint(fast.host, fast.outside.getsockname()[1], local=gone)
+        fast.plane.call("peer_endpoint", fast.peer, where)
+        fast.carries(10)
+        runs = fast.count("runs_written")
+        fast.carries(10)
+        assert fast.count("runs_written") == runs + 1 and fast.count("source_reset") == 1
+        assert fast.plane.features()["udp_gso"] == (True, "chosen") and fast.plane.drops() == {}
 
 
 def test_a_run_that_cannot_go_at_all_is_dropped_packet_by_packet():
