@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import itertools
+import os
 import random
 import socket
 import struct
@@ -26,6 +27,7 @@ from tests.native.plane_ffi import (
     unseal,
 )
 from tests.native.test_engines import ALL_OFF, Wired
+from tests.native.test_offload_tun import in_own_namespace, ip_command
 
 ORDER = sys.byteorder
 MSS = 1380  # MTU 1420, no TCP options
@@ -366,6 +368,26 @@ def test_a_path_that_refuses_runs_gets_datagrams_one_by_one_until_it_is_another(
         assert on and "not to every endpoint" in why
         where = endpoint("127.0.0.1", fast.outside.getsockname()[1])
         fast.plane.call("peer_endpoint", fast.peer, where)
+        fast.carries(10)
+        assert fast.count("runs_written") == 1 and fast.plane.drops() == {}
+        assert fast.plane.features()["udp_gso"] == (True, "chosen")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@in_own_namespace
+def test_towards_a_ppp_link_datagrams_go_one_by_one_until_the_peer_is_elsewhere():
+    ip_command("link", "set", "lo", "up")
+    ip_command("tuntap", "add", "ppp7", "mode", "tun")
+    with Fast() as fast:
+        port = fast.outside.getsockname()[1]
+        where = endpoint("127.0.0.1", port, ifindex=socket.if_nametoindex("ppp7"))
+        fast.plane.call("peer_endpoint", fast.peer, where)
+        fast.carries(10)
+        assert fast.count("runs_written") == fast.count("runs_refused") == 0
+        on, why = fast.plane.features()["udp_gso"]
+        assert on and "begins at a ppp link" in why
+        fast.send(seal(KEY_B, fast.index, 0, b""))  # by way of lo
+        fast.run()
         fast.carries(10)
         assert fast.count("runs_written") == 1 and fast.plane.drops() == {}
         assert fast.plane.features()["udp_gso"] == (True, "chosen")

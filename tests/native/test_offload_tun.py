@@ -60,7 +60,7 @@ def in_own_namespace(function):
     return run
 
 
-def _ip(*arguments):
+def ip_command(*arguments):
     command = ["ip", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -78,12 +78,12 @@ class Tun:
             self.has_uso = True
         except OSError:
             self.has_uso = False
-        _ip("link", "set", "tun0", "up", "mtu", str(MTU))
-        _ip("addr", "add", NEAR[4] + "/24", "dev", "tun0")
-        _ip("addr", "add", NEAR[6] + "/64", "dev", "tun0", "nodad")
+        ip_command("link", "set", "tun0", "up", "mtu", str(MTU))
+        ip_command("addr", "add", NEAR[4] + "/24", "dev", "tun0")
+        ip_command("addr", "add", NEAR[6] + "/64", "dev", "tun0", "nodad")
         # the kernel adds the address's own route later, from a work queue
         for _ in range(500):
-            if "local" in _ip("-6", "route", "show", "table", "local", NEAR[6]):
+            if "local" in ip_command("-6", "route", "show", "table", "local", NEAR[6]):
                 break
             time.sleep(0.01)
         self.native = offload_ffi.native("here")
