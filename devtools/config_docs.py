@@ -18,7 +18,8 @@ Made from the table in `tunlite/config.py` by `python -m devtools.config_docs`; 
 The files are WireGuard's: what `wg` and `wg-quick` accept is accepted here, with the same meaning.
 Names of sections and options have no case, `#` begins a comment, and lists may be split over
 several lines of the same option. An option that is not a list may stand once in its section.
-`tunlite check FILE` prints every error with its line and what to do, and exits with 1.
+`tunlite check FILE` prints every error (of a file that is nothing but errors the first hundred)
+with its line and what to do, and exits with 1.
 
 A file that holds a private or preshared key must not be open to others: `chmod 600 FILE`, or 640
 for a group that may read it. Names given to `tunlite up` are looked for in `/etc/tunlite`, then in

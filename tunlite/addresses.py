@@ -15,6 +15,14 @@ def is_number(text):
     return len(text) > 0
 
 
+def is_word(text, more):
+    """Whether it has nothing but ASCII letters and digits, and characters of `more`."""
+    for char in text:
+        if ord(char) > 127 or not (char.isalpha() or char.isdigit() or char in more):
+            return False
+    return True
+
+
 def _parse_ipv4(text):
     parts = text.split(".")
     if len(parts) != 4:

@@ -3,7 +3,7 @@
 the exit status; UsageError, UserError, OSError.
 """
 
-from tunlite import client, config as configs, keys, log as logs, names, port
+from tunlite import addresses, client, config as configs, keys, log as logs, names, port
 from tunlite.errors import UsageError, UserError
 
 
@@ -54,6 +54,8 @@ def strerror(e):
         return "there is no such file"
     if e.errno == 13:
         return "permission denied"
+    if e.errno == 21:
+        return "it is a folder"
     return f"errno {e.errno}" if len(e.args) < 2 else str(e.args[1])
 
 
@@ -121,7 +123,7 @@ def serve(words):
     names.check_name(name)
     log = _log(name)
     device_fd = port.environ_get("WG_TUN_FD") or ""
-    if device_fd and not device_fd.isdigit():
+    if device_fd and (not addresses.is_number(device_fd) or len(device_fd) > 9):
         raise UsageError("WG_TUN_FD is no number")
     if device_fd:
         # The descriptor came with us, so there is no other process to hand it to.
@@ -187,7 +189,7 @@ def _tell(options, rest, pieces):
 
     name, path = _take(rest, 2, 2)
     wait = options.get("--wait", "0")
-    if not wait.isdigit():
+    if not addresses.is_number(wait):
         raise UsageError("--wait takes seconds")
     config = _load(path)
     try:
@@ -258,7 +260,7 @@ def bench(options, rest):
 
     _take(rest, 0, 0)
     seconds = options.get("--seconds", "1")
-    if not seconds.isdigit() or not 0 < int(seconds) < 1000:
+    if not addresses.is_number(seconds) or not 0 < int(seconds) < 1000:
         raise UsageError("--seconds takes 1 to 999")
     found = bench.collect(int(seconds) * 1000)
     port.write_out(bench.as_json(found) if options.get("--json") else bench.as_text(found))

@@ -2,12 +2,12 @@
 """Configuration files: WireGuard's INI as wg(8) and wg-quick(8) read it, and some keys of our own.
 
 KEYS is the one table; docs/config.md and `tunlite check --keys` come from it. Reading never stops
-at the first error: `Config.errors` has them all. No error holds a secret, and secrets go from the
-file's bytes into bytearrays, never into a str. Of a thousand peers only the file's text is kept: a
-peer is parsed when it is reached.
+at the first error: `Config.errors` has them all, or the first hundred. No error holds a secret, and
+secrets go from the file's bytes into bytearrays, never into a str. Of a thousand peers only the
+file's text is kept: a peer is parsed when it is reached.
 """
 
-from tunlite import config_values as values, keys, port
+from tunlite import addresses, config_values as values, keys, port
 
 # name, whose it is, kind of value (config_values.py), default, help
 _TABLE = """
@@ -64,6 +64,7 @@ _PEER_OPTIONS = [row[1] for row in KEYS if row[0] == "Peer"]
 _SECTIONS = ("Interface", "Peer")
 _HOOKS = ("PreUp", "PostUp", "PreDown", "PostDown")
 _SPACES = b" \t\r\v\f"
+_MOST_ERRORS = 100  # a file of another kind would fill a router's heap with its lines
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -194,6 +195,9 @@ class _Parser:
         """Each peer's dict when its section has ended; the caller takes copies of secrets."""
         for line in self.config.peers.text.lines():
             self.line += 1
+            if len(self.config.errors) > _MOST_ERRORS:
+                self.error("", "there are too many errors to tell more", "correct these first")
+                return
             trimmed_line = trimmed(
                 line[3:] if self.line == 1 and line[:3] == BYTE_ORDER_MARK else line
             )
@@ -369,12 +373,7 @@ def _as_text(line):
 
 def _printable(name):
     """An option's name for a message, "" where it may be something secret."""
-    if len(name) > 24:
-        return ""
-    for char in name:
-        if not (char.isalpha() or char.isdigit()):
-            return ""
-    return name
+    return name if len(name) <= 24 and addresses.is_word(name, "") else ""
 
 
 def _distance(a, b):

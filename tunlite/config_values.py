@@ -94,12 +94,11 @@ def _dns(text):
             family, packed = addresses.parse_address(piece)
             rows.append((addresses.format_address(family, packed), None))
         except ValueError:
-            for char in piece:
-                if not (char.isalpha() or char.isdigit() or char in "-._"):
-                    raise Bad(
-                        quoted(piece) + " is no address and no domain",
-                        "write addresses of servers and names of search domains",
-                    )
+            if not addresses.is_word(piece, "-._"):
+                raise Bad(
+                    quoted(piece) + " is no address and no domain",
+                    "write addresses of servers and names of search domains",
+                )
             rows.append((None, piece))
     return rows
 
@@ -133,9 +132,8 @@ def _endpoint(text):
         addresses.literal_endpoint(text)
     except ValueError as e:
         raise Bad(quoted(text) + ": " + e.args[0], "write host:port or [IPv6 address]:port")
-    for char in host:
-        if not (char.isalpha() or char.isdigit() or char in "-._:%"):
-            raise Bad(quoted(host) + " is no host name", "write a name or an address")
+    if not addresses.is_word(host, "-._:%"):
+        raise Bad(quoted(host) + " is no host name", "write a name or an address")
     return text
 
 
@@ -153,9 +151,8 @@ def _bool(text):
 
 
 def _word(text):
-    for char in text:
-        if not (char.isalpha() or char.isdigit() or char in "-_."):
-            raise Bad(quoted(text) + " is no name", "write one word")
+    if not addresses.is_word(text, "-_."):
+        raise Bad(quoted(text) + " is no name", "write one word")
     if not text or len(text) > 23:
         raise Bad("a name has 1 to 23 letters", "write one word")
     return text

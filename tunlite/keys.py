@@ -99,6 +99,7 @@ def wipe(secret):
 
 
 _READ_BYTES = 2048
+_MOST_BYTES = 64 << 20  # hundreds of thousands of peers; /dev/zero ends somewhere too
 
 
 class Text:
@@ -109,32 +110,27 @@ class Text:
 
     def lines(self):
         """Its lines as bytearrays without their newline, each wiped when the next is asked for."""
-        begun = bytearray()
+        parts = []
         for piece in self._pieces:
             at = 0
             while True:
                 end = piece.find(b"\n", at)
-                line = _joined(begun, piece, at, end if end >= 0 else len(piece))
-                wipe(begun)
-                begun = line
+                parts.append(memoryview(piece)[at : end if end >= 0 else len(piece)])
                 if end < 0:
                     break
+                line = _joined(parts)
                 yield line
                 wipe(line)
-                begun = bytearray()
+                parts = []
                 at = end + 1
-        if begun:
-            yield begun
-            wipe(begun)
+        line = _joined(parts)
+        if line:
+            yield line
+            wipe(line)
 
     def whole(self):
         """All of it in a bytearray of its own."""
-        out = bytearray(sum([len(piece) for piece in self._pieces]))
-        at = 0
-        for piece in self._pieces:
-            out[at : at + len(piece)] = piece
-            at += len(piece)
-        return out
+        return _joined(self._pieces)
 
     def wipe(self):
         for piece in self._pieces:
@@ -142,17 +138,20 @@ class Text:
         self._pieces = []
 
 
-def _joined(begun, piece, at, end):
+def _joined(parts):
     """A new bytearray, of its size from the start."""
-    line = bytearray(len(begun) + end - at)
-    line[: len(begun)] = begun
-    line[len(begun) :] = memoryview(piece)[at:end]
-    return line
+    out = bytearray(sum([len(part) for part in parts]))
+    at = 0
+    for part in parts:
+        out[at : at + len(part)] = part
+        at += len(part)
+    return out
 
 
 def read_text(fd):
-    """Text of what a descriptor gives until its end."""
+    """Text of what a descriptor gives until its end. OSError, also when it gives too much."""
     pieces = []
+    size = 0
     while True:
         piece = bytearray(_READ_BYTES)
         count = port.read_into(fd, piece)
@@ -164,6 +163,10 @@ def read_text(fd):
             wipe(piece)
             piece = short
         pieces.append(piece)
+        size += count
+        if size > _MOST_BYTES:
+            Text(pieces).wipe()
+            raise OSError(27, "it is larger than 64 MB")
 
 
 def read_all(fd):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Names of interfaces, and the configuration files that they stand for."""
 
-from tunlite import port
+from tunlite import addresses, port
 from tunlite.errors import UserError
 
 CONFIG_FOLDERS = ("/etc/tunlite", "/etc/wireguard")
@@ -15,9 +15,8 @@ class BadName(UserError):
 
 def check_name(name):
     """BadName unless the kernel, wg-quick and our files take it as an interface's name."""
-    for char in name:
-        if not (char.isalpha() or char.isdigit() or char in "_=+.-"):
-            raise BadName(f'"{name}" is no name for an interface: use letters, digits and _=+.-')
+    if not addresses.is_word(name, "_=+.-"):
+        raise BadName(f'"{name}" is no name for an interface: use letters, digits and _=+.-')
     if not name or len(name) > _NAME_MAX or name in (".", ".."):
         raise BadName(f'"{name}" is no name for an interface: it needs 1 to {_NAME_MAX} letters')
 

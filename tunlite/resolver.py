@@ -334,8 +334,8 @@ def serve():
 
 def scope_id(text):
     """The number of a literal endpoint's scope: digits, or an interface's name; 0 for neither."""
-    if not text or text.isdigit():
-        return int(text or "0")
+    if not text or addresses.is_number(text):
+        return int(text or "0") if len(text) < 10 else 0
     try:
         return int(port.read_file("/sys/class/net/" + text + "/ifindex"))
     except (OSError, ValueError):

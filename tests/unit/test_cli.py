@@ -53,11 +53,15 @@ def test_help_lists_every_command_and_each_has_its_own():
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["up"], ["up", "a", "b"], ["show", "--nope"], ["run"], ["a", "b"], ["setconf", "x"]],
+    [
+        *([], ["up"], ["up", "a", "b"], ["show", "--nope"], ["run"], ["a", "b"], ["setconf", "x"]),
+        *(["setconf", "--wait", "²", "a", "b"], ["bench", "--seconds", "²"]),
+    ],
 )
 def test_a_wrong_command_line_has_exit_status_2(words):
     done = _run(*words)
     assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
     assert done.stderr.startswith(b"tunlite: ") or done.stdout.startswith(b"tunlite: ")
 
 
@@ -70,7 +74,10 @@ def test_a_wrong_command_line_has_exit_status_2(words):
         (["up", "nosuch0"], b"there is no nosuch0.conf"),
         (["up", "./nosuch0.conf"], b"there is no such file"),
         (["up", "a b"], b"no name for an interface"),
+        (["café"], b"no name for an interface"),
         (["check", "/nonexistent"], b"there is no such file"),
+        (["check", "/"], b"it is a folder"),
+        (["check", "/dev/zero"], b"it is larger than 64 MB"),
         (["setconf", "nosuch0", "/nonexistent"], b"there is no such file"),
     ],
 )
@@ -79,6 +86,13 @@ def test_what_fails_is_told_in_a_line_with_exit_status_1(words, told):
     assert done.returncode == 1
     assert told in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "x", "99999999999"])
+def test_a_device_descriptor_that_is_no_number_is_told(number):
+    done = _run("nosuch0", env={**os.environ, "WG_TUN_FD": number})
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done.stderr
+    assert b"WG_TUN_FD is no number" in done.stderr
 
 
 def test_keys_are_made_as_wg_makes_them():

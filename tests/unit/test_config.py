@@ -165,6 +165,8 @@ _WRONG = {
     "Layer = 2": "reserved",
     "StateDir = state": "absolute path",
     "User = a b": "no name",
+    "User = caf\N{LATIN SMALL LETTER E WITH ACUTE}": "no name",
+    "DNS = caf\N{LATIN SMALL LETTER E WITH ACUTE}.lan": "no domain",
     "SaveConfig = maybe": "true or false",
     "PrivateKey = abc": "44 characters",
     "PrivateKey =": "44 characters",
@@ -209,6 +211,20 @@ def test_all_mistakes_are_told_in_the_order_of_lines():
     places = [error.split(": ")[0] for error in errors]
     assert places == ["wg0.conf:2", "wg0.conf:3", "wg0.conf:4", "wg0.conf:5", "wg0.conf:6"]
     assert "did you mean [Peer]?" in errors[-1]
+
+
+def test_a_file_that_is_nothing_but_mistakes_is_told_in_a_hundred_lines():
+    errors = _errors("[Interface]\n" + "Foo = 1\n" * 50_000)
+    assert len(errors) == 102
+    assert errors[-1].startswith("wg0.conf:103: ") and "too many errors" in errors[-1]
+
+
+def test_a_long_line_of_many_pieces_is_one_line():
+    prefixes = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(20_000)]
+    text = f"[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {', '.join(prefixes)}".encode()
+    pieces = [bytearray(text[i : i + 7]) for i in range(0, len(text), 7)]
+    (peer,) = config.parse(keys.Text(pieces), "f").peers
+    assert len(peer["AllowedIPs"]) == 20_000
 
 
 def test_an_option_before_any_section_is_told_once():

@@ -207,6 +207,8 @@ def test_literal_endpoints_need_no_child():
     assert resolver.literal("192.0.2.1:7") == (4, bytes([192, 0, 2, 1]), 7, 0)
     assert resolver.literal("[fe80::1%lo]:7")[2:] == (7, 1)
     assert resolver.literal("[fe80::1%5]:7")[2:] == (7, 5)
+    assert resolver.literal("[fe80::1%99999999999]:7")[2:] == (7, 0)
+    assert resolver.literal("[fe80::1%²]:7")[2:] == (7, 0)
     assert resolver.literal("example.org:7") is None
 
 

@@ -3,7 +3,7 @@
 
 from binascii import hexlify
 
-from tunlite import addresses, config, keys, setconf
+from tunlite import addresses, config, keys, names, setconf
 
 for text in (
     "10.1.2.3", "255.255.255.255", "1.2.3", "1.2.3.256", "01.2.3.4", "::", "::1", "2001:db8::1",
@@ -46,6 +46,10 @@ PersistentKeepalive = 25
 """.format(PRIVATE, PUBLIC)
 BAD = """
 [Interface]
+Us\u00e9r = caf\u00e9
+User = caf\u00e9
+Group = \u00b2
+DNS = caf\u00e9.lan
 PrivateKey = short
 ListenPort = 70000
 MTU = many
@@ -56,6 +60,11 @@ AllowedIPs = 10.0.0.0/33
 Endpoint = nowhere
 stray
 """
+for name in ("wg0", "a.b-c_d=e+", "caf\u00e9", "\u00b2", "a b", "", "..", "x" * 16):
+    try:
+        print(name.encode(), names.check_name(name))
+    except names.BadName:
+        print(name.encode(), "refused")
 for label, text in (("good", GOOD), ("bad", BAD), ("empty", "")):
     found = config.parse(keys.Text([bytearray(text.encode())]), label)
     print(label, sorted(found.interface), len(found.peers))
