@@ -22,6 +22,7 @@
 #include "py/mperrno.h"
 #include "py/mphal.h"
 #include "py/runtime.h"
+#include "py/unicode.h"
 #include "shared/runtime/gchelper.h"
 
 enum {
@@ -138,10 +139,15 @@ static int exit_status(mp_obj_t exception, size_t heap) {
         return 1;
     }
     if (mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(type), MP_OBJ_FROM_PTR(&mp_type_MemoryError))) {
-        mp_printf(
-            &mp_stderr_print,
-            "tunlite: its heap of %u KB is full; start it with more: tunlite --heap %uK ...\n",
-            (unsigned)(heap / 1024), (unsigned)(heap / 512));
+        mp_printf(&mp_stderr_print, "tunlite: its heap of %u KB is full; ",
+                  (unsigned)(heap / 1024));
+        if (heap == HEAP_MOST) {
+            mp_printf(&mp_stderr_print, "there is no larger one\n");
+        } else {
+            size_t more = heap < HEAP_MOST / 2 ? 2 * heap : HEAP_MOST;
+            mp_printf(&mp_stderr_print, "start it with more: tunlite --heap %uK ...\n",
+                      (unsigned)(more / 1024));
+        }
         return 1;
     }
     mp_obj_print_exception(&mp_stderr_print, exception);
@@ -199,6 +205,13 @@ int main(int argc, char **argv) {
         argv[2] = argv[0];
         argv += 2;
         argc -= 2;
+    }
+    for (int i = 1; i < argc; i++) {
+        if (!utf8_check((const byte *)argv[i], strlen(argv[i]))) {
+            static const char text[] = "tunlite: a word of the command line is not UTF-8\n";
+            write_all(STDERR_FILENO, text, sizeof text - 1);
+            return 2;
+        }
     }
     return interpret(heap, argc, argv);
 }

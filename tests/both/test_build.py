@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,76 @@ def test_a_full_heap_is_told_with_the_way_out(shipped, tmp_path):
     assert done.returncode == 1
     assert "its heap of 256 KB is full; start it with more: tunlite --heap 512K" in done.stderr
     assert "Traceback" not in done.stderr
+    done = _run("x86_64", shipped, "--heap", "33M", "check", "/dev/zero")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "start it with more: tunlite --heap 65536K" in done.stderr  # the largest there is
+
+
+_KEYLESS = "[Interface]\nListenPort = 1\n"
+_PEER = "[Peer]\nPublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n"
+_FILES = {
+    "good": _KEYLESS + _PEER,
+    "empty": "",
+    "latin1": _KEYLESS.encode() + b"# caf\xe9\nUs\xe9r = x\nUser = \xe9\nDNS = \xe9\n",
+    "zeros": bytes(100_000),
+    "random": bytes(i * i * 7 % 251 for i in range(100_000)),
+    "cr": (_KEYLESS + _PEER).replace("\n", "\r"),
+    "crlf": (_KEYLESS + _PEER).replace("\n", "\r\n"),
+    "mark": b"\xef\xbb\xbf" + _KEYLESS.encode(),
+    "sections": "[\n]\n[]\n[Interface\n[interface]\n= 3\nx\n[Interface][Peer]\n",
+    "numbers": "[Interface]\nListenPort = -1\nMTU = 1e3\nFwMark = 0x\nTable = \xb2\nMemory = 9M9\n",
+    "addresses": "[Interface]\nAddress = 1.2.3, ::1/129, /, fe80::1%lo/64, 01.2.3.4\n",
+    "ends": "[Peer]\nEndpoint = a\nEndpoint = [::1\nEndpoint = :1\nEndpoint = [::g]:1\n",
+    "mistakes": "[Interface]\n" + "Foo = 1\n" * 500,
+}
+_WORDS = [
+    *("", "help", "--version", "-x", "--", "-- show", "- x", "foo bar", "caf\xe9", "\xb2", "a/b"),
+    *("show --nope", "show --json=1", "show nosuch0", "show ../x", "show a b", "show caf\xe9"),
+    *("run", "run x", "run --config", "run --config nosuch.conf", "run --config good.conf x"),
+    *(
+        "run --config good.conf --interface a/b",
+        "run --config .",
+        "up",
+        "up nosuch0",
+        "up ./x.conf",
+    ),
+    *("up /", "up a b", "down", "down nosuch0", "down /", "reload nosuch0", "reload a b"),
+    *("setconf", "setconf a", "setconf --wait", "setconf --wait \xb2 a b", "setconf --wait -1 a b"),
+    *("setconf nosuch0 good.conf", "setconf nosuch0 zeros.conf", "setconf --wait=0 nosuch0 -"),
+    *("addconf nosuch0 nosuch.conf", "syncconf nosuch0 /dev/null", "check", "check -", "check ."),
+    *(
+        "check /proc/self/cmdline /dev/null",
+        "check loop.conf",
+        "genkey x",
+        "genkey --x",
+        "genpsk x",
+    ),
+    *("pubkey", "pubkey x", "probe x", "probe --jsonx", "bench x", "bench --seconds \xb2"),
+    *("bench --seconds 0", "bench --seconds 1000", "bench --seconds", "foo --help", "check --keys"),
+]
+
+
+def test_odd_words_and_files_are_told_alike_by_both_interpreters(shipped, tmp_path):
+    for name, content in _FILES.items():
+        data = content.encode() if isinstance(content, str) else content
+        (tmp_path / f"{name}.conf").write_bytes(data)
+    lines = [line.split() for line in _WORDS] + [["check", f"{name}.conf"] for name in _FILES]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    for words in lines:
+        said = []
+        for program in ([sys.executable, "-m", "tunlite"], [str(shipped)]):
+            done = subprocess.run(
+                [*program, *words],
+                **{"cwd": tmp_path, "env": environment, "input": b"x\n"},
+                capture_output=True,
+                timeout=60,
+            )
+            said.append((done.returncode, done.stdout, done.stderr))
+        assert said[0] == said[1], words
+        assert said[0][0] in (0, 1, 2) and b"Traceback" not in said[0][2], said
+
+
+def test_words_that_are_not_utf8_are_refused(shipped):
+    done = subprocess.run([shipped, "check", b"\xff"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"not UTF-8" in done.stderr
