@@ -76,11 +76,21 @@ def _listen(path, owner):
         raise StartError(f"the socket {path} cannot be made (errno {e.errno}); are you root?")
 
 
+def _without_address_of_kernels(name):
+    """The kernel makes no link-local address for it, as for its own WireGuard: with one it solicits
+    routers, which wakes an idle tunnel, and may send from an address that no peer takes."""
+    try:
+        port.write_file("/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode", b"1\n")
+    except OSError:
+        pass  # there is no IPv6, or a container may not set it
+
+
 def _open_device(name, offloads_off, queue):
     name16 = bytearray(16)
     name16[: len(name)] = name.encode()
     fd = port.native.tl_device_open(name16, _LAYER, offloads_off, queue)
     if fd >= 0:
+        _without_address_of_kernels(name)
         return fd
     why = {
         -1: "permission denied; are you root?",

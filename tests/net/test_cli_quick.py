@@ -127,6 +127,14 @@ def test_up_sets_addresses_and_routes_and_down_removes_all(host):
     host.assert_nothing_is_left()
 
 
+def test_the_kernel_gives_the_interface_no_address_of_its_own(host):
+    host.interface["Address"] = "10.5.0.1/24, fe80::7/64"
+    host.up()
+    rows = json.loads(host.namespace.ip("-j", "addr", "show", "dev", host.name))[0]["addr_info"]
+    assert {row["local"] for row in rows} == {"10.5.0.1", "fe80::7"}
+    host.down()
+
+
 def test_the_state_holds_no_secret(host):
     shared = Keys().private
     host.peer["PresharedKey"] = shared
