@@ -2,6 +2,7 @@
 """Full queues are a state, not an error."""
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +146,25 @@ def test_a_pool_that_runs_short_asks_python_once_and_grows_up_to_its_bound():
         plane.call("fake_room", lib.TL_FAKE_SOCKET, -1)
         plane.turn(100)
         assert len(plane.take_outside()) == 100 and plane.drops() == {}
+
+
+def resident_kb():
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4
+
+
+def test_a_pool_that_shrinks_gives_its_memory_back_and_still_carries():
+    big = [ipv4(payload=bytes(60_000)) for _ in range(300)]
+    with Plane(pool_bytes=64 << 20, batch=64) as plane:
+        peer = plane.peer(["0.0.0.0/0"])
+        plane.session(plane.index(peer))
+        plane.call("plane_grow", 64 << 20)
+        for _ in range(2):
+            plane.call("fake_room", lib.TL_FAKE_SOCKET, 0)
+            plane.put_inside(*big)
+            plane.turn(20)
+            plane.call("fake_room", lib.TL_FAKE_SOCKET, -1)
+            plane.turn(50)
+            assert len(plane.take_outside()) == 300 and plane.drops() == {}
+            before = resident_kb()
+            plane.call("plane_grow", 0)
+            assert before - resident_kb() > 2000
