@@ -26,6 +26,7 @@ _TIME = 1_700_000_000
 # Where our files go: path on the router, source, mode.
 _CONTENT = (
     ("etc/init.d/tunlite", _FILES / "tunlite.init", 0o755),
+    ("etc/tunlite/mesh0.conf.sample", _FILES / "mesh0.conf.sample", 0o600),
     ("lib/upgrade/keep.d/tunlite", _FILES / "tunlite.keep", 0o644),
 )
 _CONFFILES = "/etc/tunlite/\n"
@@ -90,8 +91,8 @@ def _entry(name, mode, kind=tarfile.REGTYPE, size=0):
     return info
 
 
-def tar_gz(tree):
-    """The tree as opkg reads it: a GNU tar whose names begin with ./, in gzip without a name."""
+def _tar(tree):
+    """The tree as opkg reads it: a GNU tar whose names begin with ./"""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as tar:
         tar.addfile(_entry("./", 0o755, tarfile.DIRTYPE))
@@ -101,7 +102,22 @@ def tar_gz(tree):
             else:
                 data, mode = tree.files[path]
                 tar.addfile(_entry(f"./{path}", mode, size=len(data)), io.BytesIO(data))
-    return gzip.compress(raw.getvalue(), compresslevel=9, mtime=0)
+    return raw.getvalue()
+
+
+def _gz(data):
+    """gzip without a name and a time."""
+    return gzip.compress(data, compresslevel=9, mtime=0)
+
+
+def conffiles(tree):
+    """The paths of our files that _CONFFILES means, as ipkg-build resolves it.
+
+    Never a folder: opkg takes an entry for a file to be copied, and refuses the package wherever
+    the folder is there already. Files that are not ours need no entry to outlive an upgrade.
+    """
+    folders = tuple(line[1:] for line in _CONFFILES.splitlines())
+    return [path for path in sorted(tree.files) if path.startswith(folders)]
 
 
 def control(arch, installed_size):
@@ -115,6 +131,7 @@ def control(arch, installed_size):
         "License: MIT\n"
         "LicenseFiles: LICENSE\n"
         "Section: net\n"
+        f"SourceDateEpoch: {_TIME}\n"
         "Maintainer: the tunlite authors\n"
         f"Architecture: {arch}\n"
         f"Installed-Size: {installed_size}\n"
@@ -125,17 +142,18 @@ def control(arch, installed_size):
 def ipk(executable, arch):
     """The .ipk's bytes."""
     tree = content(executable)
-    size = sum(len(data) for data, _ in tree.files.values())
+    data = _tar(tree)
     meta = Tree()
-    meta.add("control", control(arch, size).encode(), 0o644)
-    meta.add("conffiles", _CONFFILES.encode(), 0o644)
+    meta.add("control", control(arch, len(data)).encode(), 0o644)
+    listing = "".join(f"/{path}\n" for path in conffiles(tree))
+    meta.add("conffiles", listing.encode(), 0o644)
     for name, text in _IPK_SCRIPTS.items():
         meta.add(name, text.encode(), 0o755)
     outer = Tree()
     outer.add("debian-binary", b"2.0\n", 0o644)
-    outer.add("data.tar.gz", tar_gz(tree), 0o644)
-    outer.add("control.tar.gz", tar_gz(meta), 0o644)
-    return tar_gz(outer)
+    outer.add("data.tar.gz", _gz(data), 0o644)
+    outer.add("control.tar.gz", _gz(_tar(meta)), 0o644)
+    return _gz(_tar(outer))
 
 
 def ipk_name(arch):
@@ -148,7 +166,9 @@ def apk_tree(executable):
     tree = content(executable)
     listing = "".join(f"/{path}\n" for path in sorted(tree.files))
     tree.add("lib/apk/packages/tunlite.conffiles", _CONFFILES.encode(), 0o644)
-    tree.add("lib/apk/packages/tunlite.conffiles_static", b"", 0o644)
+    sums = [(path, hashlib.sha256(tree.files[path][0]).hexdigest()) for path in conffiles(tree)]
+    static = "".join(f"/{path} {digest}\n" for path, digest in sums)
+    tree.add("lib/apk/packages/tunlite.conffiles_static", static.encode(), 0o644)
     tree.add("lib/apk/packages/tunlite.list", listing.encode(), 0o644)
     return tree
 

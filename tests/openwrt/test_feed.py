@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The feed's Makefile, run whole with stand-ins for what OpenWrt's tree includes, and this gcc."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from devtools import toolchain
+from devtools import openwrt, toolchain
 from tunlite import __version__
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,7 @@ CP=cp -a
 INSTALL_DIR=install -d -m0755
 INSTALL_BIN=install -m0755
 INSTALL_DATA=install -m0644
+INSTALL_CONF=install -m0600
 TARGET_CC=gcc
 HOSTCC=gcc
 TARGET_CFLAGS=-Os -pipe
@@ -27,7 +29,12 @@ TARGET_LDFLAGS=-s
 PKG_JOBS=-j2
 """
 _PACKAGE = """
+define Build/Prepare/Default
+	tar -C $(dir $(PKG_BUILD_DIR)) -xzf $(DL_DIR)/$(PKG_SOURCE)
+endef
 define BuildPackage
+prepare:
+	$(call Build/Prepare)
 all:
 	$(call Build/Prepare)
 	$(call Build/Compile)
@@ -36,8 +43,9 @@ endef
 """
 
 
-@pytest.mark.timeout(900)
-def test_its_recipes_unpack_build_and_install_a_program_that_runs(tmp_path):
+@pytest.fixture
+def openwrt_tree(tmp_path):
+    """A folder with what the Makefile includes and downloads."""
     (tmp_path / "include").mkdir()
     (tmp_path / "dl").mkdir()
     (tmp_path / "rules.mk").write_text(_RULES.format(tmp_path))
@@ -49,13 +57,35 @@ def test_its_recipes_unpack_build_and_install_a_program_that_runs(tmp_path):
         tree = toolchain.tree(source)
         archive = ["tar", "-cf", str(tmp_path / "dl" / name), "-C", str(tree.parent), tree.name]
         subprocess.run(archive, check=True)
-    command = ["nice", "make", "-C", str(_ROOT / "openwrt/tunlite"), f"TOPDIR={tmp_path}"]
-    command.append(f"TUNLITE_SOURCE={_ROOT}")
+    return tmp_path
+
+
+def _make(tree, *words):
+    command = ["nice", "make", "-C", str(_ROOT / "openwrt/tunlite"), f"TOPDIR={tree}", *words]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_release_made_as_the_makefile_says_unpacks_to_what_the_build_wants(openwrt_tree):
+    text = (_ROOT / "openwrt/tunlite/Makefile").read_text()
+    words = re.search("`(git archive .*)`", text)[1].replace("-o ", f"-o {openwrt_tree}/dl/")
+    subprocess.run(words.split(), cwd=_ROOT, check=True)
+    folder = openwrt_tree / f"tunlite-{__version__}"
+    _make(openwrt_tree, f"PKG_BUILD_DIR={folder}", "prepare")
+    for path in ("micropython/Makefile", "native/plane.c", "tunlite/__init__.py", "LICENSE"):
+        assert (folder / path).is_file()
+    for path in ("micropython-source/py/py.mk", "bearssl-source/inc/bearssl.h"):
+        assert (folder / path).is_file()
+
+
+@pytest.mark.timeout(900)
+def test_its_recipes_unpack_build_and_install_a_program_that_runs(openwrt_tree, tmp_path):
+    _make(openwrt_tree, f"TUNLITE_SOURCE={_ROOT}", "all")
     program = tmp_path / "root/usr/sbin/tunlite"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert said.stdout == f"tunlite {__version__}\n"
-    assert (tmp_path / "root/etc/init.d/tunlite").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "root/lib/upgrade/keep.d/tunlite").is_file()
+    assert (tmp_path / "root/etc/tunlite").stat().st_mode & 0o777 == 0o700  # keys live here
+    for path, (data, mode) in openwrt.content(program).files.items():
+        installed = tmp_path / "root" / path
+        assert (installed.read_bytes(), installed.stat().st_mode & 0o777) == (data, mode), path
     assert "-Os -pipe" not in (tmp_path / "build/build/flags").read_text()  # native/ keeps -O2

@@ -7,13 +7,14 @@ import io
 import re
 import subprocess
 import tarfile
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import tunlite
 from devtools import openwrt
-from tunlite import privileges
+from tunlite import config, keys, privileges
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +70,8 @@ def test_tar_of_this_machine_unpacks_an_ipk(executable, tmp_path):
 
 
 def test_the_control_file_names_version_architecture_and_dependency(executable):
-    meta = _members(_members(openwrt.ipk(executable, "mipsel_74kc"))["./control.tar.gz"][1])
+    members = _members(openwrt.ipk(executable, "mipsel_74kc"))
+    meta = _members(members["./control.tar.gz"][1])
     fields = dict(
         line.split(": ", 1) for line in meta["./control"][1].decode().splitlines() if line
     )
@@ -77,7 +79,25 @@ def test_the_control_file_names_version_architecture_and_dependency(executable):
     assert fields["Version"] == f"{tunlite.__version__}-r1"
     assert fields["Architecture"] == "mipsel_74kc"
     assert fields["Depends"] == "kmod-tun"
-    assert meta["./conffiles"][1] == b"/etc/tunlite/\n"
+    assert fields["SourceDateEpoch"] == str(members["./data.tar.gz"][0].mtime)
+    # as ipkg-build counts: what data.tar.gz is unpacked
+    assert int(fields["Installed-Size"]) == len(gzip.decompress(members["./data.tar.gz"][1]))
+
+
+def test_conffiles_are_files_of_the_package_for_opkg_copies_each(executable):
+    members = _members(openwrt.ipk(executable, "mips_24kc"))
+    meta, data = _members(members["./control.tar.gz"][1]), _members(members["./data.tar.gz"][1])
+    paths = meta["./conffiles"][1].decode().splitlines()
+    assert paths == ["/etc/tunlite/mesh0.conf.sample"]
+    assert all(data["." + path][0].isfile() for path in paths)
+
+
+def test_the_sample_is_the_pages_and_right_once_its_keys_are_there():
+    text = (_ROOT / "openwrt/tunlite/files/mesh0.conf.sample").read_text()
+    text = text[text.index("[Interface]") :]
+    assert textwrap.indent(text, "    ") in (_ROOT / "docs/openwrt.md").read_text()
+    text = re.sub("<[^>]*>", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", text)
+    assert config.parse(keys.Text([bytearray(text.encode())]), "sample").errors == []
 
 
 def test_keys_and_state_lie_in_flash_and_survive_a_sysupgrade(executable, tmp_path, monkeypatch):
@@ -138,6 +158,8 @@ def test_an_apk_carries_the_lists_that_the_default_scripts_read(executable):
     listing = tree.files["lib/apk/packages/tunlite.list"][0].decode().splitlines()
     assert "/etc/init.d/tunlite" in listing and "/usr/sbin/tunlite" in listing
     assert tree.files["lib/apk/packages/tunlite.conffiles"][0] == b"/etc/tunlite/\n"
+    path, digest = tree.files["lib/apk/packages/tunlite.conffiles_static"][0].decode().split()
+    assert digest == hashlib.sha256(tree.files[path[1:]][0]).hexdigest()
     assert set(openwrt.apk_scripts()) == {"post-install", "post-upgrade", "pre-deinstall"}
     assert "PKG_UPGRADE=1" in openwrt.apk_scripts()["post-upgrade"]
 
@@ -184,6 +206,9 @@ def test_the_feed_makefile_has_this_version_and_installs_the_same_files(executab
     text = (_ROOT / "openwrt/tunlite/Makefile").read_text()
     assert re.search(r"^PKG_VERSION:=(.*)$", text, re.M)[1] == tunlite.__version__
     assert re.search(r"^PKG_RELEASE:=(.*)$", text, re.M)[1] == str(openwrt.RELEASE)
+    assert (
+        f"--prefix=tunlite-{tunlite.__version__}/ -o tunlite-{tunlite.__version__}.tar.gz" in text
+    )
     installed = text.split("define Package/tunlite/install")[1].split("endef")[0]
     for path in openwrt.content(executable).files:
         assert f"$(1)/{path}" in installed, path
