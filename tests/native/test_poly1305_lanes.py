@@ -13,7 +13,6 @@ from devtools import native_build
 from tests.native import crypto_ffi
 
 SETS = ["sse2", "avx2", "avx512", "avx512ifma", "neon"]
-MOST = 16  # lanes
 P = 2**130 - 5
 CLAMP = 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
 _FUNCTION = (
