@@ -159,12 +159,14 @@ class Apt:
         manifest = self.folder / "manifests" / f"{key}.json"
         with self._locked():
             if manifest.is_file():
-                paths = [Path(p) for p in json.loads(manifest.read_text())["files"]]
+                names_there = json.loads(manifest.read_text())["files"]
+                paths = [self.folder / name for name in names_there]  # wherever it was copied to
                 if kind == "concrete" or all(path.is_file() for path in paths):
                     return paths
             paths = produce(kind, names, self.archives / key)
             manifest.parent.mkdir(parents=True, exist_ok=True)
-            record = {"kind": kind, "names": names, "files": [str(p) for p in paths]}
+            files = [str(p.relative_to(self.folder) if p.is_absolute() else p) for p in paths]
+            record = {"kind": kind, "names": names, "files": files}
             manifest.write_text(json.dumps(record, indent=1) + "\n")
             return paths
 

@@ -20,6 +20,7 @@ import tunlite
 from devtools.toolchain import ROOT, TARGETS
 
 RELEASE = 1
+FORMATS = ("ipk", "apk")
 _FILES = ROOT / "openwrt" / "tunlite" / "files"
 _TIME = 1_700_000_000
 
@@ -234,7 +235,7 @@ def write_apk(executable, arch, out):
 
 
 def package(arch, kind, openwrt_arch=None):
-    """Writes dist/...ipk or .apk from dist/tunlite-ARCH; its path."""
+    """Writes a package of one of FORMATS from dist/tunlite-ARCH; its path."""
     name = openwrt_arch or TARGETS[arch].openwrt
     executable = ROOT / "dist" / f"tunlite-{arch}"
     if not executable.is_file():
@@ -244,13 +245,11 @@ def package(arch, kind, openwrt_arch=None):
         half = out.with_suffix(f".{os.getpid()}")  # nobody reads half a package
         half.write_bytes(ipk(executable, name))
         half.rename(out)
-    elif kind == "apk":
+    else:
         folder = ROOT / "dist" / name
         folder.mkdir(exist_ok=True)
         out = folder / f"tunlite-{version()}.apk"
         write_apk(executable, name, out)
-    else:
-        raise PackageError(f"--format {kind} is neither ipk nor apk")
     return out
 
 

@@ -26,12 +26,16 @@ def wanted(arch):
 def make_command(arch, out, build, test):
     """The call of micropython/Makefile with zig: `out` is the executable, `build` a folder."""
     target = TARGETS[arch]
-    zig = f"{toolchain.zig()} cc -target {target.triple} -mcpu={target.cpu}"
-    micropython = toolchain.tree(toolchain.MICROPYTHON)
+    program, micropython, bearssl = toolchain.all_of(
+        toolchain.zig,
+        lambda: toolchain.tree(toolchain.MICROPYTHON),
+        lambda: toolchain.tree(toolchain.BEARSSL),
+    )
+    zig = f"{program} cc -target {target.triple} -mcpu={target.cpu}"
     return [
         *("nice", "make", "-C", str(ROOT / "micropython"), "-j2"),
         f"MICROPYTHON={micropython}",
-        f"BEARSSL={toolchain.tree(toolchain.BEARSSL)}",
+        f"BEARSSL={bearssl}",
         f"MPY_CROSS={toolchain.mpy_cross(micropython)}",
         f"CC={zig}",
         f"CPP=python3 {ROOT}/micropython/cpp_each.py {zig} -E",
@@ -116,6 +120,10 @@ def cross_build(c, arch="all", test=False):
 )
 def package(c, arch="all", format="ipk", as_=""):
     """Make OpenWrt packages of dist/tunlite-ARCH, which is brought up to date first."""
+    if format not in openwrt.FORMATS:
+        sys.exit(f"--format {format} is none of {', '.join(openwrt.FORMATS)}")
+    if as_ and arch == "all":
+        sys.exit(f"--as {as_} is one architecture's name: say which with --arch")
     for one in wanted(arch):
         try:
             report(one, build(one))

@@ -142,22 +142,23 @@ def tree(source):
     if local:
         if not (Path(local) / source.marker).is_file():
             raise ToolchainError(f"{source.variable}={local} holds no {source.marker}")
-        return Path(local)
+        return Path(local).resolve()
     folder = CACHE / "sources" / f"{source.package}-{source.sha256[:12]}"
     if not folder.is_dir():
+        way_out = (
+            f"Or unpack Debian {source.suite}'s source package `{source.package}` "
+            f"yourself and set {source.variable}= to its folder."
+        )
         try:
             files = debs.Apt(source.suite, _host_arch()).fetch_source(source.package)
         except debs.DebsError as e:
-            raise ToolchainError(
-                f"{e}\nOr unpack Debian {source.suite}'s source package `{source.package}` "
-                f"yourself and set {source.variable}= to its folder."
-            ) from e
+            raise ToolchainError(f"{e}\n{way_out}") from e
         archive = next((f for f in files if _sha256(f) == source.sha256), None)
         if archive is None:
             names = ", ".join(f.name for f in files)
             raise ToolchainError(
                 f"none of {names} has the SHA-256 that {source.package} is pinned to: "
-                f"{source.sha256}"
+                f"{source.sha256}. To fetch them anew, remove {files[0].parent}\n{way_out}"
             )
         _unpacked(archive, folder, _untar)
     return next(folder.glob(f"*/{source.marker}")).parents[len(Path(source.marker).parents) - 1]
@@ -167,6 +168,28 @@ def _unzip(archive, into):
     with zipfile.ZipFile(archive) as wheel:
         wheel.extractall(into)
     (into / "ziglang" / "zig").chmod(0o755)
+
+
+def _wheel(downloads, sha256):
+    """The wheel that has this hash, or None."""
+    wheels = downloads.glob("ziglang-*.whl")
+    return next((wheel for wheel in wheels if _sha256(wheel) == sha256), None)
+
+
+def _fetched_wheel(downloads, sha256, machine):
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", str(downloads), ZIG]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ToolchainError(
+            f"pip could not fetch {ZIG} (100 MB, needed once):\n{done.stderr.strip()}\n"
+            f"With no network, copy its wheel for {machine} into {downloads}: the file of the "
+            f"package ziglang that has the SHA-256 {sha256}."
+        )
+    archive = _wheel(downloads, sha256)
+    if archive is None:
+        raise ToolchainError(f"no wheel in {downloads} has the SHA-256 {sha256}")
+    return archive
 
 
 @_once
@@ -181,22 +204,24 @@ def zig():
     folder = CACHE / f"zig-{wanted[:12]}"
     if not folder.is_dir():
         downloads = CACHE / "downloads"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary", ":all:", "--dest", str(downloads), ZIG]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise ToolchainError(
-                f"pip could not fetch {ZIG} (100 MB, needed once):\n{done.stderr.strip()}\n"
-                f"With no network, copy its wheel for {machine} into {downloads} and unpack it to "
-                f"{folder}."
-            )
-        wheels = list(downloads.glob("ziglang-*.whl"))
-        archive = next((w for w in wheels if _sha256(w) == wanted), None)
-        if archive is None:
-            raise ToolchainError(f"no wheel in {downloads} has the SHA-256 {wanted}")
+        archive = _wheel(downloads, wanted) or _fetched_wheel(downloads, wanted, machine)
         _unpacked(archive, folder, _unzip)
         archive.unlink()
     return folder / "ziglang" / "zig"
+
+
+def all_of(*makers):
+    """What each of them returns; one ToolchainError that tells all that are missing."""
+    found = []
+    missing = []
+    for maker in makers:
+        try:
+            found.append(maker())
+        except ToolchainError as e:
+            missing.append(str(e))
+    if missing:
+        raise ToolchainError("\n\n".join(missing))
+    return found
 
 
 def environment():

@@ -4,9 +4,11 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,9 @@ def test_local_trees_are_taken_and_wrong_ones_named(tmp_path, monkeypatch):
     (tmp_path / "inc").mkdir()
     (tmp_path / "inc/bearssl.h").touch()
     assert toolchain.tree(toolchain.BEARSSL) == tmp_path
+    monkeypatch.chdir(tmp_path.parent)  # make changes its folder
+    monkeypatch.setenv("BEARSSL", tmp_path.name)
+    assert toolchain.tree(toolchain.BEARSSL) == tmp_path
 
 
 def test_a_cold_cache_without_network_says_what_to_fetch(tmp_path, monkeypatch):
@@ -145,6 +150,23 @@ def test_a_cold_cache_without_network_says_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(toolchain.ToolchainError, match="ziglang==0.17.0"):
         toolchain.zig()
+    with pytest.raises(toolchain.ToolchainError) as all_at_once:
+        tasks_cross.make_command("mips", tmp_path / "out", tmp_path, False)
+    for missing in ("ziglang==0.17.0", "`micropython`", "`bearssl`"):
+        assert missing in str(all_at_once.value)
+
+
+def test_a_wheel_of_zig_that_was_copied_there_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "CACHE", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    with zipfile.ZipFile(downloads / "ziglang-0.17.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("ziglang/zig", "#!/bin/sh\necho zig\n")
+    sha256 = _sha256(downloads / "ziglang-0.17.0-py3-none-any.whl")
+    monkeypatch.setattr(toolchain, "ZIG_SHA256", {platform.machine(): sha256})
+    assert subprocess.run([toolchain.zig()], capture_output=True).stdout == b"zig\n"
+    assert not list(downloads.iterdir())
 
 
 def test_a_source_with_another_hash_is_refused(tmp_path, monkeypatch):
@@ -153,8 +175,10 @@ def test_a_source_with_another_hash_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(toolchain, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(toolchain.debs.Apt, "fetch_source", lambda *_: [other])
     monkeypatch.delenv("MICROPYTHON", raising=False)
-    with pytest.raises(toolchain.ToolchainError, match="SHA-256"):
+    with pytest.raises(toolchain.ToolchainError, match="SHA-256") as refusal:
         toolchain.tree(toolchain.MICROPYTHON)
+    assert f"remove {tmp_path}" in str(refusal.value)
+    assert "set MICROPYTHON= to its folder" in str(refusal.value)
 
 
 def test_an_executable_past_its_bound_is_told(tmp_path, capsys):

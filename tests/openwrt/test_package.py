@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import subprocess
+import sys
 import tarfile
 import textwrap
 from pathlib import Path
@@ -183,6 +184,21 @@ def test_without_apk_mkpkg_it_says_how_to_get_it(executable, tmp_path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(openwrt.PackageError, match="apk-tools 3"):
         openwrt.write_apk(executable, "mips_24kc", tmp_path / "out.apk")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--arch", "mips", "--format", "deb"], "--format deb is none of ipk, apk"),
+        (["--arch", "vax"], "--arch vax is none of mips"),
+        (["--as", "mipsel_74kc"], "say which with --arch"),
+    ],
+)
+def test_words_that_make_no_package_are_told_before_anything_is_built(words, told):
+    command = [sys.executable, "-m", "invoke", "package", *words]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert told in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_feed_lists_every_package_with_its_size_and_hash(executable, tmp_path):

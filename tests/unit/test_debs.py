@@ -110,6 +110,11 @@ def test_what_was_fetched_once_needs_no_network_again(tmp_path, apt_folder, monk
     again = FakeApt(tmp_path / "cache")
     assert again.fetch(["a", "b"]) == files
     assert again.calls == []
+    # As the message without network says: on another machine, with another home.
+    (tmp_path / "cache").rename(tmp_path / "copied")
+    copied = FakeApt(tmp_path / "copied")
+    assert [f.name for f in copied.fetch(["a", "b"]) if f.is_file()] == [f.name for f in files]
+    assert copied.calls == []
 
 
 def test_a_file_that_left_the_mirror_is_looked_for_in_new_lists(tmp_path, monkeypatch):
