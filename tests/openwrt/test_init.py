@@ -12,7 +12,7 @@ procd_open_instance() { echo "open $1"; }
 procd_set_param() { echo "param $*"; }
 procd_close_instance() { echo "close"; }
 procd_send_signal() { echo "signal $*"; }
-start() { start_service; }
+start() { start_service "$@"; }
 """
 
 
@@ -58,6 +58,8 @@ def test_without_a_file_nothing_starts(run):
 def test_the_group_of_the_file_is_procds(run, tmp_path):
     (tmp_path / "mesh.conf").write_text("[Interface]\nGroup = gluon-mesh-vpn # for DNS\n")
     assert "param group gluon-mesh-vpn" in run("start_service ''")
+    (tmp_path / "mesh.conf").write_text("[interface]\r\n group=gluon-mesh-vpn\r\nMTU = 1420\r\n")
+    assert "param group gluon-mesh-vpn" in run("start_service ''")  # names have no case
     (tmp_path / "mesh.conf").write_text("[Interface]\nMTU = 1420\n")
     assert not [line for line in run("start_service ''") if line.startswith("param group")]
 
@@ -70,5 +72,13 @@ def test_a_file_with_spaces_in_its_path_stays_one_word(run, tmp_path):
 def test_reload_tells_running_daemons_before_procd_starts_new_ones(run, tmp_path):
     (tmp_path / "mesh.conf").write_text("[Interface]\n")
     lines = run("reload_service")
-    assert lines[0] == "signal tunlite"
+    assert lines[0] == "signal tunlite *"
     assert "open mesh" in lines[1:]
+
+
+def test_one_instance_can_be_reloaded_by_name(run, tmp_path):
+    for name in ("mesh.conf", "wg0.conf"):
+        (tmp_path / name).write_text("[Interface]\n")
+    lines = run("reload_service wg0")
+    assert lines[0] == "signal tunlite wg0"
+    assert [line for line in lines if line.startswith("open")] == ["open wg0"]
