@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tunlite
-from devtools import openwrt
+from devtools import openwrt, toolchain
 from tunlite import config, keys, privileges
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -228,3 +228,19 @@ def test_the_feed_makefile_has_this_version_and_installs_the_same_files(executab
     installed = text.split("define Package/tunlite/install")[1].split("endef")[0]
     for path in openwrt.content(executable).files:
         assert f"$(1)/{path}" in installed, path
+
+
+def _sizes(page, unit):
+    """{architecture: [executable, as xz, .ipk in bytes]} of a page's table of sizes."""
+    text = (_ROOT / "docs" / page).read_text().split("\n## Sizes\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| ([\d,]+)(?: KB)? \| ([\d,]+)(?: KB)? \| ([\d,]+)", text, re.M)
+    return {name: [unit * int(n.replace(",", "")) for n in numbers] for name, *numbers in rows}
+
+
+def test_the_pages_sizes_are_of_one_day_and_within_the_bounds():
+    exact, rounded = _sizes("performance.md", 1), _sizes("openwrt.md", 1000)
+    assert exact.keys() == rounded.keys() == toolchain.TARGETS.keys()
+    for arch, target in toolchain.TARGETS.items():
+        bounds = (target.executable, target.packed, target.ipk)
+        for size, about, bound in zip(exact[arch], rounded[arch], bounds, strict=True):
+            assert size <= bound and abs(about - size) <= 0.01 * size, arch
