@@ -86,23 +86,26 @@ def content(executable):
     return tree
 
 
-def _entry(name, mode, kind=tarfile.REGTYPE, size=0):
-    info = tarfile.TarInfo(name)
-    info.type, info.mode, info.size, info.mtime = kind, mode, size, _TIME
-    return info
+def _entries(tree):
+    """(name, mode, bytes or None for a folder) of a tree, sorted, the names begin with ./"""
+    yield "./", 0o755, None
+    for path in sorted([*tree.folders, *tree.files]):
+        if path in tree.folders:
+            yield f"./{path}/", tree.folders[path], None
+        else:
+            data, mode = tree.files[path]
+            yield f"./{path}", mode, data
 
 
-def _tar(tree):
-    """The tree as opkg reads it: a GNU tar whose names begin with ./"""
+def _tar(entries):
+    """A GNU tar of (name, mode, bytes or None for a folder), as opkg reads it."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        tar.addfile(_entry("./", 0o755, tarfile.DIRTYPE))
-        for path in sorted([*tree.folders, *tree.files]):
-            if path in tree.folders:
-                tar.addfile(_entry(f"./{path}/", tree.folders[path], tarfile.DIRTYPE))
-            else:
-                data, mode = tree.files[path]
-                tar.addfile(_entry(f"./{path}", mode, size=len(data)), io.BytesIO(data))
+        for name, mode, data in entries:
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
+            info.mode, info.size, info.mtime = mode, len(data or b""), _TIME
+            tar.addfile(info, io.BytesIO(data or b""))
     return raw.getvalue()
 
 
@@ -143,18 +146,19 @@ def control(arch, installed_size):
 def ipk(executable, arch):
     """The .ipk's bytes."""
     tree = content(executable)
-    data = _tar(tree)
+    data = _tar(_entries(tree))
     meta = Tree()
     meta.add("control", control(arch, len(data)).encode(), 0o644)
     listing = "".join(f"/{path}\n" for path in conffiles(tree))
     meta.add("conffiles", listing.encode(), 0o644)
     for name, text in _IPK_SCRIPTS.items():
         meta.add(name, text.encode(), 0o755)
-    outer = Tree()
-    outer.add("debian-binary", b"2.0\n", 0o644)
-    outer.add("data.tar.gz", _gz(data), 0o644)
-    outer.add("control.tar.gz", _gz(_tar(meta)), 0o644)
-    return _gz(_tar(outer))
+    members = {
+        "debian-binary": b"2.0\n",
+        "data.tar.gz": _gz(data),
+        "control.tar.gz": _gz(_tar(_entries(meta))),
+    }
+    return _gz(_tar((f"./{name}", 0o644, content) for name, content in members.items()))
 
 
 def ipk_name(arch):

@@ -35,11 +35,7 @@ def _members(data):
 def test_an_ipk_is_three_members_in_a_gzipped_gnu_tar(executable):
     data = openwrt.ipk(executable, "mips_24kc")
     members = _members(data)
-    assert {n for n in members if n != "."} == {
-        "./debian-binary",
-        "./data.tar.gz",
-        "./control.tar.gz",
-    }
+    assert list(members) == ["./debian-binary", "./data.tar.gz", "./control.tar.gz"]
     assert members["./debian-binary"][1] == b"2.0\n"
     assert data[3] == 0 and data[4:8] == bytes(4)  # no file name, no time
     assert gzip.decompress(data)[257:265] == b"ustar  \0"  # GNU
