@@ -204,6 +204,15 @@ int crew_start(struct plane *plane) {
     return err;
 }
 
+/* Datagrams at the wrong worker have not far to go, and the next sockets may give their followers
+ * to the right one at once: they would come behind those. */
+static void drop_passed(struct worker *w, struct lane *lane) {
+    uint32_t at = lane_first(lane);
+    for (const struct passed *r; (r = lane_next(lane, &at)); at += r->size)
+        w->stats.drops[DROP_WORKER_FULL]++;
+    lane_done(lane, at);
+}
+
 void crew_stop(struct plane *plane) {
     for (uint32_t i = 1; i < plane->n_workers; i++) {
         plane->worker[i].mate->stop = true;
@@ -214,6 +223,8 @@ void crew_stop(struct plane *plane) {
         if (m->runs)
             pthread_join(m->thread, NULL);
         m->runs = m->stop = false;
+        drop_passed(plane->worker, &m->up);
+        drop_passed(&plane->worker[i], &m->outside);
     }
 }
 

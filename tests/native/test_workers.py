@@ -183,6 +183,33 @@ def test_what_a_worker_cannot_be_given_is_counted():
         crew.until(overflows, "nobody reads the device: a full lane")
 
 
+def test_what_was_passed_on_does_not_come_behind_what_the_next_sockets_bring():
+    with Crew(2, mtu=1420) as crew:
+        if not crew.plane.features()["udp_gro"][0]:
+            pytest.skip("no UDP_GRO on this machine")
+        sent = 0
+
+        def message(n):
+            return crew.message(1, n)[0]
+
+        first = b"\4\0\0\0" + bytes(len(message(0)) - 4)  # nobody's session, worker 0's
+
+        def overflows():
+            nonlocal sent
+            crew.send_run([first, *[message(sent + i) for i in range(40)]])
+            sent += 40
+            return crew.plane.drops().get("worker_full", 0) > 0
+
+        crew.until(overflows, "nobody reads the device: a full lane")
+        crew.port = crew.plane.call("plane_listen", 0, bytes(4))
+        assert crew.plane.drops()["worker_full"] > 100
+        crew.send(message(sent))
+        numbers = []
+        while numbers[-1:] != [sent]:
+            numbers.append(struct.unpack("<I", crew.arrived(1)[0][20:])[0])
+        assert numbers == sorted(numbers)
+
+
 def test_the_port_is_nobody_elses():
     with Crew(2) as crew:
         for _ in range(2):
