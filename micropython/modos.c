@@ -102,6 +102,11 @@ static mp_obj_t os_isatty(mp_obj_t fd) {
 }
 FUNCTION_1(os_isatty);
 
+static mp_obj_t os_strerror(mp_obj_t number) {
+    return mp_obj_new_str_from_cstr(strerror(whole(number)));
+}
+FUNCTION_1(os_strerror);
+
 /* ---- signals
  * --------------------------------------------------------------------------------------- */
 
@@ -482,6 +487,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_kill), MP_ROM_PTR(&os_kill_obj)},
     {MP_ROM_QSTR(MP_QSTR_getenv), MP_ROM_PTR(&os_getenv_obj)},
     {MP_ROM_QSTR(MP_QSTR_isatty), MP_ROM_PTR(&os_isatty_obj)},
+    {MP_ROM_QSTR(MP_QSTR_strerror), MP_ROM_PTR(&os_strerror_obj)},
     {MP_ROM_QSTR(MP_QSTR_signals), MP_ROM_PTR(&os_signals_obj)},
     {MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&os_open_obj)},
     {MP_ROM_QSTR(MP_QSTR_fsync), MP_ROM_PTR(&os_fsync_obj)},

@@ -4,7 +4,7 @@ the exit status; UsageError, UserError, OSError.
 """
 
 from tunlite import addresses, client, config as configs, keys, log as logs, names, port
-from tunlite.errors import UsageError, UserError
+from tunlite.errors import UsageError, UserError, said
 
 
 class CommandError(UserError):
@@ -56,7 +56,7 @@ def strerror(e):
         return "permission denied"
     if e.errno == 21:
         return "it is a folder"
-    return f"errno {e.errno}" if len(e.args) < 2 else str(e.args[1])
+    return said(e)
 
 
 # ---- running -----------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a user is told."""
 
+from tunlite import port
+
 
 class UserError(Exception):
     """Something failed that a user can mend: args[0] says what and, where it is known, how."""
@@ -8,3 +10,8 @@ class UserError(Exception):
 
 class UsageError(Exception):
     """The command line is wrong: args[0] says how."""
+
+
+def said(e):
+    """What an OSError says; ours over system calls on MicroPython have but a number."""
+    return str(e.args[1]) if len(e.args) > 1 else port.strerror(e.args[0])

@@ -9,7 +9,7 @@ another process can undo it. State: "addresses" [text], "routes" [[prefix text, 
 import errno
 
 from tunlite import addresses, children, port
-from tunlite.errors import UserError
+from tunlite.errors import UserError, said
 
 OVERHEAD = 80  # IPv6, UDP and transport header and tag: what wg-quick takes off the MTU
 _FALLBACK_MTU = 1500
@@ -32,7 +32,7 @@ def new_state():
 
 
 def _failed(what, e):
-    return LinkError(f"{what}: {e.args[1] if len(e.args) > 1 else 'refused'} (errno {e.errno})")
+    return LinkError(f"{what}: {said(e)} (errno {e.errno})")
 
 
 # ---- addresses and MTU -----------------------------------------------------------------------

@@ -2,7 +2,7 @@
 """Steps that bringing an interface up and changing it have in common."""
 
 from tunlite import client, links, port, resolver, setconf
-from tunlite.errors import UserError
+from tunlite.errors import UserError, said
 
 # A change of these takes a new daemon; the others are applied by a reload.
 FIXED = (
@@ -30,7 +30,7 @@ STEP_ERRORS = (UserError, OSError)
 def reason(e):
     """The text of one of STEP_ERRORS."""
     if isinstance(e, OSError):
-        return f"{e.args[1] if len(e.args) > 1 else 'the system refused'} (errno {e.args[0]})"
+        return f"{said(e)} (errno {e.args[0]})"
     return e.args[0]
 
 

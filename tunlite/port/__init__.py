@@ -35,6 +35,7 @@ Process
     print_err(text)             one line to stderr
     write_out(data)             all of a str or bytes to stdout
     isatty(fd)
+    strerror(errno)             the system's words for an error's number
 
 Signals
     signal_fd()                 a descriptor whose bytes are the numbers of the SIGTERM, SIGINT and

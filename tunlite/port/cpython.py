@@ -66,6 +66,7 @@ kill = _os.kill
 umask = _os.umask
 _exit = _os._exit
 isatty = _os.isatty
+strerror = _os.strerror
 environ_get = _os.environ.get
 
 

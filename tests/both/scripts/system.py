@@ -4,7 +4,7 @@
 import errno
 import sys
 
-from tunlite import port
+from tunlite import errors, port
 
 folder = sys.argv[1]
 
@@ -56,6 +56,7 @@ print(port.poll([(watched, port.POLLIN)], 2000) == [(watched, port.POLLIN)])
 attempt("ENOENT connect", port.unix_connect, path)
 attempt("ENOENT send", port.unix_send, path, b"x")
 print(port.local_seconds() > 1_700_000_000)
+print(port.strerror(2), port.strerror(28), errors.said(OSError(28)), errors.said(OSError(28, "x")))
 
 signals = port.signal_fd()
 for number in (15, 1, 2):
