@@ -31,12 +31,13 @@ union rows {
 /* A lane is a block. */
 struct blocks {
     union rows rows;
+    vec32 words[16]; /* the key stream as the rounds leave it */
     uint8_t stream[LANES][BLOCK];
 };
 
 /* A block of each of LANES packets on its way out. */
 struct outgoing {
-    vec32 words[16]; /* the key stream as the rounds leave it */
+    vec32 words[16]; /* likewise */
     vec64 pieces[4][4];
     const uint8_t *src[LANES];
     uint8_t *dst[LANES]; /* NULL: the lane has no packet */
@@ -76,32 +77,39 @@ INLINE void write_part(struct outgoing *o, int part) {
     }
 }
 
-/* The rest of the rounds; at the same time a block before this one goes out, unless o is NULL. */
-INLINE void end_rounds(vec32 x[16], struct outgoing *o) {
+/* What run_rows() begins with. */
+ONCE void begin_rows(vec32 begun[16], const union rows *rows) {
+    vec32 x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] = rows->v[i];
+    begin_rounds(x);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        begun[i] = x[i];
+}
+
+/* words = a block of key stream for each lane. Unless o is NULL, the words that are in o go out at
+ * the same time; `words` may be the same place. */
+ONCE void run_rows(vec32 words[16], const vec32 begun[16], const union rows *rows,
+                   struct outgoing *o) {
+    vec32 x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        x[i] = begun[i];
+    x[12] = rows->v[12];
     go_on_with_counter(x);
     for (int i = 0; i < 9; i++) {
         if (o != NULL && i < WRITES)
             write_part(o, i);
         double_round(x);
     }
-}
-
-/* words = block `counter` of each packet's key stream. */
-INLINE void run_packets(const struct cipher *c, vec32 words[16], uint32_t counter,
-                        struct outgoing *o) {
-    vec32 x[16];
-    vec32 count = (vec32){0} + counter;
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
-        x[i] = c->begun[i];
-    x[12] = count;
-    end_rounds(x, o);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        words[i] = x[i] + (i == 12 ? count : c->packets.v[i]);
+        words[i] = x[i] + rows->v[i];
 }
 
-INLINE void store_blocks(uint8_t out[LANES][BLOCK], const vec32 words[16]) {
+ONCE void store_blocks(uint8_t out[LANES][BLOCK], const vec32 words[16]) {
     vec64 y[4][4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
@@ -117,20 +125,13 @@ INLINE void store_blocks(uint8_t out[LANES][BLOCK], const vec32 words[16]) {
 
 /* stream = a block of key stream for each lane. */
 static void run_blocks(struct blocks *b) {
-    vec32 x[16];
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        x[i] = b->rows.v[i];
-    begin_rounds(x);
-    end_rounds(x, NULL);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        x[i] += b->rows.v[i];
-    store_blocks(b->stream, x);
+    begin_rows(b->words, &b->rows);
+    run_rows(b->words, b->words, &b->rows, NULL);
+    store_blocks(b->stream, b->words);
 }
 
 /* Keys and counters of up to LANES packets; what is in the other lanes does not matter. */
-static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
+SMALL void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) {
     union rows *r = &c->packets;
     size_t same = 1;
     while (same < n && ops[same]->key == ops[0]->key)
@@ -148,19 +149,13 @@ static void set_packets(struct cipher *c, struct aead_op *const *ops, size_t n) 
         r->word[14][lane] = (uint32_t)ops[lane]->counter;
         r->word[15][lane] = (uint32_t)(ops[lane]->counter >> 32);
     }
-    memcpy(c->begun, r->v, sizeof c->begun);
-    begin_rounds(c->begun);
+    begin_rows(c->begun, r);
     memcpy(&c->blocks.rows, r, sizeof c->blocks.rows);
-}
-
-/* c->out.words = block `counter` of each packet's key stream, while nothing goes out. */
-static __attribute__((noinline)) void run_first(struct cipher *c, uint32_t counter) {
-    run_packets(c, c->out.words, counter, NULL);
 }
 
 /* Key stream block 0 of each packet, whose first half is its Poly1305 key. */
 static void make_keys(struct cipher *c, uint8_t keys[LANES][BLOCK]) {
-    run_first(c, 0);
+    run_rows(c->out.words, c->begun, &c->packets, NULL);
     store_blocks(keys, c->out.words);
 }
 
@@ -172,9 +167,11 @@ static void xor_together(struct cipher *c, struct aead_op *const *ops, size_t n,
         o->dst[i] = i < n ? ops[i]->dst : NULL;
     }
     o->at = 0;
-    run_first(c, 1);
+    c->packets.v[12] = (vec32){0} + 1;
+    run_rows(o->words, c->begun, &c->packets, NULL);
     for (uint32_t block = 1; block < blocks; block++) {
-        run_packets(c, o->words, block + 1, o);
+        c->packets.v[12] += 1;
+        run_rows(o->words, c->begun, &c->packets, o);
         o->at += BLOCK;
     }
     for (int i = 0; i < WRITES; i++)
@@ -196,7 +193,7 @@ INLINE void xor_whole(uint8_t *dst, const uint8_t *src, const uint8_t *stream) {
 }
 
 /* Up to one block, n >= 1. */
-static void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, size_t n) {
+ONCE void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, size_t n) {
     if (n >= BLOCK) {
         xor_whole(dst, src, stream);
     } else {
@@ -207,8 +204,8 @@ static void xor_block(uint8_t *dst, const uint8_t *src, const uint8_t *stream, s
     }
 }
 
-static void run_slots(struct cipher *c, struct aead_op *const *ops, const struct slot *slots,
-                      size_t n) {
+SMALL void run_slots(struct cipher *c, struct aead_op *const *ops, const struct slot *slots,
+                     size_t n) {
     union rows *r = &c->blocks.rows;
     bool one_key = true;
     for (size_t i = 0; i < n; i++) {
@@ -259,7 +256,7 @@ static void xor_packets(struct cipher *c, struct aead_op *const *ops, size_t n) 
 }
 
 /* One packet's stream, for the few that come alone; a short end is cheaper without vectors. */
-static void xor_stream(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t len) {
+SMALL void xor_stream(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t len) {
     enum { SHORT = LANES <= 4 ? BLOCK : 3 * BLOCK };
     if (len > SHORT) {
         struct blocks b;

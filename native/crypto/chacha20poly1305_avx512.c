@@ -30,6 +30,8 @@ typedef vec64 factor;
 #define multiply_add(sum, a, b) ((sum) + multiply(a, b))
 #include "poly1305_lanes26.h"
 
+#include "poly1305_team.h"
+
 #include "chacha20poly1305_lanes.h"
 
 #ifdef __clang__

@@ -30,6 +30,8 @@
     ((vec64)_mm512_madd52hi_epu64((__m512i)(d), (__m512i)(a), (__m512i)(b)))
 #include "poly1305_lanes44.h"
 
+#include "poly1305_team.h"
+
 #include "chacha20poly1305_lanes.h"
 
 #ifdef __clang__

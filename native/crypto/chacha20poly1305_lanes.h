@@ -17,7 +17,6 @@
 #include "aead_serial.h"
 #include "chacha20_lanes.h"
 #include "ct.h"
-#include "poly1305_team.h"
 
 enum {
     WINDOW = 64, /* packets that are sorted by length where lengths differ */
@@ -32,15 +31,13 @@ struct work {
 
 static void authenticate(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
     struct team *t = &w->team;
-    t->n = t->steps = 0;
+    t->n = 0;
     for (size_t i = 0; i < n; i++)
         add_lane(t, sealing ? ops[i]->dst : ops[i]->src, ops[i]->len);
-    set_poly_keys(t, (const uint8_t(*)[BLOCK])w->keys);
-    run_team(t);
+    run_team(t, (const uint8_t(*)[BLOCK])w->keys);
     for (size_t i = 0; i < n; i++) {
         uint8_t tag[AEAD_TAG_LEN];
-        le64_store(tag, t->words[0].word[i]);
-        le64_store(tag + 8, t->words[1].word[i]);
+        take_tag(t, i, tag);
         if (sealing)
             memcpy(ops[i]->dst + ops[i]->len, tag, sizeof tag);
         else
@@ -77,7 +74,7 @@ static void sort_by_length(struct aead_op **ops, size_t n) {
 static const struct aead_parts alone = {xor_stream, &POLY1305_ALONE};
 
 /* Secrets that are left behind: what the compiler spilled; see aead_serial.c. */
-static void run(struct aead_op *all, size_t n, bool sealing) {
+SMALL void run(struct aead_op *all, size_t n, bool sealing) {
     struct work w;
     bool used = false;
     while (n > 0) {

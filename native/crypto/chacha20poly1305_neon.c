@@ -39,6 +39,8 @@ typedef uint32x2_t factor;
 #define multiply_add(sum, a, b) ((vec64)vmlal_u32((uint64x2_t)(sum), a, b))
 #include "poly1305_lanes26.h"
 
+#include "poly1305_team.h"
+
 #include "chacha20poly1305_lanes.h"
 
 static bool available(void) {

@@ -11,11 +11,7 @@
 #include "lanes.h"
 
 #define rotate_left(x, n) ((x) << (n) | (x) >> (32 - (n)))
-typedef vec64 factor;
-#define narrow(x) (x)
-#define multiply(a, b) ((vec64)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
-#define multiply_add(sum, a, b) ((sum) + multiply(a, b))
-#include "poly1305_lanes26.h"
+#include "poly1305_each.h"
 
 #include "chacha20poly1305_lanes.h"
 

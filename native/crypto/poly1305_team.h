@@ -71,7 +71,7 @@ INLINE void copy_short(uint8_t *dst, const uint8_t *src, size_t n) {
 }
 
 /* Blocks `first` (which may be before the packet) and up as they are authenticated. */
-static void copy_blocks(uint8_t *out, size_t size, const struct lane *l, int32_t first) {
+ONCE void copy_blocks(uint8_t *out, size_t size, const struct lane *l, int32_t first) {
     memset(out, 0, size);
     size_t skip = first < 0 ? (size_t)-first * POLY1305_BLOCK : 0;
     size_t from = first < 0 ? 0 : (size_t)first * POLY1305_BLOCK;
@@ -99,8 +99,6 @@ static void add_lane(struct team *t, const uint8_t *data, uint32_t len) {
     copy_blocks(l->head, sizeof l->head, l, -(int32_t)l->pad);
     copy_blocks(l->tail, sizeof l->tail, l, (int32_t)l->blocks - TAIL_BLOCKS);
     l->begin = steps; /* from the end, until all are known */
-    if (steps > t->steps)
-        t->steps = steps;
 }
 
 /* The key of packet i is 32 bytes at keys[i]; lanes that are not used take what they find. */
@@ -129,6 +127,19 @@ INLINE void load_step(vec64 v[PACKETS], const uint8_t *const data[PACKETS], size
     transpose64(v);
 }
 
+/* load_step() where a step is not one of many. */
+ONCE void load_one_step(vec64 v[PACKETS], const uint8_t *const data[PACKETS]) {
+    load_step(v, data, 0);
+}
+
+/* Adds a step from its block `first` on; tops: see accumulator_block(), NULL: all count. */
+ONCE void add_one_step(struct accumulator *sum, const vec64 v[PACKETS], int first,
+                       const vec64 *tops) {
+#pragma GCC unroll 1
+    for (int b = first; b < STEP_BLOCKS; b++)
+        accumulator_block(sum, v[2 * b], v[2 * b + 1], tops != NULL ? tops[b] : vec64_all(1));
+}
+
 static uint32_t groups_used(const struct team *t) {
     return (t->n + PACKETS - 1) / PACKETS;
 }
@@ -144,22 +155,20 @@ static const uint8_t *border_data(const struct team *t, uint32_t lane, uint32_t 
 }
 
 /* A step where all packets, which have the same number of blocks, begin or end. */
-static void common_border_step(struct team *t, uint32_t step) {
+ONCE void common_border_step(struct team *t, uint32_t step) {
     int pad = step == 0 ? (int)t->lanes[0].pad : 0;
     for (uint32_t g = 0; g < groups_used(t); g++) {
         const uint8_t *data[PACKETS];
         vec64 v[PACKETS];
         for (uint32_t i = 0; i < PACKETS; i++)
             data[i] = border_data(t, g * PACKETS + i < t->n ? g * PACKETS + i : 0, step);
-        load_step(v, data, 0);
-#pragma GCC unroll 1
-        for (int b = pad; b < STEP_BLOCKS; b++)
-            accumulator_block(&t->sums[g], v[2 * b], v[2 * b + 1], vec64_all(1));
+        load_one_step(v, data);
+        add_one_step(&t->sums[g], v, pad, NULL);
     }
 }
 
 /* A step where a packet begins or all end: 2^128 is added only to the blocks that there are. */
-static void border_step(struct team *t, uint32_t step) {
+SMALL void border_step(struct team *t, uint32_t step) {
     static const uint8_t zeros[STEP];
     for (uint32_t g = 0; g < groups_used(t); g++) {
         const uint8_t *data[PACKETS];
@@ -179,10 +188,19 @@ static void border_step(struct team *t, uint32_t step) {
             data[i] = used ? border_data(t, lane, step) : zeros;
         }
         accumulator_keep(&t->sums[g], top.v[STEP_BLOCKS]);
-        load_step(v, data, 0);
-#pragma GCC unroll 1
-        for (int b = 0; b < STEP_BLOCKS; b++)
-            accumulator_block(&t->sums[g], v[2 * b], v[2 * b + 1], top.v[b]);
+        load_one_step(v, data);
+        add_one_step(&t->sums[g], v, 0, top.v);
+    }
+}
+
+/* `n` steps from data[] on, of the first group alone. */
+SMALL void sum_up_first(struct team *t, const uint8_t *data[PACKETS], uint32_t n) {
+    for (; n > 0; n--) {
+        vec64 v[PACKETS];
+        load_one_step(v, data);
+        add_one_step(&t->sums[0], v, 0, NULL);
+        for (int i = 0; i < PACKETS; i++)
+            data[i] += STEP;
     }
 }
 
@@ -191,21 +209,19 @@ static void border_step(struct team *t, uint32_t step) {
  * both chains of multiplications. The sums are copied because the bytes that are read could
  * otherwise be the sums, as far as C knows.
  */
-INLINE void sum_up(struct team *t, const uint8_t *const data[LANES], uint32_t n, bool both) {
+ONCE void sum_up_both(struct team *t, const uint8_t *const data[LANES], uint32_t n) {
     const vec64 top = vec64_all(1);
     struct accumulator a = t->sums[0];
     struct accumulator b = t->sums[1];
     for (size_t at = 0; at < (size_t)n * STEP; at += STEP) {
         vec64 v[PACKETS];
-        vec64 w[PACKETS] = {0};
+        vec64 w[PACKETS];
         load_step(v, data, at);
-        if (both)
-            load_step(w, data + PACKETS, at);
-#pragma GCC unroll 4
+        load_step(w, data + PACKETS, at);
+#pragma GCC unroll 1
         for (int i = 0; i < STEP_BLOCKS; i++) {
             accumulator_block(&a, v[2 * i], v[2 * i + 1], top);
-            if (both)
-                accumulator_block(&b, w[2 * i], w[2 * i + 1], top);
+            accumulator_block(&b, w[2 * i], w[2 * i + 1], top);
         }
     }
     t->sums[0] = a;
@@ -214,7 +230,7 @@ INLINE void sum_up(struct team *t, const uint8_t *const data[LANES], uint32_t n,
 
 /* Steps inside all packets that have begun; a lane that has not sums up another packet's bytes and
  * starts over at its own. */
-static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
+SMALL void inner_steps(struct team *t, uint32_t step, uint32_t end) {
     const uint8_t *data[LANES];
     const uint8_t *any = NULL;
     for (uint32_t i = 0; i < LANES; i++) {
@@ -227,9 +243,9 @@ static void inner_steps(struct team *t, uint32_t step, uint32_t end) {
         if (data[i] == NULL)
             data[i] = any;
     if (groups_used(t) == GROUPS)
-        sum_up(t, data, end - step, true);
+        sum_up_both(t, data, end - step);
     else
-        sum_up(t, data, end - step, false);
+        sum_up_first(t, data, end - step);
 }
 
 /* words = (h mod 2^130 - 5) + words mod 2^128: the tags. */
@@ -250,8 +266,13 @@ static void finish(struct team *t) {
     }
 }
 
-static void run_team(struct team *t) {
+static void run_team(struct team *t, const uint8_t keys[LANES][64]) {
+    set_poly_keys(t, keys);
+    t->steps = 0;
     bool common = true;
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->lanes[i].begin > t->steps)
+            t->steps = t->lanes[i].begin;
     for (uint32_t i = 0; i < t->n; i++) {
         t->lanes[i].begin = t->steps - t->lanes[i].begin;
         common = common && t->lanes[i].blocks == t->lanes[0].blocks;
@@ -272,6 +293,11 @@ static void run_team(struct team *t) {
         }
     }
     finish(t);
+}
+
+static void take_tag(const struct team *t, size_t lane, uint8_t tag[POLY1305_TAG]) {
+    le64_store(tag, t->words[0].word[lane]);
+    le64_store(tag + 8, t->words[1].word[lane]);
 }
 
 #endif
