@@ -38,6 +38,9 @@ typedef long mp_off_t;
  * whole heap again and again, 18 ms on a 24Kc with the usual 64; untouched pages cost nothing. */
 #define MICROPY_ALLOC_GC_STACK_SIZE (4096)
 #define MICROPY_GC_STACK_ENTRY_TYPE uint32_t
+/* Names are looked up where they were found the last time, so their hashes need not be kept. */
+#define MICROPY_OPT_MAP_LOOKUP_CACHE (1)
+#define MICROPY_QSTR_BYTES_IN_HASH (0)
 #define MICROPY_PY_GC_COLLECT_RETVAL (1)
 #define MICROPY_ENABLE_FINALISER (0)
 #define MICROPY_STACK_CHECK (1)
