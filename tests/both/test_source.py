@@ -43,6 +43,13 @@ def test_no_errno_that_differs_on_mips_is_a_number(tree):
                 assert value <= _COMMON_ERRNO_MAX, f"line {node.lineno}: {name}"
 
 
+def test_the_executable_knows_the_errors_that_are_named_and_no_others():
+    config = (_ROOT / "micropython" / "mpconfigport.h").read_text()
+    named = {name for path in _FROZEN for name in re.findall(r"errno\.(E\w+)", path.read_text())}
+    by_tests = {"EBADF", "ECHILD", "EEXIST", "ENOTEMPTY"}
+    assert set(re.findall(r"\bX\((E\w+)\)", config)) == named | by_tests
+
+
 def test_nothing_is_used_that_this_build_leaves_out(tree):
     for node in ast.walk(tree):
         assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), node.lineno
