@@ -2,9 +2,14 @@
 """What is frozen into the executable; MicroPython's makemanifest.py reads this."""
 
 import os
+import sys
 
 _ROOT = os.environ["TUNLITE_ROOT"]
+_FOLDED = os.environ["TUNLITE_FOLDED"]  # a folder for the sources as they are compiled
 _ELSEWHERE = ("cpython", "fake")  # other ports, by the start of a file's name
+
+sys.path.insert(0, os.path.join(_ROOT, "micropython"))
+import fold  # noqa: E402
 
 
 def _modules():
@@ -15,5 +20,22 @@ def _modules():
                 yield os.path.relpath(os.path.join(folder, name), _ROOT)
 
 
+def _fold(module):
+    """Writes the file if it is another one: what is newer is compiled anew."""
+    with open(os.path.join(_ROOT, module), encoding="utf-8") as file:
+        text = fold.folded(file.read())
+    path = os.path.join(_FOLDED, module)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+_names = tuple(_modules())
+for _name in _names:
+    _fold(_name)
 freeze(os.path.join(_ROOT, "micropython"), "_start.py", opt=2)  # noqa: F821
-freeze(_ROOT, tuple(_modules()), opt=2)  # noqa: F821
+freeze(_FOLDED, _names, opt=2)  # noqa: F821
