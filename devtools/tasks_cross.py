@@ -44,6 +44,7 @@ def make_command(arch, out, build, test):
         "LDFLAGS=-static -s -O2",
         # zig takes -Oz for -Os unless clang is told; outlined code is smaller, but not as xz.
         "SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never",
+        "SMALL_MALLOC=1",
         f"TL_COMPILER={1 if test else 0}",
         f"BUILD={build}",
         f"OUT={out}",

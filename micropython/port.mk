@@ -20,8 +20,10 @@ BORDER = $(BUILD)/modtunlite.c
 PORT = main.c modos.c modx25519.c
 EXTMOD = extmod/modbinascii.c extmod/modheapq.c extmod/modjson.c shared/runtime/gchelper_generic.c
 
+MALLOC = $(if $(filter 1,$(SMALL_MALLOC)),malloc_small.c)
+
 SRC_QSTR += $(PORT) $(EXTMOD) $(BORDER)
-OBJ = $(PY_O) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) libc_small.c memcpy_mips.c $(EXTMOD) $(NATIVE) $(X25519))
+OBJ = $(PY_O) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) libc_small.c $(MALLOC) memcpy_mips.c $(EXTMOD) $(NATIVE) $(X25519))
 
 # The same bytes wherever they are built.
 SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
@@ -54,7 +56,7 @@ $(filter $(BUILD)/native/crypto/%,$(OBJ)): SPEED = -O2 -fno-tree-vectorize
 $(filter $(patsubst %,$(BUILD)/native/%.o,$(SELDOM)),$(OBJ)): SPEED = -Os
 # They must not be compiled into calls of themselves.
 $(BUILD)/memcpy_mips.o: CFLAGS = -O2 -ffreestanding -fno-builtin $(COMMON) $(USER_CFLAGS)
-$(BUILD)/libc_small.o: CFLAGS = -Os -fno-builtin -Wall -Wextra $(COMMON) $(USER_CFLAGS)
+$(BUILD)/libc_small.o $(BUILD)/malloc_small.o: CFLAGS = -Os -fno-builtin -Wall -Wextra $(COMMON) $(USER_CFLAGS)
 $(BUILD)/src/%.o: CFLAGS = $(X25519_CFLAGS)
 # Objects follow their flags.
 FLAGS_SEEN = $(BUILD)/flags
