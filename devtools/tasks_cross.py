@@ -45,6 +45,7 @@ def make_command(arch, out, build, test):
         # zig takes -Oz for -Os unless clang is told; outlined code is smaller, but not as xz.
         "SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never",
         "SMALL_MALLOC=1",
+        f"NO_LINES={0 if target.lines else 1}",
         f"TL_COMPILER={1 if test else 0}",
         f"BUILD={build}",
         f"OUT={out}",

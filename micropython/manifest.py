@@ -6,6 +6,7 @@ import sys
 
 _ROOT = os.environ["TUNLITE_ROOT"]
 _FOLDED = os.environ["TUNLITE_FOLDED"]  # a folder for the sources as they are compiled
+_OPTIMISED = 3 if os.environ["TUNLITE_NO_LINES"] == "1" else 2
 _ELSEWHERE = ("cpython", "fake")  # other ports, by the start of a file's name
 
 sys.path.insert(0, os.path.join(_ROOT, "micropython"))
@@ -37,5 +38,5 @@ def _fold(module):
 _names = tuple(_modules())
 for _name in _names:
     _fold(_name)
-freeze(os.path.join(_ROOT, "micropython"), "_start.py", opt=2)  # noqa: F821
-freeze(_FOLDED, _names, opt=2)  # noqa: F821
+freeze(os.path.join(_ROOT, "micropython"), "_start.py", opt=_OPTIMISED)  # noqa: F821
+freeze(_FOLDED, _names, opt=_OPTIMISED)  # noqa: F821
