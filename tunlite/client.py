@@ -13,6 +13,7 @@ _STATUS_MAX = 1 << 20  # of one peer: far more than one has
 _NO_SUCH = (2, 20, 111)  # ENOENT, ENOTDIR, ECONNREFUSED
 _EACCES = 13
 _EADDRINUSE = errno.EADDRINUSE
+_ENOMEM = 12
 
 
 class NoDaemon(UserError):
@@ -72,6 +73,8 @@ def _send(fd, data):
 def _refusal(number):
     if number == _EADDRINUSE:
         return "the UDP port is taken by another process; choose another ListenPort"
+    if number == _ENOMEM:
+        return "the daemon is out of memory; start it with a larger heap: tunlite --heap 8M ..."
     return f"a line was refused (errno {number}); the daemon's log says why"
 
 

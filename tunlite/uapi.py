@@ -12,6 +12,7 @@ from tunlite.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
 EINVAL = 22
 EPROTO = 71
 EIO = 5
+ENOMEM = 12
 
 _ALLOWED_A_PIECE = 32
 _KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
@@ -233,7 +234,7 @@ def errno_of(error):
     """The errno of a refused line."""
     if isinstance(error, (UapiError, PlaneError)):
         return error.errno
-    return EIO
+    return ENOMEM if isinstance(error, MemoryError) else EIO
 
 
 # ---- get ----

@@ -52,7 +52,8 @@ def test_an_answer_is_read_however_it_is_cut(folder, step):
 
 
 def test_a_refusal_is_told_with_its_reason(folder):
-    for number, told in ((-98, "UDP port is taken"), (22, "errno 22")):
+    rows = ((-98, "UDP port is taken"), (12, "with a larger heap"), (22, "errno 22"))
+    for number, told in rows:
         _, thread = _serve(folder, [b"errno=%d\n\n" % number])
         with pytest.raises(client.Refused, match=told):
             client.set_device("wg0", [b"listen_port=7\n"])

@@ -310,3 +310,12 @@ def test_a_client_whose_set_cannot_end_is_dropped_all_the_same(served, monkeypat
     with pytest.raises(MemoryError):
         served.loop.rest()
     assert served._clients == [] and len(served.loop.callbacks) == 1
+
+
+def test_a_set_for_which_memory_is_short_says_so(served, monkeypatch):
+    def add(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(served.interface, "add_peer", add)
+    client = served.connect()
+    assert ask(served, client, f"set=1\n{PEER}\n\n") == "errno=-12\n\n"
