@@ -16,15 +16,12 @@ int TAGS(const uint8_t *keys, const uint8_t *const *data, const uint32_t *len, u
     if (!AEAD.available())
         return 0;
     memcpy(rows, keys, n * sizeof rows[0]);
-    team.n = team.steps = 0;
+    team.n = 0;
     for (uint32_t i = 0; i < n; i++)
         add_lane(&team, data[i], len[i]);
-    set_poly_keys(&team, (const uint8_t(*)[64])rows);
-    run_team(&team);
-    for (uint32_t i = 0; i < n; i++) {
-        le64_store(tags + 16 * i, team.words[0].word[i]);
-        le64_store(tags + 16 * i + 8, team.words[1].word[i]);
-    }
+    run_team(&team, (const uint8_t(*)[64])rows);
+    for (uint32_t i = 0; i < n; i++)
+        take_tag(&team, i, tags + 16 * i);
     return LANES;
 #else
     (void)keys, (void)data, (void)len, (void)n, (void)tags;
