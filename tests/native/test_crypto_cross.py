@@ -19,15 +19,16 @@ EXPECTED = {
 pytestmark = pytest.mark.timeout(900)
 
 
-def _build(arch):
+def build(arch, name, sources):
+    """The program of these sources, relative to the root, for a router's CPU."""
     target = toolchain.TARGETS[arch]
-    program = crypto_ffi.ROOT / "build" / f"crypto_selftest-{arch}"
+    program = crypto_ffi.ROOT / "build" / f"{name}-{arch}"
     program.parent.mkdir(exist_ok=True)
     half = program.with_name(f"{program.name}.{os.getpid()}")
     command = ["nice", str(toolchain.zig()), "cc", "-target", target.triple]
     command += [f"-mcpu={target.cpu}", "-std=gnu11", "-O2", "-static", "-Inative/crypto"]
     command += ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-o", str(half)]
-    command += ["tests/native/crypto_selftest.c", *crypto_ffi.sources()]
+    command += sources
     environment = toolchain.environment()
     done = subprocess.run(
         command, cwd=crypto_ffi.ROOT, env=environment, capture_output=True, text=True
@@ -37,12 +38,18 @@ def _build(arch):
     return program
 
 
-@pytest.mark.parametrize("arch", EXPECTED)
-def test_the_selftest_passes_on_a_router_s_cpu(arch):
+def emulated(arch, program):
+    """The command that runs it here."""
     apt.need(["qemu-user-static"])
     emulator, cpu = toolchain.TARGETS[arch].qemu
-    command = [f"qemu-{emulator}-static", "-cpu", cpu, str(_build(arch)), str(VECTORS)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    return [f"qemu-{emulator}-static", "-cpu", cpu, str(program)]
+
+
+@pytest.mark.parametrize("arch", EXPECTED)
+def test_the_selftest_passes_on_a_router_s_cpu(arch):
+    sources = ["tests/native/crypto_selftest.c", *crypto_ffi.sources()]
+    command = emulated(arch, build(arch, "crypto_selftest", sources))
+    done = subprocess.run([*command, str(VECTORS)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     checked = {line.split()[0] for line in done.stdout.splitlines() if "checked" in line}
     assert checked == EXPECTED[arch]

@@ -5,12 +5,14 @@ Through the AEAD no test gets there: it would have to know which key ChaCha20 gi
 """
 
 import random
+import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from devtools import native_build
-from tests.native import crypto_ffi
+from tests.native import crypto_ffi, test_crypto_cross as cross
 
 SETS = ["sse2", "avx2", "avx512", "avx512ifma", "neon"]
 P = 2**130 - 5
@@ -20,11 +22,15 @@ _FUNCTION = (
 )
 
 
+def _others():
+    """What the files of the sets call."""
+    left_out = ("aead_list", "aead_libcrypto", *(f"chacha20poly1305_{name}" for name in SETS))
+    return [s for s in crypto_ffi.sources() if Path(s).stem not in left_out]
+
+
 def _load():
     cdef = "".join(_FUNCTION % name for name in SETS)
-    others = [s for s in crypto_ffi.sources() if Path(s).stem.rpartition("_")[2] not in SETS]
-    others = [s for s in others if Path(s).stem not in ("aead_list", "aead_libcrypto")]
-    sources = [*others, *(f"tests/native/team/{name}.c" for name in SETS)]
+    sources = [*_others(), *(f"tests/native/team/{name}.c" for name in SETS)]
     module = native_build.test_module("_test_team", cdef, "#include <stdint.h>\n" + cdef, sources)
     return module.ffi, module.lib
 
@@ -99,6 +105,25 @@ def test_every_lane_agrees_with_big_integers_at_the_edges(name, make):
     for _ in range(600):
         messages = [make(rng) for _ in range(rng.choice([1, 2, lanes - 1, lanes]))]
         assert tags(name, messages) == [by_the_book(*m) for m in messages], messages
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("arch", ["arm", "aarch64"])
+def test_neon_agrees_too_on_a_router_s_cpu(arch):
+    rng, batches = random.Random(1305), []
+    for _ in range(300):
+        for make in (near_the_prime, extreme):
+            batches.append([make(rng) for _ in range(rng.choice([1, 3, 4]))])
+    words = bytearray()
+    for messages in batches:
+        words += struct.pack("<I", len(messages))
+        for key, data in messages:
+            words += key + struct.pack("<I", len(data)) + data
+    sources = ["tests/native/team/main.c", "tests/native/team/neon.c", *_others()]
+    command = cross.emulated(arch, cross.build(arch, "poly1305_lanes", sources))
+    done = subprocess.run(command, input=bytes(words), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"".join(by_the_book(*m) for messages in batches for m in messages)
 
 
 def test_the_messages_near_the_prime_reach_what_they_are_for():
