@@ -44,7 +44,9 @@ def test_blocks_keep_what_is_in_them_whatever_comes_and_goes(small):
         live[address] = (p, content)
 
     for _ in range(5000):
-        wanted = dice.choice((0, 1, 15, 16, 17, 100, 1000, 4080, 32752, 32753, 70000))
+        wanted = dice.choice(
+            (0, 1, 15, 16, 17, 100, 1000, 4080, 2032, 2033, 4081, 32752, 32753, 70000)
+        )
         if len(live) < dice.randrange(60):
             if dice.random() < 0.5:
                 put(small.lib.small_malloc(wanted), wanted)
@@ -68,6 +70,16 @@ def test_blocks_keep_what_is_in_them_whatever_comes_and_goes(small):
         assert small.ffi.buffer(p, len(content))[:] == content
 
 
+@pytest.mark.parametrize("size", [1, 64, 32704, 32705, 65536, 1 << 20])
+def test_a_block_is_aligned_to_as_much_as_a_line_of_the_cache(small, size):
+    blocks = [small.lib.small_aligned_alloc(64, size) for _ in range(4)]
+    for block in blocks:
+        assert int(small.ffi.cast("uintptr_t", block)) % 64 == 0
+        small.ffi.buffer(block, size)[:] = b"x" * size
+    for block in blocks:
+        small.lib.small_free(block)
+
+
 def test_what_there_is_not_is_no_block(small):
     lib, null = small.lib, small.ffi.NULL
     for n in _TOO_MUCH:
@@ -80,6 +92,6 @@ def test_what_there_is_not_is_no_block(small):
     assert small.ffi.buffer(p, 5)[:] == b"still"
     lib.small_free(p)
     lib.small_free(null)
-    assert lib.small_aligned_alloc(32, 64) == null == lib.small_memalign(4096, 64)
+    assert lib.small_aligned_alloc(128, 64) == null == lib.small_memalign(4096, 64)
     assert lib.small_aligned_alloc(16, 64) != null != lib.small_memalign(8, 64)
     assert small.ffi.string(lib.small_strdup(b"a name")) == b"a name"
