@@ -15,15 +15,17 @@ from devtools.test_runs import BUILD, ROOT, SUITES
 
 
 def _matrix():
-    """One variant for each engine and each AEAD that `tunlite probe` finds on this machine."""
+    """One variant for each engine and each AEAD that `tunlite probe` finds on this machine, and the
+    executable for routers."""
     argv = [sys.executable, "-m", "tunlite", "probe", "--json"]
     output = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     prefixes = {"engine": "", "aead": "auto+"}
-    return ["auto"] + [
+    found = [
         prefixes[row["kind"]] + row["name"]
         for row in json.loads(output)["features"]
         if row["kind"] in prefixes and (row["on"] or row["why"].startswith("available"))
     ]
+    return ["auto", *found, "static"]
 
 
 def _coverage(*words):
@@ -38,13 +40,24 @@ def _coverage(*words):
         "suite": f"only these suites, by commas: {', '.join(SUITES)}",
         "variants": "by commas: the first runs everything; a further ENGINE or ENGINE+AEAD runs "
         "native and net, static runs net and interop on the executable for routers",
-        "matrix": "native and net once per engine and once per AEAD of this machine",
+        "matrix": "native and net once per engine and once per AEAD of this machine, and static",
+        "lanes": "so many runs in namespaces at a time; they mostly wait, and more than 3 disturb",
         "all_": "also the tests marked slow: more emulated machines",
         "quick": "without the tests marked long",
         "stop": "stop at the first failure",
     },
 )
-def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=False, stop=False):
+def test(
+    c,
+    k="",
+    suite="",
+    variants="auto",
+    matrix=False,
+    lanes=2,
+    all_=False,
+    quick=False,
+    stop=False,
+):
     """Install what the tests need and run them; every skip is printed with its reason."""
     chosen = suite.split(",") if suite else list(SUITES)
     if unknown := set(chosen) - set(SUITES):
@@ -57,7 +70,7 @@ def test(c, k="", suite="", variants="auto", matrix=False, all_=False, quick=Fal
     begun = time.monotonic()
     shutil.rmtree(BUILD / "coverage", ignore_errors=True)
     (BUILD / "coverage").mkdir(parents=True)
-    runs, passed = test_runs.run_all(test_runs.plan(chosen, names, left_out), options)
+    runs, passed = test_runs.run_all(test_runs.plan(chosen, names, left_out), options, lanes)
     _coverage("combine", "--quiet")
     _coverage("report", "--skip-empty")
     _finish(runs, passed, time.monotonic() - begun)

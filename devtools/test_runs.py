@@ -111,8 +111,8 @@ def plan(chosen, variants, left_out):
 
     The first variant runs all suites. Emulated machines and long tests leave a processor idle, so
     what needs no namespace runs beside them. What does need one mostly waits, for timers of the
-    protocol; it comes last, two runs at a time. It is a process of its own also because who is not
-    root enters a user namespace for it, which has no way to the net.
+    protocol; it comes last, several runs at a time. It is a process of its own also because who is
+    not root enters a user namespace for it, which has no way to the net.
     """
     beside, first, then = [], [], []
     selected = [f"not {mark}" for mark in left_out]
@@ -134,11 +134,11 @@ def plan(chosen, variants, left_out):
     return (beside, first, then) if first else ([], [], [*beside, *then])
 
 
-def _two_at_a_time(runs, options):
-    """Whether none failed. One of the two says what it does as it does it."""
+def _side_by_side(runs, options, lanes):
+    """Whether none failed. One of those that run says what it does as it does it."""
     waiting, running, passed = list(runs), [], []
     while waiting or running:
-        while waiting and len(running) < 2:
+        while waiting and len(running) < lanes:
             apart = any(not run.is_apart() for run in running)
             running.append(waiting.pop(0).start(options, apart))
         ended = [run for run in running if not run.is_running()]
@@ -151,12 +151,12 @@ def _two_at_a_time(runs, options):
     return all(passed)
 
 
-def run_all(planned, options):
-    """Runs a plan; the runs, and whether none of them failed."""
+def run_all(planned, options, lanes):
+    """Runs a plan, what comes last in so many lanes; the runs, and whether none of them failed."""
     beside, first, then = planned
     for run in beside:
         run.start(options, apart=True)
     passed = [run.start(options).finish() for run in first]
     passed += [run.finish() for run in beside]
-    passed.append(_two_at_a_time(then, options))
+    passed.append(_side_by_side(then, options, lanes))
     return [*first, *beside, *then], all(passed)
