@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""OpenWrt's init script with real daemons, and a stand-in for procd: it starts, signals, ends.
+
+router, alone in its namespace
+"""
+
+import json
+from pathlib import Path
+
+from tests.net.netns import wait_for
+from tests.net.peers import Keys, ini, interface_name, tunlite_command
+
+_INIT = Path(__file__).resolve().parents[2] / "openwrt/tunlite/files/tunlite.init"
+# One file an instance in $RUN: the pid of its daemon. What start_service did not name is ended.
+_PROCD = """
+procd_open_instance() { instance="$1"; named="$named $1 "; }
+procd_set_param() { [ "$1" != command ] || { shift; command="$*"; }; }
+procd_close_instance() {
+	kill -0 "$(cat "$RUN/$instance" 2>&1)" 2>/dev/null && return
+	setsid $command >"$RUN/../$instance.log" 2>&1 &
+	echo $! >"$RUN/$instance"
+}
+procd_send_signal() { for f in "$RUN"/*; do kill -HUP "$(cat "$f")" 2>/dev/null; done; }
+start() {
+	named=
+	start_service
+	for f in "$RUN"/*; do
+		case "$named" in *" ${f##*/} "*) continue;; esac
+		kill "$(cat "$f")"
+		rm "$f"
+	done
+}
+"""
+
+
+class Router:
+    """A namespace with /etc/tunlite (`files`) and the script."""
+
+    def __init__(self, lab):
+        self.namespace = lab.namespace("router")
+        self.folder = lab.folder
+        self.files = lab.folder / "files"
+        (lab.folder / "run").mkdir()
+        self.files.mkdir()
+        program = lab.folder / "tunlite"
+        program.write_text(f'#!/bin/sh\nexec {" ".join(tunlite_command())} "$@"\n')
+        program.chmod(0o755)
+        text = _INIT.read_text().replace("/usr/sbin/tunlite", str(program))
+        self.script = _PROCD + text.replace("/etc/tunlite", str(self.files))
+
+    def write(self, name, mode=0o600, **options):
+        path = self.files / f"{name}.conf"
+        path.touch()
+        path.chmod(mode)
+        path.write_text(ini([("Interface", {"PrivateKey": Keys().private, **options})]))
+
+    def call(self, command):
+        words = ["sh", "-c", f"RUN={self.folder}/run\n{self.script}\n{command}"]
+        self.namespace.run(words, stdin=None)
+
+    def mtus(self):
+        """{interface: MTU} of those that run."""
+        done = self.namespace.run([*tunlite_command(), "show", "--json"])
+        mine = {path.stem for path in (self.folder / "run").iterdir()}
+        return {r["interface"]: r["mtu"] for r in json.loads(done.stdout) if r["interface"] in mine}
+
+    def pid(self, name):
+        return (self.folder / "run" / name).read_text()
+
+    def log(self, name):
+        return (self.folder / f"{name}.log").read_text()
+
+
+def test_files_that_come_and_go_and_change_are_followed_and_a_bad_one_harms_none(lab):
+    router = Router(lab)
+    kept, gone, bad, wide, new = (interface_name() for _ in range(5))
+    router.write(kept, MTU=1400)
+    router.write(gone, MTU=1400)
+    router.write(bad, MTU="many")
+    router.write(wide, mode=0o644)
+    router.call("start")
+    wait_for(lambda: router.mtus() == {kept: 1400, gone: 1400}, 20, "the two good files run")
+    wait_for(lambda: "MTU" in router.log(bad), 10, "the error is told")
+    wait_for(lambda: "chmod 600" in router.log(wide), 10, "what everyone may read is told")
+    pid = router.pid(kept)
+    (router.files / f"{gone}.conf").unlink()
+    router.write(kept, MTU=1300)
+    router.write(bad, MTU=1200)
+    router.write(new, MTU=1100)
+    router.call("reload_service")
+    wanted = {kept: 1300, bad: 1200, new: 1100}
+    wait_for(lambda: router.mtus() == wanted, 20, "the files of now run")
+    assert router.pid(kept) == pid  # it read its file again, nobody restarted it
+    (router.files / f"{kept}.conf").write_text("nonsense\n")
+    router.call("reload_service")
+    wait_for(lambda: "not reloaded" in router.log(kept), 10, "the daemon refuses it")
+    assert router.mtus() == wanted
