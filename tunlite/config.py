@@ -120,10 +120,6 @@ class ConfigError(Exception):
     """A file with errors; args[0] is the list of its lines of text."""
 
 
-def _line_of(row):
-    return row[0]
-
-
 def format_row(path, row):
     line, option, wrong, fix = row
     place = f"{path}:{line}: " if line else f"{path}: "
@@ -175,7 +171,7 @@ def parse(text, path, features=None):
         config.peers.count += 1
         parser.finish_peer(peer)
         owners.compare(peer)
-    config.errors.sort(key=_line_of)
+    config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
     return config
 
 

@@ -20,7 +20,7 @@ def quoted(text):
     """The text in quotes, but never something that may be a key put into the wrong place."""
     run = 0
     for char in text:
-        run = run + 1 if char.isalpha() or char.isdigit() or char in "+/=" else 0
+        run = run + 1 if addresses.is_word(char, "+/=") else 0
         if run > 40:
             return "this value (not shown: it looks like a key)"
     return '"' + text + '"'
@@ -73,7 +73,8 @@ def _prefix(text):
 
 
 def _pieces(text):
-    return [piece.strip() for piece in text.split(",") if piece.strip()]
+    pieces = [piece.strip(" \t") for piece in text.split(",")]  # ASCII alone, on both interpreters
+    return [piece for piece in pieces if piece]
 
 
 def _prefixes(text):
