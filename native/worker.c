@@ -216,7 +216,7 @@ void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]) {
 
 void worker_flush(struct worker *w) {
     worker_tick(w);
-    while (tx_write(w) && tx_ready(w, &w->out))
+    while (tx_write(w) && tx_ready(w, &w->out) && w->out.n) /* none: no buffers */
         ;
     tx_write(w);
 }

@@ -128,6 +128,28 @@ def test_the_smallest_pool_still_carries_both_directions_at_once():
         assert plane.drops() == {}
 
 
+@pytest.mark.timeout(60)
+def test_a_new_session_does_not_wait_for_buffers_that_others_hold():
+    with Plane(pool_bytes=1) as plane:
+        peer, other = plane.peer(), plane.peer()
+        plane.routes([("10.0.0.2/32", peer), ("10.0.0.1/32", other)])
+        staged = ipv4(payload=bytes(20_000))
+        plane.put_inside(staged)
+        plane.turn()
+        index = plane.session(plane.index(other), send=KEY_B)
+        plane.call("fake_room", lib.TL_FAKE_DEVICE, 0)
+        big = [ipv4(payload=struct.pack("!I", i) + bytes(60_000)) for i in range(8)]
+        plane.put_outside(*[seal(KEY_B, index, i, p) for i, p in enumerate(big)])
+        plane.turn(2)
+        plane.session(plane.index(peer))
+        assert plane.counters()["pool_short"] > 0 and plane.state(peer)["staged"] == 1
+        plane.call("fake_room", lib.TL_FAKE_DEVICE, -1)
+        plane.turn(3)
+        assert plane.take_inside() == big
+        [datagram] = plane.take_outside()
+        assert unseal(KEY_A, datagram)[2][: len(staged)] == staged
+
+
 def test_a_pool_that_runs_short_asks_python_once_and_grows_up_to_its_bound():
     with Plane(pool_bytes=8 << 20, batch=64, mtu=1420) as plane:
         peer = plane.peer(["0.0.0.0/0"])
