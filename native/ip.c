@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "checksum.h"
 #include "packet.h"
 #include "routes.h"
 
 enum {
     V4_HEADER = 20,
     V4_LENGTH = 2,
-    V4_CHECKSUM = 10,
     V4_SOURCE = 12,
     V4_DESTINATION = 16,
     V6_HEADER = 40,
@@ -71,28 +71,13 @@ bool ip_same_source(const uint8_t *a, const uint8_t *b) {
                           : memcmp(a + V6_SOURCE, b + V6_SOURCE, 16) == 0;
 }
 
-/* RFC 1624: the checksum when one 16-bit word changes. */
-static void set_v4_tos(uint8_t *ip, uint8_t tos) {
-    uint32_t before = load_be16(ip);
-    ip[1] = tos;
-    uint32_t sum = (uint32_t)(uint16_t)~load_be16(ip + V4_CHECKSUM) + (uint16_t)~before;
-    sum += load_be16(ip);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    store_be16(ip + V4_CHECKSUM, (uint16_t)~sum);
-}
-
 bool ip_decapsulate_ecn(uint8_t *ip, uint8_t outer) {
-    bool v4 = ip[0] >> 4 == 4;
-    uint8_t inner = v4 ? ip[1] & TOS_ECN : (ip[1] >> 4) & TOS_ECN;
+    uint8_t inner = (ip[0] >> 4 == 4 ? ip[1] : ip[1] >> 4) & TOS_ECN;
     if (outer == ECN_CE && inner == ECN_NOT_ECT)
         return true;
     bool changes = (outer == ECN_CE && inner != ECN_CE) || (outer == ECN_ECT1 && inner == ECN_ECT0);
     if (!changes)
         return false;
-    if (v4)
-        set_v4_tos(ip, (uint8_t)((ip[1] & ~TOS_ECN) | outer));
-    else
-        ip[1] = (uint8_t)((ip[1] & ~(TOS_ECN << 4)) | outer << 4);
+    checksum_set_ecn(ip, outer);
     return false;
 }
