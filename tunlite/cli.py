@@ -94,7 +94,11 @@ def usage():
         lines.append(f"  {name} {words}".rstrip())
         lines.append("            " + text)
     lines.append(_DAEMON_HELP + "  --version")
-    lines.append("            write the version\n")
+    lines.append("            write the version")
+    lines.append("  --heap SIZE COMMAND ...")
+    lines.append(
+        "            a router's memory for peers and configuration, 256K to 64M; else 4M\n"
+    )
     lines.append("tunlite COMMAND --help says more about one.")
     return "\n".join(lines) + "\n"
 
@@ -112,6 +116,10 @@ def _command_help(row):
 
 def dispatch(words):
     """Runs what the words ask for; the exit status. UsageError, UserError, OSError."""
+    if words and words[0] == "--heap":  # CPython's has no bound; on a router main.c has taken both
+        if len(words) == 1:
+            raise UsageError("--heap needs a value")
+        words = words[2:]
     if not words or words[0] in ("-h", "--help", "help"):
         port.write_out(usage())
         return 0 if words else 2

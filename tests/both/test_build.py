@@ -221,7 +221,20 @@ _FILES = {
     "mistakes": "[Interface]\n" + "Foo = 1\n" * 500,
 }
 _WORDS = [
-    *("", "help", "--version", "-x", "--", "-- show", "- x", "foo bar", "caf\xe9", "\xb2", "a/b"),
+    *(
+        "",
+        "help",
+        "--version",
+        "--heap",
+        "-x",
+        "--",
+        "-- show",
+        "- x",
+        "foo bar",
+        "caf\xe9",
+        "\xb2",
+        "a/b",
+    ),
     *("show --nope", "show --json=1", "show nosuch0", "show ../x", "show a b", "show caf\xe9"),
     *("run", "run x", "run --config", "run --config nosuch.conf", "run --config good.conf x"),
     *(

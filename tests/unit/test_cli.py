@@ -34,6 +34,13 @@ def test_a_wrong_option_is_an_error(words):
         cli.read_words(SYNOPSIS, words)
 
 
+def test_the_words_of_a_router_s_heap_are_taken_here_too():
+    done = _run("--heap", "8M", "--version")
+    assert (done.returncode, done.stdout.decode()) == (0, f"tunlite {tunlite.__version__}\n")
+    done = _run("--heap")
+    assert done.returncode == 2 and b"--heap needs a value" in done.stderr
+
+
 @pytest.mark.parametrize("word", ["--version", "-v", "version"])
 def test_the_version_is_written(word):
     done = _run(word)
