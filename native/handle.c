@@ -68,6 +68,10 @@ static bool is_power_of_two(uint32_t n) {
     return n && !(n & (n - 1));
 }
 
+static bool is_slots(uint32_t n) {
+    return n == 0 || (is_power_of_two(n) && n <= IO_RING_SLOTS_MAX);
+}
+
 static int parse_plane(struct plane *plane, const unsigned char *r) {
     char aead[25] = {0};
     memcpy(aead, FIELD(r, record_options, aead), 24);
@@ -100,12 +104,15 @@ static int parse_worker(struct worker_options *o, const unsigned char *r) {
     o->ring = option(FIELD(r, record_options, ring));
     o->handshakes_per_second = option(FIELD(r, record_options, handshakes_per_second));
     o->workers = option(FIELD(r, record_options, workers));
+    o->ring_receives = option(FIELD(r, record_options, ring_receives));
+    o->ring_sends = option(FIELD(r, record_options, ring_sends));
     if (o->pool_bytes == 0)
         o->pool_bytes = POOL_DEFAULT;
     bool valid = o->mtu >= MTU_MIN && o->mtu <= MTU_MAX && o->pool_bytes <= POOL_MAX &&
                  o->batch <= BATCH_OPTION_MAX && o->staged_per_peer >= 1 &&
                  o->staged_per_peer <= STAGED_MAX && is_power_of_two(o->ring) &&
-                 o->ring <= RING_MAX && o->workers >= 1 && o->workers <= WORKERS_MAX;
+                 o->ring <= RING_MAX && o->workers >= 1 && o->workers <= WORKERS_MAX &&
+                 is_slots(o->ring_receives) && is_slots(o->ring_sends);
     return valid ? 0 : -EINVAL;
 }
 

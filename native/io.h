@@ -16,6 +16,7 @@
 #include "stats.h"
 
 enum { IO_V4 = 0, IO_V6 = 1, IO_SOCKETS = 2 };
+enum { IO_RING_SLOTS_MAX = 64 }; /* of the engine io_uring, for each of receives and sends */
 
 enum io_status {
     IO_DONE,    /* read: all that was there; write: all are on their way */
@@ -81,6 +82,8 @@ struct io {
     uint32_t wide;            /* slabs that one receive of runs may fill */
     uint32_t turn_bytes;      /* about as many are read in a turn */
     uint32_t got;             /* frames or datagrams that a read brought; the reader sets it to 0 */
+    uint32_t ring_receives;   /* io_uring: slots asked for, 0: choose */
+    uint32_t ring_sends;      /* likewise; up to so many messages in one submission */
     bool holds;               /* the engine has received what it has not handed out yet */
     uint32_t layer;
     uint32_t offloads_off; /* as record_options */

@@ -26,8 +26,8 @@
 #include "io_shared.h"
 
 enum {
-    SLOTS_MAX = 8, /* docs/performance.md: more are slower */
-    COMPLETIONS = 64,
+    SLOTS_USUAL = 8, /* at most, where none are asked for. docs/performance.md: more are slower */
+    COMPLETIONS = 2 * IO_RING_SLOTS_MAX,
     NAME_ROOM = 32, /* a sockaddr_in6, rounded up so that the bytes are aligned */
     PAYLOAD_AT = sizeof(struct uring_received) + NAME_ROOM + DATAGRAM_CONTROL,
     CANCEL_MARK = IO_SOCKETS, /* user_data; a receive's is its socket's number */
@@ -38,7 +38,7 @@ struct engine {
     struct send send;
     struct uring out, in;
     struct uring_buffers buffers;
-    struct slab *slot[SLOTS_MAX]; /* what the kernel may fill, by its number; NULL: to be filled */
+    struct slab *slot[IO_RING_SLOTS_MAX]; /* what the kernel may fill; NULL: to be filled */
     uint32_t slots;
     struct msghdr form;        /* how much room a name and control messages get */
     int armed[IO_SOCKETS];     /* the descriptor that a receive is under way on; -1: none */
@@ -52,6 +52,8 @@ struct engine {
 /* As sendmmsg(2). */
 static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
     struct engine *s = io->state;
+    if (io->ring_sends && n > io->ring_sends) /* the others are the next call's */
+        n = io->ring_sends;
     for (uint32_t i = 0; i < n; i++) {
         struct uring_sqe *sqe = uring_next(&s->out);
         sqe->opcode = URING_SENDMSG;
@@ -298,8 +300,10 @@ static void uring_free(struct io *io) {
 static const struct io_calls calls = {uring_send, io_kernel_write_device, io_kernel_now_ms};
 
 static uint32_t slots_for(const struct io *io) {
+    if (io->ring_receives)
+        return io->ring_receives;
     uint32_t slots = 1;
-    while (slots * 2 <= io->wide && slots < SLOTS_MAX)
+    while (slots * 2 <= io->wide && slots < SLOTS_USUAL)
         slots *= 2;
     return slots;
 }

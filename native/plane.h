@@ -102,6 +102,7 @@ struct worker_options {
     uint32_t staged_per_peer;
     uint32_t ring;
     uint32_t handshakes_per_second;
+    uint32_t ring_receives, ring_sends; /* as record_options */
 };
 
 /* Allocates all that it will need. 0 or -errno. */

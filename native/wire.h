@@ -91,8 +91,10 @@ struct record_options {
     uint8_t ring[4];                  /* handshake ring entries, a power of two */
     uint8_t handshakes_per_second[4]; /* token bucket of one proved address under load */
     uint8_t workers[4];
+    uint8_t ring_receives[4]; /* io_uring: slabs that wait; 0: choose, or a power of two, max 64 */
+    uint8_t ring_sends[4];    /* likewise: messages of one submission */
 };
-static_assert(sizeof(struct record_options) == 80, "border");
+static_assert(sizeof(struct record_options) == 88, "border");
 
 struct record_peer {
     uint8_t rx_bytes[8]; /* as wg(8) counts: whole datagrams, handshakes included */

@@ -154,6 +154,8 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
                         .calls = &io_calls_kernel,
                         .layer = o->layer,
                         .offloads_off = o->offloads_off,
+                        .ring_receives = o->ring_receives,
+                        .ring_sends = o->ring_sends,
                         .device = -1,
                         .socket = {-1, -1}};
     worker_mtu(w, o->mtu);

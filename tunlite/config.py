@@ -30,6 +30,7 @@ Offloads tunlite features auto offloads to leave off, separated by commas, or of
 Batch tunlite batch auto most packets in one turn, 1 to 256
 Memory tunlite memory auto bound of the packet buffers: bytes, or with K or M
 Workers tunlite workers auto threads that turn packets, 1 to 8; auto: 1
+RingSlots tunlite slots auto io_uring: buffers that wait, and after a comma sends at once; 1 to 64
 RekeyAfter tunlite rekey 120 age in seconds at which a session is replaced, 5 to 120
 User tunlite word root user that the daemon becomes after set-up
 Group tunlite word auto group of the daemon and its socket; auto: the user's

@@ -188,6 +188,17 @@ def _memory(text):
     return int(digits) * unit
 
 
+def _slots(text):
+    """(receives, sends) of "8" or "8, 32", each a power of two; () for auto."""
+    if text.lower() == "auto":
+        return ()
+    how = "write auto, or one or two of 1, 2, 4, 8, 16, 32 and 64"
+    numbers = [_number(piece, 1, 64, how) for piece in _pieces(text)]
+    if not 1 <= len(numbers) <= 2 or any([number & number - 1 for number in numbers]):
+        raise Bad(quoted(text) + " is no number of slots", how)
+    return (numbers[0], numbers[1] if len(numbers) > 1 else 0)
+
+
 def _rekey(text):
     return _number(text, 5, 120, "write seconds, 5 to 120")
 
@@ -228,6 +239,7 @@ PARSERS = {
     "batch": _batch,
     "workers": _workers,
     "memory": _memory,
+    "slots": _slots,
     "rekey": _rekey,
     "layer": _layer,
     "folder": _folder,

@@ -37,7 +37,7 @@ NAMES_COUNTER = 1
 NAMES_FEATURE = 2
 NAMES_REASON = 3
 
-_OPTIONS = "<16s24s10I"
+_OPTIONS = "<16s24s12I"
 _ENDPOINT = "<HH16sI16sII"
 _ENDPOINT_SIZE = 48
 _STATE_SIZE = 136
@@ -84,8 +84,10 @@ def options(
     ring=4096,
     handshakes_per_second=20,
     workers=1,
+    ring_slots=(0, 0),
 ):
-    """The options record: names as TL_NAMES_FEATURE has them, `ring` a power of two."""
+    """The options record: names as TL_NAMES_FEATURE has them, `ring` a power of two. ring_slots:
+    receives and sends of the engine io_uring, 0 for those that it chooses."""
     return struct.pack(
         _OPTIONS,
         engine.encode(),
@@ -100,6 +102,7 @@ def options(
         ring,
         handshakes_per_second,
         workers,
+        *ring_slots,
     )
 
 

@@ -12,6 +12,7 @@ FIXED = (
     "Batch",
     "Memory",
     "Workers",
+    "RingSlots",
     "RekeyAfter",
     "User",
     "Group",

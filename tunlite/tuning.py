@@ -55,4 +55,5 @@ def record(port, settings, small):
         ring=ring,
         handshakes_per_second=per_second,
         workers=workers(settings),
+        ring_slots=settings.get("RingSlots") or (0, 0),
     )

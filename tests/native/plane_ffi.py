@@ -88,9 +88,11 @@ def options(**changes):
         "ring": 64,
         "handshakes_per_second": 20,
         "workers": 1,
+        "ring_receives": 0,
+        "ring_sends": 0,
     }
     assert set(changes) <= set(fields)
-    return struct.pack("<16s24s10I", *{**fields, **changes}.values())
+    return struct.pack("<16s24s12I", *{**fields, **changes}.values())
 
 
 def route(prefix, peer):

@@ -16,7 +16,7 @@ import traceback
 import pytest
 
 from tests.native.plane_ffi import KEY_A, KEY_B, NEVER, endpoint, ipv4, lib, seal, unseal
-from tests.native.test_engines import UDP_SEGMENT, Wired
+from tests.native.test_engines import ALL_OFF, UDP_SEGMENT, Wired
 from tests.refuse import IO_URING_SETUP, refuse_system_call
 
 FORBIDDEN = "the kernel forbids it: sysctl kernel.io_uring_disabled, or a seccomp filter"
@@ -102,6 +102,44 @@ def test_many_more_datagrams_than_there_are_buffers_arrive_in_order():
         assert wired.receive(2000) == packets
         assert wired.plane.drops() == {}
         assert wired.plane.counters()["read_calls"] < 1000
+
+
+def _calls_for(n, counter, turn, **changes):
+    """How often the kernel was asked for n datagrams that turn(wired) brings or takes."""
+    with Wired("io_uring", offloads_off=ALL_OFF, **changes) as wired:
+        before = wired.plane.counters()[counter]
+        turn(wired, n)
+        assert wired.plane.drops() == {}
+        return wired.plane.counters()[counter] - before
+
+
+def _bring(wired, n):
+    packets = [ipv4(payload=struct.pack("!I", i)) for i in range(n)]
+    wired.send(*[seal(KEY_B, wired.index, i, p) for i, p in enumerate(packets)])
+    wired.inside.setblocking(False)
+    assert wired.receive(n) == packets
+
+
+def _take(wired, n):
+    for i in range(n):
+        wired.inside.send(ipv4(payload=struct.pack("!I", i)))
+    wired.run(1)
+    assert [unseal(KEY_A, wired.outside.recv(4096))[1] for _ in range(n)] == list(range(n))
+
+
+def test_the_slots_of_each_path_are_those_that_were_asked_for():
+    assert _calls_for(100, "read_calls", _bring, ring_receives=1) >= 100
+    assert _calls_for(100, "read_calls", _bring, ring_receives=64) < 50
+    assert _calls_for(60, "write_calls", _take, ring_sends=1) >= 60
+    assert 15 <= _calls_for(60, "write_calls", _take, ring_sends=4) < 60
+    assert _calls_for(60, "write_calls", _take) < 15
+
+
+@pytest.mark.parametrize("slots", [3, 128, 0x80000000])
+@pytest.mark.parametrize("path", ["ring_receives", "ring_sends"])
+def test_slots_that_no_ring_can_have_are_refused(path, slots):
+    with pytest.raises(OSError, match="EINVAL"):
+        Wired("io_uring", **{path: slots})
 
 
 def test_what_the_rings_hold_does_not_wait_for_more_to_come_after_python_s_turn():

@@ -130,6 +130,9 @@ def test_empty_allowed_ips_are_none():
         ("Memory = 4M", 4 << 20),
         ("Memory = 512k", 512 << 10),
         ("Workers = 2", 2),
+        ("RingSlots = auto", ()),
+        ("RingSlots = 8", (8, 0)),
+        ("RingSlots = 8, 32", (8, 32)),
         ("RekeyAfter = 5", 5),
         ("Layer = 3", 3),
         ("StateDir = /etc/tunlite", "/etc/tunlite"),
@@ -160,6 +163,10 @@ _WRONG = {
     "Batch = 0": "1 to 256",
     "Memory = 1K": "no size",
     "Memory = M": "no size",
+    "RingSlots = 3": "no number of slots",
+    "RingSlots = 128": "1, 2, 4",
+    "RingSlots = 1, 2, 4": "no number of slots",
+    "RingSlots = ,": "no number of slots",
     "RekeyAfter = 4": "5 to 120",
     "RekeyAfter = 121": "5 to 120",
     "Layer = 2": "reserved",
@@ -348,7 +355,9 @@ def test_every_default_that_can_be_written_is_accepted():
             assert not _errors(f"[{section}]\n{peer}{name} = {default}\n"), name
 
 
-@pytest.mark.parametrize("option", ["ListenPort", "MTU", "Memory", "Batch", "FwMark", "Table"])
+@pytest.mark.parametrize(
+    "option", ["ListenPort", "MTU", "Memory", "Batch", "RingSlots", "FwMark", "Table"]
+)
 @pytest.mark.parametrize("digits", ["\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT TWO}M"])
 def test_digits_that_are_no_digits_are_an_error_and_no_crash(option, digits):
     text = f"[Interface]\n{option} = {digits}\n"

@@ -299,15 +299,17 @@ def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, sma
     record = tuning.record(port, {}, small)
     replay_bits = int.from_bytes(record[60:64], "little")
     assert replay_bits == (2048 if small else 8192)
-    assert len(record) == 80
+    assert len(record) == 88
     assert tuning.device_queue(small) == (128 if small else 0)
 
 
 def test_settings_reach_the_options_record():
     port = Node(World(), b"\x0a\0\0\x01").port
     settings = {"Engine": "basic", "AEAD": "portable", "Memory": 1 << 20, "Batch": 7, "MTU": 1300}
+    settings["RingSlots"] = (8, 32)
     record = tuning.record(port, settings, False)
     assert record[:6] == b"basic\0"
     assert record[16:25] == b"portable\0"
-    numbers = [int.from_bytes(record[i : i + 4], "little") for i in range(40, 80, 4)]
+    numbers = [int.from_bytes(record[i : i + 4], "little") for i in range(40, 88, 4)]
     assert numbers[1:5] == [3, 1300, 1 << 20, 7]
+    assert numbers[10:] == [8, 32]

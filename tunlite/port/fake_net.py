@@ -211,7 +211,7 @@ class FakePlane(Primitives):
     # ---- plane ----
 
     def tl_plane_new(self, record, size):
-        assert size == 80
+        assert size == 88
         return 0
 
     def tl_plane_free(self, plane):
