@@ -131,7 +131,9 @@ void *calloc(size_t rows, size_t size) {
     if (__builtin_mul_overflow(rows, size, &n))
         n = SIZE_MAX;
     void *p = malloc(n);
-    return p == NULL ? NULL : memset(p, 0, n);
+    if (p != NULL && n <= LARGEST - HEADER) /* a mapping is zeros, and no memory until touched */
+        memset(p, 0, n);
+    return p;
 }
 
 void *realloc(void *old, size_t n) {
