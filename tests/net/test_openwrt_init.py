@@ -16,7 +16,8 @@ _PROCD = """
 procd_open_instance() { instance="$1"; named="$named $1 "; }
 procd_set_param() { [ "$1" != command ] || { shift; command="$*"; }; }
 procd_close_instance() {
-	kill -0 "$(cat "$RUN/$instance" 2>&1)" 2>/dev/null && return
+	# A daemon that ended may stay a zombie, which has a pid and no executable.
+	readlink "/proc/$(cat "$RUN/$instance" 2>&1)/exe" >/dev/null && return
 	setsid $command >"$RUN/../$instance.log" 2>&1 &
 	echo $! >"$RUN/$instance"
 }
