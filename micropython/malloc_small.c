@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -84,6 +85,10 @@ static union block *take(size_t size) {
     return block;
 }
 
+static bool is_mapping(size_t n) {
+    return n > LARGEST - HEADER;
+}
+
 /* A block that is a mapping, or NULL. */
 static union block *take_mapping(size_t n) {
     unsigned char *start = map(n + PAGE_ALIGNED);
@@ -96,7 +101,7 @@ static union block *take_mapping(size_t n) {
 
 void *malloc(size_t n) {
     union block *block = NULL;
-    if (n <= LARGEST - HEADER) {
+    if (!is_mapping(n)) {
         lock();
         block = take(n + HEADER);
         unlock();
@@ -131,7 +136,7 @@ void *calloc(size_t rows, size_t size) {
     if (__builtin_mul_overflow(rows, size, &n))
         n = SIZE_MAX;
     void *p = malloc(n);
-    if (p != NULL && n <= LARGEST - HEADER) /* a mapping is zeros, and no memory until touched */
+    if (p != NULL && !is_mapping(n)) /* a mapping is zeros, and no memory until touched */
         memset(p, 0, n);
     return p;
 }
@@ -158,7 +163,7 @@ void *aligned_alloc(size_t alignment, size_t n) {
         errno = EINVAL;
         return NULL;
     }
-    return malloc(alignment > HEADER && n < LARGEST ? LARGEST : n);
+    return malloc(alignment > HEADER && !is_mapping(n) ? LARGEST : n);
 }
 
 void *memalign(size_t alignment, size_t n) {
