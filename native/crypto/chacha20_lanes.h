@@ -45,7 +45,7 @@ struct outgoing {
 };
 
 struct cipher {
-    union rows packets; /* a lane is a packet; counters are 0 */
+    union rows packets; /* a lane is a packet; counters are of the block made last, at first 0 */
     vec32 begun[16]; /* the same after that part of the rounds which the counter does not reach */
     struct outgoing out;
     struct blocks blocks; /* for what the packets have not in common */
