@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -53,6 +54,15 @@ def tunlite_command():
     """The program under test: TUNLITE_BIN (a static executable, say) or this tree's Python."""
     named = os.environ.get("TUNLITE_BIN")
     return [named] if named else [sys.executable, "-m", "tunlite"]
+
+
+def tunlite_program(folder):
+    """Writes folder/tunlite, a program that is this tree's; its path."""
+    program = folder / "tunlite"
+    words = " ".join(shlex.quote(word) for word in tunlite_command())
+    program.write_text(f'#!/bin/sh\ncd {shlex.quote(os.getcwd())} && exec {words} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 class _Peer:

@@ -5,7 +5,6 @@ router ==w1== gateway
 """
 
 import os
-import shlex
 import signal
 import stat
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.net.netns import seconds_to_end
-from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 from tests.net.topology import Tunlite, Tunnel, wait_for
 from tunlite import port
 
@@ -182,10 +181,7 @@ os.execvp(argv[0], argv)
 
 def _wg_quick(host, verb, path, folder):
     """wg-quick with this tree's tunlite as its userspace implementation."""
-    program = folder / "tunlite"
-    words = " ".join(shlex.quote(word) for word in tunlite_command())
-    program.write_text(f'#!/bin/sh\ncd {shlex.quote(os.getcwd())} && exec {words} "$@"\n')
-    program.chmod(0o755)
+    tunlite_program(folder)
     env = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",

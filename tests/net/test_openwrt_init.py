@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from tests.net.netns import wait_for
-from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 
 _INIT = Path(__file__).resolve().parents[2] / "openwrt/tunlite/files/tunlite.init"
 # One file an instance in $RUN: the pid of its daemon. What start_service did not name is ended.
@@ -43,9 +43,7 @@ class Router:
         self.files = lab.folder / "files"
         (lab.folder / "run").mkdir()
         self.files.mkdir()
-        program = lab.folder / "tunlite"
-        program.write_text(f'#!/bin/sh\nexec {" ".join(tunlite_command())} "$@"\n')
-        program.chmod(0o755)
+        program = tunlite_program(lab.folder)
         text = _INIT.read_text().replace("/usr/sbin/tunlite", str(program))
         self.script = _PROCD + text.replace("/etc/tunlite", str(self.files))
 

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 from tests.net.netns import wait_for
-from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/openwrt.md").read_text()
 
@@ -25,8 +25,7 @@ def _block(first, last):
 def _own_address(key, folder):
     """What the page's command makes of a private key."""
     (folder / "own.key").write_text(key + "\n")
-    (folder / "tunlite").write_text(f'#!/bin/sh\nexec {" ".join(tunlite_command())} "$@"\n')
-    (folder / "tunlite").chmod(0o755)
+    tunlite_program(folder)
     command = _block("tunlite pubkey < /etc/tunlite/wg_mesh.key", "sed ")
     return command.replace("/etc/tunlite/wg_mesh.key", str(folder / "own.key"))
 
