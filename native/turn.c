@@ -46,6 +46,10 @@ static bool turn_out(struct worker *w, bool readable) {
     if (!tx_write(w))
         return false;
     bool more = tx_ready(w, &w->out);
+    if (more && !w->out.n) { /* what waits elsewhere holds all buffers */
+        note_starved(w);
+        return false;
+    }
     readable |= vnet_has_more(w->io.vnet);
     if (!more && readable && !w->device_gone && !w->lanes_full)
         more = read_device(w);

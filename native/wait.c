@@ -53,9 +53,9 @@ int wait_poll(struct pollfd fds[WAITS], uint64_t ms) {
     return ppoll(fds, n, ms == UINT64_MAX ? NULL : &t, NULL) < 0 ? -errno : 0;
 }
 
-/* Staged packets that found no buffers, while nothing else waits for a socket. */
+/* Staged packets that a call of Python's left, while nothing else waits for a socket. */
 static bool can_flush(const struct worker *w) {
-    return w->ready_first && !w->out.n && !w->urgent.queue.n;
+    return w->ready_first && !w->starved && !w->out.n && !w->urgent.queue.n;
 }
 
 uint64_t wait_patience(const struct worker *w, uint64_t deadline, bool at_once) {

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Full queues are a state, not an error."""
 
+import os
+import select
 import struct
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.native.plane_ffi import KEY_A, KEY_B, Plane, endpoint, ipv4, lib, seal, unseal
+from tests.native.plane_ffi import KEY_A, KEY_B, NEVER, Plane, endpoint, ipv4, lib, seal, unseal
 
 PACKETS = [ipv4(payload=struct.pack("!I", i)) for i in range(200)]
 
@@ -143,6 +146,47 @@ def test_a_new_session_does_not_wait_for_buffers_that_others_hold():
         plane.turn(2)
         plane.session(plane.index(peer))
         assert plane.counters()["pool_short"] > 0 and plane.state(peer)["staged"] == 1
+        plane.call("fake_room", lib.TL_FAKE_DEVICE, -1)
+        plane.turn(3)
+        assert plane.take_inside() == big
+        [datagram] = plane.take_outside()
+        assert unseal(KEY_A, datagram)[2][: len(staged)] == staged
+
+
+def stay(plane, seconds=0.1):
+    """One stay in C until a descriptor of Python's ends it; (turns, waits) of it."""
+    before = plane.counters()
+    readable, writable = os.pipe()
+    plane.call("watch", readable, select.EPOLLIN)
+    timer = threading.Timer(seconds, os.write, (writable, b"."))
+    timer.start()
+    assert plane.call("run", NEVER) & lib.TL_WOKE_CONTROL
+    timer.join()
+    plane.call("watch", readable, 0)
+    os.close(readable)
+    os.close(writable)
+    after = plane.counters()
+    return after["turns"] - before["turns"], after["waits"] - before["waits"]
+
+
+@pytest.mark.timeout(60)
+def test_staged_packets_wait_asleep_for_buffers_that_others_hold():
+    with Plane(pool_bytes=1) as plane:
+        peer, other = plane.peer(), plane.peer()
+        plane.routes([("10.0.0.2/32", peer), ("10.0.0.1/32", other)])
+        staged = ipv4(payload=bytes(20_000))
+        plane.put_inside(staged)
+        plane.turn()
+        index = plane.session(plane.index(other), send=KEY_B)
+        plane.call("fake_room", lib.TL_FAKE_DEVICE, 0)
+        big = [ipv4(payload=struct.pack("!I", i) + bytes(60_000)) for i in range(8)]
+        plane.put_outside(*[seal(KEY_B, index, i, p) for i, p in enumerate(big)])
+        plane.turn(2)
+        plane.session(plane.index(peer))
+        plane.turn()  # tells what there is to tell
+        turns, waits = stay(plane)
+        assert plane.state(peer)["staged"] == 1
+        assert turns == waits + 1  # the first turn is at once
         plane.call("fake_room", lib.TL_FAKE_DEVICE, -1)
         plane.turn(3)
         assert plane.take_inside() == big
