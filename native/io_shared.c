@@ -13,8 +13,9 @@
 #include "os.h"
 #include "vnet.h"
 
-/* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags. */
-enum { FRAME_HEADERS = 14 + 2 * 4 };
+/* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
+ * that tells a frame which the device has cut off, because its MTU has just grown. */
+enum { FRAME_HEADERS = 14 + 2 * 4 + 1 };
 
 uint64_t io_now_ms(struct io *io) {
     return io->calls->now_ms(io);
@@ -94,11 +95,16 @@ enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
         uint8_t *at = buf_room(io->pool, need, &room);
         if (!at)
             return IO_STARVED;
-        ssize_t got = read(io->device, at + HEADROOM, room - HEADROOM - TAILROOM);
+        room -= HEADROOM + TAILROOM;
+        ssize_t got = read(io->device, at + HEADROOM, room);
         io->stats->counts[COUNT_READ_CALLS]++;
         if (got <= 0)
             return got < 0 && io_is_gone(errno) ? IO_GONE : IO_DONE;
         io->got++;
+        if (got == (ssize_t)room) {
+            io->stats->drops[DROP_DEVICE_BAD_LENGTH]++;
+            continue;
+        }
         struct packet *p = &q->p[q->n++];
         *p = (struct packet){.data = at + HEADROOM, .len = (uint32_t)got};
         p->slab = buf_take(io->pool, HEADROOM + p->len + TAILROOM);

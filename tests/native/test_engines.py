@@ -218,6 +218,19 @@ def test_a_full_frame_leaves_whole_wherever_its_buffer_begins(tags):
         assert wired.plane.counters()["batch_largest"] == len(frames)
 
 
+def test_a_frame_longer_than_the_mtu_that_we_know_of_leaves_whole_or_not_at_all():
+    """The device's MTU grows some time before we hear of it."""
+    frames = [bytes([i]) * 9014 for i in range(8)]
+    with Wired("mmsg", layer=2) as wired:
+        wired.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)
+        for frame in frames:
+            wired.inside.send(frame)
+        wired.plane.turn(2)
+        lost = wired.plane.drops().get("device_bad_length", 0)
+        left = [unseal(KEY_A, wired.outside.recv(10000))[2] for _ in range(8 - lost)]
+        assert all(inner in frames for inner in left)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_longest_datagram_is_received_after_one_that_was_too_long(engine):
     with Wired(engine, mtu=1280, offloads_off=ALL_OFF) as wired:
