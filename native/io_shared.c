@@ -90,7 +90,8 @@ const struct io_calls io_calls_kernel = {kernel_send, io_kernel_write_device, io
 enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
     if (io->vnet)
         return vnet_read(io, q, max);
-    for (uint32_t i = 0; i < max && q->n < q->max; i++) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < max && q->n < q->max && bytes < io->turn_bytes; i++) {
         uint32_t room, need = HEADROOM + io->mtu + FRAME_HEADERS + TAILROOM;
         uint8_t *at = buf_room(io->pool, need, &room);
         if (!at)
@@ -101,6 +102,7 @@ enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
         if (got <= 0)
             return got < 0 && io_is_gone(errno) ? IO_GONE : IO_DONE;
         io->got++;
+        bytes += (uint32_t)got;
         if (got == (ssize_t)room) {
             io->stats->drops[DROP_DEVICE_BAD_LENGTH]++;
             continue;

@@ -4,11 +4,15 @@
 Order and races under traffic are test_thread_sanitizer.py's.
 """
 
+import array
+import contextlib
 import errno
+import fcntl
 import platform
 import socket
 import struct
 import sys
+import termios
 import time
 
 import pytest
@@ -25,13 +29,20 @@ from tests.native.plane_ffi import (
     seal,
     unseal,
 )
-from tests.native.test_engines import PATIENCE_S, OnSockets
+from tests.native.test_engines import PATIENCE_S, SO_SNDBUFFORCE, OnSockets
 from tests.native.test_io_uring import in_a_child
 from tests.refuse import SETSOCKOPT, refuse_system_call
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
 )
+
+
+def unread(sock):
+    """Bytes of a local socket's that its other end has not read."""
+    out = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, out)
+    return out[0]
 
 
 class Crew(OnSockets):
@@ -126,6 +137,23 @@ def test_the_rest_of_a_super_packet_goes_on_when_another_worker_has_room_again()
             return True
 
         assert crew.run_until(room_again) and crew.plane.drops() == {}
+
+
+def test_what_a_turn_reads_has_room_in_a_lane_whatever_the_mtu_has_become():
+    with Crew(2, pool_bytes=64 << 20) as crew:
+        crew.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
+        crew.plane.call("plane_grow", 1 << 30)
+        while crew.plane.counters()["batch_largest"] < 150:
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(1000):
+                    crew.inside.send(ipv4(dst="10.2.0.0"))
+            crew.plane.turn()
+        crew.until(lambda: not unread(crew.inside), "an empty device")
+        crew.plane.call("plane_mtu", 9000)
+        for _ in range(200):
+            crew.inside.send(ipv4(dst="10.2.0.1", payload=bytes(8980)))
+        crew.until(lambda: not unread(crew.inside), "an empty device")
+        assert crew.plane.drops() == {}
 
 
 def test_a_packet_leaves_from_its_peers_worker_and_in_order():
