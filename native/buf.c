@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "os.h"
 
@@ -48,11 +49,13 @@ void buf_free(struct pool *pool) {
 }
 
 void buf_shrink(struct pool *pool) {
+    const uintptr_t rest = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
     for (struct slab *slab = pool->free; slab; slab = slab->next) {
         /* Slabs are no multiple of a page: a neighbour's bytes share the outer pages. */
-        uintptr_t from = ((uintptr_t)slab->data + 4095) & ~(uintptr_t)4095;
-        uintptr_t to = ((uintptr_t)slab->data + SLAB_SIZE) & ~(uintptr_t)4095;
-        madvise((void *)from, to - from, MADV_DONTNEED);
+        uintptr_t from = ((uintptr_t)slab->data + rest) & ~rest;
+        uintptr_t to = ((uintptr_t)slab->data + SLAB_SIZE) & ~rest;
+        if (from < to)
+            madvise((void *)from, to - from, MADV_DONTNEED);
     }
 }
 
