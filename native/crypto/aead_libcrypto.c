@@ -83,16 +83,21 @@ static bool available(void) {
     return get_context() != NULL;
 }
 
-/* `seals` is 1 to seal and 0 to open, as EVP_CipherInit_ex has it. */
-static bool run(EVP_CIPHER_CTX *c, const struct aead_op *op, int seals) {
+/* Key and nonce; the packet's bytes are untouched. `seals`: 1 to seal, 0 to open, as
+ * EVP_CipherInit_ex has it. */
+static bool begin(EVP_CIPHER_CTX *c, const struct aead_op *op, int seals) {
     uint8_t nonce[12] = {0};
+    le64_store(nonce + 4, op->counter);
+    return c != NULL && evp.init(c, NULL, NULL, op->key, nonce, seals) == 1;
+}
+
+/* The packet and its tag. */
+static bool finish(EVP_CIPHER_CTX *c, const struct aead_op *op, int seals) {
     uint8_t tag[AEAD_TAG_LEN];
     int n = 0;
-    le64_store(nonce + 4, op->counter);
     if (seals == 0)
         memcpy(tag, op->src + op->len, sizeof tag);
-    if (evp.init(c, NULL, NULL, op->key, nonce, seals) != 1 ||
-        (seals == 0 && evp.ctrl(c, SET_TAG, AEAD_TAG_LEN, tag) != 1) ||
+    if ((seals == 0 && evp.ctrl(c, SET_TAG, AEAD_TAG_LEN, tag) != 1) ||
         (op->len > 0 && evp.update(c, op->dst, &n, op->src, (int)op->len) != 1) ||
         evp.final(c, op->dst + op->len, &n) != 1)
         return false;
@@ -104,9 +109,11 @@ static bool run(EVP_CIPHER_CTX *c, const struct aead_op *op, int seals) {
 static void seal_batch(struct aead_op *ops, size_t n) {
     EVP_CIPHER_CTX *c = get_context();
     for (size_t i = 0; i < n; i++) {
-        ops[i].ok = c != NULL && run(c, &ops[i], 1);
-        if (!ops[i].ok) /* out of memory */
+        ops[i].ok = true;
+        if (!begin(c, &ops[i], 1)) /* out of memory */
             aead_portable.seal(&ops[i], 1);
+        else if (!finish(c, &ops[i], 1)) /* sealed again, what is encrypted would be plain */
+            memset(ops[i].dst, 0, ops[i].len + AEAD_TAG_LEN);
     }
 }
 
@@ -117,7 +124,7 @@ static void open_batch(struct aead_op *ops, size_t n) {
             aead_portable.open(&ops[i], 1);
             continue;
         }
-        ops[i].ok = run(c, &ops[i], 0);
+        ops[i].ok = begin(c, &ops[i], 0) && finish(c, &ops[i], 0);
         if (!ops[i].ok) /* EVP decrypts while it authenticates */
             memset(ops[i].dst, 0, ops[i].len);
     }

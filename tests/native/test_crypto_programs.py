@@ -52,3 +52,10 @@ def test_the_constant_time_check_sees_a_branch_on_a_secret(ct_check):
     result = _run([*VALGRIND, ct_check, "leak"])
     assert result.returncode == 9
     assert "uninitialised value" in result.stderr
+
+
+@pytest.mark.parametrize("step", ["begin", "finish"])
+def test_what_libcrypto_encrypted_is_not_encrypted_again_when_it_fails(step):
+    sources = ["tests/native/libcrypto_fails.c", *crypto_ffi.sources()]
+    result = _run([native_build.program("libcrypto_fails", sources), step])
+    assert result.returncode == 0, result.stdout + result.stderr
