@@ -209,6 +209,13 @@ def test_the_reserved_bit_keeps_packets_apart(where):
 
 
 @offload_ffi.everywhere
+@pytest.mark.parametrize("bit", [0x100, 0x200, 0x400, 0x800])
+def test_tcp_flags_that_are_not_known_keep_packets_apart(where, bit):
+    packets = [offload_packets.tcp(Ip(4), bytes(9), 1 + 9 * i, ACK | bit) for i in range(2)]
+    assert counts(where, packets) == [1, 1]
+
+
+@offload_ffi.everywhere
 @pytest.mark.parametrize("protocol", [TCP, UDP])
 @pytest.mark.parametrize("version", [4, 6])
 def test_packets_that_end_within_their_headers_pass_as_they_are(where, protocol, version):
@@ -255,6 +262,26 @@ def test_no_flow_overtakes_its_fragments(where):
     fragment = Ip(4, fragment=0x2000).around(TCP, bytes(40))
     packets = [one[0], other[0], one[1], fragment, one[2], other[1], one[3]]
     assert counts(where, packets) == [2, 1, 1, 2, 1]
+
+
+@offload_ffi.everywhere
+@pytest.mark.parametrize("kind", offload_model.EXTENSIONS)
+def test_no_flow_overtakes_its_packets_with_extension_headers(where, kind):
+    one = stream(["plain"] * 2, version=6)
+    between = Ip(6, options=[(kind, bytes(7))]).around(TCP, bytes(40))
+    assert counts(where, [one[0], between, one[1]]) == [1, 1, 1]
+
+
+@offload_ffi.everywhere
+def test_a_udp_checksum_that_sums_to_zero_is_ones_when_its_group_is_taken_apart(where):
+    ip = Ip(4, fragment=0)
+    lacking = offload_packets.udp(ip, bytes(100))[26:28]
+    packets = [
+        offload_packets.udp(Ip(4, fragment=0, id=1000 + i), lacking + bytes(98)) for i in (0, 1)
+    ]
+    assert [p[26:28] for p in packets] == [b"\xff\xff"] * 2
+    [(frames, _)] = offload_ffi.native(where).merge(packets, unmerge=True)
+    assert [f[10:] for f in frames] == packets
 
 
 @offload_ffi.everywhere

@@ -178,6 +178,23 @@ def test_a_completed_udp_checksum_is_never_zero(where):
 
 
 @offload_ffi.everywhere
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_udp_checksum_that_sums_to_zero_is_ones_in_each_segment(where, version):
+    ip = Ip(version)
+    # what stands where such a segment's checksum would, were its payload zeros, makes it zero
+    at = 26 if version == 4 else 46
+    lacking = offload_packets.udp(ip, bytes(100))[at : at + 2]
+    payload = lacking + bytes(98)
+    assert offload_packets.udp(ip, payload)[at : at + 2] == b"\xff\xff"
+    packet = offload_packets.udp(ip, payload * 3)
+    frame = offload_packets.super_frame(
+        ORDERS[where], packet, offload_model.GSO_UDP, 100, l4=at - 6
+    )
+    _, packets, _ = run(where, frame)
+    assert [p[at : at + 2] for p in packets] == [b"\xff\xff"] * 3
+
+
+@offload_ffi.everywhere
 @pytest.mark.parametrize(
     "start, offset", [(19, 6), (20, 65535), (65535, 6), (20, 27), (21, 26), (0, 0)]
 )
@@ -207,6 +224,10 @@ REFUSED = {
     ),
     "a loose source route": (
         lambda w: tcp_frame(w, bytes(99), 50, ip=Ip(4, options=b"\1\x83\7\4\0\0\0\0")),
+        "unsplittable",
+    ),
+    "a strict source route": (
+        lambda w: tcp_frame(w, bytes(99), 50, ip=Ip(4, options=b"\1\x89\7\4\0\0\0\0")),
         "unsplittable",
     ),
     "UDP fragmentation offload": (lambda w: tcp_frame(w, bytes(99), 50, kind=3), "type"),
