@@ -23,14 +23,31 @@ struct peer *routes_lookup6(const struct routes *, const uint8_t *);
 void routes_forget(struct routes *, const struct peer *);
 struct replay { uint64_t next; uint32_t words; uint64_t *ring; };
 bool replay_accept(struct replay *, uint64_t);
+int datagram_returned(unsigned char *, unsigned char);
 """
 
 PREAMBLE = """
 #include <stdbool.h>
 #include <tunlite.h>
 #include <tunlite_test.h>
+#include <datagram.h>
+#include <handle.h>
 #include <replay.h>
 #include <routes.h>
+
+/* What goes to an endpoint, taken for what came in: where from, put into the record, and its TOS */
+static int datagram_returned(unsigned char *record, unsigned char tos) {
+    struct datagram d = {0};
+    struct msghdr m = {0};
+    struct datagram_notes notes = {0};
+    struct endpoint e;
+    struct packet p = {.endpoint = &e, .tos = tos};
+    handle_endpoint(&e, record);
+    datagram_to_send(&d, &m, &p);
+    datagram_received(&d, &m, &p, &notes);
+    handle_put_endpoint(record, &e);
+    return p.tos;
+}
 """
 
 

@@ -190,14 +190,59 @@ def test_the_ecn_field_and_the_local_address_cross_the_kernel(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_local_address_that_went_away_is_forgotten_and_the_packet_still_goes(engine):
-    with Wired(engine) as wired:
-        where = endpoint("127.0.0.1", wired.outside.getsockname()[1], local="203.0.113.77")
+def test_the_ecn_field_crosses_the_kernel_over_ipv6(engine):
+    with Wired(engine, socket.AF_INET6) as wired:
+        wired.outside.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 3)
+        wired.outside.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        wired.send(seal(KEY_B, wired.index, 0, ipv4(tos=2)))
+        wired.inside.send(ipv4(tos=1))
+        wired.run()
+        assert wired.inside.recv(4096) == ipv4(tos=3)
+        data, control, _, _ = wired.outside.recvmsg(4096, 64)
+        assert unseal(KEY_A, data)
+        assert control == [(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, struct.pack("i", 1))]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_peer_is_where_its_datagram_came_from_and_went_to(engine, family):
+    with Wired(engine, family) as wired:
+        wired.plane.call("peer_endpoint", wired.peer, endpoint())
+        wired.send(seal(KEY_B, wired.index, 0, ipv4()))
+        wired.run()
+        port = wired.outside.getsockname()[1]
+        place = endpoint(wired.host, port, local=wired.host, ifindex=socket.if_nametoindex("lo"))
+        assert wired.plane.state(wired.peer)["endpoint"] == place
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("family", "local"), [(socket.AF_INET, "203.0.113.77"), (socket.AF_INET6, "2001:db8::77")]
+)
+def test_a_local_address_that_went_away_is_forgotten_and_the_packet_still_goes(
+    engine, family, local
+):
+    with Wired(engine, family) as wired:
+        where = endpoint(wired.host, wired.outside.getsockname()[1], local=local)
         wired.plane.call("peer_endpoint", wired.peer, where)
         wired.inside.send(ipv4())
         wired.run()
         assert unseal(KEY_A, wired.outside.recv(4096))
         assert wired.plane.counters()["source_reset"] == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_the_interface_that_a_peer_reached_us_on_binds_no_answer_to_it(engine, family):
+    """The routes may lead over another one by now; here it is one that went away."""
+    with Wired(engine, family) as wired:
+        port = wired.outside.getsockname()[1]
+        where = endpoint(wired.host, port, local=wired.host, ifindex=0x7FFFFFF0)
+        wired.plane.call("peer_endpoint", wired.peer, where)
+        wired.inside.send(ipv4())
+        wired.run()
+        assert unseal(KEY_A, wired.outside.recv(4096))
+        assert wired.plane.counters()["source_reset"] == 0
 
 
 @pytest.mark.parametrize("tags", [0, 2])
