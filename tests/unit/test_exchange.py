@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Whole daemons over a fake network: handshakes, rotation, loss, restarts, a thousand peers."""
 
+import struct
+
 import pytest
 
-from tunlite import plane as planes, wire
+from tunlite import plane as planes, stamp, wire
 from tunlite.port.fake_net import Node, World
 
 A_INSIDE, B_INSIDE = b"\x01\0\0\x01", b"\x01\0\0\x02"
@@ -187,6 +189,68 @@ def test_a_lost_initiation_is_sent_again_after_5_seconds_and_a_bit(pair):
     assert pair.b.received() == [b"one"]
 
 
+def note_source(peer, plane):
+    """Notes an address of ours as what the peer is reached from; a call: is it so still?"""
+    record = plane.peers[peer.handle].endpoint
+    plane.peers[peer.handle].endpoint = record[:24] + b"\x0a\0\0\x01" + bytes(20)
+    return lambda: plane.peers[peer.handle].endpoint != record
+
+
+def test_a_retransmission_lets_the_kernel_choose_the_source_address_anew(pair):
+    pair.world.loses = lambda packet: True
+    is_kept = note_source(pair.b_of_a, pair.a.native)
+    pair.a_sends(b"one")
+    pair.run(4)
+    assert is_kept() and len(pair.messages(1)) == 1
+    pair.run(2)
+    assert not is_kept() and len(pair.messages(1)) == 2
+
+
+def test_a_handshake_for_unanswered_data_lets_the_kernel_choose_the_source_address_anew(pair):
+    pair.flow(5)
+    pair.run(15)
+    pair.world.loses = lambda packet: True
+    is_kept = note_source(pair.b_of_a, pair.a.native)
+    before = len(pair.messages(1))
+    pair.a_sends(b"one")
+    pair.run(14)
+    assert is_kept() and len(pair.messages(1)) == before
+    pair.run(2)
+    assert not is_kept() and len(pair.messages(1)) == before + 1
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_stamps_leap_only_where_no_initiation_was_answered_in_this_run(pair, is_answered):
+    pair.world.clock.synchronised = False
+    pair.world.loses = lambda packet: not is_answered
+    pair.a_sends(b"one")
+    pair.run(20)
+    before = pair.b_of_a.stamp
+    pair.world.loses = lambda packet: True
+    pair.a_sends(b"two")
+    pair.run(60)
+    assert (pair.b_of_a.stamp - before >= stamp.HOUR) != is_answered
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_attempt_that_ends_while_its_answer_is_read_makes_no_session(pair, steps):
+    exchange = pair.a.interface.exchange
+    pair.world.delay_ms = lambda packet: 100
+    pair.a_sends(b"one")
+    pair.run(0.15)
+    pair.world.clock.now_ms += 100
+    pair.a.native.inbox += [row[1:] for row in pair.messages(2)]
+    pair.a.native.tl_run(0, bytes(8))
+    exchange.ring_filled()
+    for _ in range(steps):
+        exchange.step(pair.world.clock.now_ms)
+    assert exchange.busy() and pair.b_of_a.current is None
+    pair.b_of_a.drop_attempt()
+    while exchange.busy():
+        exchange.step(pair.world.clock.now_ms)
+    assert pair.b_of_a.current is None and pair.a.native.indices == {}
+
+
 def test_a_lost_response_is_made_good_by_the_next_attempt(pair):
     lost = []
     pair.world.loses = lambda packet: packet[2][0] == 2 and len(lost) < 2 and not lost.append(1)
@@ -311,6 +375,20 @@ def test_at_most_fifty_initiations_a_second_are_taken_of_one_peer(pair):
     pair.a.interface.exchange.want(peer, True)
     pair.run(0.001)
     assert pair.b.interface.exchange.refused == {"too soon after the last one": 1}
+
+
+@pytest.mark.parametrize(("after_ms", "taken"), [(19, 1), (20, 2)])
+def test_the_next_initiation_of_a_peer_is_taken_after_20_ms(pair, after_ms, taken):
+    pair.world.delay_ms = lambda packet: 0
+    pair.a_sends(b"one")
+    pair.run(0.001)
+    pair.world.clock.now_ms = pair.a_of_b.initiation_ms + after_ms
+    pair.b_of_a.sent_ms = pair.b_of_a.retry_ms = 0
+    exchange = pair.a.interface.exchange
+    exchange.now_ms = pair.world.clock.now_ms
+    exchange.want(pair.b_of_a, True)
+    pair.run(0)
+    assert pair.a_of_b.responded == taken
 
 
 def test_a_stranger_is_refused_and_gets_no_answer(pair):
@@ -473,6 +551,22 @@ def test_the_session_record_holds_the_limits_of_the_paper():
     assert record[:8] == b"IIIIRRRR"
     assert int.from_bytes(record[104:112], "little") == 1 << 60
     assert int.from_bytes(record[112:120], "little") == (1 << 64) - (1 << 13) - 1
+
+
+def test_sessions_are_made_with_the_ages_of_the_paper(pair):
+    records = []
+    for node in (pair.a, pair.b):
+        made = node.native.tl_session_new
+
+        def new(plane, record, size, made=made):
+            records.append(bytes(record))
+            return made(plane, record, size)
+
+        node.native.tl_session_new = new
+    pair.a_sends(b"one")
+    pair.run(1)
+    ages = [struct.unpack_from("<6I", record, 80) for record in records]
+    assert ages == [(i, 16, 120_000, 165_000, 180_000, 0) for i in (0, 1)]
 
 
 def test_what_a_removed_peers_handshake_computed_is_wiped(pair):
