@@ -185,6 +185,45 @@ _WRONG = {
 }
 
 
+@pytest.mark.parametrize(
+    ("option", "least", "most"),
+    [
+        ("ListenPort", 0, 65535),
+        ("MTU", 576, 65535),
+        ("Table", 1, 0xFFFFFFFF),
+        ("FwMark", 0, 0xFFFFFFFF),
+        ("Batch", 1, 256),
+        ("Memory", 256 << 10, 1 << 30),
+        ("Workers", 1, 8),
+        ("RekeyAfter", 5, 120),
+        ("PersistentKeepalive", 0, 65535),
+    ],
+)
+def test_a_number_has_these_bounds(option, least, most):
+    options = _peer if option == "PersistentKeepalive" else _interface
+    for number in (least, most):
+        assert options(f"{option} = {number}")[option] == number
+    section = f"[Peer]\nPublicKey = {PUBLIC}\n" if options is _peer else "[Interface]\n"
+    for number in (least - 1, most + 1):
+        (error,) = _errors(f"{section}{option} = {number}\n")
+        assert f" {option}: " in error
+
+
+def test_slots_are_powers_of_two_from_1_to_64():
+    good = [1, 2, 4, 8, 16, 32, 64]
+    for number in range(130):
+        for text in (f"{number}", f"8, {number}"):
+            parsed = _parse(f"[Interface]\nRingSlots = {text}\n")
+            assert (not parsed.errors) == (number in good), text
+
+
+def test_a_description_has_128_characters_at_most():
+    assert _peer("Description = " + "x" * 128)["Description"] == "x" * 128
+    section = f"[Peer]\nPublicKey = {PUBLIC}\nDescription = "
+    (error,) = _errors(section + "x" * 129 + "\n")
+    assert "128 characters" in error
+
+
 @pytest.mark.parametrize("line", _WRONG)
 def test_a_mistake_is_told_with_its_file_line_and_what_to_do(line):
     (error,) = _errors("[Interface]\n\n" + line + "\n")
