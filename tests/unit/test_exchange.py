@@ -282,6 +282,17 @@ def test_packets_that_keep_coming_begin_a_new_attempt(pair):
     assert len(pair.messages(1)) >= 50
 
 
+def test_packets_that_wait_for_a_handshake_under_way_wake_no_one(pair):
+    pair.world.loses = lambda packet: True
+    pair.a_sends(b"x")
+    pair.run(0.1)
+    before = pair.a.native.wakes
+    for _ in range(100):
+        pair.a_sends(b"x")
+        pair.run(0.01)
+    assert pair.a.native.wakes == before
+
+
 def test_a_persistent_peer_never_gives_up():
     pair = Pair(persistent_s=25)
     pair.world.loses = lambda packet: True
