@@ -3,6 +3,7 @@
 
 import base64
 
+import pytest
 from hypothesis import given, strategies as st
 
 from tunlite import config, keys, setconf
@@ -130,6 +131,46 @@ def test_a_new_or_dropped_preshared_key_is_sent():
     wanted = _config(text)
     lines = _lines(setconf.different(wanted, _running(*RUNNING), setconf.endpoints_of(wanted)))
     assert lines == [f"public_key={HEX_B}", f"preshared_key={ZERO}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "without", "sent"),
+    [
+        (
+            "PersistentKeepalive = 25",
+            "",
+            [f"public_key={HEX_B}", "persistent_keepalive_interval=0"],
+        ),
+        (
+            "AllowedIPs = 10.0.0.1/8, ::/0",
+            "AllowedIPs = ::/0",
+            [f"public_key={HEX_B}", "replace_allowed_ips=true", "allowed_ip=::/0"],
+        ),
+        (
+            "AllowedIPs = 10.0.0.1/8, ::/0",
+            "",
+            [f"public_key={HEX_B}", "replace_allowed_ips=true"],
+        ),
+        ("FwMark = 0x10", "", ["fwmark=0"]),
+        (f"PrivateKey = {A}", "", [f"private_key={ZERO}"]),
+        ("ListenPort = 7", "", []),  # any port: the one it has will do
+        ("Endpoint = vpn.example.org:51820", "", []),  # where it was last
+    ],
+)
+def test_what_a_file_no_longer_names_goes_back_to_its_default(line, without, sent):
+    text = TEXT.replace("Description = the gateway\n", "")
+    before, after = _config(text), _config(text.replace(line + "\n", without + "\n"))
+    lines = _lines(setconf.different(after, _running(*RUNNING), setconf.endpoints_of(before)))
+    assert lines == sent
+
+
+def test_a_whole_configuration_that_names_nothing_sets_every_default():
+    assert _lines(setconf.whole(_config("[Interface]\n"))) == [
+        f"private_key={ZERO}",
+        "fwmark=0",
+        "listen_port=0",
+        "replace_peers=true",
+    ]
 
 
 def test_a_sent_piece_is_wiped():
