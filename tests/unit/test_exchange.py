@@ -472,6 +472,19 @@ def test_a_link_that_goes_down_ends_sessions_and_comes_back():
     assert pair.b_of_a.completed == 2
 
 
+def test_what_waited_when_the_link_went_down_is_not_sent_when_it_comes_up(pair):
+    pair.world.loses = lambda packet: True
+    pair.a_sends(b"old")
+    pair.run(1)
+    pair.a.interface.link_down()
+    pair.world.loses = lambda packet: False
+    pair.run(60)
+    pair.a.interface.link_up()
+    pair.a_sends(b"new")
+    pair.run(1)
+    assert pair.b.received() == [b"new"]
+
+
 @pytest.mark.parametrize("when", range(3))
 def test_a_peer_removed_during_its_handshake_leaves_nothing_behind(pair, when):
     exchange = pair.a.interface.exchange
