@@ -312,6 +312,19 @@ def test_persistent_keepalives_leave_every_interval():
     assert [len(row[3]) for row in sent] == [32] * 4
 
 
+def test_only_a_persistent_keepalive_that_was_off_leaves_at_once():
+    pair = Pair(persistent_s=25)
+    pair.run(1)
+    before = len(pair.world.log)
+    pair.a.interface.set_persistent(pair.b_of_a, 20)
+    pair.run(1)
+    assert len(pair.world.log) == before
+    pair.a.interface.set_persistent(pair.b_of_a, 0)
+    pair.a.interface.set_persistent(pair.b_of_a, 20)
+    pair.run(1)
+    assert [len(row[3]) for row in pair.world.log[before:]] == [32]
+
+
 def test_unanswered_data_begins_a_new_handshake_after_15_seconds(pair):
     pair.flow(5)
     pair.world.loses = lambda packet: packet[1][0] == pair.a.address
