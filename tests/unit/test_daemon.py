@@ -303,6 +303,19 @@ def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, sma
     assert tuning.device_queue(small) == (128 if small else 0)
 
 
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize(
+    ("settings", "workers"), [({}, 1), ({"Workers": 0}, 1), ({"Workers": 4}, 4)]
+)
+def test_each_worker_adds_a_pool_unless_the_memory_is_given(settings, workers, small):
+    port = Node(World(), b"\x0a\0\0\x01").port
+    for memory in (0, 1 << 20):
+        record = tuning.record(port, {**settings, "Memory": memory}, small)
+        pool, count = (int.from_bytes(record[i : i + 4], "little") for i in (52, 76))
+        assert pool == (memory or workers * (768 << 10 if small else 4 << 20))
+        assert count == workers
+
+
 def test_settings_reach_the_options_record():
     port = Node(World(), b"\x0a\0\0\x01").port
     settings = {"Engine": "basic", "AEAD": "portable", "Memory": 1 << 20, "Batch": 7, "MTU": 1300}
