@@ -523,20 +523,23 @@ def test_packets_turn_between_the_multiplications_of_a_handshake(pair):
     assert pair.a.native.returns - turns >= 3
 
 
+class Resolver:
+    """Notes what it is asked; the test answers."""
+
+    def __init__(self):
+        self.wanted, self.asked_again = [], 0
+
+    def want(self, key, host, number):
+        self.wanted.append((key, host, number))
+
+    def again(self, key):
+        self.asked_again += 1
+
+    def forget(self, key):
+        pass
+
+
 def test_a_peer_whose_name_is_not_resolved_yet_waits_without_waking_anyone():
-    class Resolver:
-        def __init__(self):
-            self.wanted, self.asked_again = [], 0
-
-        def want(self, key, host, number):
-            self.wanted.append((key, host, number))
-
-        def again(self, key):
-            self.asked_again += 1
-
-        def forget(self, key):
-            pass
-
     pair = Pair()
     resolver = pair.a.interface.resolver = Resolver()
     pair.a.interface.remove_peers()
@@ -556,6 +559,19 @@ def test_a_peer_whose_name_is_not_resolved_yet_waits_without_waking_anyone():
     pair.a.interface.resolved(peer.public, (4, pair.b.address, 51820, 0))
     pair.run(10)
     assert pair.b.received() == [b"to a wrong address"]
+
+
+def test_a_persistent_peer_is_spoken_to_as_soon_as_its_name_is_resolved():
+    pair = Pair()
+    pair.a.interface.resolver = Resolver()
+    pair.a.interface.remove_peers()
+    pair.a.interface.commit()
+    peer = pair.a.add(pair.b, B_INSIDE, endpoint=False, persistent_s=25)
+    pair.a.interface.set_endpoint_name(peer, "gateway.example", 51820)
+    pair.run(40)
+    pair.a.interface.resolved(peer.public, (4, pair.b.address, 51820, 0))
+    pair.run(1)
+    assert peer.completed == 1
 
 
 def test_a_thousand_peers_reconnect_at_once():
