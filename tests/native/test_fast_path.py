@@ -357,6 +357,20 @@ def test_a_run_too_long_for_its_path_is_sent_singly_and_tried_again_after_ten_mi
         assert fast.plane.drops() == {} and fast.plane.features()["udp_gso"] == (True, "chosen")
 
 
+def test_of_two_lengths_that_a_path_refused_the_shorter_one_is_remembered():
+    with Fast() as fast:
+        fast.plane.call("fake_refuse", lib.TL_FAKE_SOCKET, errno.EMSGSIZE, 1)
+        fast.carries(10)
+        fast.plane.call("fake_refuse", lib.TL_FAKE_SOCKET, errno.EMSGSIZE, 1)
+        for length, written in ((500, 0), (500, 0), (300, 1)):
+            for _ in range(3):
+                fast.inside.send(frame(ipv4(payload=bytes(length))))
+            fast.run()
+            assert len(fast.opened(3)) == 3
+            assert (fast.count("runs_refused"), fast.count("runs_written")) == (2, written)
+        assert fast.plane.drops() == {}
+
+
 @pytest.mark.parametrize("err", [errno.EIO, errno.EINVAL])
 def test_a_path_that_refuses_runs_gets_datagrams_one_by_one_until_it_is_another(err):
     with Fast() as fast:

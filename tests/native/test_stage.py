@@ -116,6 +116,21 @@ def test_packets_wait_again_when_the_session_is_too_old_or_used_up(plane):
     assert plane.take_outside() == [] and plane.state(plane.only)["staged"] == 1
 
 
+def test_a_session_that_what_waited_uses_up_sends_no_more_than_it_may(plane):
+    packets = numbered(5)
+    plane.put_inside(*packets)
+    plane.turn()
+    plane.arm(plane.only, lib.TL_PEER_WANTS_SESSION)
+    plane.session(plane.index(plane.only), reject_messages=3)
+    assert opened(plane.take_outside()) == packets[:3]
+    assert plane.state(plane.only)["staged"] == 2
+    plane.turn()
+    assert plane.events() == {plane.only: lib.TL_PEER_WANTS_SESSION}
+    plane.session(plane.index(plane.only))
+    plane.turn()
+    assert opened(plane.take_outside()) == packets[3:]
+
+
 def test_staged_packets_survive_a_full_socket_in_order(plane):
     packets = numbered(120)
     plane.put_inside(*packets)
