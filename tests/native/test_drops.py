@@ -187,6 +187,21 @@ def test_a_source_that_belongs_to_another_peer_is_refused(plane):
     assert drop_of_datagram(plane, message) == {"source_not_allowed": 1}
 
 
+def test_a_source_that_another_peer_sent_from_just_before_is_refused(plane):
+    """Neighbours of one batch share a look at the allowed IPs only where they are of one peer."""
+    other = plane.call("peer_new")
+    plane.call("peer_endpoint", other, endpoint())
+    index = plane.session(plane.index(other), receive=b"o" * 32)
+    plane.routes([("10.0.0.0/24", plane.peer_number)])
+    allowed = ipv4("10.0.0.1", payload=b"allowed")
+    first = seal(KEY_B, plane.index_bytes, 0, allowed)
+    forged = seal(b"o" * 32, index, 0, ipv4("10.0.0.1", payload=b"forged"))
+    plane.put_outside(first, forged)
+    plane.turn()
+    assert plane.drops() == {"source_not_allowed": 1}
+    assert plane.take_inside() == [allowed]
+
+
 @pytest.mark.parametrize("packet", [b"\0" * 40, b"\x70" + bytes(60)])
 def test_a_device_packet_of_no_ip_version_is_refused(plane, packet):
     assert drop_of_packet(plane, packet) == {"device_bad_version": 1}

@@ -154,6 +154,16 @@ def test_cookies_are_of_another_secret_after_two_minutes(plane):
     assert plane.drops() == {"cookie_sent": 1}
 
 
+def test_cookies_end_with_the_identity_that_they_were_made_for(plane):
+    here = endpoint("198.51.100.1", 500)
+    fill_to_load(plane)
+    cookie = cookie_for(plane, here)
+    plane.call("plane_identity", MAC1_KEY, COOKIE_KEY)
+    plane.put_outside(initiation(cookie=cookie), where=here)
+    plane.turn()
+    assert plane.drops() == {"cookie_sent": 1}
+
+
 def test_nonces_of_cookie_replies_never_repeat(plane):
     fill_to_load(plane)
     nonces = set()
