@@ -266,3 +266,9 @@ def test_a_device_name_without_an_end_is_refused():
     assert lib.tl_device_open(ffi.from_buffer(bytearray(b"x" * 16)), 3, 0, 0) == -errno.EINVAL
     assert lib.tl_device_open(ffi.from_buffer(bytearray(16)), 4, 0, 0) == -errno.EINVAL
     assert lib.tl_device_open(ffi.from_buffer(bytearray(16)), 3, 0, -1) == -errno.EINVAL
+
+
+def test_an_mtu_has_68_to_65535_bytes():
+    with Plane() as plane:
+        for mtu, code in ((67, -errno.EINVAL), (68, 0), (65535, 0), (65536, -errno.EINVAL)):
+            assert lib.tl_plane_mtu(plane.number, mtu) == code

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests.native.plane_ffi import KEY_A, KEY_B, Plane, endpoint, ipv4, lib, seal
+from tests.native.plane_ffi import KEY_A, KEY_B, START_MS, Plane, endpoint, ipv4, lib, seal
 
 ALL = 0x1F
 
@@ -88,6 +88,14 @@ def test_an_old_session_asks_for_a_new_one_when_it_receives_as_initiator(
     assert plane.events().get(plane.only, 0) == expected
 
 
+def test_what_still_comes_on_an_old_session_asks_for_no_other_one(plane):
+    old = plane.session(plane.index(plane.only))
+    plane.session(plane.index(plane.only), born_ms=START_MS + 165_000)
+    plane.clock(165_000)
+    plane.arm(plane.only, lib.TL_PEER_REKEY)
+    assert not receive(plane, old, 0) & lib.TL_WOKE_PEERS
+
+
 def test_a_used_up_session_asks_for_a_new_one_on_both_sides(plane):
     plane.session(plane.index(plane.only), initiator=0, rekey_messages=5)
     plane.arm(plane.only, lib.TL_PEER_REKEY)
@@ -129,6 +137,21 @@ def test_events_wait_until_they_are_taken_and_end_with_their_peer(plane):
     plane.call("peer_free", plane.only)
     assert plane.events() == {other: lib.TL_PEER_WANTS_SESSION}
     assert not plane.turn() & lib.TL_WOKE_PEERS
+
+
+@pytest.mark.parametrize("gone", range(3))
+def test_events_of_others_before_and_after_a_peer_that_goes_are_told(plane, gone):
+    peers = [plane.only, *(plane.peer() for _ in range(3))]
+    plane.routes([(f"10.0.{i}.0/24", peer) for i, peer in enumerate(peers)])
+    for peer in peers:
+        plane.arm(peer)
+    plane.put_inside(*[ipv4(dst=f"10.0.{i}.1") for i in range(3)])
+    plane.turn()
+    plane.call("peer_free", peers.pop(gone))
+    plane.routes([(f"10.0.{i}.0/24", peer) for i, peer in enumerate(peers)])
+    plane.put_inside(ipv4(dst="10.0.2.1"))
+    plane.turn()
+    assert plane.events() == dict.fromkeys(peers, lib.TL_PEER_WANTS_SESSION)
 
 
 def test_a_freed_session_stops_sending_and_its_packets_are_unknown(plane):

@@ -9,6 +9,7 @@ import pytest
 from tests.native.plane_ffi import (
     KEY_A,
     KEY_B,
+    START_MS,
     Plane,
     ffi,
     ipv4,
@@ -230,3 +231,14 @@ def test_nothing_is_unanswered_any_more_once_the_sockets_are_closed():
         plane.call("plane_deaf")
         after = plane.state(peer)
         assert (after["first_unanswered"], after["first_unreplied"]) == (0, 0)
+
+
+def test_data_that_keeps_coming_does_not_put_off_the_keepalive_for_the_first_of_it():
+    with Plane() as plane:
+        peer = plane.peer(["0.0.0.0/0"])
+        index = plane.session(plane.index(peer))
+        for n in range(3):
+            plane.clock(4000 * n)
+            plane.put_outside(seal(KEY_B, index, n, ipv4()))
+            plane.turn()
+            assert plane.state(peer)["first_unreplied"] == START_MS
