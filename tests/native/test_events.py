@@ -55,6 +55,17 @@ def test_the_first_packet_on_a_newer_session_confirms_it(plane):
     assert not receive(plane, new, 1, key=b"n" * 32) & lib.TL_WOKE_PEERS
 
 
+def test_a_newer_session_is_confirmed_though_the_index_grew_since(plane):
+    for _ in range(5):
+        plane.session(plane.index(plane.only))
+    for _ in range(200):
+        plane.index(plane.only)
+    new = plane.session(plane.index(plane.only), initiator=0, use=False)
+    plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
+    receive(plane, new, 0)
+    assert plane.events() == {plane.only: lib.TL_PEER_CONFIRMED}
+
+
 def test_a_session_confirms_itself_when_none_sends(plane):
     index = plane.session(plane.index(plane.only), initiator=0, use=False)
     plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
