@@ -112,6 +112,11 @@ def test_a_send_has_at_most_65507_bytes_and_64_datagrams():
         fast.run()
         assert len(fast.opened(200)) == 200
         assert fast.count("runs_written") == 2 + 4
+        data, _ = super_packet(66, mss=100)
+        fast.inside.send(data)
+        fast.run()
+        assert len(fast.opened(66)) == 66
+        assert fast.count("runs_written") == 2 + 4 + 2
 
 
 def test_single_packets_of_one_size_leave_together_and_a_shorter_one_ends_the_run():

@@ -110,6 +110,7 @@ def test_everything_else_comes_to_worker_0():
         crew.send(forged, b"", b"\4\0\0", *kinds)
         crew.until(lambda: crew.workers()[0][0] == 7, "seven datagrams")
         assert crew.workers()[1:] == [(0, 0)] * 3
+        assert crew.plane.counters()["passed"] == 0
 
 
 def test_the_rest_of_a_super_packet_goes_on_when_another_worker_has_room_again():
@@ -175,6 +176,25 @@ def test_a_packet_leaves_from_its_peers_worker_and_in_order():
             address = socket.inet_aton(f"10.2.0.{peer}")
             mine = [struct.unpack_from("<I", p, 20)[0] for p in opened if p[16:20] == address]
             assert mine == list(range(20))
+
+
+def test_what_waits_for_another_workers_peer_goes_with_it():
+    with Crew(2) as crew:
+        crew.plane.turn()
+        crew.plane.call("fake_full", 3)
+        for n in range(1, 41):
+            crew.inside.send(ipv4("10.1.0.1", "10.2.0.1"))
+            crew.until(lambda n=n: crew.plane.counters()["passed"] == n, "it was passed on")
+        crew.plane.call("peer_free", crew.peers[1])
+        crew.plane.call("fake_full", 0)
+        gone = 0
+
+        def all_gone():
+            nonlocal gone
+            gone += crew.plane.drops().get("peer_gone", 0)
+            return gone == 40
+
+        crew.until(all_gone, "forty packets of a peer that went")
 
 
 def test_a_run_of_several_workers_datagrams_is_taken_apart():
