@@ -348,6 +348,22 @@ def test_both_sides_that_begin_at_once_are_connected_at_once():
         assert pair.flow(300) == (0, 0)
 
 
+def test_the_session_before_a_rotation_receives_on_when_the_other_side_rotates_too(pair):
+    pair.a_sends(b"one side begins")
+    pair.run(10)
+    first = pair.b_of_a.current
+    for node, peer in ((pair.a, pair.b_of_a), (pair.b, pair.a_of_b)):
+        assert first[0] in pair.a.native.indices
+        peer.sent_ms = 0
+        node.interface.exchange.now_ms = pair.world.clock.now_ms
+        node.interface.exchange.want(peer, True)
+        pair.run(1)
+    assert pair.b_of_a.completed == 3
+    assert pair.b_of_a.parting == first and first[0] in pair.a.native.indices
+    pair.flow(30)
+    assert pair.b_of_a.parting is None and first[0] not in pair.a.native.indices
+
+
 @pytest.mark.parametrize("restarted", ["a", "b"])
 def test_a_side_that_restarts_is_connected_again(restarted):
     pair = Pair()
