@@ -49,7 +49,7 @@ void buf_free(struct pool *pool) {
 }
 
 void buf_shrink(struct pool *pool) {
-    const uintptr_t rest = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    const uintptr_t rest = (uintptr_t)getpagesize() - 1;
     for (struct slab *slab = pool->free; slab; slab = slab->next) {
         /* Slabs are no multiple of a page: a neighbour's bytes share the outer pages. */
         uintptr_t from = ((uintptr_t)slab->data + rest) & ~rest;
