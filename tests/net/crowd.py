@@ -20,6 +20,7 @@ import time
 from tunlite import cookie, handshake, port, stamp, wire
 
 _RETRY_S = 5.0
+_RECEIVER = slice(wire.RESPONSE_RECEIVER, wire.RESPONSE_EPHEMERAL)
 
 
 def run(generator):
@@ -50,16 +51,17 @@ class Peer:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(address)
         self.sock.setblocking(False)
-        self.sent_mac1 = self.cookie = self.state = None
+        self.sent_mac1 = self.cookie = self.state = self.index = None
         self.cookie_ms = 0
         self.due = 0.0
         self.is_up = False
 
     def send(self):
         """One initiation."""
-        index = bytes(port.random_bytes(4))
+        self.index = bytes(port.random_bytes(4))
         now = stamp.tai64n(time.time_ns())
-        self.state, message = run(handshake.initiate(self.noise, self.me, self.them, index, now))
+        begun = handshake.initiate(self.noise, self.me, self.them, self.index, now)
+        self.state, message = run(begun)
         cookie.add_macs(port, message, self.them.public, self, port.now_ms())
         self.sock.send(message)
         self.due = time.monotonic() + _RETRY_S + random.random() / 3
@@ -70,8 +72,8 @@ class Peer:
         if message[0] == wire.COOKIE:
             cookie.consume(port, message, self.them.public, self, port.now_ms())
             return False
-        if message[0] != wire.RESPONSE or self.is_up:
-            return False
+        if message[0] != wire.RESPONSE or message[_RECEIVER] != self.index or self.is_up:
+            return False  # or an answer to an earlier initiation
         run(handshake.consume_response(self.noise, self.me, self.them, self.state, message))
         self.is_up = True
         return True
