@@ -65,6 +65,19 @@ def test_a_peer_keeps_its_newest_128(plane):
     assert opened(plane.take_outside()) == packets[72:]
 
 
+def test_a_record_may_end_where_the_ring_does():
+    with Plane(pool_bytes=1) as plane:  # 64 KiB of ring: 32 records of 2 KiB fill it
+        peer = plane.peer(["0.0.0.0/0"])
+        packets = numbered(80, size=(2 << 10) - 32 - 20 - 4)
+        for packet in packets:
+            plane.put_inside(packet)
+            plane.turn()
+        assert plane.drops() == {"stage_full": 48}
+        plane.session(plane.index(peer))
+        plane.turn(3)
+        assert opened(plane.take_outside()) == packets[48:]
+
+
 def test_the_ring_is_a_quarter_of_the_pool_and_the_oldest_of_all_peers_goes():
     with Plane(pool_bytes=1 << 20) as plane:  # 256 KiB of ring
         a, b = plane.peer(), plane.peer()
