@@ -31,7 +31,7 @@
     X(DEVICE_DOWN, "device_down")                   /* the link is not up */                       \
     X(DEVICE_REFUSED, "device_refused")             /* any other error of the device */            \
     X(DEVICE_BAD_VERSION, "device_bad_version")     /* from the device: not IPv4 or IPv6 */        \
-    X(DEVICE_BAD_LENGTH, "device_bad_length")       /* from the device: shorter than it says */    \
+    X(DEVICE_BAD_LENGTH, "device_bad_length")       /* from the device: not all of it came */      \
     X(DEVICE_UNSPLITTABLE, "device_unsplittable")   /* from the device: cannot be cut */           \
     X(NO_ROUTE, "no_route")                         /* in nobody's allowed IPs */                  \
     X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
