@@ -3,7 +3,10 @@
 our own making (cryptography's ChaCha20-Poly1305) to check the bytes against."""
 
 import errno
+import os
+import select
 import struct
+import threading
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -154,6 +157,20 @@ class Plane:
         woke = 0
         for _ in range(times):
             woke |= self.call("run", bytes(8))
+        return woke
+
+    def stay(self, deadline, condition):
+        """One stay in C, which ends at `deadline` or when condition() has come back true on another
+        thread: TL_WOKE_CONTROL; what it woke for."""
+        readable, writable = os.pipe()
+        self.call("watch", readable, select.EPOLLIN)
+        thread = threading.Thread(target=lambda: condition() and os.write(writable, b"."))
+        thread.start()
+        woke = self.call("run", deadline)
+        thread.join()
+        self.call("watch", readable, 0)
+        os.close(readable)
+        os.close(writable)
         return woke
 
     def _numbers(self, function, n):

@@ -2,10 +2,8 @@
 """The engines on real descriptors: UDP on loopback, and a packet socket pair for the device."""
 
 import os
-import select
 import socket
 import struct
-import threading
 import time
 
 import pytest
@@ -78,17 +76,8 @@ class OnSockets:
 
     def run_until(self, condition):
         """One stay in C; whether it ended because condition() came back true on another thread."""
-        readable, writable = os.pipe()
-        self.plane.call("watch", readable, select.EPOLLIN)
-        thread = threading.Thread(target=lambda: condition() and os.write(writable, b"."))
-        thread.start()
         deadline = struct.pack("<Q", self.now_ms() + 1000 * PATIENCE_S)
-        woke = self.plane.call("run", deadline)
-        thread.join()
-        self.plane.call("watch", readable, 0)
-        os.close(readable)
-        os.close(writable)
-        return woke == lib.TL_WOKE_CONTROL
+        return self.plane.stay(deadline, condition) == lib.TL_WOKE_CONTROL
 
     def send(self, *datagrams):
         """From the peers' socket to the plane."""
