@@ -30,6 +30,12 @@ class Pair:
     def b_sends(self, data):
         self.b.send(A_INSIDE, data)
 
+    def begin(self, node, peer):
+        """A handshake at once, whatever was tried just before."""
+        peer.sent_ms = peer.retry_ms = 0
+        node.interface.exchange.now_ms = self.world.clock.now_ms
+        node.interface.exchange.want(peer, True)
+
     def messages(self, kind, sender=None):
         """Times and senders of the datagrams of one type."""
         return [
@@ -354,9 +360,7 @@ def test_the_session_before_a_rotation_receives_on_when_the_other_side_rotates_t
     first = pair.b_of_a.current
     for node, peer in ((pair.a, pair.b_of_a), (pair.b, pair.a_of_b)):
         assert first[0] in pair.a.native.indices
-        peer.sent_ms = 0
-        node.interface.exchange.now_ms = pair.world.clock.now_ms
-        node.interface.exchange.want(peer, True)
+        pair.begin(node, peer)
         pair.run(1)
     assert pair.b_of_a.completed == 3
     assert pair.b_of_a.parting == first and first[0] in pair.a.native.indices
@@ -410,9 +414,7 @@ def test_at_most_fifty_initiations_a_second_are_taken_of_one_peer(pair):
     pair.world.delay_ms = lambda packet: 0
     pair.a_sends(b"one")
     pair.run(0.001)
-    peer = pair.b_of_a
-    peer.sent_ms = peer.retry_ms = 0
-    pair.a.interface.exchange.want(peer, True)
+    pair.begin(pair.a, pair.b_of_a)
     pair.run(0.001)
     assert pair.b.interface.exchange.refused == {"too soon after the last one": 1}
 
@@ -423,10 +425,7 @@ def test_the_next_initiation_of_a_peer_is_taken_after_20_ms(pair, after_ms, take
     pair.a_sends(b"one")
     pair.run(0.001)
     pair.world.clock.now_ms = pair.a_of_b.initiation_ms + after_ms
-    pair.b_of_a.sent_ms = pair.b_of_a.retry_ms = 0
-    exchange = pair.a.interface.exchange
-    exchange.now_ms = pair.world.clock.now_ms
-    exchange.want(pair.b_of_a, True)
+    pair.begin(pair.a, pair.b_of_a)
     pair.run(0)
     assert pair.a_of_b.responded == taken
 
