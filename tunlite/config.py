@@ -33,7 +33,7 @@ Workers tunlite workers auto threads that turn packets, 1 to 8; auto: 1
 RingSlots tunlite slots auto io_uring: buffers that wait, and after a comma sends at once; 1 to 64
 RekeyAfter tunlite rekey 120 age in seconds at which a session is replaced, 5 to 120
 User tunlite word root user that the daemon becomes after set-up
-Group tunlite word auto group of the daemon and its socket; auto: the user's
+SocketGroup tunlite word auto group that may use the daemon's socket and is the daemon's; auto: none
 StateDir tunlite folder /var/lib/tunlite folder of the clock's mark; OpenWrt: /etc/tunlite-state
 Layer tunlite layer 3 3: IP packets; 2 is reserved
 [Peer]
@@ -60,6 +60,7 @@ def _rows(table):
 
 KEYS = _rows(_TABLE)
 _ROWS = {(row[0], row[1].lower()): row for row in KEYS}
+_ROWS["Interface", "group"] = _ROWS["Interface", "socketgroup"]  # as 0.1.0 wrote it
 _PEER_OPTIONS = [row[1] for row in KEYS if row[0] == "Peer"]
 
 _SECTIONS = ("Interface", "Peer")

@@ -19,27 +19,28 @@ _ENOENT = 2
 
 
 class PrivilegeError(UserError):
-    """User, Group or our own rights are not what is needed."""
+    """User, SocketGroup or our own rights are not what is needed."""
 
 
 class Owner:
-    """Whom the daemon becomes: uid and gid, -1 where they stay."""
+    """Whom the daemon becomes: uid and gid, -1 where they stay; socket_gid: who may use its socket,
+    -1 for nobody else. A user's own group is not asked: nogroup, say, is anybody's."""
 
     def __init__(self, settings):
-        self.uid = self.gid = -1
+        self.uid = self.gid = self.socket_gid = -1
         user = settings.get("User", "root")
-        group = settings.get("Group", "auto")
+        group = settings.get("SocketGroup", "auto")
         try:
             if user != "root":
                 self.uid, self.gid = port.lookup_user(user)
             if group != "auto":
-                self.gid = port.lookup_group(group)
+                self.gid = self.socket_gid = port.lookup_group(group)
         except OSError as e:
-            raise PrivilegeError(f"{e.args[1]}: create it, or change User and Group")
+            raise PrivilegeError(f"{e.args[1]}: create it, or change User and SocketGroup")
 
     def socket_mode(self):
-        """A group of its own may use the socket; otherwise nobody but its owner."""
-        return 0o600 if self.gid < 0 else 0o660
+        """A group that was named may use the socket; otherwise nobody but its owner."""
+        return 0o600 if self.socket_gid < 0 else 0o660
 
 
 def make_folder(path, mode):

@@ -64,7 +64,7 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
 
 def _listen(path, owner):
     try:
-        listener = port.unix_listen(path, owner.socket_mode(), owner.gid)
+        listener = port.unix_listen(path, owner.socket_mode(), owner.socket_gid)
         if owner.uid >= 0:
             port.chown(path, owner.uid, -1)
         return listener

@@ -15,7 +15,7 @@ FIXED = (
     "RingSlots",
     "RekeyAfter",
     "User",
-    "Group",
+    "SocketGroup",
     "StateDir",
     "Layer",
 )

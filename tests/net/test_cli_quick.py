@@ -367,7 +367,7 @@ def test_the_daemon_becomes_user_and_group_and_shares_its_socket_with_them(host)
     if Path("/proc/self/uid_map").read_text().split()[2] == "1":
         pytest.skip("this user namespace has one user")
     host.interface["User"] = "nobody"
-    host.interface["Group"] = "daemon"
+    host.interface["SocketGroup"] = "daemon"
     host.interface["StateDir"] = str(host.folder / "state")
     host.up()
     status = _daemon_status(host)
@@ -382,6 +382,22 @@ def test_the_daemon_becomes_user_and_group_and_shares_its_socket_with_them(host)
     assert host.namespace.run(["wg", "show", host.name]).returncode == 0
     host.down()
     host.assert_nothing_is_left()
+
+
+def test_a_user_alone_opens_the_socket_to_nobody_else(host):
+    """Whoever may use it reads the private key, and nogroup is anybody's."""
+    if Path("/proc/self/uid_map").read_text().split()[2] == "1":
+        pytest.skip("this user namespace has one user")
+    host.interface["User"] = "nobody"
+    host.interface["StateDir"] = str(host.folder / "state")
+    host.up()
+    assert _daemon_status(host)["Gid"].split() == ["65534"] * 4
+    socket = (_SOCKETS / f"{host.name}.sock").stat()
+    assert (socket.st_uid, socket.st_gid, socket.st_mode & 0o777) == (65534, 0, 0o600)
+    foreign = ["setpriv", "--reuid=1", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+    refused = host.namespace.run([*foreign, "wg", "show", host.name, "private-key"], check=False)
+    assert refused.returncode and not refused.stdout
+    host.down()
 
 
 def test_an_unknown_user_is_told(host):

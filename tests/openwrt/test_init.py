@@ -56,11 +56,13 @@ def test_without_a_file_nothing_starts(run):
 
 
 def test_the_group_of_the_file_is_procds(run, tmp_path):
-    (tmp_path / "mesh.conf").write_text("[Interface]\nGroup = gluon-mesh-vpn # for DNS\n")
+    (tmp_path / "mesh.conf").write_text("[Interface]\nSocketGroup = gluon-mesh-vpn # for DNS\n")
     assert "param group gluon-mesh-vpn" in run("start_service ''")
     (tmp_path / "mesh.conf").write_text("[interface]\r\n group=gluon-mesh-vpn\r\nMTU = 1420\r\n")
     assert "param group gluon-mesh-vpn" in run("start_service ''")  # names have no case
-    (tmp_path / "mesh.conf").write_text("[Interface]\nMTU = 1420\n")
+    (tmp_path / "mesh.conf").write_text("[Interface]\n\tsocketgroup=gluon-mesh-vpn\n")
+    assert "param group gluon-mesh-vpn" in run("start_service ''")
+    (tmp_path / "mesh.conf").write_text("[Interface]\nMyGroup = a\nMTU = 1420\n")
     assert not [line for line in run("start_service ''") if line.startswith("param group")]
 
 

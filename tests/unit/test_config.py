@@ -80,6 +80,15 @@ PublicKey = {OTHER}
     assert second["PublicKey"] == base64.b64decode(OTHER)
 
 
+def test_the_group_of_the_socket_is_understood_as_0_1_0_wrote_it():
+    assert _interface("SocketGroup = staff") == {"SocketGroup": "staff"}
+    assert _interface("Group = staff") == {"SocketGroup": "staff"}
+    assert _errors("[Interface]\nGroup = a\nSocketGroup = b\n")[0].startswith(
+        "wg0.conf:3: SocketGroup: it was set in line 2 already"
+    )
+    assert _errors(f"[Peer]\nPublicKey = {PUBLIC}\nGroup = a\n")
+
+
 def test_sections_and_options_have_no_case_and_spaces_do_not_matter():
     parsed = _parse(f"\ufeff[INTERFACE]\r\n\tlistenPORT=7 \r\n[pEER]\r\n PUBLICkey\t= {PUBLIC}\r\n")
     assert not parsed.errors

@@ -14,16 +14,22 @@ def test_without_options_nothing_changes_and_the_socket_is_the_owners_alone():
     assert (owner.uid, owner.gid, owner.socket_mode()) == (-1, -1, 0o600)
 
 
-def test_a_user_brings_its_group_and_a_group_alone_leaves_the_user():
-    assert privileges.Owner({"User": "nobody"}).uid == 65534
-    assert privileges.Owner({"User": "nobody"}).gid == 65534
-    both = privileges.Owner({"User": "nobody", "Group": "daemon"})
-    assert (both.uid, both.gid) == (65534, 1)
-    group = privileges.Owner({"Group": "daemon"})
-    assert (group.uid, group.gid, group.socket_mode()) == (-1, 1, 0o660)
+def test_a_user_brings_its_group_for_the_daemon_and_nobody_else_for_its_socket():
+    owner = privileges.Owner({"User": "nobody"})
+    assert (owner.uid, owner.gid) == (65534, 65534)
+    assert (owner.socket_gid, owner.socket_mode()) == (-1, 0o600)
 
 
-@pytest.mark.parametrize("settings", [{"User": "no-such"}, {"Group": "no-such"}])
+def test_only_a_group_that_was_written_shares_the_socket():
+    both = privileges.Owner({"User": "nobody", "SocketGroup": "daemon"})
+    assert (both.uid, both.gid, both.socket_gid, both.socket_mode()) == (65534, 1, 1, 0o660)
+    group = privileges.Owner({"SocketGroup": "daemon"})
+    assert (group.uid, group.gid, group.socket_gid, group.socket_mode()) == (-1, 1, 1, 0o660)
+    auto = privileges.Owner({"User": "nobody", "SocketGroup": "auto"})
+    assert (auto.gid, auto.socket_gid, auto.socket_mode()) == (65534, -1, 0o600)
+
+
+@pytest.mark.parametrize("settings", [{"User": "no-such"}, {"SocketGroup": "no-such"}])
 def test_a_name_that_is_not_there_is_told(settings):
     with pytest.raises(privileges.PrivilegeError, match="no-such: create it"):
         privileges.Owner(settings)
