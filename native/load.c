@@ -34,7 +34,12 @@ const struct handshake *load_peek(const struct load *load) {
     return load->head == load->tail ? NULL : &load->ring[load->tail & (load->size - 1)];
 }
 
+static bool is_cookie(const uint8_t *message) {
+    return message[0] == MESSAGE_COOKIE;
+}
+
 void load_next(struct load *load) {
+    load->cookies -= is_cookie(load_peek(load)->message);
     load->tail++;
 }
 
@@ -54,17 +59,19 @@ static bool has_mac1(const struct worker *w, const struct packet *p) {
 /* A response ends a handshake of ours. A cookie may also answer a response that we sent, and the
  * session which that response began is live already. */
 static bool is_expected(const struct worker *w, const struct packet *p) {
-    bool cookie = p->data[0] == MESSAGE_COOKIE;
+    bool cookie = is_cookie(p->data);
     uint32_t at = cookie ? offsetof(struct message_cookie, receiver)
                          : offsetof(struct message_response, receiver);
     const struct session *s = session_by_index(&w->plane->sessions, load_le32(p->data + at));
-    return s && (cookie || !s->live);
+    if (!s || !s->live)
+        return s != NULL;
+    return cookie && !s->initiator && w->io.now < s->born_ms + LOAD_COOKIE_MS;
 }
 
 /* Step 1. A cookie has no mac1: it is authenticated by its own tag, in Python. */
 static bool is_for_us(struct worker *w, const struct packet *p) {
     enum drop why = DROP_NONE;
-    if (p->data[0] != MESSAGE_COOKIE && !has_mac1(w, p))
+    if (!is_cookie(p->data) && !has_mac1(w, p))
         why = DROP_BAD_MAC1;
     else if (p->data[0] != MESSAGE_INITIATION && !is_expected(w, p))
         why = DROP_UNKNOWN_INDEX;
@@ -74,9 +81,10 @@ static bool is_for_us(struct worker *w, const struct packet *p) {
     return false;
 }
 
-/* Whenever the ring's fill is looked at. */
+/* Whenever the ring's fill is looked at. Cookie replies, forged perhaps, are no reason to ask
+ * others for cookies. */
 static void note_load(struct load *load, uint64_t now) {
-    if (load->head - load->tail > load->size / 8)
+    if (load->head - load->tail - load->cookies > load->size / LOAD_SHARE)
         load->loaded_until = now + LOAD_HOLD_MS;
 }
 
@@ -160,7 +168,7 @@ static bool has_token(struct load *load, const struct endpoint *from, uint64_t n
 static bool is_admitted(struct worker *w, const struct packet *p) {
     uint8_t cookie[MAC_LEN];
     note_load(&w->load, w->io.now);
-    if (p->data[0] == MESSAGE_COOKIE || w->io.now >= w->load.loaded_until)
+    if (is_cookie(p->data) || w->io.now >= w->load.loaded_until)
         return true;
     cookie_of(&w->load, cookie, p->endpoint, w->io.now);
     if (!has_mac2(p, cookie)) {
@@ -176,10 +184,13 @@ static bool is_admitted(struct worker *w, const struct packet *p) {
 
 static void ring_push(struct worker *w, const struct packet *p) {
     struct load *load = &w->load;
-    if (load->head - load->tail == load->size) {
+    bool cookie = is_cookie(p->data);
+    if (load->head - load->tail == load->size ||
+        (cookie && load->cookies == load->size / LOAD_SHARE)) {
         w->stats.drops[DROP_RING_FULL]++;
         return;
     }
+    load->cookies += cookie;
     struct handshake *h = &load->ring[load->head++ & (load->size - 1)];
     h->from = *p->endpoint;
     h->len = p->len;

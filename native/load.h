@@ -2,12 +2,13 @@
 /*
  * Handshake messages before Python sees them (paper 5.3 and 5.4.4 to 5.4.7). The steps, in order:
  *
- *   1. mac1; for an answer, that its receiver index is one of a handshake of ours
+ *   1. mac1; for an answer, that its receiver index is one of a handshake of ours, or for a cookie
+ *      reply, which anybody can forge who sees that index, of a response that left just now
  *   2. under load (the ring was over 1/8 full within the last second): no valid mac2 is answered
  *      with a cookie, which is smaller than the question
  *   3. under load: a token bucket for each address that mac2 proved, by IPv4 address or IPv6 /64.
  *      Addresses that are not proved are never limited: they may be forged.
- *   4. the ring, for tl_handshake
+ *   4. the ring, for tl_handshake; cookie replies have an eighth of it and are no load
  */
 #ifndef TL_LOAD_H
 #define TL_LOAD_H
@@ -22,6 +23,9 @@ enum {
     LOAD_HOLD_MS = 1000,
     LOAD_SECRET_MS = 120 * 1000, /* paper 5.4.7: the cookie secret changes every two minutes */
     LOAD_BURST = 5,              /* handshakes an address may do at once */
+    LOAD_COOKIE_MS = 5000,       /* a cookie answers a response no longer: the other side has begun
+                                    anew by then */
+    LOAD_SHARE = 8,              /* an eighth of the ring: load, or all its cookie replies */
     LOAD_SETS = 256,             /* token buckets: sets of LOAD_WAYS, the longest unused goes */
     LOAD_WAYS = 4,
 };
@@ -42,6 +46,7 @@ struct load {
     struct handshake *ring;
     uint32_t size; /* a power of two */
     uint32_t head, tail;
+    uint32_t cookies; /* replies among what is in it */
     uint64_t loaded_until;
     uint32_t per_second;
     bool has_identity;

@@ -18,7 +18,8 @@
     X(COOKIE_SENT, "cookie_sent")             /* handshake: under load, cookie sent back */        \
     X(COOKIE_FULL, "cookie_full")             /* handshake: under load, no room to answer */       \
     X(RATE_LIMITED, "rate_limited")           /* handshake: a proved address sends many */         \
-    X(RING_FULL, "ring_full")                 /* handshake: Python is far behind */                \
+    X(RING_FULL, "ring_full")                 /* handshake: Python is far behind, or cookie        \
+                                                 replies fill their share */                       \
     X(UNKNOWN_INDEX, "unknown_index")         /* no session or handshake of ours */                \
     X(SESSION_EXPIRED, "session_expired")     /* received on a session past its age */             \
     X(COUNTER_EXHAUSTED, "counter_exhausted") /* received past the last message number */          \

@@ -107,12 +107,42 @@ def test_answers_must_name_an_index_of_a_running_handshake(plane):
     assert plane.drops() == {"unknown_index": 3}
 
 
+def cookie_reply(index, filler=0):
+    """One for an index, around nothing sensible."""
+    return b"\3\0\0\0" + index + bytes([filler % 256]) * 56
+
+
 def test_a_cookie_may_answer_our_response_whose_session_is_live_already(plane):
     index = plane.session(plane.index(plane.peer()), initiator=0)
-    cookie_reply = b"\3\0\0\0" + index + bytes(56)
-    plane.put_outside(cookie_reply)
+    plane.clock(4999)
+    plane.put_outside(cookie_reply(index))
     plane.turn()
-    assert [m for _, m in drain(plane)] == [cookie_reply]
+    assert [m for _, m in drain(plane)] == [cookie_reply(index)]
+
+
+@pytest.mark.parametrize(("initiator", "age_ms"), [(0, 5000), (1, 0)])
+def test_a_cookie_for_an_older_session_or_an_answered_initiation_is_refused(
+    plane, initiator, age_ms
+):
+    index = plane.session(plane.index(plane.peer()), initiator=initiator)
+    plane.clock(age_ms)
+    plane.put_outside(cookie_reply(index))
+    plane.turn()
+    assert plane.drops() == {"unknown_index": 1} and drain(plane) == []
+
+
+def test_forged_cookie_replies_fill_an_eighth_of_the_ring_and_make_no_load(plane):
+    index = plane.index(plane.peer())
+    for _ in range(2):
+        plane.put_outside(*[cookie_reply(index, i) for i in range(100)])
+        plane.turn(10)
+        assert plane.drops() == {"ring_full": 100 - RING // 8}
+        newcomer = initiation(b"\5\6\7\x08")
+        plane.put_outside(newcomer)
+        plane.turn()
+        assert plane.drops() == {} and plane.take_outside() == []
+        found = [m for _, m in drain(plane)]
+        assert found == [*[cookie_reply(index, i) for i in range(RING // 8)], newcomer]
 
 
 def test_under_load_a_question_is_answered_with_a_smaller_cookie(plane):
