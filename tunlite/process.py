@@ -8,11 +8,12 @@ child that its parent is gone.
 
 import errno
 
-from tunlite import client, port, privileges
-from tunlite.errors import UserError
+from tunlite import children, client, port, privileges
+from tunlite.errors import UserError, said, told
 
 _LINE_MAX = 4096
 _EADDRINUSE = errno.EADDRINUSE
+_ECONNREFUSED = errno.ECONNREFUSED
 _LAYER = 3
 
 
@@ -47,33 +48,52 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
         listener = _listen(path, owner)
         try:
             machine = _machine(name, settings, log, device_fd, folder)
+            try:
+                _attach(machine, listener, path, parent_fd)
+                privileges.confine(owner, settings.get("ListenPort", 0))
+            except BaseException:
+                machine.close()
+                raise
         except BaseException:
-            port.close(listener)
-            port.unlink(path)
-            raise
-        try:
-            _attach(machine, listener, path, parent_fd)
-            privileges.confine(owner, settings.get("ListenPort", 0))
-        except BaseException:
-            machine.close()
+            _unlink(path)
             raise
     except plane.PlaneError as e:
-        raise StartError(f"{e.what} cannot be set up (errno {e.errno})")
+        raise StartError(f"{e.what} cannot be set up: {port.strerror(e.errno)}")
     return machine
+
+
+def _unlink(path):
+    try:
+        port.unlink(path)
+    except OSError:
+        pass  # it is gone, or not ours any more; then our parent removes it
+
+
+def _drop_dead_socket(path):
+    """A child that was killed, or has become another user, could not do it itself."""
+    try:
+        port.close(port.unix_connect(path))
+    except OSError as e:
+        if e.errno == _ECONNREFUSED:
+            _unlink(path)
 
 
 def _listen(path, owner):
     try:
         listener = port.unix_listen(path, owner.socket_mode(), owner.socket_gid)
-        if owner.uid >= 0:
-            port.chown(path, owner.uid, -1)
+        try:
+            if owner.uid >= 0:
+                port.chown(path, owner.uid, -1)
+        except OSError:
+            _unlink(path)
+            raise
         return listener
     except OSError as e:
         if e.errno == _EADDRINUSE:
             raise StartError(
                 f"another daemon answers at {path}; names are shared by all namespaces"
             )
-        raise StartError(f"the socket {path} cannot be made (errno {e.errno}); are you root?")
+        raise StartError(f"the socket {path} cannot be made: {said(e)}; are you root?")
 
 
 def _without_address_of_kernels(name):
@@ -97,7 +117,7 @@ def _open_device(name, offloads_off, queue):
         -2: "there is no /dev/net/tun: load the module tun",
         -16: "another process holds it",
         -22: "it exists and is no TUN device",
-    }.get(fd, f"errno {-fd}")
+    }.get(fd) or port.strerror(-fd)
     raise StartError(f"the device {name} cannot be made: {why}")
 
 
@@ -159,8 +179,9 @@ def start(name, settings, log, detach, forget=None):
         return Child(pid, ready_read, alive_write)
     port.close(ready_read)
     port.close(alive_write)
-    port.waitpid(pid, True)
-    raise StartError(word or "the daemon ended before it was ready")
+    status = port.waitpid(pid, True)
+    _drop_dead_socket(client.socket_path(name))
+    raise StartError(word or f"the daemon {children.describe(status)} before it was ready")
 
 
 def _child(name, settings, log, detach, ready_fd, parent_fd):
@@ -168,24 +189,23 @@ def _child(name, settings, log, detach, ready_fd, parent_fd):
     port.links.close()
     try:
         machine = open_daemon(name, settings, log, parent_fd=-1 if detach else parent_fd)
-    except UserError as e:
-        return _refuse(ready_fd, e.args[0])
-    except OSError as e:
-        return _refuse(ready_fd, f"the daemon cannot be set up (errno {e.errno})")
-    if detach:
-        port.chdir("/")
-        port.detach_stdio()
-        port.close(parent_fd)
-        log.leave_terminal()
-        log.info("ready")
+        if detach:
+            port.chdir("/")
+            port.detach_stdio()
+            port.close(parent_fd)
+            log.leave_terminal()
+            log.info("ready")
+    except Exception as e:
+        why = "" if isinstance(e, UserError) else "the daemon cannot be set up: "
+        port.os_write(ready_fd, (why + told(e).replace("\n", " ") + "\n").encode())
+        return 1
     port.os_write(ready_fd, b"ready\n")
-    machine.run()
+    try:
+        machine.run()
+    except Exception as e:
+        log.error("ends: " + told(e))
+        return 1
     return 0
-
-
-def _refuse(ready_fd, why):
-    port.os_write(ready_fd, (why + "\n").encode())
-    return 1
 
 
 def _read_line(fd):

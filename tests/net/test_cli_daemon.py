@@ -116,6 +116,22 @@ def test_a_daemon_without_the_right_to_make_a_device_says_so(host, name):
     assert not _socket(name).exists()
 
 
+def test_whatever_fails_on_the_way_is_told_and_leaves_no_socket(host, name):
+    """One descriptor more at each try, until it has enough: what cannot be opened is another."""
+    failed = []
+    for descriptors in range(4, 64):
+        argv = ["prlimit", f"--nofile={descriptors}", *tunlite_command(), name]
+        done = host.run(argv, check=False)
+        if done.returncode == 0:
+            break
+        failed.append(done.stderr.strip())
+        assert not _socket(name).exists(), failed
+        assert not _has_link(host, name)
+    assert done.returncode == 0 and len(failed) > 3
+    assert all(failed) and not [text for text in failed if "before it was ready" in text]
+    assert "o file descriptors available" in failed[-1] or "oo many open files" in failed[-1]
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", "a b", "-x"])
 def test_a_bad_name_is_refused(host, name):
     failed = host.run([*tunlite_command(), name], check=False)

@@ -38,9 +38,13 @@ def unix_listen(path, mode, gid):
     old_mask = os.umask(0o777 & ~mode)
     try:
         listener.bind(path)
-        if gid >= 0:
-            os.chown(path, -1, gid)
-        listener.listen(16)
+        try:
+            if gid >= 0:
+                os.chown(path, -1, gid)
+            listener.listen(16)
+        except OSError:
+            os.unlink(path)
+            raise
         listener.setblocking(False)
     except OSError:
         listener.close()

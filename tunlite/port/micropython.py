@@ -274,9 +274,13 @@ def unix_listen(path, mode, gid):
     old_mask = umask(0o777 & ~mode)
     try:
         _os.bind(listener, _unix_address(path))
-        if gid >= 0:
-            chown(path, -1, gid)
-        _os.listen(listener, 16)
+        try:
+            if gid >= 0:
+                chown(path, -1, gid)
+            _os.listen(listener, 16)
+        except OSError:
+            unlink(path)
+            raise
     except OSError:
         close(listener)
         raise

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The confined child: what fails in it reaches who started it, and leaves no socket."""
+
+import os
+import signal
+
+import pytest
+
+from tunlite import client, log, port, privileges, process
+
+_SAYS = (
+    (IndexError("odd"), "cannot be set up: IndexError: odd"),
+    (MemoryError("no room"), "MemoryError: no room"),
+    (ValueError(), "ValueError"),
+    (OSError(24, "Too many open files"), "cannot be set up: Too many open files"),
+    (process.StartError("two\nlines"), "two lines"),
+)
+
+
+@pytest.fixture
+def sockets(tmp_path, monkeypatch):
+    """The folder of the sockets; nothing is confined, and state goes elsewhere."""
+    monkeypatch.setattr(client, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(privileges, "prepare_folders", lambda *_: None)
+    monkeypatch.setattr(privileges, "confine", lambda *_: None)
+    return tmp_path
+
+
+def _start():
+    return process.start("t", {}, log.Log("t", -1), detach=False)
+
+
+def _fails(monkeypatch, what, error):
+    def fail(*_, **__):
+        if isinstance(error, BaseException):
+            raise error
+        os.kill(os.getpid(), error)
+
+    monkeypatch.setattr(process, what, fail)
+
+
+@pytest.mark.parametrize(("error", "told"), _SAYS)
+@pytest.mark.parametrize("where", ["open_daemon", "_machine"])
+def test_what_fails_before_it_is_ready_is_told_with_its_type(
+    sockets, monkeypatch, where, error, told
+):
+    _fails(monkeypatch, where, error)
+    with pytest.raises(process.StartError) as found:
+        _start()
+    assert told in found.value.args[0]
+    assert list(sockets.iterdir()) == []
+
+
+def test_a_child_that_is_killed_before_it_is_ready_leaves_no_socket(sockets, monkeypatch):
+    _fails(monkeypatch, "_machine", signal.SIGKILL)
+    with pytest.raises(process.StartError, match="was killed by signal 9 before it was ready"):
+        _start()
+    assert list(sockets.iterdir()) == []
+
+
+def test_the_socket_of_another_daemon_stays(sockets, monkeypatch):
+    listener = port.unix_listen(client.socket_path("t"), 0o600, -1)
+    with pytest.raises(process.StartError, match="another daemon answers"):
+        _start()
+    port.close(port.unix_connect(client.socket_path("t")))
+    port.close(listener)
+
+
+@pytest.mark.parametrize("owner", [(4001, -1), (-1, 4001)])
+def test_a_socket_that_cannot_be_given_away_does_not_stay(sockets, monkeypatch, owner):
+    def refused(*_):
+        raise OSError(1, "Operation not permitted")
+
+    class Owner(privileges.Owner):
+        def __init__(self, _settings):
+            self.uid, self.gid = owner
+            self.socket_gid = self.gid
+
+    monkeypatch.setattr(privileges, "Owner", Owner)
+    monkeypatch.setattr(process.port, "chown", refused)
+    monkeypatch.setattr(os, "chown", refused)
+    with pytest.raises(process.StartError, match="Operation not permitted"):
+        process.open_daemon("t", {}, log.Log("t", -1))
+    assert list(sockets.iterdir()) == []
+
+
+def test_what_ends_a_running_child_is_logged_with_its_type(sockets, monkeypatch):
+    class Machine:
+        def run(self):
+            raise IndexError("odd")
+
+    monkeypatch.setattr(process, "open_daemon", lambda *_, **__: Machine())
+    readable, writable = os.pipe()
+    said = log.Log("t", write=lambda text: os.write(writable, text.encode()))
+    child = process.start("t", {}, said, detach=False)
+    os.close(writable)
+    assert child.status() == 1
+    assert b"t: ends: IndexError: odd" in os.read(readable, 4096)
+    os.close(readable)
