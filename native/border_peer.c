@@ -138,9 +138,12 @@ int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
 int tl_peer_arm(int plane, int peer, int events) {
     TARGET t;
     int err = find(&t, plane, peer);
-    if (!err)
-        t.peer->armed = (uint32_t)events;
-    return err;
+    if (err)
+        return err;
+    t.peer->armed = (uint32_t)events;
+    if (t.peer->confirmed) /* its packet came before this call: there may be no other */
+        events_raise(&t.w->events, t.peer, TL_PEER_CONFIRMED);
+    return 0;
 }
 
 /* Rows of one worker's, at most `most`; how many. */

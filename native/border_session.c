@@ -38,6 +38,8 @@ static int drop(int plane, const unsigned char *index4) {
     HOLD hold = hold_all(p);
     if (s->peer->sending == s)
         s->peer->sending = NULL;
+    if (s->peer->confirmed == s)
+        s->peer->confirmed = NULL;
     session_drop(&p->sessions, s);
     return 0;
 }
@@ -148,6 +150,7 @@ int tl_session_use(int plane, const unsigned char *index4) {
     struct worker *w = &p->worker[s->peer->owner];
     HOLD hold = hold_one(p, w->id);
     s->peer->sending = s;
+    s->peer->confirmed = NULL;
     tx_mark_ready(w, s->peer);
     worker_flush(w);
     return 0;

@@ -3,6 +3,7 @@
 #include "events.h"
 
 #include "plane.h"
+#include "tunlite.h"
 
 void events_raise(struct events *events, struct peer *peer, uint32_t bits) {
     bits &= peer->armed;
@@ -27,6 +28,8 @@ struct peer *events_take(struct events *events, uint32_t *bits) {
     events->first = peer->next_event;
     *bits = peer->pending;
     peer->pending = 0;
+    if (!peer->confirmed) /* the session that it was raised for went meanwhile */
+        *bits &= ~(uint32_t)TL_PEER_CONFIRMED;
     return peer;
 }
 

@@ -30,6 +30,8 @@ struct peer {
     struct endpoint endpoint;
     struct path path;        /* to the endpoint */
     struct session *sending; /* NULL: none can send */
+    /* Newer than that one and proved by a packet: what CONFIRMED means. NULL: none. */
+    struct session *confirmed;
     struct staged staged;
     uint32_t gathered;       /* its place while tx.c gathers a batch */
     struct peer *next_event; /* list of struct events */

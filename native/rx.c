@@ -107,10 +107,12 @@ static uint32_t open_all(struct worker *w, struct queue *q, uint32_t from) {
 }
 
 /* A session newer than the one that sends has been proved by the other side's using it. */
-static void tell_session(struct worker *w, const struct session *s) {
+static void tell_session(struct worker *w, struct session *s) {
     struct peer *peer = s->peer;
-    if (!peer->sending || s->serial > peer->sending->serial)
+    if (!peer->sending || s->serial > peer->sending->serial) {
+        peer->confirmed = s;
         events_raise(&w->events, peer, TL_PEER_CONFIRMED);
+    }
     if (s == peer->sending && s->initiator && w->io.now >= s->rekey_received_at)
         events_raise(&w->events, peer, TL_PEER_REKEY);
 }

@@ -151,13 +151,15 @@ int tl_peer_state(int plane, int peer, unsigned char *out, int out_len);
 enum {
     TL_PEER_WANTS_SESSION = 1, /* a packet was staged and no session can send it */
     TL_PEER_REKEY = 2,         /* the sending session is old or used up enough */
-    TL_PEER_CONFIRMED = 4,     /* first packet on a session newer than the sending one */
+    TL_PEER_CONFIRMED = 4,     /* a packet came on a session newer than the sending one, which is
+                                  there still, and the sending one too, when tl_events tells it */
     TL_PEER_ACTIVE = 8,        /* data went either way */
     TL_PEER_ROAMED = 16,       /* its endpoint changed */
 };
 /* Replaces the set of armed events. */
 int tl_peer_arm(int plane, int peer, int events);
-/* Rows of (uint32 peer, uint32 events), each event raised since the last call, once. */
+/* Rows of (uint32 peer, uint32 events), each event raised since the last call, once; no events:
+ * what was raised is true no longer. */
 int tl_events(int plane, unsigned char *out, int out_len);
 
 /* Drops what is staged for the peer (counted). Returns how many. */

@@ -66,6 +66,40 @@ def test_a_newer_session_is_confirmed_though_the_index_grew_since(plane):
     assert plane.events() == {plane.only: lib.TL_PEER_CONFIRMED}
 
 
+def fresh(plane, key):
+    """A session as responder that no packet has proved."""
+    return plane.session(plane.index(plane.only), initiator=0, receive=key, use=False)
+
+
+def test_a_late_word_of_one_session_does_not_confirm_the_one_that_came_after(plane):
+    first = fresh(plane, b"1" * 32)
+    plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
+    assert receive(plane, first, 0, key=b"1" * 32) & lib.TL_WOKE_PEERS
+    plane.call("session_free", first)
+    second = fresh(plane, b"2" * 32)
+    plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
+    assert plane.events() == {plane.only: 0}
+    plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
+    receive(plane, second, 0, key=b"2" * 32)
+    assert plane.events() == {plane.only: lib.TL_PEER_CONFIRMED}
+
+
+def test_a_session_is_no_longer_confirmed_once_a_newer_one_sends(plane):
+    first = fresh(plane, b"1" * 32)
+    plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
+    receive(plane, first, 0, key=b"1" * 32)
+    plane.session(plane.index(plane.only), initiator=1)
+    assert plane.events() == {plane.only: 0}
+
+
+def test_what_came_before_python_asked_confirms_a_session_too(plane):
+    index = fresh(plane, b"1" * 32)
+    receive(plane, index, 0, key=b"1" * 32)
+    assert plane.events() == {}
+    plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
+    assert plane.events() == {plane.only: lib.TL_PEER_CONFIRMED}
+
+
 def test_a_session_confirms_itself_when_none_sends(plane):
     index = plane.session(plane.index(plane.only), initiator=0, use=False)
     plane.arm(plane.only, lib.TL_PEER_CONFIRMED)

@@ -89,6 +89,27 @@ def test_who_wants_a_session_when_one_is_confirmed_begins_no_handshake(pair):
     assert any(seen) and pair.a_of_b.initiated == 0
 
 
+def test_a_late_word_of_one_session_does_not_confirm_the_one_that_came_after(pair):
+    peer, plane, native = pair.a_of_b, pair.b.interface.plane, pair.b.native
+    take = native.tl_events
+
+    def late(*arguments):
+        """Another handshake is answered before Python hears of the first one's packet."""
+        native.tl_events = take
+        index = plane.index_new(peer.handle)
+        now_ms = pair.world.clock.now_ms
+        plane.session_new(planes.session_record(index, bytes(4), now_ms, False, 16, 120_000))
+        peer.add_session(index, False, now_ms)
+        peer.arm()
+        return take(*arguments)
+
+    native.tl_events = late
+    pair.a_sends(b"one")
+    pair.run(1)
+    assert native.tl_events == take and pair.b.received() == [b"one"]
+    assert peer.current is None and peer.next is not None
+
+
 def test_a_preshared_key_of_both_works_and_of_one_does_not():
     pair = Pair(psk=bytes(range(32)))
     pair.a_sends(b"one")

@@ -157,6 +157,7 @@ class _Peer:
     def __init__(self):
         self.endpoint = bytes(48)
         self.sending = None
+        self.confirmed = None
         self.staged = []
         self.armed = self.pending = 0
         self.rx = self.tx = 0
@@ -172,7 +173,7 @@ class _Session:
         self.counter = 0
         self.seen = set()
         self.peer = None
-        self.fresh = True  # it neither sent nor received
+        self.serial = 0  # the greater the newer
 
 
 class FakePlane(Primitives):
@@ -184,6 +185,7 @@ class FakePlane(Primitives):
         self.address = address
         self.port = 0
         self.peers = {}
+        self.serial = 0
         self.indices = {}  # index -> peer handle while reserved, _Session when live
         self.routes = []
         self.ring = []
@@ -310,7 +312,9 @@ class FakePlane(Primitives):
         return 0
 
     def tl_peer_arm(self, plane, handle, events):
-        self.peers[handle].armed = events
+        peer = self.peers[handle]
+        peer.armed = events
+        self.raise_event(peer, planes.CONFIRMED if peer.confirmed else 0)
         return 0
 
     def raise_event(self, peer, events):
@@ -322,7 +326,8 @@ class FakePlane(Primitives):
         rows = 0
         for handle, peer in self.peers.items():
             if peer.pending and 8 * rows < size:
-                struct.pack_into("<II", out, 8 * rows, handle, peer.pending)
+                told = ~0 if peer.confirmed else ~planes.CONFIRMED
+                struct.pack_into("<II", out, 8 * rows, handle, peer.pending & told)
                 peer.pending = 0
                 rows += 1
         return rows
@@ -386,6 +391,7 @@ class FakePlane(Primitives):
         session = _Session(bytes(record))
         session.peer = self.indices[session.index]
         assert isinstance(session.peer, int), "the index is a session's already"
+        self.serial = session.serial = self.serial + 1
         self.indices[session.index] = session
         return 0
 
@@ -393,7 +399,7 @@ class FakePlane(Primitives):
         session = self.indices[bytes(index)]
         peer = self.peers[session.peer]
         peer.sending = session
-        session.fresh = False
+        peer.confirmed = None
         staged, peer.staged = peer.staged, []
         for packet in staged:
             self._send(peer, packet)
@@ -405,6 +411,8 @@ class FakePlane(Primitives):
         peer = self.peers[session.peer]
         if peer.sending is session:
             peer.sending = None
+        if peer.confirmed is session:
+            peer.confirmed = None
         return 0
 
     # ---- packets ----
@@ -518,8 +526,10 @@ class FakePlane(Primitives):
         peer.endpoint = record
         peer.rx += len(message)
         self._any_received(peer)
-        events = planes.CONFIRMED if session.fresh else 0
-        session.fresh = False
+        events = 0
+        if peer.sending is None or session.serial > peer.sending.serial:
+            peer.confirmed = session
+            events = planes.CONFIRMED
         if len(message) > 32:
             self.to_device.append(message[16:-16])
             peer.received_data = self.now()
