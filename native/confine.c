@@ -24,7 +24,13 @@ static int empty_bounding_set(void) {
 
 static int keep_only(uint32_t caps) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{.effective = caps, .permitted = caps}};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -errno;
+    data[0].permitted &= caps; /* a container may not have given us all */
+    data[0].effective = data[0].permitted;
+    data[0].inheritable = 0;
+    data[1] = (struct __user_cap_data_struct){0};
     return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 

@@ -73,6 +73,10 @@ def _send(fd, data):
 def _refusal(number):
     if number == _EADDRINUSE:
         return "the UDP port is taken by another process; choose another ListenPort"
+    if number == _EACCES:
+        return (
+            "it may not open this UDP port: give it CAP_NET_BIND_SERVICE, or choose one above 1023"
+        )
     if number == _ENOMEM:
         return "the daemon is out of memory; start it with a larger heap: tunlite --heap 8M ..."
     return f"a line was refused (errno {number}); the daemon's log says why"

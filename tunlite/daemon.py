@@ -236,8 +236,8 @@ class Daemon:
             self.interface.link_up()
         except planes.PlaneError as e:
             self.log.error(
-                f"UDP port {self.interface.listen_port} cannot be opened (errno {e.errno}):"
-                " choose another ListenPort"
+                f"UDP port {self.interface.listen_port} cannot be opened:"
+                f" {self.port.strerror(e.errno)} (errno {e.errno}); set another ListenPort"
             )
 
     def _watch_path(self):

@@ -12,6 +12,7 @@ from tunlite.peer import Peer
 
 _ROUTE = "<BBHI16s"
 _ROUTE_SIZE = 24
+_EACCES = 13
 
 
 class Interface:
@@ -34,6 +35,7 @@ class Interface:
         self.me = None
         self.peers = {}
         self.by_handle = {}
+        self.up = False  # the link is
         self.listening = False
         self.listen_port = 0
         self.fwmark = 0
@@ -103,11 +105,21 @@ class Interface:
             peer.arm()
 
     def set_listen_port(self, number):
-        """0: any. Open sockets move at once; on failure the old port stays."""
-        if self.listening:
-            self.listen_port = self.plane.listen(number, self.fwmark)
-        else:
-            self.listen_port = number
+        """0: any. While the link is up sockets open or move at once; on failure the old port stays.
+
+        Before that only what will never be allowed is refused: another process may be gone by then.
+        """
+        if self.up:
+            self._listen(number)
+            return
+        try:
+            if number:
+                self.plane.listen(number, self.fwmark)
+                self.plane.deaf()
+        except planes.PlaneError as e:
+            if e.errno == _EACCES:
+                raise
+        self.listen_port = number
 
     def set_fwmark(self, mark):
         """Of our UDP packets; 0 for none."""
@@ -119,9 +131,14 @@ class Interface:
 
     def link_up(self):
         """The link is up: sockets open, persistent keepalives begin."""
+        self.up = True
+        if not self.listening:
+            self._listen(self.listen_port)
+
+    def _listen(self, number):
+        self.listen_port = self.plane.listen(number, self.fwmark)
         if self.listening:
             return
-        self.listen_port = self.plane.listen(self.listen_port, self.fwmark)
         self.listening = True
         now_ms = self.port.now_ms()
         for peer in self._each_peer():
@@ -133,6 +150,7 @@ class Interface:
 
     def link_down(self):
         """The link is down: sockets close, sessions end, nothing waits."""
+        self.up = False
         if not self.listening:
             return
         self.listening = False

@@ -2,7 +2,8 @@
 """What the daemon keeps of root's rights once it is set up, and the folders it needs then.
 
 Hooks, links and files of the configuration stay with the root parent (process.py); the daemon needs
-CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a port under 1024.
+CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a port under 1024,
+which `wg set` or a reload may name at any time.
 """
 
 from tunlite import client, port
@@ -12,8 +13,8 @@ STATE_FOLDER = "/var/lib/tunlite"
 # OpenWrt's /var is in memory; this is flash, and its keep.d file names it.
 OPENWRT_STATE_FOLDER = "/etc/tunlite-state"
 _OPENWRT = "/etc/openwrt_release"
-_CAP_NET_BIND_SERVICE = 10
-_CAP_NET_ADMIN = 12
+# CAP_NET_BIND_SERVICE, CAP_NET_ADMIN
+_CAPABILITIES = 1 << 10 | 1 << 12
 _EEXIST = 17
 _ENOENT = 2
 
@@ -120,15 +121,8 @@ def _give(folder, owner, user):
     port.chown(folder, owner.uid, owner.gid)
 
 
-def capabilities(listen_port):
-    caps = 1 << _CAP_NET_ADMIN
-    if 0 < listen_port < 1024:
-        caps |= 1 << _CAP_NET_BIND_SERVICE
-    return caps
-
-
-def confine(owner, listen_port):
+def confine(owner):
     """Gives up everything else; cannot be undone."""
-    result = port.native.tl_confine(owner.uid, owner.gid, capabilities(listen_port))
+    result = port.native.tl_confine(owner.uid, owner.gid, _CAPABILITIES)
     if result < 0:
         raise PrivilegeError(f"cannot give up privileges (errno {-result}); are you root?")

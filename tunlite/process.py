@@ -50,7 +50,7 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
             machine = _machine(name, settings, log, device_fd, folder)
             try:
                 _attach(machine, listener, path, parent_fd)
-                privileges.confine(owner, settings.get("ListenPort", 0))
+                privileges.confine(owner)
             except BaseException:
                 machine.close()
                 raise

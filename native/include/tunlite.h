@@ -67,9 +67,9 @@ int tl_spawn(const unsigned char *argv, int argv_len, const unsigned char *env, 
 int tl_reap(int pidfd);
 int tl_kill(int pidfd, int signal);
 
-/* Keeps only the capabilities in the bit set `caps` (bits 0..30), sets no_new_privs, empties the
- * bounding set, makes core dumps and debuggers find nothing, and changes to uid and gid where they
- * are not -1. Cannot be undone. */
+/* Keeps only the capabilities in the bit set `caps` (bits 0..30) that it has, sets no_new_privs,
+ * empties the bounding set, makes core dumps and debuggers find nothing, and changes to uid and gid
+ * where they are not -1. Cannot be undone. */
 int tl_confine(int uid, int gid, int caps);
 
 /* What this kernel and CPU offer: writes the rows (see TL_NAMES_FEATURE) that `tl_features` has. */

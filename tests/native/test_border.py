@@ -164,12 +164,12 @@ def test_a_child_does_not_inherit_ignored_or_blocked_signals():
     assert [line.split()[1] for line in out.stdout.splitlines()] == ["0" * 16] * 2
 
 
-def status_of_confined(uid, gid, caps):
-    """/proc/self/status, as a dict, of a child that confined itself."""
+def status_of_confined(uid, gid, *sets):
+    """/proc/self/status, as a dict, of a child that confined itself to each set after the other."""
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
-        result = lib.tl_confine(uid, gid, caps)
+        result = [lib.tl_confine(uid, gid, caps) for caps in sets][-1]
         with open("/proc/self/status", encoding="ascii") as status:
             os.write(w, f"Result:\t{result}\n{status.read()}".encode())
         os._exit(0)
@@ -196,6 +196,13 @@ def test_confining_without_a_user_keeps_the_user():
     status = status_of_confined(-1, -1, 0)
     assert status["Result"] == "0" and status["Uid"].split() == ["0"] * 4
     assert int(status["CapEff"], 16) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_capability_that_a_container_did_not_give_is_not_asked_for():
+    status = status_of_confined(-1, -1, 1 << 12, 1 << 12 | 1 << 10)
+    assert status["Result"] == "0"
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 1 << 12
 
 
 def test_a_confined_process_leaves_no_core_and_nobody_may_look_into_it():

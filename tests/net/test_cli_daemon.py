@@ -87,14 +87,14 @@ def test_the_daemon_lets_go_of_its_stdio_and_folder(host, name, tmp_path):
     assert os.getsid(pid) == pid
 
 
-def test_it_keeps_only_the_capability_to_administer_networks(host, name):
+def test_it_keeps_only_the_capabilities_to_administer_networks_and_to_open_low_ports(host, name):
     _daemonise(host, name)
     (pid,) = _pids(host, name)
     status = dict(
         line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )
     for kind in ("CapEff", "CapPrm"):
-        assert int(status[kind], 16) == 1 << 12
+        assert int(status[kind], 16) == 1 << 12 | 1 << 10
     for kind in ("CapInh", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0
     assert status["NoNewPrivs"] == "1"
@@ -195,15 +195,85 @@ os.execvp(argv[0], argv)
     assert process.stop() == 0
 
 
-def _wg_quick(host, verb, path, folder):
-    """wg-quick with this tree's tunlite as its userspace implementation."""
+def _wg_quick(host, verb, path, folder, before=(), **kwargs):
+    """wg-quick, behind the words `before`, with this tree's tunlite for userspace."""
     tunlite_program(folder)
     env = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
         "WG_QUICK_USERSPACE_IMPLEMENTATION": "tunlite",
     }
-    return host.run(["wg-quick", verb, path], env=env)
+    return host.run([*before, "wg-quick", verb, path], env=env, **kwargs)
+
+
+def _udp_ports(host):
+    """Ports of the UDP sockets inside."""
+    rows = host.run(["ss", "-lnuH"]).stdout.splitlines()
+    return [int(row.split()[3].rsplit(":", 1)[1]) for row in rows]
+
+
+_NO_LOW_PORTS = ["setpriv", "--bounding-set", "-net_bind_service"]
+_NO_RIGHT = "Permission denied"
+
+
+@pytest.fixture
+def low_port(name, tmp_path):
+    """A configuration file with ListenPort = 443."""
+    path = tmp_path / f"{name}.conf"
+    path.touch(mode=0o600)
+    path.write_text(ini([("Interface", {"PrivateKey": Keys().private, "ListenPort": 443})]))
+    return path
+
+
+def test_wg_quick_opens_a_port_below_1024_and_wg_another_one(host, name, low_port, tmp_path):
+    _wg_quick(host, "up", low_port, tmp_path)
+    wait_for(lambda: _udp_ports(host) == [443, 443], 5, "both sockets are open")
+    host.run(["wg", "set", name, "listen-port", "53"])
+    assert _udp_ports(host) == [53, 53]
+
+
+def test_wg_quick_fails_where_the_daemon_may_not_open_the_port(host, name, low_port, tmp_path):
+    failed = _wg_quick(host, "up", low_port, tmp_path, _NO_LOW_PORTS, check=False)
+    assert failed.returncode and _NO_RIGHT in failed.stderr
+    assert not _has_link(host, name)
+
+
+def test_wg_is_told_that_a_port_cannot_be_opened(host, name):
+    host.run([*_NO_LOW_PORTS, *tunlite_command(), name])
+    host.ip("link", "set", name, "up")
+    wait_for(lambda: len(_udp_ports(host)) == 2, 5, "both sockets are open")
+    before = _udp_ports(host)
+    failed = host.run(["wg", "set", name, "listen-port", "443"], check=False)
+    assert failed.returncode and _NO_RIGHT in failed.stderr
+    assert _udp_ports(host) == before
+    assert host.run(["wg", "show", name, "listen-port"]).stdout == f"{before[0]}\n"
+
+
+def test_a_port_that_was_taken_when_the_link_came_up_opens_when_wg_sets_it_again(host, name):
+    taken = host.udp_socket(port=5353)
+    process = host.start([*tunlite_command(), "-f", name], name)
+    process.wait_line("ready")
+    host.run(["wg", "set", name, "listen-port", "5353"])
+    host.ip("link", "set", name, "up")
+    process.wait_line("UDP port 5353 cannot be opened: ")
+    failed = host.run(["wg", "set", name, "listen-port", "5353"], check=False)
+    assert failed.returncode and "Address already in use" in failed.stderr
+    taken.close()
+    host.run(["wg", "set", name, "listen-port", "5353"])
+    assert _udp_ports(host) == [5353, 5353]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_a_taken_port_of_one_family_beside_a_free_one_of_the_other_is_refused(host, name, address):
+    taken = host.udp_socket(address, 5353)
+    _daemonise(host, name)
+    host.ip("link", "set", name, "up")
+    wait_for(lambda: len(_udp_ports(host)) == 3, 5, "both sockets are open")
+    before = sorted(_udp_ports(host))
+    failed = host.run(["wg", "set", name, "listen-port", "5353"], check=False)
+    assert failed.returncode and "Address already in use" in failed.stderr
+    assert sorted(_udp_ports(host)) == before, "a socket was opened, or closed, alone"
+    taken.close()
 
 
 def test_wg_quick_brings_it_up_and_down(lab, tmp_path):

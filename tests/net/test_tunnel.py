@@ -4,9 +4,11 @@
 router ==w1== gateway
 """
 
+import sys
+
 import pytest
 
-from tests.net.topology import Tunnel, tcp_transfer
+from tests.net.topology import Tunnel, ping, tcp_transfer
 
 
 @pytest.mark.parametrize("outside", [4, 6])
@@ -99,3 +101,17 @@ def test_the_firewall_mark_is_on_every_outer_packet(lab):
     tunnel.wait_up()
     listed = tunnel.router.namespace.run(["nft", "list", "ruleset"]).stdout
     assert "counter packets 0" in listed
+
+
+def test_a_tunnel_works_where_the_kernel_has_no_ipv6_at_all(lab):
+    """What asks for an IPv6 socket gets EAFNOSUPPORT, as from a kernel without it."""
+    tunnel = Tunnel(lab)
+    for end in (tunnel.router, tunnel.gateway):
+        end.command = [sys.executable, "-m", "tests.net.no_ipv6", *end.command]
+        end.interface["Address"] = end.v4 + "/16"
+    tunnel.start()
+    tunnel.wait_up()
+    assert ping(tunnel.router.namespace, tunnel.gateway.v4, count=10).received == 10
+    for end in (tunnel.router, tunnel.gateway):
+        assert end.namespace.run(["ss", "-lnuH6"]).stdout == ""
+        assert "error" not in end.process.log()

@@ -130,7 +130,7 @@ def test_a_port_in_use_is_said_and_the_daemon_lives(node):
     node.system.links.found = (7, 1420, True)
     node.daemon.watch_link()
     assert not node.interface.listening
-    assert "cannot be opened (errno 98)" in node.log.texts("error")[0]
+    assert "cannot be opened: Address already in use (errno 98)" in node.log.texts("error")[0]
 
 
 @pytest.mark.parametrize("how", ["deleted", "missing", "device"])

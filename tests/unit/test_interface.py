@@ -142,7 +142,7 @@ def test_a_private_key_of_zeros_is_none(up):
 
 def test_the_port_opens_when_the_link_comes_up(node):
     node.interface.set_listen_port(1234)
-    assert node.native.port == 0
+    assert not node.native.port
     node.interface.link_up()
     assert node.native.port == 1234
     node.interface.set_listen_port(2345)
@@ -158,6 +158,31 @@ def test_a_port_that_cannot_be_opened_leaves_the_old_one(up):
     with pytest.raises(PlaneError):
         up.interface.set_fwmark(7)
     assert up.interface.fwmark == 0
+
+
+def test_a_port_that_was_taken_when_the_link_came_up_opens_when_it_is_set_again(node):
+    opens = node.native.tl_plane_listen
+    node.interface.set_listen_port(1234)
+    node.native.tl_plane_listen = lambda *args: -98
+    with pytest.raises(PlaneError):
+        node.interface.link_up()
+    with pytest.raises(PlaneError):
+        node.interface.set_listen_port(1234)
+    node.native.tl_plane_listen = opens
+    node.interface.set_listen_port(1234)
+    assert node.interface.listening and node.native.port == 1234
+    node.interface.link_down()
+    assert not node.interface.listening and node.native.port is None
+
+
+@pytest.mark.parametrize(("errno", "refused"), [(13, True), (98, False)])
+def test_before_the_link_is_up_only_a_port_that_is_never_allowed_is_refused(node, errno, refused):
+    node.native.tl_plane_listen = lambda *args: -errno
+    try:
+        node.interface.set_listen_port(443)
+    except PlaneError as e:
+        assert refused and e.errno == 13
+    assert node.interface.listen_port == (0 if refused else 443)
 
 
 def test_closing_wipes_every_key(up):

@@ -35,14 +35,6 @@ def test_a_name_that_is_not_there_is_told(settings):
         privileges.Owner(settings)
 
 
-@pytest.mark.parametrize(
-    ("number", "caps"), [(0, 1 << 12), (1, 1 << 12 | 1 << 10), (1023, 1 << 12 | 1 << 10)]
-)
-def test_a_low_port_needs_a_capability_more(number, caps):
-    assert privileges.capabilities(number) == caps
-    assert privileges.capabilities(1024) == 1 << 12
-
-
 def test_each_user_has_a_state_folder_of_his_own():
     assert privileges.state_folder({}) == "/var/lib/tunlite"
     assert privileges.state_folder({"User": "nobody"}) == "/var/lib/tunlite-nobody"

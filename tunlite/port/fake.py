@@ -7,6 +7,7 @@ tunlite/port/fake_net.py adds a network and the packet path.
 
 import hashlib
 import hmac
+import os
 import random
 import struct
 
@@ -148,6 +149,9 @@ class FakePort:
             raise OSError(self.disk_error, path)
         self.writes += 1
         self.files[path] = bytes(data)
+
+    def strerror(self, number):
+        return os.strerror(number)
 
     def print_err(self, text):
         self.lines.append(text)
