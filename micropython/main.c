@@ -7,6 +7,7 @@
  * collector runs after every COLLECT_BYTES of allocation so that few are.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -191,7 +192,17 @@ static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
     return status;
 }
 
+/* What is opened later must become none of 0, 1 and 2 where we were started without them. */
+static void hold_stdio(void) {
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    close(fd);
+}
+
 int main(int argc, char **argv) {
+    hold_stdio();
     mp_cstack_init_with_sp_here(STACK_BYTES);
     signal(SIGPIPE, SIG_IGN);
     size_t heap = HEAP_USUAL;

@@ -132,6 +132,21 @@ def test_whatever_fails_on_the_way_is_told_and_leaves_no_socket(host, name):
     assert "o file descriptors available" in failed[-1] or "oo many open files" in failed[-1]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", [[], ["-f"]])
+def test_it_runs_when_it_was_started_with_closed_descriptors(host, name, closed, words):
+    argv = ["sh", "-c", f'exec "$@" {closed}', "sh", *tunlite_command(), *words, name]
+    if words:
+        process = host.start(argv, name)
+        wait_for(lambda: _socket(name).exists() or not process.is_running(), 15, "it is ready")
+    else:
+        host.run(argv)
+    assert host.run(["wg", "show", name]).stdout.startswith(f"interface: {name}")
+    (pid,) = _pids(host, name)
+    for fd in (0, 1, 2) if closed == "<&- >&- 2>&-" else ():
+        assert os.readlink(f"/proc/{pid}/fd/{fd}") == "/dev/null"
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", "a b", "-x"])
 def test_a_bad_name_is_refused(host, name):
     failed = host.run([*tunlite_command(), name], check=False)

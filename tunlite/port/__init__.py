@@ -31,7 +31,8 @@ Process
     executable()                argv prefix that runs this program again
     lookup_user(name)           (uid, gid); a number is a name too; OSError(ENOENT)
     lookup_group(name)          gid; OSError(ENOENT)
-    detach_stdio()              0, 1 and 2 become /dev/null
+    detach_stdio()              0, 1 and 2 become /dev/null; those that were closed are it from the
+                                start
     print_err(text)             one line to stderr
     write_out(data)             all of a str or bytes to stdout
     isatty(fd)

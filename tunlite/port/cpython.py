@@ -113,6 +113,21 @@ def detach_stdio():
         _os.close(null)
 
 
+def _hold_stdio():
+    """What is opened later must become none of 0, 1 and 2 where we were started without them."""
+    fd = 0
+    while fd < 3:
+        try:
+            fd = _os.open("/dev/null", _os.O_RDWR)
+        except OSError:
+            return  # no /dev here
+        _os.set_inheritable(fd, True)
+    _os.close(fd)
+
+
+_hold_stdio()
+
+
 def print_err(text):
     try:
         _os.write(2, (text + "\n").encode("utf-8", "replace"))
