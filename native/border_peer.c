@@ -47,8 +47,7 @@ static int grow_peers(struct plane *plane) {
         return -ENOMEM;
     memset(peers + plane->n_peers, 0, (n - plane->n_peers) * sizeof *peers);
     plane->peers = peers;
-    plane->n_peers = n;
-    return 0;
+    return loop_grow(plane, n);
 }
 
 static void find_only_peer(struct plane *plane) {
@@ -94,6 +93,8 @@ int tl_peer_free(int handle, int number) {
     worker_forget(&plane->worker[peer->owner], peer);
     if (CREW_OF(plane))
         crew_forget(plane, peer);
+    peer->sending = NULL;
+    loop_session(plane, peer);
     sessions_forget(&plane->sessions, peer);
     routes_forget(plane->routes, peer);
     plane->peers[number] = NULL;
@@ -108,7 +109,10 @@ int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
     if (err)
         return err;
     t.peer->path = (struct path){0};
-    return handle_endpoint(&t.peer->endpoint, endpoint48) ? 0 : -EINVAL;
+    if (!handle_endpoint(&t.peer->endpoint, endpoint48))
+        return -EINVAL;
+    loop_moved(t.peer, &t.peer->endpoint);
+    return 0;
 }
 
 int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
@@ -186,7 +190,7 @@ int tl_peer_keepalive(int plane, int peer) {
     int err = find(&t, plane, peer);
     if (err)
         return err;
-    if (!t.peer->endpoint.family)
+    if (!t.peer->endpoint.family || t.peer->endpoint.way == WAY_LOOPS)
         return -EDESTADDRREQ;
     worker_tick(t.w);
     if (!tx_can_send(t.w, t.peer))

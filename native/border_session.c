@@ -36,8 +36,10 @@ static int drop(int plane, const unsigned char *index4) {
     if (!s)
         return -ENOENT;
     HOLD hold = hold_all(p);
-    if (s->peer->sending == s)
+    if (s->peer->sending == s) {
         s->peer->sending = NULL;
+        loop_session(p, s->peer);
+    }
     if (s->peer->confirmed == s)
         s->peer->confirmed = NULL;
     session_drop(&p->sessions, s);
@@ -151,6 +153,7 @@ int tl_session_use(int plane, const unsigned char *index4) {
     HOLD hold = hold_one(p, w->id);
     s->peer->sending = s;
     s->peer->confirmed = NULL;
+    loop_session(p, s->peer);
     tx_mark_ready(w, s->peer);
     worker_flush(w);
     return 0;

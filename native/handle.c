@@ -44,7 +44,8 @@ bool handle_endpoint(struct endpoint *e, const unsigned char *r) {
     *e = (struct endpoint){.family = (uint8_t)family,
                            .port = load_le16(FIELD(r, record_endpoint, port)),
                            .scope = load_le32(FIELD(r, record_endpoint, scope)),
-                           .ifindex = load_le32(FIELD(r, record_endpoint, ifindex))};
+                           .ifindex = load_le32(FIELD(r, record_endpoint, ifindex)),
+                           .way = load_le32(FIELD(r, record_endpoint, way))};
     memcpy(e->addr, FIELD(r, record_endpoint, addr), family == 4 ? 4 : 16);
     memcpy(e->local, FIELD(r, record_endpoint, local), family == 4 ? 4 : 16);
     return true;
@@ -56,6 +57,7 @@ void handle_put_endpoint(unsigned char *r, const struct endpoint *e) {
     store_le16(FIELD(r, record_endpoint, port), e->port);
     store_le32(FIELD(r, record_endpoint, scope), e->scope);
     store_le32(FIELD(r, record_endpoint, ifindex), e->ifindex);
+    store_le32(FIELD(r, record_endpoint, way), e->way);
     memcpy(FIELD(r, record_endpoint, addr), e->addr, 16);
     memcpy(FIELD(r, record_endpoint, local), e->local, 16);
 }
@@ -227,6 +229,7 @@ int tl_plane_free(int handle) {
     for (uint32_t i = 0; i < plane->n_peers; i++)
         free(plane->peers[i]);
     free(plane->peers);
+    free(plane->by_remote);
     routes_free(plane->routes);
     alarm_free(&plane->alarm);
     close(plane->control);

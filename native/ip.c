@@ -12,12 +12,20 @@
 enum {
     V4_HEADER = 20,
     V4_LENGTH = 2,
+    V4_FRAGMENT = 6,
+    V4_OFFSET = 0x1fff,
+    V4_PROTOCOL = 9,
     V4_SOURCE = 12,
     V4_DESTINATION = 16,
     V6_HEADER = 40,
     V6_LENGTH = 4,
+    V6_PROTOCOL = 6,
+    V6_FRAGMENT_HEADER = 8,
+    V6_OFFSET = 0xfff8,
     V6_SOURCE = 8,
     V6_DESTINATION = 24,
+    PROTOCOL_UDP = 17,
+    PROTOCOL_FRAGMENT = 44,
     ECN_NOT_ECT = 0,
     ECN_ECT1 = 1,
     ECN_ECT0 = 2,
@@ -55,6 +63,25 @@ struct peer *ip_route(const struct routes *routes, const uint8_t *ip, enum ip_en
     if (ip[0] >> 4 == 4)
         return routes_lookup4(routes, ip + (end == IP_SOURCE ? V4_SOURCE : V4_DESTINATION));
     return routes_lookup6(routes, ip + (end == IP_SOURCE ? V6_SOURCE : V6_DESTINATION));
+}
+
+const uint8_t *ip_destination(const uint8_t *ip, uint32_t *len) {
+    bool is_v4 = ip[0] >> 4 == 4;
+    *len = is_v4 ? 4 : 16;
+    return ip + (is_v4 ? V4_DESTINATION : V6_DESTINATION);
+}
+
+const uint8_t *ip_udp(const uint8_t *ip, uint32_t len, uint32_t need) {
+    uint32_t at = V6_HEADER;
+    uint8_t protocol = ip[V6_PROTOCOL];
+    if (ip[0] >> 4 == 4) {
+        at = (ip[0] & 15u) * 4;
+        protocol = load_be16(ip + V4_FRAGMENT) & V4_OFFSET ? 0 : ip[V4_PROTOCOL];
+    } else if (protocol == PROTOCOL_FRAGMENT && len >= V6_HEADER + V6_FRAGMENT_HEADER) {
+        at += V6_FRAGMENT_HEADER;
+        protocol = load_be16(ip + V6_HEADER + 2) & V6_OFFSET ? 0 : ip[V6_HEADER];
+    }
+    return protocol == PROTOCOL_UDP && at >= V4_HEADER && len >= at + need ? ip + at : NULL;
 }
 
 bool ip_same_destination(const uint8_t *a, const uint8_t *b) {

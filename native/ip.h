@@ -20,6 +20,12 @@ enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos);
 enum ip_end { IP_SOURCE, IP_DESTINATION };
 /* The peer an address of a checked packet belongs to, or NULL. */
 struct peer *ip_route(const struct routes *routes, const uint8_t *ip, enum ip_end end);
+/* The UDP header in a checked packet, NULL where it has none or fewer than `need` bytes are there.
+ * Of a fragmented datagram only the first packet has it. */
+const uint8_t *ip_udp(const uint8_t *ip, uint32_t len, uint32_t need);
+/* Where it goes: 4 or 16 bytes. */
+const uint8_t *ip_destination(const uint8_t *ip, uint32_t *len);
+
 bool ip_same_destination(const uint8_t *a, const uint8_t *b);
 bool ip_same_source(const uint8_t *a, const uint8_t *b);
 

@@ -21,7 +21,9 @@ struct endpoint {
     uint8_t local[16];
     uint32_t scope;   /* IPv6 zone of a link-local address, else 0 */
     uint32_t ifindex; /* interface the peer reached us on, else 0 */
-    uint16_t port;    /* host order */
+    uint32_t way;  /* WAY_LOOPS: into our own device, nothing is sent; else the interface that the
+                      route has left: what comes by it tells no source; 0: neither is known */
+    uint16_t port; /* host order */
     uint8_t family;
 };
 

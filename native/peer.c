@@ -10,15 +10,27 @@ static bool same_place(const struct endpoint *a, const struct endpoint *b) {
            memcmp(a->addr, b->addr, sizeof a->addr) == 0;
 }
 
-void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
-    if (peer->endpoint.ifindex != from->ifindex)
+/* What comes by a link that the route has left tells neither source nor link. */
+static void move(struct worker *w, struct peer *peer, const struct endpoint *from) {
+    uint32_t way = peer->endpoint.way;
+    bool moved = !same_place(&peer->endpoint, from), left = way && way == from->ifindex;
+    if (left && !moved)
+        return;
+    if (moved || peer->endpoint.ifindex != from->ifindex)
         peer->path = (struct path){0};
-    if (!same_place(&peer->endpoint, from)) {
-        peer->path = (struct path){0};
-        events_raise(&w->events, peer, TL_PEER_ROAMED);
-        w->stats.counts[COUNT_ROAMED]++;
-    }
     peer->endpoint = *from;
+    peer->endpoint.way = moved && way == WAY_LOOPS ? 0 : way;
+    if (left)
+        memset(peer->endpoint.local, 0, sizeof peer->endpoint.local);
+    if (!moved)
+        return;
+    loop_moved(peer, from);
+    events_raise(&w->events, peer, TL_PEER_ROAMED);
+    w->stats.counts[COUNT_ROAMED]++;
+}
+
+void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
+    move(w, peer, from);
     peer->rx_bytes += bytes;
     peer->received_any = w->io.now;
     peer->first_unanswered = 0;

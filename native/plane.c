@@ -48,6 +48,15 @@ int tl_plane_mtu(int handle, int mtu) {
     return 0;
 }
 
+int tl_plane_link(int handle, int ifindex) {
+    struct plane *plane = handle_plane(handle);
+    if (!plane)
+        return -EBADF;
+    HOLD hold = hold_all(plane);
+    plane->link = (uint32_t)ifindex;
+    return 0;
+}
+
 /* What the kernel may queue for us follows what we may use ourselves. A gateway's gets all that is
  * usual: four TCP flows at full speed overflow 4 MB while the receiver waits for its core. */
 static int socket_buffer(const struct plane *plane) {

@@ -17,6 +17,7 @@
 #include "events.h"
 #include "io.h"
 #include "load.h"
+#include "loop.h"
 #include "packet.h"
 #include "path.h"
 #include "routes.h"
@@ -36,6 +37,9 @@ struct peer {
     uint32_t gathered;       /* its place while tx.c gathers a batch */
     struct peer *next_event; /* list of struct events */
     struct peer *next_gathered;
+    uint32_t place;  /* loop.c's, as are these two: a peer whose session sends is found */
+    uint32_t remote; /* by the index that it carries */
+    struct peer *next_remote;
     struct peer *next_ready; /* list of those whose staged packets can go */
     bool is_ready;
     uint32_t armed; /* TL_PEER_* */
@@ -133,11 +137,13 @@ struct plane {
     struct sessions sessions;
     struct peer **peers; /* by handle; NULL: free */
     uint32_t n_peers;
+    struct peer **by_remote; /* n_peers buckets: loop.c */
     /* Layer 2: the one that frames go to, NULL unless there is exactly one. */
     struct peer *only_peer;
     int control;        /* epoll of Python's descriptors: one descriptor to the wait */
     struct alarm alarm; /* among them */
     uint16_t port;
+    uint32_t link;       /* the device's ifindex where the sockets are; 0: it is not there */
     uint64_t left_at;    /* when tl_run last returned, ms */
     uint64_t left_spent; /* os_spent_ns() then */
     uint32_t n_workers;

@@ -9,7 +9,9 @@
 #include "tunlite.h"
 
 /* Step 1 for one datagram: why it is refused, or DROP_NONE. */
-static enum drop classify(const struct packet *p) {
+static enum drop classify(const struct worker *w, const struct packet *p) {
+    if (p->endpoint->ifindex == w->plane->link && w->plane->link)
+        return DROP_ROUTING_LOOP;
     if (p->len < 4)
         return DROP_TOO_SHORT;
     switch (load_le32(p->data)) {
@@ -30,7 +32,7 @@ static uint32_t classify_all(struct worker *w, struct queue *q, uint32_t from) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
-        enum drop why = classify(p);
+        enum drop why = classify(w, p);
         if (why != DROP_NONE) {
             w->stats.drops[why]++;
             packet_release(p);

@@ -36,6 +36,7 @@
     X(DEVICE_UNSPLITTABLE, "device_unsplittable")   /* from the device: cannot be cut */           \
     X(NO_ROUTE, "no_route")                         /* in nobody's allowed IPs */                  \
     X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
+    X(ROUTING_LOOP, "routing_loop")                 /* the way to a peer leads into the device */  \
     X(STAGE_FULL, "stage_full")                     /* the oldest packet that waited */            \
     X(STAGE_FLUSHED, "stage_flushed")               /* waited for a session that never came */     \
     X(WORKER_FULL, "worker_full")                   /* on its way to its worker: far behind */     \

@@ -15,9 +15,14 @@ static bool is_valid(struct worker *w, struct packet *p) {
         verdict = ip_check(p->data, &p->len, &p->tos);
     else if (p->len < IP_ETHERNET_HEADER)
         verdict = IP_BAD_LENGTH;
-    if (verdict == IP_OK)
+    enum drop why = DROP_NONE;
+    if (verdict != IP_OK)
+        why = verdict == IP_BAD_VERSION ? DROP_DEVICE_BAD_VERSION : DROP_DEVICE_BAD_LENGTH;
+    else if (w->plane->layer == TL_LAYER3 && loop_is_own(w, p))
+        why = DROP_ROUTING_LOOP;
+    if (why == DROP_NONE)
         return true;
-    w->stats.drops[verdict == IP_BAD_VERSION ? DROP_DEVICE_BAD_VERSION : DROP_DEVICE_BAD_LENGTH]++;
+    w->stats.drops[why]++;
     return false;
 }
 
@@ -79,8 +84,9 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
-        if (!p->peer->endpoint.family) {
-            w->stats.drops[DROP_NO_ENDPOINT]++;
+        const struct endpoint *to = &p->peer->endpoint;
+        if (!to->family || to->way == WAY_LOOPS) {
+            w->stats.drops[to->family ? DROP_ROUTING_LOOP : DROP_NO_ENDPOINT]++;
             packet_release(p);
             continue;
         }

@@ -2,7 +2,8 @@
 /*
  * Inside to outside. The steps of a batch, in order:
  *
- *   1. validate    IP version and lengths (layer 2: an Ethernet header)
+ *   1. validate    IP version and lengths (layer 2: an Ethernet header); a datagram of our own that
+ *                  came round (loop.h) ends here
  *   2. route       destination to peer, by allowed IPs
  *   3. session     none that can send, or others wait already: staged, which Python hears of
  *                  as WANTS_SESSION; else a counter is drawn, once

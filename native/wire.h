@@ -74,7 +74,8 @@ struct record_endpoint {
     uint8_t scope[4];
     uint8_t local[16]; /* source address to use, zeros: the kernel chooses */
     uint8_t ifindex[4];
-    uint8_t zero[4];
+    uint8_t way[4]; /* all ones: the route leads into our own device, nothing is sent there; else an
+                       interface that it has left; 0: neither is known */
 };
 static_assert(sizeof(struct record_endpoint) == 48, "border");
 

@@ -223,6 +223,7 @@ class Daemon:
             self.stop("the link was deleted")
             return
         self._ifindex, mtu, up = found
+        self.plane.link(self._ifindex)
         self._link_is(mtu, up)
 
     def _link_is(self, mtu, up):

@@ -184,6 +184,10 @@ class Plane:
     def mtu(self, mtu):
         self._check(self.native.tl_plane_mtu(self.handle, mtu), "mtu")
 
+    def link(self, ifindex):
+        """The device's ifindex while it is in the sockets' network namespace, else 0."""
+        self._check(self.native.tl_plane_link(self.handle, ifindex), "link")
+
     def listen(self, port, fwmark):
         """The port that is bound."""
         mark = struct.pack("<I", fwmark)

@@ -100,6 +100,10 @@ int tl_plane_device(int plane, int fd);
 /* Follows a change of the device's MTU (bytes of an inside packet). */
 int tl_plane_mtu(int plane, int mtu);
 
+/* The device's ifindex while it is in the sockets' network namespace, else 0: datagrams that come
+ * by it are dropped (routing_loop). */
+int tl_plane_link(int plane, int ifindex);
+
 /* Opens the two UDP sockets (IPv4 and v6-only IPv6) on one port, 0 for any, with the fwmark, and
  * replaces the earlier ones. Returns the port. -EADDRINUSE. A kernel without IPv6 is no error. */
 int tl_plane_listen(int plane, int port, const unsigned char *fwmark4);

@@ -35,6 +35,7 @@ PROVED_ELSEWHERE = {
     "peer_gone": "test_pressure.py",
     "worker_full": "test_workers.py",
     "device_unsplittable": "test_fast_path.py",
+    "routing_loop": "test_loop.py",
 }
 
 

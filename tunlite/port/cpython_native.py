@@ -27,6 +27,7 @@ tl_plane_new <options options_len
 tl_plane_free plane
 tl_plane_device plane fd
 tl_plane_mtu plane mtu
+tl_plane_link plane ifindex
 tl_plane_listen plane port <fwmark4
 tl_plane_deaf plane
 tl_plane_identity plane ?mac1_key32 ?cookie_key32

@@ -223,6 +223,9 @@ class FakePlane(Primitives):
     def tl_plane_mtu(self, plane, mtu):
         return 0
 
+    def tl_plane_link(self, plane, ifindex):
+        return 0
+
     def tl_plane_listen(self, plane, port, mark):
         self.port = port or 51820
         return self.port
