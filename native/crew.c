@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "full.h"
 #include "lane.h"
 #include "rx.h"
 #include "socket.h"
@@ -308,9 +309,9 @@ static bool take_outside(struct worker *w, struct lane *lane) {
 
 static bool take_inside(struct worker *w) {
     struct lane *lane = &w->mate->inside;
-    uint32_t at = lane_first(lane), bytes = 0;
+    uint32_t at = lane_first(lane), bytes = 0, from = w->out.n;
     const struct passed *r;
-    if (w->out.n) /* the socket is full */
+    if (w->out.n && !full_reads_on(w)) /* the socket is full */
         return false;
     while (w->out.n < w->out.max && bytes < w->io.turn_bytes && (r = lane_next(lane, &at))) {
         if (!r->peer)
@@ -323,7 +324,7 @@ static bool take_inside(struct worker *w) {
     bool more = w->out.n == w->out.max || bytes >= w->io.turn_bytes;
     if (lane_done(lane, at))
         ring(w->plane->worker);
-    tx_routed(w, &w->out, 0);
+    tx_routed(w, &w->out, from);
     return tx_write(w) && more;
 }
 

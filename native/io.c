@@ -77,6 +77,18 @@ void io_failed(struct io *io, struct packet *p, int err) {
     packet_release(p);
 }
 
+void io_blocked(struct io *io, const struct packet *p) {
+    struct full *full = &io->full[io_socket_of(p)];
+    io->stats->counts[COUNT_SOCKET_BLOCKED]++;
+    if (full->since)
+        return;
+    *full = (struct full){.since = io->now, .times = full->times + 1};
+}
+
+void io_has_room(struct io *io, unsigned which) {
+    io->full[which].since = 0;
+}
+
 bool io_source_reset(struct io *io, struct packet *p, int err) {
     static const uint8_t none[16];
     bool could_be = err == EINVAL || err == EADDRNOTAVAIL || err == ENODEV || err == ENETUNREACH;

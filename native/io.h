@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "events.h"
 #include "feature.h"
+#include "full.h"
 #include "packet.h"
 #include "stats.h"
 
@@ -91,6 +92,7 @@ struct io {
     struct vnet *vnet; /* NULL: the device's frames have no header */
     int device;        /* -1: none */
     int socket[IO_SOCKETS];
+    struct full full[IO_SOCKETS];
     uint32_t overflow[IO_SOCKETS]; /* what the kernel last said it dropped (SO_RXQ_OVFL) */
 };
 
@@ -105,6 +107,10 @@ extern const struct io_ops *const io_list[];
 void io_sent(struct io *io, struct packet *p);
 /* A send of this packet failed with this errno: counted by kind; releases the packet. */
 void io_failed(struct io *io, struct packet *p, int err);
+/* The socket of this packet did not take it. */
+void io_blocked(struct io *io, const struct packet *p);
+/* poll(2) says that this socket has room. */
+void io_has_room(struct io *io, unsigned which);
 /* Whether the send may be tried again because our own address went away: forgets that address, so
  * that the kernel chooses one. */
 bool io_source_reset(struct io *io, struct packet *p, int err);

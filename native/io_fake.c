@@ -160,6 +160,9 @@ static int send_one(struct io *io, struct packet *p) {
 }
 
 static enum io_status fake_write_socket(struct io *io, struct queue *q) {
+    const struct fake *f = io->state;
+    for (unsigned i = 0; i < IO_SOCKETS && f->end[TL_FAKE_SOCKET].room < 0; i++)
+        io_has_room(io, i); /* there is no poll(2) to say so */
     return io_write_each(io, q, send_one);
 }
 

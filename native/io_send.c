@@ -100,7 +100,7 @@ enum io_status send_queue(struct io *io, struct send *s, struct queue *q) {
     for (uint32_t i = 0; i < q->n;) {
         int sent = send_some(io, s, q, i);
         if (sent == -EAGAIN) {
-            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
+            io_blocked(io, &q->p[i]);
             queue_advance(q, i);
             return IO_BLOCKED;
         }

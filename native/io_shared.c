@@ -147,7 +147,7 @@ enum io_status io_write_each(struct io *io, struct queue *q,
         if (err && io_source_reset(io, p, err))
             err = send(io, p);
         if (err == EAGAIN) {
-            io->stats->counts[COUNT_SOCKET_BLOCKED]++;
+            io_blocked(io, p);
             queue_advance(q, i);
             return IO_BLOCKED;
         }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -38,6 +39,11 @@ uint32_t os_parse_kernel(const char *release) {
 uint32_t os_kernel(void) {
     struct utsname name;
     return uname(&name) < 0 ? 0 : os_parse_kernel(name.release);
+}
+
+uint64_t os_memory(void) {
+    struct sysinfo info;
+    return sysinfo(&info) < 0 ? 0 : (uint64_t)info.totalram * info.mem_unit;
 }
 
 void *os_reserve(size_t size) {

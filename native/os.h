@@ -13,6 +13,8 @@ uint64_t os_spent_ns(void);
 /* The running kernel's version, to be compared with OS_KERNEL(6, 8, 5). */
 #define OS_KERNEL(major, minor, patch) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8 | (patch))
 uint32_t os_kernel(void);
+/* The machine's memory in bytes. */
+uint64_t os_memory(void);
 /* "6.8.5-1-amd64" as such a number; what is not there or past 255 counts as 0 or 255. */
 uint32_t os_parse_kernel(const char *release);
 /* Address space for munmap(2) that takes memory only where it is touched; NULL: there is none. */

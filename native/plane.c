@@ -8,6 +8,7 @@
 #include "crew.h"
 #include "feature.h"
 #include "handle.h"
+#include "os.h"
 #include "socket.h"
 #include "tun.h"
 #include "tunlite.h"
@@ -15,6 +16,10 @@
 enum {
     SOCKET_BUFFER_MIN = 256 * 1024,
     SOCKET_BUFFER_MAX = 7 << 20,
+    /* What waits behind a slow link must not fill it: a queue of 1000 packets is 2.3 MB. */
+    SEND_BUFFER_MIN = 4 << 20,
+    SEND_BUFFER_SMALL = 1 << 20, /* where there is less than ... */
+    MEMORY_SMALL = 128 << 20,
 };
 
 /* Each worker has a descriptor of its own for the same device. */
@@ -59,11 +64,17 @@ int tl_plane_link(int handle, int ifindex) {
 
 /* What the kernel may queue for us follows what we may use ourselves. A gateway's gets all that is
  * usual: four TCP flows at full speed overflow 4 MB while the receiver waits for its core. */
-static int socket_buffer(const struct plane *plane) {
+static int receive_buffer(const struct plane *plane) {
     uint32_t bytes = plane->pool_bound;
     if (bytes < SOCKET_BUFFER_MIN)
         return SOCKET_BUFFER_MIN;
     return (int)(bytes >= SOCKET_BUFFER_MAX / 2 ? SOCKET_BUFFER_MAX : bytes);
+}
+
+static int send_buffer(const struct plane *plane) {
+    int least = os_memory() < MEMORY_SMALL ? SEND_BUFFER_SMALL : SEND_BUFFER_MIN;
+    int same = receive_buffer(plane);
+    return same > least ? same : least;
 }
 
 static int remark(const struct plane *plane, uint32_t mark) {
@@ -90,8 +101,11 @@ int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
         return -EBADF;
     if (port < 0 || port > 65535)
         return -EINVAL;
-    struct socket_options o = {(uint16_t)port, load_le32(fwmark4), socket_buffer(plane), false};
-    o.gro = plane->worker->io.offload[FEATURE_UDP_GRO].on;
+    const struct socket_options o = {.port = (uint16_t)port,
+                                     .mark = load_le32(fwmark4),
+                                     .receive = receive_buffer(plane),
+                                     .send = send_buffer(plane),
+                                     .gro = plane->worker->io.offload[FEATURE_UDP_GRO].on};
     int fds[WORKERS_MAX][IO_SOCKETS];
     if (port != 0 && port == plane->port) { /* ours already: only the mark can be new */
         int err = remark(plane, o.mark);

@@ -48,11 +48,11 @@ int socket_set_mark(int fd, uint32_t mark) {
 
 /* The forced variants pass net.core.*mem_max and need CAP_NET_ADMIN; no size is worth failing for.
  */
-static void set_buffers(int fd, int bytes) {
-    if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes))
-        set_option(fd, SOL_SOCKET, SO_RCVBUF, bytes);
-    if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes))
-        set_option(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+static void set_buffers(int fd, const struct socket_options *o) {
+    if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, o->receive))
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, o->receive);
+    if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, o->send))
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, o->send);
 }
 
 static int open_one(int family, const struct socket_options *o) {
@@ -70,7 +70,7 @@ static int open_one(int family, const struct socket_options *o) {
         close(fd);
         return err;
     }
-    set_buffers(fd, o->buffer);
+    set_buffers(fd, o);
     if (o->gro)
         set_option(fd, IPPROTO_UDP, GRO_OPTION, 1);
     return fd;

@@ -11,7 +11,8 @@
 struct socket_options {
     uint16_t port; /* 0: any */
     uint32_t mark; /* fwmark, 0: none */
-    int buffer;    /* bytes of the kernel's queues that are asked for */
+    int receive;   /* bytes of the kernel's queue that are asked for ... */
+    int send;      /* ... and of the one out */
     bool gro;      /* several datagrams in one receive */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One turn of a worker: a batch in each direction, so that neither starves the other. */
 #include "crew.h"
+#include "full.h"
 #include "plane.h"
 #include "rx.h"
 #include "tx.h"
@@ -41,9 +42,14 @@ static bool read_device(struct worker *w) {
     return status == IO_MORE;
 }
 
+/* Whether packets can be added to what is on its way out. */
+static bool goes_out(struct worker *w) {
+    return tx_write(w) || full_reads_on(w);
+}
+
 /* What waits for the socket goes first, then what was staged, then what is new. */
 static bool turn_out(struct worker *w, bool readable) {
-    if (!tx_write(w))
+    if (!goes_out(w))
         return false;
     bool more = tx_ready(w, &w->out);
     if (more && !w->out.n) { /* what waits elsewhere holds all buffers */
@@ -53,7 +59,7 @@ static bool turn_out(struct worker *w, bool readable) {
     readable |= vnet_has_more(w->io.vnet);
     if (!more && readable && !w->device_gone && !w->lanes_full)
         more = read_device(w);
-    return tx_write(w) && more;
+    return goes_out(w) && more;
 }
 
 static bool turn_in(struct worker *w, bool readable) {

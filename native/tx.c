@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "crew.h"
+#include "full.h"
 #include "ip.h"
 #include "plane.h"
 #include "tunlite.h"
@@ -184,6 +185,8 @@ static void gather(struct worker *w, struct queue *q, uint32_t from) {
 }
 
 void tx_routed(struct worker *w, struct queue *q, uint32_t from) {
+    if (w->io.full[IO_V4].since || w->io.full[IO_V6].since)
+        q->n = full_admit(w, q, from);
     q->n = find_sessions(w, q, from);
     gather(w, q, from);
     seal(w, q, from);
@@ -307,8 +310,19 @@ bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
     return true;
 }
 
+/* False where packets are left: their socket is full. */
+static bool write_queue(struct worker *w, struct queue *q) {
+    bool again = true;
+    for (unsigned tries = 0; again && tries < IO_SOCKETS; tries++) {
+        if (!q->n || w->io.ops->write_socket(&w->io, q) != IO_BLOCKED)
+            return true;
+        again = full_sort(w, q);
+    }
+    return !q->n;
+}
+
 bool tx_write_urgent(struct worker *w) {
-    return !w->urgent.queue.n || w->io.ops->write_socket(&w->io, &w->urgent.queue) != IO_BLOCKED;
+    return write_queue(w, &w->urgent.queue);
 }
 
 /* A socket that has no room for handshake messages gets no data before them; the other one does. */
@@ -316,7 +330,8 @@ bool tx_write(struct worker *w) {
     bool went = tx_write_urgent(w);
     if (!w->out.n)
         return went;
-    if (!went && io_socket_of(&w->out.p[0]) == io_socket_of(&w->urgent.queue.p[0]))
+    bool same = !went && io_socket_of(&w->out.p[0]) == io_socket_of(&w->urgent.queue.p[0]);
+    if (same && !full_sort(w, &w->out))
         return false;
-    return w->io.ops->write_socket(&w->io, &w->out) != IO_BLOCKED && went;
+    return write_queue(w, &w->out) && went;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "full.h"
 #include "plane.h"
 #include "tunlite.h"
 
@@ -20,21 +21,9 @@ static short events_of(bool in, bool out) {
     return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
-/* The sockets, as a bit set, that the packets in front are for. Only those are full: to ask for the
- * other one's room too would end every wait at once. */
-static unsigned full_sockets(const struct worker *w) {
-    const struct queue *queues[] = {&w->urgent.queue, &w->out};
-    unsigned set = 0;
-    for (unsigned i = 0; i < sizeof queues / sizeof *queues; i++)
-        if (queues[i]->n)
-            set |= 1U << io_socket_of(&queues[i]->p[0]);
-    return set;
-}
-
-/* A full socket stops the reading of the device, and the other way round. */
+/* A full socket stops the reading of the device, for a while, and the other way round. */
 void wait_fill(struct worker *w, struct pollfd fds[WAITS], uint64_t ms) {
-    unsigned full = full_sockets(w);
-    bool out_waits = full != 0, in_waits = w->in.n;
+    bool out_waits = (w->out.n || w->urgent.queue.n) && !full_reads_on(w), in_waits = w->in.n;
     bool read_device = !out_waits && !w->starved && !w->lanes_full && w->id == 0;
     bool read_socket = !in_waits && !w->starved;
     fds[WAIT_CONTROL] = (struct pollfd){w->id ? -1 : w->plane->control, POLLIN, 0};
@@ -42,7 +31,7 @@ void wait_fill(struct worker *w, struct pollfd fds[WAITS], uint64_t ms) {
         (struct pollfd){w->device_gone ? -1 : w->io.device, events_of(read_device, in_waits), 0};
     for (unsigned i = IO_V4; i < IO_SOCKETS; i++)
         fds[WAIT_V4 + i] =
-            (struct pollfd){w->io.socket[i], events_of(read_socket, full >> i & 1), 0};
+            (struct pollfd){w->io.socket[i], events_of(read_socket, w->io.full[i].since != 0), 0};
     fds[WAIT_BELL] = (struct pollfd){w->bell, POLLIN, 0};
     w->stats.counts[COUNT_WAITS] += ms > 0;
 }
@@ -62,6 +51,9 @@ uint64_t wait_patience(const struct worker *w, uint64_t deadline, bool at_once) 
     uint64_t ms = deadline == UINT64_MAX ? UINT64_MAX : deadline - w->io.now;
     if (at_once || can_flush(w) || deadline <= w->io.now)
         ms = 0;
+    uint64_t full = full_patience(w);
+    if (ms > full)
+        ms = full;
     return w->starved && ms > STARVED_MS ? STARVED_MS : ms;
 }
 
@@ -78,6 +70,8 @@ unsigned wait_readable(struct worker *w, const struct pollfd fds[WAITS]) {
             getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &err, &len);
         if (fds[i].revents & POLLIN)
             readable |= TURN_SOCKET;
+        if (fds[i].revents & POLLOUT)
+            io_has_room(&w->io, i - WAIT_V4);
     }
     uint64_t rung;
     if (fds[WAIT_BELL].revents && read(w->bell, &rung, sizeof rung) < 0)

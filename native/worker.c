@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ct.h"
+#include "full.h"
 #include "io_shared.h"
 #include "plane.h"
 #include "socket.h"
@@ -75,7 +76,7 @@ static int new_queues(struct worker *w) {
     if (new_queue(&w->out, out) || new_queue(&w->in, in) || new_queue(&w->handshakes, in))
         return -ENOMEM;
     w->urgent.queue = (struct queue){.p = w->urgent.packet, .max = URGENT_MAX};
-    w->spare = calloc(out, sizeof *w->spare);
+    w->spare = calloc(out > URGENT_MAX ? out : URGENT_MAX, sizeof *w->spare);
     w->ops = calloc(in > out ? in : out, sizeof *w->ops);
     return w->ops && w->spare ? 0 : -ENOMEM;
 }
@@ -213,6 +214,7 @@ void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]) {
             close(w->io.socket[i]);
         w->io.socket[i] = fds[i];
         w->io.overflow[i] = 0;
+        io_has_room(&w->io, i);
     }
 }
 
@@ -239,6 +241,7 @@ static void forget_in_queue(struct worker *w, struct queue *q, const struct peer
 void worker_forget(struct worker *w, struct peer *peer) {
     events_forget(&w->events, peer);
     tx_forget(w, peer);
+    full_forget(w, peer);
     w->stats.drops[DROP_STAGE_FLUSHED] += stage_flush(&w->stage, &peer->staged);
     forget_in_queue(w, &w->out, peer);
     forget_in_queue(w, &w->in, peer);

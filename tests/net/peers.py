@@ -2,11 +2,13 @@
 """The two ends of a tunnel: a tunlite daemon or wireguard-go in a namespace, one interface each."""
 
 import base64
+import ctypes
 import itertools
 import json
 import os
 import shlex
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from tests.net.netns import wait_for
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SOCKETS = Path("/var/run/wireguard")
+_SYS_PIDFD_GETFD = 438  # the same on every architecture; Linux 5.6
+_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
 
 
@@ -63,6 +67,25 @@ def tunlite_program(folder):
     program.write_text(f'#!/bin/sh\ncd {shlex.quote(os.getcwd())} && exec {words} "$@"\n')
     program.chmod(0o755)
     return program
+
+
+def _sockets_of(pid):
+    """Copies of a daemon's UDP sockets, as socket objects of our own."""
+    inodes = [
+        line.split()[9]
+        for table in ("udp", "udp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text(encoding="ascii").splitlines()[1:]
+    ]
+    pidfd = os.pidfd_open(pid)
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        if os.readlink(entry) in [f"socket:[{inode}]" for inode in inodes]:
+            fd = _libc.syscall(_SYS_PIDFD_GETFD, pidfd, int(entry.name), 0)
+            if fd < 0:
+                raise OSError(ctypes.get_errno(), "pidfd_getfd")
+            found.append(socket.socket(fileno=fd))
+    os.close(pidfd)
+    return found
 
 
 class _Peer:
@@ -153,6 +176,10 @@ class _Peer:
             for task in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += [int(child) for child in task.read_text(encoding="ascii").split()]
         return found
+
+    def udp_sockets(self):
+        """Copies of its UDP sockets, as socket objects of our own."""
+        return [sock for pid in self.pids() for sock in _sockets_of(pid)]
 
     def cpu_seconds(self):
         """User and system time of all its processes so far."""

@@ -4,44 +4,20 @@
 router ==w1== gateway, the router's end of the wire narrow (tbf)
 """
 
-import ctypes
 import json
-import os
 import socket
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.net.topology import Tunnel, ping, tcp_transfer, wait_for
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_SYS_PIDFD_GETFD = 438  # the same on every architecture; Linux 5.6
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
-
-
-def _sockets_of(pid):
-    """Copies of a daemon's UDP sockets, as socket objects of our own."""
-    inodes = [
-        line.split()[9]
-        for table in ("udp", "udp6")
-        for line in Path(f"/proc/{pid}/net/{table}").read_text(encoding="ascii").splitlines()[1:]
-    ]
-    pidfd = os.pidfd_open(pid)
-    found = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        if os.readlink(entry) in [f"socket:[{inode}]" for inode in inodes]:
-            fd = _libc.syscall(_SYS_PIDFD_GETFD, pidfd, int(entry.name), 0)
-            if fd < 0:
-                raise OSError(ctypes.get_errno(), "pidfd_getfd")
-            found.append(socket.socket(fileno=fd))
-    os.close(pidfd)
-    return found
 
 
 def _shrink_send_buffers(end):
     """The smallest SO_SNDBUF that the kernel allows, on the daemon's own sockets."""
-    sockets = [sock for pid in end.pids() for sock in _sockets_of(pid)]
+    sockets = end.udp_sockets()
     assert sockets, "the daemon has no UDP socket"
     for sock in sockets:
         with sock:

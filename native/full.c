@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* A socket that stays full. */
+#include "full.h"
+
+#include <string.h>
+
+#include "plane.h"
+
+/* Of the peer's endpoint: packets have one of their own only when they are sealed. */
+static struct full *full_of(struct worker *w, const struct peer *peer) {
+    return &w->io.full[peer->endpoint.family == 4 ? IO_V4 : IO_V6];
+}
+
+static bool is_long(const struct worker *w, const struct full *full) {
+    return full->since && w->io.now - full->since > FULL_MS;
+}
+
+bool full_reads_on(const struct worker *w) {
+    bool any = false;
+    for (unsigned i = 0; i < IO_SOCKETS; i++) {
+        const struct full *full = &w->io.full[i];
+        if (full->since && !is_long(w, full))
+            return false;
+        any |= full->since != 0;
+    }
+    return any;
+}
+
+uint64_t full_patience(const struct worker *w) {
+    bool waits = w->out.n || w->urgent.queue.n;
+    uint64_t ms = UINT64_MAX;
+    for (unsigned i = 0; i < IO_SOCKETS && waits; i++) {
+        const struct full *full = &w->io.full[i];
+        uint64_t left = FULL_RETRY_MS;
+        if (full->since && !is_long(w, full))
+            left = full->since + FULL_MS + 1 - w->io.now;
+        if (full->since && left < ms)
+            ms = left;
+    }
+    return ms;
+}
+
+static uint64_t handed(const struct full *full, const struct peer *peer) {
+    return peer->handed_at == full->times ? peer->handed : 0;
+}
+
+static void count(struct full *full, const struct packet *p) {
+    struct peer *peer = p->peer;
+    peer->handed = handed(full, peer) + p->len;
+    peer->handed_at = full->times;
+    if (!full->most || peer->handed > handed(full, full->most))
+        full->most = peer;
+}
+
+static void drop(struct worker *w, struct packet *p) {
+    w->stats.drops[DROP_WAY_FULL]++;
+    packet_release(p);
+}
+
+uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        struct full *full = full_of(w, q->p[i].peer);
+        if (full->since)
+            count(full, &q->p[i]);
+        if (is_long(w, full) && q->p[i].peer == full->most)
+            drop(w, &q->p[i]);
+        else
+            q->p[kept++] = q->p[i];
+    }
+    return kept;
+}
+
+/* Packets of the full socket go behind those of the other one. */
+static uint32_t move_back(struct worker *w, struct queue *q, unsigned which) {
+    uint32_t n = 0;
+    memcpy(w->spare, q->p, q->n * sizeof *q->p);
+    for (unsigned full = 0; full <= 1; full++)
+        for (uint32_t i = 0; i < q->n; i++)
+            if ((io_socket_of(&w->spare[i]) == which) == full)
+                q->p[n++] = w->spare[i];
+    for (n = 0; n < q->n && io_socket_of(&q->p[n]) != which; n++)
+        ;
+    return n;
+}
+
+/* What the queue holds when its socket gets full counts too. */
+static void count_waiting(struct full *full, const struct queue *q, uint32_t from) {
+    for (uint32_t i = from; i < q->n && !full->is_counted; i++)
+        count(full, &q->p[i]);
+    full->is_counted = true;
+}
+
+/* Of the peers in [from, n), the one with the most bytes. */
+static const struct peer *worst(const struct full *full, const struct queue *q, uint32_t from) {
+    const struct peer *found = NULL;
+    for (uint32_t i = from; i < q->n; i++)
+        if (!found || handed(full, q->p[i].peer) > handed(full, found))
+            found = q->p[i].peer;
+    return found;
+}
+
+static void drop_of(struct worker *w, struct queue *q, uint32_t from, const struct peer *peer) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < q->n; i++) {
+        if (q->p[i].peer == peer)
+            drop(w, &q->p[i]);
+        else
+            q->p[kept++] = q->p[i];
+    }
+    q->n = kept;
+}
+
+/* All of the one with the most bytes; then of the next, until a batch can be read. */
+static void make_room(struct worker *w, struct queue *q, struct full *full, uint32_t from) {
+    const struct peer *peer;
+    while ((peer = worst(full, q, from)) && (peer == full->most || q->n > q->max / 2))
+        drop_of(w, q, from, peer);
+}
+
+bool full_sort(struct worker *w, struct queue *q) {
+    unsigned which = io_socket_of(&q->p[0]);
+    struct full *full = &w->io.full[which];
+    uint32_t from = move_back(w, q, which);
+    if (q == &w->out) {
+        count_waiting(full, q, from);
+        if (is_long(w, full))
+            make_room(w, q, full, from);
+    }
+    return from > 0;
+}
+
+void full_forget(struct worker *w, const struct peer *peer) {
+    for (unsigned i = 0; i < IO_SOCKETS; i++)
+        if (w->io.full[i].most == peer)
+            w->io.full[i].most = NULL;
+}

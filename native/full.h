@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A socket that stays full. It is full from the send that it did not take until poll(2) reports
+ * room, which is half of its buffer. Its packets wait, and the device with them, so that senders
+ * slow down; but one slow way must not stop all peers: after FULL_MS the device is read on, and
+ * what is dropped belongs to the peer with the most bytes handed to that socket meanwhile.
+ */
+#ifndef TL_FULL_H
+#define TL_FULL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "packet.h"
+
+struct worker;
+
+enum {
+    FULL_MS = 20,
+    FULL_RETRY_MS = 5, /* poll(2) tells of no single place */
+};
+
+/* Of one socket. */
+struct full {
+    uint64_t since;    /* ms; 0: it has room */
+    uint32_t times;    /* how often it has been full: peers' counts of earlier ones are stale */
+    bool is_counted;   /* what waited when it got full is among peers' counts */
+    struct peer *most; /* with the most bytes; NULL: none yet */
+};
+
+/* Whether the device is read although packets wait. */
+bool full_reads_on(const struct worker *w);
+/* How long to wait for a socket at most, in ms. */
+uint64_t full_patience(const struct worker *w);
+/* New packets [from, n), with their peers and not yet sealed: how many stay in the queue. */
+uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from);
+/* A write of the queue ended at a full socket. Packets for the other one are moved to the front,
+ * and after FULL_MS room is made in w->out. True where the other one's can be tried. */
+bool full_sort(struct worker *w, struct queue *q);
+void full_forget(struct worker *w, const struct peer *peer);
+
+#endif

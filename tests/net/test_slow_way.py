@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""One slow way stops nobody else.
+
+fast ==w1== router ==w2== slow, the router's end of w2 narrow behind a long queue
+"""
+
+import contextlib
+import os
+import socket
+import threading
+
+import pytest
+
+from tests.net.peers import Tunlite
+from tests.net.topology import endpoint, ping, wait_for
+
+_SO_SNDBUFFORCE = 32
+_PINGS, _MAY_BE_LOST = 100, 2
+
+
+class _Star:
+    """Three ends; `outside` is the family (4 or 6) of the way to the fast one."""
+
+    def __init__(self, lab, outside=4, **options):
+        hub, near, far = (lab.namespace(label) for label in ("router", "fast", "slow"))
+        wires = lab.wire(hub, near, number=1)[1], lab.wire(hub, far, number=2)[1]
+        self.router = Tunlite(hub, 1, **options)
+        self.fast, self.slow = Tunlite(near, 2), Tunlite(far, 3)
+        addresses = wires[0].v4 if outside == 4 else wires[0].v6, wires[1].v4
+        for end, address in zip((self.fast, self.slow), addresses, strict=True):
+            self.router.add_peer(end, endpoint(address))
+            end.add_peer(self.router)
+            end.start()
+        self.router.start()
+        for end in (self.fast, self.slow):
+            wait_for(lambda: self.ping(end, 1).received, 15, "an answer")  # noqa: B023
+
+    def ping(self, end, count=_PINGS):
+        return ping(self.router.namespace, end.v4, count=count, interval=0.03)
+
+    def narrow(self, queue):
+        """2 Mbit/s towards the slow end; `queue`: words of the qdisc in which packets wait."""
+        tc = ["tc", "qdisc", "add", "dev", "w2"]
+        rate = ["tbf", "rate", "2mbit", "burst", "10k", "limit", "40m"]
+        self.router.namespace.run([*tc, "root", "handle", "1:", *rate])
+        if queue:
+            self.router.namespace.run([*tc, "parent", "1:1", *queue])
+
+    def count(self, counter):
+        return self.router.show_json()["counters"].get(counter, 0)
+
+    def shrink_send_buffers(self, size):
+        for sock in self.router.udp_sockets():
+            with sock:
+                sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, size)
+
+    @contextlib.contextmanager
+    def flooded(self):
+        """While it lasts, 40 Mbit/s go to the slow end."""
+        ended = threading.Event()
+        sock = self.router.namespace.udp_socket(self.router.v4)
+
+        def flood():
+            while not ended.wait(0.002):
+                for _ in range(10):
+                    with contextlib.suppress(OSError):
+                        sock.sendto(bytes(1000), (self.slow.v4, 4000))
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            sock.close()
+
+
+def _way_full(star):
+    return star.router.drops().get("way_full", 0)
+
+
+@pytest.mark.parametrize("outside", [4, 6])
+def test_a_peer_behind_a_slow_way_with_a_queue_of_40_mb_costs_others_nothing(lab, outside):
+    star = _Star(lab, outside)
+    star.narrow(None)
+    with star.flooded():
+        wait_for(lambda: _way_full(star), 30, "the socket is full")
+        assert star.ping(star.fast).lost <= _MAY_BE_LOST
+
+
+def test_a_router_s_send_buffer_is_longer_than_the_queue_of_a_slow_link(lab):
+    star = _Star(lab, Memory="768K")
+    star.narrow(["pfifo", "limit", "1000"])
+    with star.flooded():
+        time_to_fill = ping(star.router.namespace, star.slow.v4, count=20, interval=0.1, wait=0)
+        assert star.ping(star.fast).lost <= _MAY_BE_LOST
+    assert time_to_fill.lost, "the way was never full"
+
+
+def test_on_a_small_machine_what_is_dropped_is_the_flooded_peer_s(lab):
+    """Its send buffer is 1 MB, less than 1000 packets."""
+    star = _Star(lab, Memory="768K")
+    star.shrink_send_buffers(1 << 20)
+    star.narrow(["pfifo", "limit", "1000"])
+    with star.flooded():
+        wait_for(lambda: _way_full(star), 30, "the socket is full")
+        assert star.ping(star.fast).lost <= _MAY_BE_LOST
+    wait_for(lambda: star.ping(star.slow, 1).received, 60, "an answer from the slow end")
+
+
+def test_the_send_buffer_is_4_mb_and_more(lab):
+    star = _Star(lab, Memory="768K")
+    sizes = []
+    for sock in star.router.udp_sockets():
+        with sock:
+            sizes.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    least = 4 << 20 if memory >= 128 << 20 else 1 << 20
+    assert len(sizes) == 2 and min(sizes) >= 2 * least  # the kernel doubles it for its own
