@@ -10,8 +10,14 @@ FOLDER = "/var/run/wireguard"
 _PIECE = 4096
 _STATUS_PIECE = 2048
 _STATUS_MAX = 1 << 20  # of one peer: far more than one has
+_LINE_MAX = 8192
+_ANSWER_MAX = 64 << 20  # of get=1: more than a million allowed IPs
+_SILENCE_MS = 10_000  # of a daemon that is asked something, until it counts as stuck
+_SILENCE_OF_SET_MS = 60_000  # it answers once all routes are in place
+_ANSWER_MS = 60_000  # for a whole answer, or one peer of a status
 _NO_SUCH = (2, 20, errno.ECONNREFUSED)  # ENOENT, ENOTDIR
 _EACCES = 13
+_EAGAIN = 11
 _EADDRINUSE = errno.EADDRINUSE
 _ENOMEM = 12
 
@@ -22,6 +28,10 @@ class NoDaemon(UserError):
 
 class Refused(UserError):
     """The daemon answered with an errno."""
+
+
+class NoAnswer(UserError):
+    """The daemon is there and says nothing."""
 
 
 def socket_path(name):
@@ -38,36 +48,75 @@ def interfaces():
 
 
 def connect(name):
-    """A connected descriptor; NoDaemon."""
-    try:
-        return port.unix_connect(socket_path(name))
-    except OSError as e:
-        if e.errno == _EACCES:
-            raise UserError(f"you may not use {socket_path(name)}: be root, or in its group")
-        if e.errno in _NO_SUCH:
-            raise NoDaemon(f"{name} is not up: nobody answers at {socket_path(name)}")
-        raise
-
-
-def _lines(fd):
-    """Lines (bytes) until the empty one that ends an answer."""
-    rest = b""
+    """A connected descriptor; NoDaemon, NoAnswer."""
+    until_ms = port.now_ms() + _SILENCE_MS
     while True:
-        part = port.os_read(fd, _PIECE)
+        try:
+            return port.unix_connect(socket_path(name))
+        except OSError as e:
+            if e.errno == _EACCES:
+                raise UserError(f"you may not use {socket_path(name)}: be root, or in its group")
+            if e.errno in _NO_SUCH:
+                raise NoDaemon(f"{name} is not up: nobody answers at {socket_path(name)}")
+            if e.errno != _EAGAIN:
+                raise
+        if port.now_ms() >= until_ms:
+            raise _stuck(name)
+        port.sleep_ms(50)
+
+
+def _stuck(name):
+    return NoAnswer(f"{name} does not answer: its daemon is stopped, or busy for too long")
+
+
+class _Talk:
+    """A connection on which nothing waits for ever: neither for one that is silent, nor for one
+    that speaks byte by byte."""
+
+    def __init__(self, name, silence_ms):
+        self.name = name
+        self.silence_ms = silence_ms
+        self.fd = connect(name)
+        self.go_on()
+
+    def go_on(self):
+        """What was waited for came; the next may take as long."""
+        self._until_ms = port.now_ms() + _ANSWER_MS
+
+    def _wait(self, events):
+        left_ms = min(self.silence_ms, self._until_ms - port.now_ms())
+        if left_ms <= 0 or not port.poll([(self.fd, events)], left_ms):
+            raise _stuck(self.name)
+
+    def send(self, data):
+        view = memoryview(data)
+        while view:
+            self._wait(port.POLLOUT)
+            view = view[port.os_write(self.fd, view) :]
+        self.go_on()
+
+    def read(self, size):
+        self._wait(port.POLLIN)
+        part = port.os_read(self.fd, size)
         if not part:
             raise Refused("the daemon closed its socket in the middle of an answer")
-        pieces = (rest + part).split(b"\n")
-        rest = pieces.pop()
-        for line in pieces:
-            if not line:
-                return
-            yield line
+        return part
 
-
-def _send(fd, data):
-    view = memoryview(data)
-    while view:
-        view = view[port.os_write(fd, view) :]
+    def lines(self):
+        """Lines (bytes) until the empty one that ends an answer."""
+        rest = b""
+        left = _ANSWER_MAX
+        while True:
+            part = self.read(_PIECE)
+            left -= len(part)
+            pieces = (rest + part).split(b"\n")
+            rest = pieces.pop()
+            if len(rest) > _LINE_MAX or left < 0:
+                raise nonsense()
+            for line in pieces:
+                if not line:
+                    return
+                yield line
 
 
 def _refusal(number):
@@ -96,16 +145,16 @@ def _number(text):
         raise nonsense()
 
 
-def ask(name, request):
+def ask(name, request, silence_ms=_SILENCE_MS):
     """Sends an iterable of bytes-like pieces; gives the answer's lines (bytes) without `errno`.
 
-    NoDaemon, Refused, OSError. Nothing is sent before the first line is asked for.
+    NoDaemon, Refused, NoAnswer, OSError. Nothing is sent before the first line is asked for.
     """
-    fd = connect(name)
+    talk = _Talk(name, silence_ms)
     try:
         for piece in request:
-            _send(fd, piece)
-        for line in _lines(fd):
+            talk.send(piece)
+        for line in talk.lines():
             if line.startswith(b"errno="):
                 number = _number(line[6:])
                 if number:
@@ -113,7 +162,7 @@ def ask(name, request):
             else:
                 yield line
     finally:
-        port.close(fd)
+        port.close(talk.fd)
 
 
 def set_device(name, request):
@@ -124,13 +173,13 @@ def set_device(name, request):
         yield from request
         yield b"\n"
 
-    for _ in ask(name, whole()):
+    for _ in ask(name, whole(), _SILENCE_OF_SET_MS):
         pass
 
 
-def get_device(name):
+def get_device(name, silence_ms=_SILENCE_MS):
     """Lines of `get=1`, as (key, value) of bytes."""
-    for line in ask(name, [b"get=1\n\n"]):
+    for line in ask(name, [b"get=1\n\n"], silence_ms):
         key, _, value = line.partition(b"=")
         yield key, value
 
@@ -156,21 +205,19 @@ def _object(text):
     return found
 
 
-def _status_texts(fd):
+def _status_texts(talk):
     """The JSON of the interface, then of each peer; a peer is the most that is held."""
     rest = b""
     sought, skipped = _PEERS, len(_PEERS)
     while True:
-        part = port.os_read(fd, _STATUS_PIECE)
-        if not part:
-            raise Refused("the daemon closed its socket in the middle of an answer")
-        rest += part
+        rest += talk.read(_STATUS_PIECE)
         while True:
             line_end = rest.find(b"\n")
             at = rest.find(sought)
             if at < 0 or 0 <= line_end < at:
                 break
             yield rest[:at] + b"}" if sought is _PEERS else rest[:at]
+            talk.go_on()
             rest = rest[at + skipped :]
             sought, skipped = _NEXT_PEER, 1
         if rest.endswith(_STATUS_END) and sought is not _PEERS:
@@ -184,15 +231,15 @@ def _status_texts(fd):
 def status(name):
     """The daemon's status, streamed: a dict of the interface, then one of each peer.
 
-    NoDaemon, Refused, OSError; none of them comes before the first dict is asked for.
+    NoDaemon, Refused, NoAnswer, OSError; none of them comes before the first dict is asked for.
     """
-    fd = connect(name)
+    talk = _Talk(name, _SILENCE_MS)
     try:
-        _send(fd, b"status=1\n\n")
-        for text in _status_texts(fd):
+        talk.send(b"status=1\n\n")
+        for text in _status_texts(talk):
             yield _object(text)
     finally:
-        port.close(fd)
+        port.close(talk.fd)
 
 
 def is_up(name):

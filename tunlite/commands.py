@@ -4,7 +4,7 @@ the exit status; UsageError, UserError, OSError.
 """
 
 from tunlite import addresses, client, config as configs, keys, log as logs, names, port
-from tunlite.errors import UsageError, UserError, said
+from tunlite.errors import UsageError, UserError, said, told
 
 
 class CommandError(UserError):
@@ -150,16 +150,19 @@ def show(options, rest):
     as_json = bool(options.get("--json"))
     page = show.json_pieces if as_json else show.pages
     separator = ""
+    failed = 0
     if as_json and not wanted:
         port.write_out("[")
     for name in wanted or client.interfaces():
-        pieces = page(client.status(name))
+        pieces = page(show.look(name))
         try:
             first = next(pieces)
-        except (client.NoDaemon, client.Refused):
-            # A socket that a killed daemon left behind, or another WireGuard's.
+        except (UserError, OSError) as e:
             if wanted:
                 raise
+            if not isinstance(e, client.NoDaemon):  # such a socket is one that a killed one left
+                port.print_err(f"tunlite: {name}: {told(e)}")
+                failed = 1
             continue
         port.write_out(separator + first)
         for piece in pieces:
@@ -167,7 +170,7 @@ def show(options, rest):
         separator = ", " if as_json else "\n"
     if as_json:
         port.write_out("\n" if wanted else "]\n")
-    return 0
+    return failed
 
 
 def _await(name, seconds):

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """`tunlite show`: a daemon's status for people, in wg(8)'s manner."""
 
+import binascii
 import json
 
+from tunlite import client, keys, port
+
+_ZERO_KEY = b"0" * 64
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _SPANS = ((31536000, "year"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -48,8 +52,10 @@ def _facts(status):
     ]
     if status["fwmark"]:
         rows.append(("fwmark", f"0x{status['fwmark']:x}"))
-    if not status["up"]:
+    if not status.get("up", True):
         rows.append(("link", "down, or its UDP port could not be opened"))
+    if "mtu" not in status:
+        return rows  # another program's
     rows.append(("mtu", status["mtu"]))
     rows.append(("engine", status["engine"]))
     rows.append(("aead", status["aead"]))
@@ -79,7 +85,7 @@ def _peer_facts(peer):
         rows.append(("preshared key", "(hidden)"))
     if peer["endpoint"]:
         rows.append(("endpoint", peer["endpoint"]))
-    if peer["resolver"]:
+    if peer.get("resolver"):
         rows.append(("name", peer["resolver"]))
     rows.append(("allowed ips", ", ".join(peer["allowed_ips"]) or "(none)"))
     if peer["latest_handshake"]:
@@ -87,11 +93,11 @@ def _peer_facts(peer):
     if peer["rx_bytes"] or peer["tx_bytes"]:
         text = f"{size(peer['rx_bytes'])} received, {size(peer['tx_bytes'])} sent"
         rows.append(("transfer", text))
-    counts = peer["handshakes"]
-    if counts["initiated"] or counts["responded"]:
+    counts = peer.get("handshakes")
+    if counts and (counts["initiated"] or counts["responded"]):
         text = ", ".join([f"{counts[name]} {name}" for name in _COUNTS if name in counts])
         rows.append(("handshakes", text))
-    if peer["staged"]:
+    if peer.get("staged"):
         rows.append(("waiting packets", peer["staged"]))
     if peer["persistent_keepalive"]:
         rows.append(("persistent keepalive", f"every {span(peer['persistent_keepalive'])}"))
@@ -99,6 +105,58 @@ def _peer_facts(peer):
 
 
 _COUNTS = ("initiated", "responded", "completed", "failed")
+
+
+# ---- another program's ----
+
+
+def look(name):
+    """client.status() where the daemon is ours; else as much of it as `get=1` tells."""
+    status = client.status(name)
+    try:
+        head = next(status)
+    except (client.Refused, OSError):  # it may hang up before it has read our question
+        status = _foreign(name)
+        head = next(status)
+    yield head
+    yield from status
+
+
+def _foreign(name):
+    found = {"interface": name, "public_key": "", "listen_port": 0, "fwmark": 0}
+    for key, value in client.get_device(name):
+        try:
+            if key == b"public_key":
+                yield found
+                found = {"public_key": keys.text(binascii.unhexlify(value)), "preshared": False}
+                found.update({"endpoint": "", "allowed_ips": [], "latest_handshake": 0})
+                found.update({"rx_bytes": 0, "tx_bytes": 0, "persistent_keepalive": 0})
+            else:
+                _note(found, key.decode(), value)
+        except (ValueError, KeyError):
+            raise client.nonsense()
+    yield found
+
+
+def _note(found, key, value):
+    """A line of an answer in the words of the status."""
+    if key == "private_key" and value != _ZERO_KEY:
+        private = bytearray(binascii.unhexlify(value))
+        found["public_key"] = keys.text(keys.public_of(private))
+        keys.wipe(private)
+    elif key == "preshared_key":
+        found["preshared"] = value != _ZERO_KEY
+    elif key == "allowed_ip":
+        found["allowed_ips"].append(value.decode())
+    elif key == "endpoint":
+        found[key] = value.decode()
+    elif key in ("listen_port", "fwmark", "rx_bytes", "tx_bytes"):
+        found[key] = int(value)
+    elif key == "persistent_keepalive_interval":
+        found["persistent_keepalive"] = int(value)
+    elif key == "last_handshake_time_sec":
+        found["latest_handshake"] = int(value)
+        found["handshake_age_s"] = port.wall_ns()[0] // 1000000000 - int(value)
 
 
 def _page(first, name, rows):

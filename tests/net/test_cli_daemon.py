@@ -4,6 +4,7 @@
 router ==w1== gateway
 """
 
+import json
 import os
 import signal
 import stat
@@ -13,7 +14,7 @@ import pytest
 
 from tests.net.netns import seconds_to_end
 from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
-from tests.net.topology import Tunlite, Tunnel, wait_for
+from tests.net.topology import Tunlite, Tunnel, WireguardGo, wait_for
 from tunlite import port
 
 _SOCKETS = Path("/var/run/wireguard")
@@ -337,3 +338,43 @@ def test_wg_sets_keys_peers_and_ports(host, name, tmp_path):
     assert fields[7] == "25"
     host.run(["wg", "set", name, "peer", other.public, "remove"])
     assert host.run(["wg", "show", name, "peers"]).stdout == ""
+
+
+def _foreign(lab, host):
+    """wireguard-go with keys and one peer, in the same namespace."""
+    other = WireguardGo(host, 9, port=0)
+    other.add_peer(WireguardGo(host, 8), "192.0.2.1:7")
+    lab.on_close(other.forget)
+    return other.start()
+
+
+def test_show_without_a_name_shows_another_programs_too_and_goes_on(lab, host, name):
+    before, after = _foreign(lab, host), _foreign(lab, host)
+    _daemonise(host, name)
+    host.run(["wg", "set", name, "listen-port", "40000"])
+    shown = host.run([*tunlite_command(), "show"])
+    pages = shown.stdout.split("interface: ")[1:]
+    assert [page.split("\n")[0] for page in pages] == sorted([before.name, after.name, name])
+    for other in (before, after):
+        [page] = [page for page in pages if page.startswith(other.name)]
+        assert f"  public key: {other.keys.public}\n  private key: (hidden)\n" in page
+        assert f"\npeer: {next(iter(other.peers))}\n  endpoint: 192.0.2.1:7\n" in page
+    rows = json.loads(host.run([*tunlite_command(), "show", "--json"]).stdout)
+    ours = {row["interface"]: "engine" in row for row in rows}
+    assert ours == {before.name: False, after.name: False, name: True}
+    named = host.run([*tunlite_command(), "show", before.name]).stdout
+    assert named.startswith(f"interface: {before.name}\n  public key: {before.keys.public}\n")
+
+
+def test_a_stopped_daemon_holds_up_show_for_a_while_and_is_told(lab, host, name):
+    stopped = host.start([*tunlite_command(), "-f", f"{name}a"], "stopped")
+    stopped.wait_line("ready")
+    lab.on_close(lambda: _socket(f"{name}a").unlink(missing_ok=True))
+    _daemonise(host, f"{name}b")
+    stopped.popen.send_signal(signal.SIGSTOP)
+    shown = host.run([*tunlite_command(), "show"], check=False)
+    assert shown.returncode == 1
+    assert f"interface: {name}b\n" in shown.stdout
+    assert f"{name}a does not answer" in shown.stderr
+    stopped.popen.send_signal(signal.SIGCONT)
+    assert stopped.stop() == 0

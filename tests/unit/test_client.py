@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Asking a daemon: answers in any pieces, refusals, sockets that nobody serves."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -98,6 +99,92 @@ def test_a_status_that_breaks_off_is_a_refusal(folder):
     with pytest.raises(client.Refused, match="middle"):
         list(client.status("wg0"))
     thread.join()
+
+
+def _crowd(folder, name="wg0"):
+    """A daemon that lets nobody in, and who fills its door."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / f"{name}.sock"))
+    listener.listen(0)
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(10)]
+    for one in crowd:
+        one.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            one.connect(str(folder / f"{name}.sock"))
+    return [listener, *crowd]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("door", ["open", "full"])
+def test_a_stuck_daemon_is_told_to_whoever_asks_or_sets(folder, monkeypatch, door):
+    monkeypatch.setattr(client, "_SILENCE_MS", 50)
+    crowd = _crowd(folder)
+    if door == "open":
+        for one in crowd[1:]:
+            one.close()
+        while True:  # who waited at the door has gone
+            crowd[0].setblocking(False)
+            try:
+                crowd[0].accept()[0].close()
+            except BlockingIOError:
+                break
+    for call in (
+        lambda: list(client.get_device("wg0", 50)),
+        lambda: list(client.status("wg0")),
+        lambda: list(client.ask("wg0", [b"set=1\n", bytes(1 << 20), b"\n"], 50)),
+    ):
+        with pytest.raises(client.NoAnswer, match="wg0 does not answer"):
+            call()
+        if door == "open":
+            crowd[0].accept()[0].close()
+    for one in crowd:
+        one.close()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("ask", [client.get_device, client.status])
+def test_a_daemon_that_speaks_byte_by_byte_is_not_waited_for_for_ever(folder, monkeypatch, ask):
+    monkeypatch.setattr(client, "_ANSWER_MS", 300)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    monkeypatch.setattr(port, "unix_connect", lambda path: os.dup(ours.fileno()))
+    ends = threading.Event()
+
+    def drip():
+        while not ends.wait(0.02):
+            theirs.send(b"x")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    with pytest.raises(client.NoAnswer):
+        list(ask("wg0"))
+    ends.set()
+    thread.join()
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", [b"x" * 4096, b"allowed_ip=10.0.0.0/8\n" * 200])
+def test_an_answer_without_end_is_a_refusal_before_it_fills_the_memory(folder, monkeypatch, piece):
+    monkeypatch.setattr(client, "_ANSWER_MAX", 1 << 20)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    monkeypatch.setattr(port, "unix_connect", lambda path: os.dup(ours.fileno()))
+
+    def flood():
+        with contextlib.suppress(OSError):
+            while True:
+                theirs.sendall(piece)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    with pytest.raises(client.Refused, match="makes no sense"):
+        for _ in client.get_device("wg0"):
+            pass
+    ours.close()
+    thread.join()
+    theirs.close()
 
 
 def test_nobody_there_is_told_whether_the_file_is_there_or_not(folder):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """`tunlite show` for people."""
 
+import base64
 import json
+import re
 
+import nacl.bindings
 import pytest
 
-from tunlite import show
+from tunlite import client, port, show
 
 STATUS = {
     "interface": "wg0",
@@ -86,6 +89,82 @@ def test_a_page_has_what_wg_shows_and_what_is_ours():
         "  persistent keepalive: every 25 seconds\n",
     ):
         assert part in page
+
+
+KEY = "77d54d2a5b0c1f3e77d54d2a5b0c1f3e77d54d2a5b0c1f3e77d54d2a5b0c1f3e"
+FOREIGN = (
+    ("private_key", KEY),
+    ("listen_port", "51820"),
+    ("fwmark", "16"),
+    ("public_key", KEY),
+    ("preshared_key", "01" * 32),
+    ("protocol_version", "1"),
+    ("endpoint", "192.0.2.1:7"),
+    ("last_handshake_time_sec", "1700000000"),
+    ("last_handshake_time_nsec", "5"),
+    ("tx_bytes", "2048"),
+    ("rx_bytes", "1536"),
+    ("persistent_keepalive_interval", "25"),
+    ("allowed_ip", "10.0.0.0/8"),
+    ("allowed_ip", "::/0"),
+    ("public_key", "02" * 32),
+    ("preshared_key", "00" * 32),
+    ("last_handshake_time_sec", "0"),
+)
+
+
+def _foreign(monkeypatch, error, rows=FOREIGN):
+    """A daemon that does not know status=1, and says or does `error` then."""
+
+    def status(name):
+        raise error
+        yield
+
+    lines = [(key.encode(), value.encode()) for key, value in rows]
+    monkeypatch.setattr(show.client, "status", status)
+    monkeypatch.setattr(show.client, "get_device", lambda name: iter(lines))
+    return show.look("wg0")
+
+
+@pytest.mark.parametrize("error", [client.Refused("closed"), BrokenPipeError(32, "gone")])
+def test_another_programs_interface_is_shown_as_far_as_it_tells(monkeypatch, error):
+    page = "".join(show.pages(_foreign(monkeypatch, error)))
+    public = nacl.bindings.crypto_scalarmult_base(bytes.fromhex(KEY))
+    age = show.ago(port.wall_ns()[0] // 10**9 - 1700000000).split(", ")[0]
+    assert re.sub(r"(latest handshake: [^,]*),.*", r"\1", page) == (
+        "interface: wg0\n"
+        f"  public key: {base64.b64encode(public).decode()}\n"
+        "  private key: (hidden)\n"
+        "  listening port: 51820\n"
+        "  fwmark: 0x10\n"
+        "\n"
+        "peer: d9VNKlsMHz531U0qWwwfPnfVTSpbDB8+d9VNKlsMHz4=\n"
+        "  preshared key: (hidden)\n"
+        "  endpoint: 192.0.2.1:7\n"
+        "  allowed ips: 10.0.0.0/8, ::/0\n"
+        f"  latest handshake: {age}\n"
+        "  transfer: 1.50 KiB received, 2.00 KiB sent\n"
+        "  persistent keepalive: every 25 seconds\n"
+        "\n"
+        "peer: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n"
+        "  allowed ips: (none)\n"
+    )
+    found = json.loads("".join(show.json_pieces(_foreign(monkeypatch, error))))
+    assert found["interface"] == "wg0" and found["peers"][0]["tx_bytes"] == 2048
+
+
+@pytest.mark.parametrize(
+    "row",
+    [("private_key", "01"), ("public_key", "0x"), ("rx_bytes", "many"), ("allowed_ip", "::/0")],
+)
+def test_another_programs_nonsense_is_a_refusal(monkeypatch, row):
+    with pytest.raises(client.Refused, match="makes no sense"):
+        list(_foreign(monkeypatch, client.Refused("closed"), [row, row]))
+
+
+def test_a_stuck_daemon_is_not_asked_a_second_time(monkeypatch):
+    with pytest.raises(client.NoAnswer):
+        list(_foreign(monkeypatch, client.NoAnswer("wg0 does not answer")))
 
 
 def test_a_link_that_is_down_is_told():

@@ -61,11 +61,11 @@ Descriptors
     poll(rows, timeout_ms)      rows of (fd, events), -1 waits for ever: list of (fd, events)
     POLLIN  POLLOUT  POLLERR  POLLHUP
 
-AF_UNIX (all non-blocking but unix_connect's)
+AF_UNIX (all non-blocking)
     unix_listen(path, mode, gid)   a file that a dead listener left behind is replaced, a live one
                                 is OSError(EADDRINUSE); gid -1 leaves the group
     unix_accept(fd)
-    unix_connect(path)          blocking
+    unix_connect(path)          never waits: OSError(EAGAIN) while too many wait at its door
     unix_send(path, data)       one datagram to who is bound there; never waits: OSError(EAGAIN)
     packet_pair()               (one end, the other): what is written to one is read from the other,
                                 packet by packet

@@ -15,12 +15,12 @@ _RTMGRP_LINK = 1
 
 
 def _somebody_listens(path):
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError as e:
-            if e.errno in (errno.ECONNREFUSED, errno.ENOENT):
-                return False
+    try:
+        os.close(unix_connect(path))
+    except OSError as e:
+        if e.errno in (errno.ECONNREFUSED, errno.ENOENT):
+            return False
+        if e.errno != errno.EAGAIN:  # it is there, and slow to let others in
             raise
     return True
 
@@ -65,7 +65,7 @@ def unix_accept(fd):
 
 
 def unix_connect(path):
-    client = socket.socket(socket.AF_UNIX)
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         client.connect(path)
     except OSError:

@@ -227,7 +227,7 @@ def _unix_address(path):
 
 
 def unix_connect(path):
-    client = _os.socket(_os.AF_UNIX, _os.SOCK_STREAM, 0)
+    client = _os.socket(_os.AF_UNIX, _os.SOCK_STREAM | _os.SOCK_NONBLOCK, 0)
     try:
         _os.connect(client, _unix_address(path))
     except OSError:
@@ -251,7 +251,8 @@ def _somebody_listens(path):
     except OSError as e:
         if e.errno in (errno.ECONNREFUSED, errno.ENOENT):
             return False
-        raise
+        if e.errno != errno.EAGAIN:  # it is there, and slow to let others in
+            raise
     return True
 
 
