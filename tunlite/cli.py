@@ -4,7 +4,7 @@
 Exit status: 0 done, 1 it failed (the reason is on stderr), 2 the command line is wrong.
 """
 
-from tunlite import commands, port
+from tunlite import commands, config, names, port
 from tunlite.errors import UsageError, UserError
 
 _NAME_HELP = "NAME is an interface, its file is looked for in /etc/tunlite, then /etc/wireguard."
@@ -35,11 +35,21 @@ COMMANDS = (
     ("pubkey", "", "read a private key from stdin, write its public key", ""),
 )  # fmt: skip
 
-_DAEMON_HELP = """\
-  [-f|--foreground] NAME
+_DAEMON_WORDS = "[-f] [--foreground] NAME"
+_DAEMON_HELP = f"""\
+  {_DAEMON_WORDS}
             run NAME as a WireGuard userspace daemon, for wg(8) and wg-quick(8):
             WG_QUICK_USERSPACE_IMPLEMENTATION=tunlite wg-quick up FILE
 """
+# What other programs call what a command of ours does.
+_FOREIGN = {
+    "status": "show",
+    "list": "show",
+    "start": "up",
+    "stop": "down",
+    "restart": "reload",
+    "set": "setconf",
+}
 _EPIPE = 32
 
 
@@ -86,6 +96,34 @@ def read_words(synopsis, words):
             at += 1
         options[name] = value
     return options, rest
+
+
+def _meant(word):
+    """The command that a word may be a slip for, or None."""
+    known = dict(_FOREIGN)
+    for row in COMMANDS:
+        known[row[0]] = row[0]
+    for name, command in known.items():
+        if sorted(name) == sorted(word.lower()):
+            return command
+    return known.get(config.nearest(sorted(known), word))
+
+
+def _refuse_slip(words):
+    """A mistyped command must not make a daemon. An interface is meant where an option or -- comes
+    first, wg-quick asks, the name has a file, or has more than letters in it.
+    """
+    word = words[0]
+    meant = _meant(word) if word.isalpha() else None
+    if meant is None or "--" in words or port.environ_get("WG_QUICK_USERSPACE_IMPLEMENTATION"):
+        return
+    try:
+        names.find_config(word)
+    except UserError:
+        raise UsageError(
+            f'"{word}" is no command, did you mean {meant}? An interface of that name:'
+            f" tunlite -- {word}"
+        )
 
 
 def usage():
@@ -135,7 +173,8 @@ def dispatch(words):
         return 0
     row = _row(words[0])
     if row is None:
-        return commands.serve(words)
+        _refuse_slip(words)
+        return commands.serve(*read_words(_DAEMON_WORDS, words))
     if "--help" in words or "-h" in words:
         port.write_out(_command_help(row))
         return 0

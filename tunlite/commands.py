@@ -109,16 +109,15 @@ def _interface_name(text):
     return text
 
 
-def serve(words):
+def serve(options, rest):
     """A WireGuard userspace daemon, as wg-quick(8) starts it."""
     from tunlite import process
 
-    foreground = port.environ_get("WG_PROCESS_FOREGROUND") == "1"
-    rest = [word for word in words if word not in ("-f", "--foreground")]
-    if len(rest) != len(words):
+    foreground = "-f" in options or "--foreground" in options
+    if port.environ_get("WG_PROCESS_FOREGROUND") == "1":
         foreground = True
-    if len(rest) != 1 or rest[0].startswith("-"):
-        raise UsageError("one interface is wanted")
+    if len(rest) != 1:
+        raise UsageError(f'"{rest[0]}" is no command' if rest else "one interface is wanted")
     name = rest[0]
     names.check_name(name)
     log = _log(name)

@@ -246,7 +246,7 @@ class _Parser:
                     self.section = {"line": self.line}
                 return
         self.name = ""
-        near = _nearest(_SECTIONS, (text or "").strip("[]"))
+        near = nearest(_SECTIONS, (text or "").strip("[]"))
         fix = f"did you mean [{near}]?" if near else "sections are [Interface] and [Peer]"
         self.error("", "this section is not known", fix)
 
@@ -298,7 +298,7 @@ class _Parser:
                 fix = f"move it under [{section}]"
                 self.error(option, f"it does not belong under [{self.name}]", fix)
                 return
-        near = _nearest([row[1] for row in KEYS if row[0] == self.name], name)
+        near = nearest([row[1] for row in KEYS if row[0] == self.name], name)
         fix = f"did you mean {near}?" if near else "tunlite check --keys lists the known ones"
         self.error(_printable(name), "this option is not known", fix)
 
@@ -386,7 +386,7 @@ def _distance(a, b):
     return row[-1]
 
 
-def _nearest(known, name):
+def nearest(known, name):
     """The known name at most two edits away, or None."""
     best = (3, None)
     if len(name) > 24:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import tunlite
-from tunlite import cli, commands
+from tunlite import cli, commands, names
 
 SYNOPSIS = "[--wait SECONDS] [--json] --config FILE NAME"
 
@@ -93,6 +93,56 @@ def test_what_fails_is_told_in_a_line_with_exit_status_1(words, told):
     assert done.returncode == 1
     assert told in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        *((["statsu"], "show"), (["status"], "show"), (["shwo"], "show"), (["Show"], "show")),
+        *((["donw"], "down"), (["pu"], "up"), (["relaod"], "reload"), (["chekc"], "check")),
+        *((["genky"], "genkey"), (["shw", "wg0"], "show"), (["stop", "-f"], "down")),
+    ],
+)
+def test_a_mistyped_command_makes_no_daemon_and_is_told_what_was_meant(words, meant):
+    done = _run(*words)
+    assert done.returncode == 2
+    assert f'"{words[0]}" is no command, did you mean {meant}?'.encode() in done.stderr
+
+
+def _reached(monkeypatch, *words):
+    """What the daemon would be started with, None where the words were refused."""
+    monkeypatch.setattr(commands, "serve", lambda options, rest: (options, rest))
+    try:
+        return cli.dispatch(list(words))
+    except cli.UsageError:
+        return None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("wg0", "tun0", "down1", "show-1", "up0", "ups", "mesh", "mesh-vpn", "wg_mesh", "home"),
+        *("office", "vpn", "client", "server", "peer", "eth", "lan", "tunlite", "wireguard"),
+    ],
+)
+def test_names_of_interfaces_are_no_mistyped_commands(monkeypatch, name):
+    assert _reached(monkeypatch, name) == ({}, [name])
+    assert _reached(monkeypatch, "-f", name) == ({"-f": True}, [name])
+
+
+def test_an_interface_whose_name_is_near_a_command_s_runs_where_it_is_surely_meant(
+    monkeypatch, tmp_path
+):
+    assert _reached(monkeypatch, "shop") is None
+    assert _reached(monkeypatch, "--", "shop") == ({}, ["shop"])
+    assert _reached(monkeypatch, "-f", "shop") == ({"-f": True}, ["shop"])
+    monkeypatch.setattr(names, "CONFIG_FOLDERS", (str(tmp_path),))
+    assert _reached(monkeypatch, "shop") is None
+    (tmp_path / "shop.conf").touch()
+    assert _reached(monkeypatch, "shop") == ({}, ["shop"])
+    (tmp_path / "shop.conf").unlink()
+    monkeypatch.setenv("WG_QUICK_USERSPACE_IMPLEMENTATION", "tunlite")
+    assert _reached(monkeypatch, "shop") == ({}, ["shop"])
 
 
 @pytest.mark.parametrize("number", ["²", "-1", "x", "99999999999"])
