@@ -59,10 +59,15 @@ static bool takes_supers(int fd, bool is_tcp) {
     return write(fd, frame, OFFLOAD_HEADER + len) >= 0 || errno != EINVAL;
 }
 
+/* Of our size and byte order: an earlier owner of a persistent device may have had others. */
 static bool has_header(int fd) {
     struct ifreq ifr = {0};
-    return control(fd, TUNGETIFF, (unsigned long)&ifr) == 0 &&
-           ((unsigned)ifr.ifr_flags & IFF_VNET_HDR) != 0;
+    int size = OFFLOAD_HEADER, little_endian = 0; /* 0: as this machine has it */
+    if (control(fd, TUNGETIFF, (unsigned long)&ifr) != 0 ||
+        ((unsigned)ifr.ifr_flags & IFF_VNET_HDR) == 0)
+        return false;
+    (void)control(fd, TUNSETVNETLE, (unsigned long)&little_endian); /* Linux 4.0 */
+    return control(fd, TUNSETVNETHDRSZ, (unsigned long)&size) == 0;
 }
 
 static void set_all(struct io *io, int32_t why) {

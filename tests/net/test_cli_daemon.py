@@ -4,17 +4,19 @@
 router ==w1== gateway
 """
 
+import fcntl
 import json
 import os
 import signal
 import stat
+import struct
 from pathlib import Path
 
 import pytest
 
 from tests.net.netns import seconds_to_end
 from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
-from tests.net.topology import Tunlite, Tunnel, WireguardGo, wait_for
+from tests.net.topology import Tunlite, Tunnel, WireguardGo, tcp_transfer, wait_for
 from tunlite import port
 
 _SOCKETS = Path("/var/run/wireguard")
@@ -209,6 +211,39 @@ os.execvp(argv[0], argv)
     process.wait_line("ready")
     assert host.run(["wg", "show", name]).returncode == 0
     assert process.stop() == 0
+
+
+_TUNSETIFF, _TUNSETPERSIST, _TUNSETVNETHDRSZ, _TUNSETVNETLE = (
+    0x400454CA,
+    0x400454CB,
+    0x400454D8,
+    0x400454DC,
+)
+
+
+def _leave_device(name):
+    """A persistent TUN device as a virtual machine's emulator leaves one."""
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), 0x5001))
+    fcntl.ioctl(fd, _TUNSETPERSIST, 1)
+    fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", 12))
+    fcntl.ioctl(fd, _TUNSETVNETLE, struct.pack("i", 1))
+    os.close(fd)
+
+
+def test_a_device_that_had_a_longer_packet_header_before_carries_our_packets(lab):
+    tunnel = Tunnel(lab)
+    router, host = tunnel.router, tunnel.router.namespace
+    host.inside(_leave_device, router.name)
+    tunnel.gateway.start()
+    router.process = host.start([*tunlite_command(), "-f", router.name], router.name)
+    router.process.wait_line("ready")
+    router.wg_set_conf()
+    host.ip("addr", "add", router.v4 + "/16", "dev", router.name)
+    host.ip("link", "set", router.name, "mtu", "1420", "up")
+    tunnel.wait_up()
+    moved = tcp_transfer(host, tunnel.gateway.namespace, tunnel.gateway.v4, size=1 << 20)
+    assert moved.is_intact
 
 
 def _wg_quick(host, verb, path, folder, before=(), **kwargs):
