@@ -226,8 +226,11 @@ def _filter_text(name, family, own, mark):
 
 def _keep_marked_sources_valid(log):
     """A strict reverse-path filter must look at the mark, or answers to our UDP packets go."""
+    path = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
     try:
-        port.write_file("/proc/sys/net/ipv4/conf/all/src_valid_mark", b"1\n")
+        # Where it is set already it may be read-only, as in a container.
+        if port.read_file(path) != b"1\n":
+            port.write_file(path, b"1\n")
     except OSError as e:
         log.error(
             f"src_valid_mark cannot be set (errno {e.errno}): with rp_filter = 1 no answer comes"

@@ -333,17 +333,24 @@ def serve():
 
 
 def scope_id(text):
-    """The number of a literal endpoint's scope: digits, or an interface's name; 0 for neither."""
-    if not text or addresses.is_number(text):
-        return int(text or "0") if len(text) < 10 else 0
-    try:
-        return int(port.read_file("/sys/class/net/" + text + "/ifindex"))
-    except (OSError, ValueError):
+    """The number of a literal endpoint's scope: digits, or the name of an interface in this network
+    namespace, which is not always /sys's; "" is 0. ValueError."""
+    if not text:
         return 0
+    if addresses.is_number(text) and len(text) < 10:
+        return int(text)
+    try:
+        link = port.links.link_get(text)
+    except OSError:
+        link = None  # the kernel takes no such name
+    if link is None:
+        raise ValueError("no interface " + text)
+    return link[0]
 
 
 def literal(text):
-    """(family, bytes, port, scope id) of an endpoint without a name, None for one with."""
+    """(family, bytes, port, scope id) of an endpoint without a name, None for one with. ValueError
+    where it is none, or has the scope of no interface."""
     found = addresses.literal_endpoint(text)
     if found is None:
         return None

@@ -8,7 +8,7 @@ Description, and its Endpoint where that is a name: its address may be another o
 
 import binascii
 
-from tunlite import client, config as configs, keys, port, resolver, setconf
+from tunlite import addresses, client, config as configs, keys, port, setconf
 from tunlite.errors import UserError
 
 _REPLACED = (b"privatekey", b"listenport", b"fwmark")
@@ -88,7 +88,7 @@ def _put_peer(out, public, runs, said):
     if runs["allowed_ip"]:
         out.option("AllowedIPs", ", ".join(runs["allowed_ip"]))
     place = runs.get("endpoint", b"").decode()
-    if "Endpoint" in said and resolver.literal(said["Endpoint"]) is None:
+    if "Endpoint" in said and addresses.literal_endpoint(said["Endpoint"]) is None:
         place = said["Endpoint"]
     if place:
         out.option("Endpoint", place)

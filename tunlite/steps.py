@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Steps that bringing an interface up and changing it have in common."""
 
-from tunlite import client, links, port, resolver, setconf
+from tunlite import addresses, client, links, port, setconf
 from tunlite.errors import UserError, said
 
 # A change of these takes a new daemon; the others are applied by a reload.
@@ -61,7 +61,7 @@ def choose_mtu(config):
     found = []
     for peer in config.peers.each(("Endpoint",)):
         if "Endpoint" in peer:
-            place = resolver.literal(peer["Endpoint"])
+            place = addresses.literal_endpoint(peer["Endpoint"])
             if place is not None:
                 found.append(place[:2])
     return links.choose_mtu(set(found))

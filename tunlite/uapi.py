@@ -209,7 +209,7 @@ class Setter:
             found = resolver.literal(text)
             name = None if found else addresses.split_endpoint(text)
         except ValueError:
-            raise UapiError(EINVAL, "not an endpoint")
+            raise UapiError(EINVAL, "not an endpoint, or its scope is no interface here")
         if name and self._interface.resolver is None:
             raise UapiError(EINVAL, "names are not resolved here")
         if self._peer is None:

@@ -5,6 +5,7 @@ router ==w1== gateway
 """
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,26 @@ def test_a_tunnel_works_where_the_kernel_has_no_ipv6_at_all(lab):
     for end in (tunnel.router, tunnel.gateway):
         assert end.namespace.run(["ss", "-lnuH6"]).stdout == ""
         assert "error" not in end.process.log()
+
+
+def test_a_link_local_endpoint_reaches_its_peer_whatever_sys_shows(lab):
+    """/sys of the processes in these namespaces is of another one, without such an interface."""
+    tunnel = Tunnel(lab)
+    near, far = tunnel.wire
+    assert not Path(f"/sys/class/net/{near.name}").exists()
+    for end, address in ((near, "fe80::11"), (far, "fe80::12")):
+        end.namespace.ip("addr", "add", address + "/64", "dev", end.name, "nodad")
+    peer = tunnel.router.peers[tunnel.gateway.keys.public]
+    peer["Endpoint"] = f"[fe80::12%{near.name}]:51820"
+    tunnel.start()
+    tunnel.wait_up()
+    assert tunnel.gateway.peer_json(tunnel.router)["endpoint"].startswith("[fe80::11%")
+
+
+def test_an_endpoint_with_a_scope_that_is_no_interface_is_refused(lab):
+    tunnel = Tunnel(lab)
+    peer = tunnel.router.peers[tunnel.gateway.keys.public]
+    peer["Endpoint"] = "[fe80::12%nosuch]:51820"
+    tunnel.router.start(ready=False)
+    assert tunnel.router.process.wait(10) == 1
+    assert "its scope is no interface" in tunnel.router.process.log()

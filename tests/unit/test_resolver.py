@@ -207,9 +207,13 @@ def test_literal_endpoints_need_no_child():
     assert resolver.literal("192.0.2.1:7") == (4, bytes([192, 0, 2, 1]), 7, 0)
     assert resolver.literal("[fe80::1%lo]:7")[2:] == (7, 1)
     assert resolver.literal("[fe80::1%5]:7")[2:] == (7, 5)
-    assert resolver.literal("[fe80::1%99999999999]:7")[2:] == (7, 0)
-    assert resolver.literal("[fe80::1%²]:7")[2:] == (7, 0)
     assert resolver.literal("example.org:7") is None
+
+
+@pytest.mark.parametrize("scope", ["nosuch", "99999999999", "²", "longer-than-any-interface", "."])
+def test_a_scope_that_is_no_interface_is_refused(scope):
+    with pytest.raises(ValueError, match="no interface"):
+        resolver.literal(f"[fe80::1%{scope}]:7")
 
 
 @pytest.mark.parametrize(
