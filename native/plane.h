@@ -88,6 +88,7 @@ struct worker {
     uint32_t batch_out, batch_in;          /* adapt to what a turn finds */
     uint32_t slot_usual;                   /* io.slot while no longer datagram has been seen */
     uint64_t slot_until;                   /* ms; 0: it is the usual one */
+    uint64_t unreachable_until;            /* ms; ahead by one for each answer of late */
     bool device_gone;                      /* stopped polling it */
     bool tell_device_gone;                 /* TL_WOKE_DEVICE_GONE, once */
     bool pool_told;                        /* TL_WOKE_POOL, once until tl_plane_grow */

@@ -8,6 +8,7 @@
 #include "ip.h"
 #include "plane.h"
 #include "tunlite.h"
+#include "unreachable.h"
 
 /* Step 1 for one packet; layer 3 also takes the ECN field. */
 static bool is_valid(struct worker *w, struct packet *p) {
@@ -38,6 +39,12 @@ static uint32_t validate(struct worker *w, struct queue *q, uint32_t from) {
     return kept;
 }
 
+static void nobody_gets(struct worker *w, struct packet *p, enum drop why) {
+    w->stats.drops[why]++;
+    unreachable_answer(w, p);
+    packet_release(p);
+}
+
 /* Step 2. Neighbours with the same destination share a lookup. */
 static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
     const struct packet *before = NULL;
@@ -55,8 +62,7 @@ static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
             before = &q->p[kept++];
             continue;
         }
-        w->stats.drops[DROP_NO_ROUTE]++;
-        packet_release(p);
+        nobody_gets(w, p, DROP_NO_ROUTE);
     }
     return kept;
 }
@@ -87,8 +93,7 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
         struct packet *p = &q->p[i];
         const struct endpoint *to = &p->peer->endpoint;
         if (!to->family || to->way == WAY_LOOPS) {
-            w->stats.drops[to->family ? DROP_ROUTING_LOOP : DROP_NO_ENDPOINT]++;
-            packet_release(p);
+            nobody_gets(w, p, to->family ? DROP_ROUTING_LOOP : DROP_NO_ENDPOINT);
             continue;
         }
         p->session = p->peer->staged.n ? NULL : sending_session(w, p->peer);

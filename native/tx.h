@@ -4,7 +4,7 @@
  *
  *   1. validate    IP version and lengths (layer 2: an Ethernet header); a datagram of our own that
  *                  came round (loop.h) ends here
- *   2. route       destination to peer, by allowed IPs
+ *   2. route       destination to peer, by allowed IPs; nobody's is answered (unreachable.h)
  *   3. session     none that can send, or others wait already: staged, which Python hears of
  *                  as WANTS_SESSION; else a counter is drawn, once
  *   4. gather      side by side what goes to one peer
