@@ -97,11 +97,15 @@ class Config:
 
 
 class Peers:
-    """The [Peer] sections, each parsed when it is reached: its secret is wiped before the next."""
+    """The [Peer] sections, each parsed when it is reached: its secret is wiped before the next.
+
+    One with our own public key is left out: in one list for all nodes each finds itself.
+    """
 
     def __init__(self, text):
         self.text = text
         self.count = 0
+        self.own = None  # our public key
 
     def __len__(self):
         return self.count
@@ -111,7 +115,9 @@ class Peers:
 
     def each(self, names):
         """Every peer, with only the options of `names`."""
-        return _Parser(Config("", self.text), None, names).peers()
+        config = Config("", self.text)
+        config.peers.own = self.own
+        return _Parser(config, None, list(names) + ["PublicKey"]).peers()
 
     def wipe(self):
         self.count = 0
@@ -213,7 +219,11 @@ class _Parser:
             peer = self.section
             self.section = None
             try:
-                yield peer
+                if peer.get("PublicKey", b"") == self.config.peers.own:
+                    fix = "that is right in one list for all nodes"
+                    self.warn("PublicKey", "it is our own: left out", fix, peer["line"])
+                else:
+                    yield peer
             finally:
                 keys.wipe(peer.get("PresharedKey"))
 
@@ -277,6 +287,8 @@ class _Parser:
             )
         else:
             self.section[option] = parsed
+            if option == "PrivateKey":
+                self.config.peers.own = bytes(keys.public_of(parsed))
         if option not in self.seen:
             self.seen[option] = self.line
         self._check_features(option, parsed)

@@ -105,6 +105,9 @@ def _dns(text):
 
 
 def _mtu(text):
+    """0 for auto."""
+    if text.lower() == "auto":
+        return 0
     return _number(text, 576, 65535, "write bytes, 1420 for instance; IPv6 needs 1280 or more")
 
 

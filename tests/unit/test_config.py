@@ -380,11 +380,27 @@ def test_a_peer_has_its_secret_until_the_next_one_is_reached():
     assert next(peers)["PublicKey"] == base64.b64decode(OTHER)
     assert secret == bytes(32)
     assert [sorted(peer) for peer in parsed.peers.each(("PresharedKey",))] == [
-        ["PresharedKey", "line"],
-        ["line"],
+        ["PresharedKey", "PublicKey", "line"],
+        ["PublicKey", "line"],
     ]
     parsed.wipe()
     assert list(parsed.peers) == []
+
+
+def test_a_peer_with_our_own_key_is_left_out_wherever_peers_are_walked():
+    own = base64.b64encode(keys.public_of(base64.b64decode(PRIVATE))).decode()
+    me = f"[Peer]\nPublicKey={own}\nPresharedKey={PRIVATE}\nAllowedIPs=::/0\nEndpoint=[::1]:1\n"
+    other = f"[Peer]\nPublicKey={OTHER}\nAllowedIPs=::/0\n"
+    for peers in (me + other, other + me):
+        parsed = _parse(f"[Interface]\nPrivateKey={PRIVATE}\n{peers}")
+        assert parsed.errors == [] and len(parsed.peers) == 1
+        (warning,) = parsed.lines_of(parsed.warnings)
+        assert "PublicKey: it is our own: left out" in warning
+        for peer in [*parsed.peers, *parsed.peers.each(("AllowedIPs",))]:
+            assert peer["PublicKey"] == base64.b64decode(OTHER)
+    parsed = _parse(f"{me}{other}[Interface]\nPrivateKey={PRIVATE}\n")
+    assert [peer["PublicKey"] for peer in parsed.peers] == [base64.b64decode(OTHER)]
+    assert len(list(_parse(me + other).peers)) == 2  # of whom it is for, nothing is known
 
 
 def test_every_row_of_the_table_has_a_parser():
@@ -398,7 +414,7 @@ def test_every_row_of_the_table_has_a_parser():
 
 def test_every_default_that_can_be_written_is_accepted():
     for section, name, _, _, default, _ in config.KEYS:
-        if default not in ("none", "required", "auto") or name in ("Table", "Engine"):
+        if default not in ("none", "required"):
             peer = f"PublicKey = {PUBLIC}\n" if section == "Peer" else ""
             assert not _errors(f"[{section}]\n{peer}{name} = {default}\n"), name
 
