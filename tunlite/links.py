@@ -64,26 +64,28 @@ def _undo(call):
             raise
 
 
-def _mtu_of(index_and_mtu):
-    """The MTU of a route, or else of its link; 0 where there is none."""
-    if index_and_mtu is None:
+def _mtu_of(way, own):
+    """The MTU of a route (ifindex, MTU or 0), or else of its link; 0 where there is none."""
+    if way is None or way[0] == own:
         return 0
-    index, mtu = index_and_mtu
-    return mtu or port.links.mtu_of(index)
+    return way[1] or port.links.mtu_of(way[0])
 
 
-def choose_mtu(endpoints):
-    """The greatest MTU on the ways to the endpoints, else of the default route, less the overhead.
+def choose_mtu(name, endpoints, mark):
+    """The greatest MTU on the ways that packets with `mark` take to the endpoints, else of the
+    first default route, less the overhead. A way through our own link is none.
 
     `endpoints`: addresses (family, bytes).
     """
+    own = port.links.link_get(name)[0]
     best = 0
     for family, packed in endpoints:
-        best = max(best, _mtu_of(port.links.route_get(family, packed)))
-    if not best:
-        for family in (4, 6):
-            for index in port.links.default_routes(family):
-                best = max(best, port.links.mtu_of(index))
+        best = max(best, _mtu_of(port.links.route_get(family, packed, mark), own))
+    for family in (4, 6):
+        if not best:
+            ways = [row[1:] for row in port.links.routes(family, 0) if row[0][2] == 0]
+            ways = [way for way in ways if way[0] != own]
+            best = _mtu_of(ways[0], own) if ways else 0
     return (best or _FALLBACK_MTU) - OVERHEAD
 
 
@@ -151,12 +153,49 @@ def wants_default(config):
 def free_table():
     """The first routing table from 51820 on that has no route."""
     number = _FIRST_TABLE
-    while port.links.route_list(number):
+    while any([[row for row in port.links.routes(family, number)] for family in (4, 6)]):
         number += 1
     return number
 
 
-def set_routes(name, routes, state):
+def _owner(prefix, table):
+    """The number of the link that the best route of exactly this prefix takes, 0 for no link."""
+    owner = None
+    for found, index, _ in port.links.routes(prefix[0], table):
+        if owner is None and found == prefix:
+            owner = index
+    return owner or 0
+
+
+def _add_route(name, prefix, table):
+    """None, or why not: a route that there is already must be ours."""
+    try:
+        port.links.route_add(name, prefix, table)
+    except OSError as e:
+        if e.errno != _EEXIST:
+            return said(e)
+        owner = port.links.name_of(_owner(prefix, table))
+        if owner != name:
+            return f"{owner} has it" if owner else "it is there and leads nowhere"
+    return None
+
+
+def _tell_better_routes(name, prefixes, log):
+    """IPv6 takes a prefix of another link's too, and may prefer that link."""
+    better = {}
+    for prefix, index, _ in port.links.routes(6, 0):
+        if prefix in prefixes and prefix not in better:
+            better[prefix] = index
+    for prefix, index in better.items():
+        owner = port.links.name_of(index)
+        if owner != name:
+            log.error(
+                f"packets to {addresses.format_prefix(prefix)} leave by {owner or 'no link'}:"
+                " its route has a lower metric"
+            )
+
+
+def set_routes(name, routes, state, log):
     """Adds what is missing and removes what an earlier configuration had."""
     wanted = {}
     for prefix, table in routes:
@@ -169,45 +208,73 @@ def set_routes(name, routes, state):
         else:
             kept.append([text, table])
     state["routes"] = kept
+    failed = []
     for text, table in sorted(wanted):
-        try:
-            port.links.route_add(name, wanted[(text, table)], table)
-        except OSError as e:
-            if e.errno != _EEXIST:
-                raise _failed("route to " + text, e)
-        kept.append([text, table])
+        wrong = _add_route(name, wanted[(text, table)], table)
+        if wrong:
+            failed.append(f"route to {text}: {wrong}")
+        else:
+            kept.append([text, table])
+    sixes = [prefix for prefix in wanted.values() if prefix[0] == 6]
+    if sixes:
+        _tell_better_routes(name, sixes, log)
+    if failed:
+        raise LinkError("\n".join(failed))
 
 
 def set_rules(families, mark, state):
     """Rules that send what is not our own to table `mark`, and let more precise routes win."""
-    for family in families:
-        for rule in (
-            {"table": mark, "mark": mark, "invert": True},
-            {"table": 254, "suppress_prefixlength": 0},
-        ):
-            if [family, rule] not in state["rules"]:
-                try:
-                    port.links.rule_add(family, rule)
-                except OSError as e:
-                    raise _failed("rule for a default route", e)
-                state["rules"].append([family, rule])
+    for family in (4, 6):
+        marks = [rule.get("mark") for found, rule in state["rules"] if found == family]
+        if family in families and marks == [mark, None]:
+            continue
+        _drop_rules(family, state)
+        if family in families:
+            _add_rule(family, {"table": mark, "mark": mark, "invert": True}, state)
+            _add_rule(family, {"table": 254, "suppress_prefixlength": 0}, state)
+
+
+def _add_rule(family, rule, state):
+    """Notes the kernel's priority too: other full tunnels have a rule that is the same but for it,
+    and only before our own table it is ours."""
+    try:
+        state["rules"].append([family, port.links.rule_add(family, rule) or rule])
+    except OSError as e:
+        raise _failed("rule for a default route", e)
+
+
+def _drop_rules(family, state):
+    for row in list(state["rules"]):
+        if row[0] == family:
+            _undo(lambda rule=row[1]: port.links.rule_del(family, rule))
+            state["rules"].remove(row)
 
 
 def drop_rules(state):
-    for family, rule in list(state["rules"]):
-        _undo(lambda f=family, r=rule: port.links.rule_del(f, r))
-        state["rules"].remove([family, rule])
+    set_rules((), 0, state)
 
 
 # ---- the filter ------------------------------------------------------------------------------
 
 
+def _filter_name(name):
+    """Begins with a letter; nft takes no = and + in a name."""
+    return "tunlite-" + name.replace("=", "/e").replace("+", "/p")
+
+
+def _drop_text(name, family):
+    """nft commands that do not fail where there is no such table."""
+    table = ("ip " if family == 4 else "ip6 ") + _filter_name(name)
+    return f"add table {table}\ndelete table {table}\n"
+
+
 def _filter_text(name, family, own, mark):
     """nft commands: packets to our inside addresses must come through the tunnel, and the mark of
     our own UDP flows is kept, so that answers to them pass a strict reverse-path filter."""
-    nft, table = ("ip", "tunlite-" + name) if family == 4 else ("ip6", "tunlite-" + name)
+    nft = "ip" if family == 4 else "ip6"
+    table = _filter_name(name)
     lines = [
-        f"add table {nft} {table}",
+        _drop_text(name, family) + f"add table {nft} {table}",
         f"add chain {nft} {table} spoofed {{ type filter hook prerouting priority raw; }}",
         f"add chain {nft} {table} incoming {{ type filter hook prerouting priority mangle; }}",
         f"add chain {nft} {table} outgoing {{ type filter hook postrouting priority mangle; }}",
@@ -218,7 +285,7 @@ def _filter_text(name, family, own, mark):
         if number == family:
             text = addresses.format_address(family, packed)
             lines.append(
-                f"add rule {nft} {table} spoofed iifname != {name} {nft} daddr {text}"
+                f'add rule {nft} {table} spoofed iifname != "{name}" {nft} daddr {text}'
                 " fib saddr type != local drop"
             )
     return "\n".join(lines) + "\n"
@@ -238,7 +305,9 @@ def _keep_marked_sources_valid(log):
 
 
 def set_filter(name, families, own, mark, state, log):
-    """wg-quick's protection of a default route, by nft where it is there."""
+    """wg-quick's protection of a default route, by nft where it is there; always made anew, as the
+    addresses may be others."""
+    drop_filter(name, state, families)
     nft = children.find("nft") if families else None
     if families and nft is None:
         log.error(
@@ -249,25 +318,24 @@ def set_filter(name, families, own, mark, state, log):
     for family in families:
         if family == 4:
             _keep_marked_sources_valid(log)
-        if family in state["filter"]:
-            continue
         status = children.run([nft, "-f", "-"], _filter_text(name, family, own, mark).encode())
         if status:
             log.error(
                 f"nft {children.describe(status)}: packets from outside to the tunnel's"
                 " addresses are not filtered"
             )
-            continue
-        state["filter"].append(family)
+        elif family not in state["filter"]:
+            state["filter"].append(family)
 
 
-def drop_filter(name, state):
+def drop_filter(name, state, but=()):
+    """`but`: families that keep theirs."""
     for family in list(state["filter"]):
-        nft = children.find("nft")
-        if nft:
-            kind = "ip" if family == 4 else "ip6"
-            children.run([nft, "-f", "-"], f"delete table {kind} tunlite-{name}\n".encode())
-        state["filter"].remove(family)
+        if family not in but:
+            nft = children.find("nft")
+            if nft:
+                children.run([nft, "-f", "-"], _drop_text(name, family).encode())
+            state["filter"].remove(family)
 
 
 # ---- DNS -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from tunlite import (
 _SIGTERM = 15
 _SIGKILL = 9
 _PATIENCE_MS = 5000
+_NAMES_MS = 2000
 _PATIENCE_WITH_HOOKS_MS = 30000
 _POLLIN = 1
 
@@ -95,8 +96,7 @@ def _climb(state, config, log, ladder, stay, patience):
     """The steps, in wg-quick's order."""
     name = state["interface"]
     hooks.run("PreUp", config.interface.get("PreUp", []), name, patience)
-    settings = steps.settings(config)
-    child = process.start(name, settings, log, detach=not stay, forget=config.wipe)
+    child = process.start(name, steps.settings(config), log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = states.start_time(child.pid)
     # After the fork: the daemon has no use for it.
@@ -109,7 +109,13 @@ def _climb(state, config, log, ladder, stay, patience):
     states.write(state)
     setconf.apply(name, setconf.whole(config))
     links.set_addresses(name, config.interface.get("Address", []), state)
-    links.set_mtu(name, settings["MTU"])
+
+    def is_asked():
+        patience.arrived()
+        return patience.is_asked()
+
+    state["mtu"] = steps.choose_mtu(name, config, _NAMES_MS, is_asked)
+    links.set_mtu(name, state["mtu"])
     port.links.set_up(name)
     _await_socket(name, config)
     ladder.add(lambda: links.drop_dns(state))

@@ -5,6 +5,7 @@ from tunlite import client, config as configs, links, port, setconf, state as st
 
 _SIGHUP = 1
 _PATIENCE_MS = 30000
+_NAMES_MS = 700  # whoever ends `tunlite run` meanwhile gets its end within a second
 
 
 def reload(name, log, features=None):
@@ -55,13 +56,16 @@ def _apply(state, config, log):
         if config.interface.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
     running = setconf.Running(client.get_device(name))
-    if "FwMark" not in config.interface and links.wants_default(config):
+    if not config.interface.get("FwMark") and links.wants_default(config):
         # The mark of a default route is ours to choose; it stays.
         config.interface["FwMark"] = int(running.interface.get("fwmark", b"0"))
     setconf.apply(name, setconf.different(config, running, state["endpoints"]))
     links.set_addresses(name, config.interface.get("Address", []), state)
-    if "MTU" in config.interface:
-        links.set_mtu(name, config.interface["MTU"])
+    mtu = steps.choose_mtu(name, config, _NAMES_MS)
+    # What a hook made of our own choice stays, as long as that is the same.
+    if config.interface.get("MTU") or mtu != state.get("mtu", mtu):
+        links.set_mtu(name, mtu)
+    state["mtu"] = mtu
     links.set_dns(name, config.interface.get("DNS", []), state)
     steps.set_routes(state, config, log)
     steps.note_config(state, config)

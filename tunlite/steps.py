@@ -51,20 +51,33 @@ def settings(config):
     """What the daemon has to know from its start: no secret, and nothing that it can be told."""
     settings = {key: config.interface[key] for key in FIXED if key in config.interface}
     settings["ListenPort"] = config.interface.get("ListenPort", 0)
-    settings["MTU"] = choose_mtu(config)
+    settings["MTU"] = config.interface.get("MTU") or 1420
     return settings
 
 
-def choose_mtu(config):
-    if "MTU" in config.interface:
+def _names_are_in(name):
+    """Whether each name of an endpoint has an address, or could not be resolved."""
+    asked = client.status(name)
+    next(asked)
+    return not [peer for peer in asked if peer["resolver"] == "resolving"]
+
+
+def choose_mtu(name, config, patience_ms, is_asked=lambda: False):
+    """The file's, else for the ways to the endpoints that run: names are waited for, but no longer
+    than that, nor when we are asked to end."""
+    if config.interface.get("MTU"):
         return config.interface["MTU"]
+    wait_until(lambda: is_asked() or _names_are_in(name), patience_ms)
     found = []
-    for peer in config.peers.each(("Endpoint",)):
-        if "Endpoint" in peer:
-            place = addresses.literal_endpoint(peer["Endpoint"])
-            if place is not None:
-                found.append(place[:2])
-    return links.choose_mtu(set(found))
+    mark = 0
+    for key, value in client.get_device(name):
+        if key == b"fwmark":
+            mark = int(value)
+        elif key == b"endpoint":
+            family, packed, _, scope = addresses.literal_endpoint(value.decode())
+            if not scope:
+                found.append((family, packed))
+    return links.choose_mtu(name, set(found), mark)
 
 
 def _mark(state, config):
@@ -84,10 +97,7 @@ def set_routes(state, config, log):
     name = state["interface"]
     mark = _mark(state, config)
     families = links.wants_default(config)
-    if state["rules"] and (state["rules"][0][1]["mark"] != mark or not families):
-        links.drop_filter(name, state)
-        links.drop_rules(state)
-    links.set_routes(name, links.wanted_routes(config, mark), state)
+    links.set_routes(name, links.wanted_routes(config, mark), state, log)
     links.set_rules(families, mark, state)
     links.set_filter(name, families, config.interface.get("Address", []), mark, state, log)
 

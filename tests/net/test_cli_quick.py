@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.net.name_server import NameServer
 from tests.net.netns import seconds_to_end
 from tests.net.peers import Keys, ini, interface_name, tunlite_command
 from tests.net.topology import BackgroundPing, Tunlite, Tunnel, wait_for
@@ -436,6 +437,109 @@ def test_without_endpoints_the_mtu_comes_from_the_default_route(host):
     host.down()
 
 
+def test_a_reload_looks_at_the_ways_to_the_endpoints_again(host):
+    ip = host.namespace.ip
+    host.outside("d0", "192.0.2.1/24", mtu=1400)
+    host.outside("d1", "198.51.100.1/24", mtu=1500)
+    ip("route", "add", "default", "dev", "d0")
+    host.interface["MTU"] = "auto"
+    host.interface["PostUp"] = "ip link set %i mtu 1300"
+    host.peer["AllowedIPs"] = "0.0.0.0/0, 10.5.0.2/32"
+    host.peer["Endpoint"] = "203.0.113.9:51820"
+    host.up()
+
+    def reloaded():
+        host.write()
+        host.cli("reload", host.name)
+        return host.link()["mtu"]
+
+    assert reloaded() == 1300  # the hook's, though the way to the endpoint is our own link's now
+    host.peer["Endpoint"] = "198.51.100.9:51820"
+    assert reloaded() == 1420
+    host.interface["MTU"] = 1333
+    assert reloaded() == 1333
+    del host.interface["MTU"]
+    assert reloaded() == 1420
+    host.peer["Endpoint"] = "203.0.113.9:51820"
+    assert reloaded() == 1320
+    host.down()
+
+
+def test_the_mtu_waits_for_names_but_not_for_a_dead_resolver(host, lab):
+    host.outside("d0", "192.0.2.1/24", mtu=1400)
+    host.outside("d1", "198.51.100.1/24", mtu=1500)
+    host.namespace.ip("route", "add", "default", "dev", "d0")
+    server = NameServer(lab, host.namespace, {"d1.test": "198.51.100.9"})
+    host.command = []
+    server.serve(host)
+    host.peer["Endpoint"] = "d1.test:51820"
+    host.write()
+    up = [*host.command, *tunlite_command(), "up", host.path]
+    host.namespace.run(up, env=host.env)
+    assert host.link()["mtu"] == 1420
+    host.down()
+    server.silent = True
+    host.namespace.run(up, env=host.env)  # its 30 s: the resolver of libc takes longer
+    assert host.link()["mtu"] == 1320
+    server.silent = False
+    wait_for(
+        lambda: "198.51.100.9" in host.namespace.run(["wg", "show", host.name]).stdout, 60, "d1"
+    )
+    host.cli("reload", host.name)
+    assert host.link()["mtu"] == 1420
+    host.down()
+
+
+@pytest.mark.parametrize("command", ["up", "run", "reload"])
+def test_a_route_that_another_link_has_is_an_error_that_names_the_link(host, command):
+    host.outside("d0", "192.0.2.1/24")
+    host.namespace.ip("route", "add", "blackhole", "198.51.100.0/24")
+    if command == "reload":
+        host.up()
+    for taken, owner in (("192.0.2.0/24", "d0 has it"), ("198.51.100.0/24", "it is there")):
+        host.peer["AllowedIPs"] = f"{taken}, 10.6.0.0/16, 10.7.0.0/16"
+        host.write()
+        words = {"up": ["up", host.path], "run": ["run", "--config", host.path]}
+        failed = host.cli(*words.get(command, ["reload", host.name]), check=False)
+        assert failed.returncode == 1
+        assert f"route to {taken}: {owner}" in failed.stderr
+    assert "dev d0" in host.namespace.ip("route", "get", "192.0.2.9")
+    if command == "reload":
+        assert host.routes() == {"10.5.0.0/24", "10.6.0.0/16", "10.7.0.0/16"}
+        host.down()
+    host.assert_nothing_is_left()
+
+
+def test_a_default_route_in_a_table_that_has_one_is_an_error_that_names_the_link(host):
+    host.outside("d0", "192.0.2.1/24")
+    host.namespace.ip("route", "add", "default", "dev", "d0", "table", "777")
+    host.interface["FwMark"] = 777
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    failed = host.up(check=False)
+    assert failed.returncode == 1
+    assert "route to 0.0.0.0/0: d0 has it" in failed.stderr
+    host.assert_nothing_is_left()
+
+
+def test_a_route_that_a_hook_made_over_our_link_is_no_error(host):
+    host.interface["PostUp"] = "ip route add 10.7.0.0/16 dev %i"
+    host.up()
+    host.peer["AllowedIPs"] = "10.5.0.2/32, 10.7.0.0/16"
+    host.write()
+    host.cli("reload", host.name)
+    assert host.routes() == {"10.5.0.0/24", "10.7.0.0/16"}
+    host.down()
+
+
+def test_an_ipv6_route_of_a_better_metric_over_another_link_is_told(host):
+    host.outside("d0", "fd99::1/64")
+    host.peer["AllowedIPs"] = "fd99::/64, fd98::/64"
+    done = host.up()
+    assert "packets to fd99::/64 leave by d0" in done.stderr
+    assert "fd98" not in done.stderr
+    host.down()
+
+
 @pytest.mark.parametrize("mark", [None, 777])
 def test_a_default_route_gets_rules_a_mark_and_a_filter(host, mark):
     namespace = host.namespace
@@ -464,6 +568,125 @@ def test_a_default_route_gets_rules_a_mark_and_a_filter(host, mark):
     assert "dev d9" in namespace.ip("route", "get", "198.51.100.7")
     assert f"dev {host.name}" in namespace.ip("route", "get", "203.0.113.7")
     host.down()
+    host.assert_nothing_is_left()
+
+
+def _rules(host, family="-4"):
+    """The rules that are not the kernel's own, in the kernel's order."""
+    rows = json.loads(host.namespace.ip(family, "-j", "rule"))
+    return [
+        ("main" if "suppress_prefixlen" in row else row["table"], row.get("fwmark"))
+        for row in sorted(rows, key=lambda row: row["priority"])
+        if "suppress_prefixlen" in row or "fwmark" in row
+    ]
+
+
+def test_our_own_key_among_the_peers_makes_no_route_rule_or_peer(host):
+    host.peer["PublicKey"] = host.keys.public
+    host.peer["AllowedIPs"] = "10.5.0.1/32, 10.6.0.0/16, 0.0.0.0/0, ::/0"
+    done = host.up()
+    assert "PublicKey: it is our own: left out" in done.stderr
+    for _ in range(2):
+        assert host.routes() == {"10.5.0.0/24"}
+        assert _rules(host) == _rules(host, "-6") == []
+        assert host.namespace.run(["wg", "show", host.name, "fwmark"]).stdout == "off\n"
+        assert host.namespace.run(["wg", "show", host.name, "peers"]).stdout == ""
+        host.cli("reload", host.name)
+    host.down()
+    host.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_full_tunnels_come_and_go_in_any_order_and_each_keeps_its_own_rules(host, lab, first):
+    hosts = [host, Host(lab), Host(lab)]
+    for number, other in enumerate(hosts):
+        other.namespace = host.namespace
+        other.interface["Address"] = f"10.{50 + number}.0.1/24"
+        other.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+        other.up()
+    tables = {one.name: 51820 + number for number, one in enumerate(hosts)}
+
+    def wanted(alive):
+        rows = []
+        for one in reversed(alive):
+            table = tables[one.name]
+            rows += [("main", None), (str(table), f"{table:#x}")]
+        return rows
+
+    assert _rules(host) == _rules(host, "-6") == wanted(hosts)
+    gone = hosts.pop(first)
+    gone.down()
+    assert _rules(host) == _rules(host, "-6") == wanted(hosts)
+    gone.up()  # in the table that was left
+    hosts.append(gone)
+    assert _rules(host) == _rules(host, "-6") == wanted(hosts)
+    while hosts:
+        hosts.pop(0).down()
+        assert _rules(host) == _rules(host, "-6") == wanted(hosts)
+    host.assert_nothing_is_left()
+
+
+def test_a_table_with_any_route_at_all_is_not_taken_for_a_default_route(host):
+    host.namespace.ip("route", "add", "blackhole", "10.1.1.2", "table", "51820")
+    host.namespace.ip("-6", "route", "add", "unreachable", "fd99::/64", "table", "51821")
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    host.up()
+    assert host.routes(table="51822") == {"default"}
+    host.down()
+
+
+@pytest.mark.parametrize("mark", [None, 777])
+def test_rules_and_filters_go_and_come_with_the_default_routes_of_a_reload(host, mark):
+    if mark:
+        host.interface["FwMark"] = mark
+    table = mark or 51820
+    pair = [("main", None), (str(table), f"{table:#x}")]
+    host.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+    host.up()
+    for allowed, v4, v6 in (
+        ("0.0.0.0/0", True, False),
+        ("::/0", False, True),
+        ("10.6.0.0/16", False, False),
+        ("0.0.0.0/0, ::/0", True, True),
+    ):
+        host.peer["AllowedIPs"] = allowed
+        host.write()
+        host.cli("reload", host.name)
+        assert (_rules(host), _rules(host, "-6")) == (pair * v4, pair * v6)
+        tables = host.namespace.run(["nft", "list", "tables"]).stdout
+        assert (f"table ip tunlite-{host.name}" in tables) == v4
+        assert (f"table ip6 tunlite-{host.name}" in tables) == v6
+    host.down()
+    host.assert_nothing_is_left()
+
+
+def test_the_filter_protects_the_addresses_of_the_last_reload(host):
+    host.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+    host.up()
+    host.interface["Address"] = "10.9.0.1/24, fd09::1/64"
+    host.write()
+    host.cli("reload", host.name)
+    filters = host.namespace.run(["nft", "list", "ruleset"]).stdout
+    assert filters.count("10.9.0.1") == filters.count("fd09::1") == 1
+    assert "10.5.0.1" not in filters and "fd05::1" not in filters
+    assert filters.count("ct mark set") == 2
+    host.down()
+    host.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("name", ["ip", "drop", "type", "0x1", "1st.uplink", "a=b+c", "last", "_-"])
+def test_every_name_of_an_interface_gets_its_filter(host, name):
+    host.name = name
+    host.path = host.folder / f"{name}.conf"
+    host.path.touch(mode=0o600)
+    host.peer["AllowedIPs"] = "0.0.0.0/0, ::/0"
+    done = host.up()
+    assert "nft" not in done.stderr
+    filters = host.namespace.run(["nft", "list", "ruleset"]).stdout
+    for address in ("ip daddr 10.5.0.1", "ip6 daddr fd05::1"):
+        assert f'iifname != "{name}" {address}' in filters
+    host.down()
+    assert "tunlite" not in host.namespace.run(["nft", "list", "ruleset"]).stdout
     host.assert_nothing_is_left()
 
 

@@ -95,16 +95,25 @@ def test_a_prefix_of_two_peers_is_routed_once():
 
 
 class _Ways:
-    """port.links of a host with two ways out."""
+    """port.links of a host with two ways out, the second of them for what has our mark."""
 
-    def route_get(self, family, packed):
+    defaults = {4: [(2, 0), (3, 0)], 6: [(3, 0)]}
+
+    def link_get(self, name):
+        return 9, 1420, True
+
+    def route_get(self, family, packed, mark):
+        if (family, packed) == (4, b"\4\4\4\4"):
+            return (3, 0) if mark == 77 else (9, 0)
         return {(4, b"\1\1\1\1"): (2, 0), (4, b"\2\2\2\2"): (3, 1300)}.get((family, packed))
 
-    def default_routes(self, family):
-        return [2] if family == 4 else [3]
+    def routes(self, family, table):
+        for way in self.defaults[family]:
+            yield (family, bytes(4), 0), *way
+            yield (family, b"\1\0\0\0", 8), 5, 0
 
     def mtu_of(self, index):
-        return {2: 1492, 3: 9000}[index]
+        return {0: 0, 2: 1492, 3: 9000, 9: 1420}[index]
 
 
 @pytest.mark.parametrize(
@@ -113,13 +122,89 @@ class _Ways:
         ([(4, b"\1\1\1\1")], 1412),
         ([(4, b"\2\2\2\2")], 1220),
         ([(4, b"\1\1\1\1"), (4, b"\2\2\2\2")], 1412),
-        ([(4, b"\3\3\3\3")], 8920),
-        ([], 8920),
+        ([(4, b"\4\4\4\4")], 8920),
+        ([(4, b"\3\3\3\3")], 1412),
+        ([], 1412),
     ],
 )
 def test_the_mtu_is_that_of_the_widest_way_less_80(monkeypatch, endpoints, mtu):
     monkeypatch.setattr(port, "links", _Ways())
-    assert links.choose_mtu(endpoints) == mtu
+    assert links.choose_mtu("wg0", endpoints, 77) == mtu
+
+
+@pytest.mark.parametrize(
+    ("v4", "v6", "mtu"),
+    [
+        ([(9, 0), (2, 0)], [], 1412),  # not through our own link
+        ([(2, 1300)], [(3, 0)], 1220),
+        ([(0, 0), (2, 0)], [], 1420),  # by several links: as wg-quick, none of them
+        ([], [(3, 0)], 8920),
+        ([], [], 1420),
+    ],
+)
+def test_without_endpoints_the_first_default_route_counts(monkeypatch, v4, v6, mtu):
+    ways = _Ways()
+    ways.defaults = {4: v4, 6: v6}
+    monkeypatch.setattr(port, "links", ways)
+    assert links.choose_mtu("wg0", [(4, b"\4\4\4\4")], 0) == mtu
+
+
+class _Rules:
+    """port.links that notes rules as (family, table, priority); the newest comes first."""
+
+    def __init__(self):
+        self.rows = []
+        self.fails = False
+
+    def rule_add(self, family, rule):
+        if self.fails and "mark" not in rule:
+            raise OSError(1, "")
+        priority = min([32767] + [row[2] for row in self.rows if row[0] == family]) - 1
+        self.rows.append((family, rule["table"], priority))
+        return {**rule, "priority": priority}
+
+    def rule_del(self, family, rule):
+        self.rows.remove((family, rule["table"], rule["priority"]))
+
+
+def test_each_tunnel_takes_back_its_own_rules_only(monkeypatch):
+    kernel = _Rules()
+    monkeypatch.setattr(port, "links", kernel)
+    first, second = links.new_state(), links.new_state()
+    links.set_rules([4, 6], 51820, first)
+    links.set_rules([4], 51821, second)
+    links.set_rules([4, 6], 51820, first)  # nothing is new
+    assert [row for row in kernel.rows if row[0] == 4] == [
+        (4, 51820, 32766),
+        (4, 254, 32765),
+        (4, 51821, 32764),
+        (4, 254, 32763),
+    ]
+    links.set_rules([6], 51820, first)
+    assert kernel.rows == [
+        (6, 51820, 32766),
+        (6, 254, 32765),
+        (4, 51821, 32764),
+        (4, 254, 32763),
+    ]
+    links.set_rules([6], 77, first)
+    assert kernel.rows[2:] == [(6, 77, 32766), (6, 254, 32765)]
+    links.drop_rules(second)
+    links.drop_rules(first)
+    assert kernel.rows == first["rules"] == second["rules"] == []
+
+
+def test_half_a_pair_of_rules_is_made_anew(monkeypatch):
+    kernel = _Rules()
+    monkeypatch.setattr(port, "links", kernel)
+    state = links.new_state()
+    kernel.fails = True
+    with pytest.raises(links.LinkError):
+        links.set_rules([4], 77, state)
+    assert kernel.rows == [(4, 77, 32766)]
+    kernel.fails = False
+    links.set_rules([4], 77, state)
+    assert kernel.rows == [(4, 77, 32766), (4, 254, 32765)]
 
 
 def test_the_filter_names_only_addresses_of_its_family():

@@ -80,16 +80,18 @@ Watching
 Links: `links`, an object with
     close()                     its socket; a child of fork() must, as it shares its parent's
     link_get(name)              (ifindex, mtu, up) or None
-    mtu_of(index)               of the link with that number, 0 where there is none
+    mtu_of(index)  name_of(index)  of the link with that number, 0 and "" where there is none
     link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)
     addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
     addr_del(name, address)  addr_list(name) -> list of addresses
     route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one
-    route_list(table)           prefixes of a table, both families
-    route_get(family, address)  (ifindex, mtu of the route or 0) that a packet there would take, or
+    routes(family, table)       yields (prefix, ifindex or 0, mtu of the route or 0), of equal
+                                prefixes the best first; read it to its end
+    route_get(family, address, mark)
+                                (ifindex, mtu of the route or 0) that a packet there would take, or
                                 None
-    default_routes(family)      list of ifindex
-    rule_add(family, rule)  rule_del(family, rule)
+    rule_add(family, rule) -> the rule with the `priority` that the kernel gave it
+    rule_del(family, rule)
                                 a rule is a dict: `table`, and `mark` (with `invert`), or
                                 `suppress_prefixlength`
     rule_list(family)           list of such dicts, only the ones that can be written so

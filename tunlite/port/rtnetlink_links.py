@@ -72,14 +72,20 @@ class Links:
                 raise
         return None
 
-    def mtu_of(self, index):
+    def _by_index(self, index, read):
         try:
             for payload in self._answers(requests.get_link_by_index(index)):
-                return requests.link_of(payload)[1]
+                return read(payload)
         except OSError as e:
-            if e.errno != errno.ENODEV:
+            if e.errno not in (errno.ENODEV, errno.EINVAL):  # EINVAL: 0 is no index
                 raise
-        return 0
+        return None
+
+    def mtu_of(self, index):
+        return (self._by_index(index, requests.link_of) or (0, 0))[1]
+
+    def name_of(self, index):
+        return self._by_index(index, requests.name_of) or ""
 
     def _index(self, name):
         link = self.link_get(name)
@@ -124,23 +130,15 @@ class Links:
     def route_del(self, name, prefix, table):
         self._ask(requests.change_route(self._index(name), prefix, table, True))
 
-    def _routes(self, family, table):
-        """(prefix, ifindex) of the unicast routes in a table."""
+    def routes(self, family, table):
         for payload in self._answers(requests.get_routes(family)):
             row = requests.route_of(payload)
-            if row is not None and row[1] == table and row[4] == requests.UNICAST:
-                yield row[0], row[2]
+            if row is not None and row[1] == (table or _MAIN):
+                yield row[0], row[2], row[3]
 
-    def route_list(self, table):
-        found = []
-        for family in (4, 6):
-            for prefix, _ in self._routes(family, table or _MAIN):
-                found.append(prefix)
-        return found
-
-    def route_get(self, family, address):
+    def route_get(self, family, address, mark):
         try:
-            for payload in self._answers(requests.get_route(family, address)):
+            for payload in self._answers(requests.get_route(family, address, mark)):
                 row = requests.route_of(payload)
                 return (row[2], row[3]) if row is not None and row[2] else None
         except OSError as e:
@@ -153,17 +151,11 @@ class Links:
                 raise
         return None
 
-    def default_routes(self, family):
-        found = []
-        for prefix, index in self._routes(family, _MAIN):
-            if prefix[2] == 0 and index:
-                found.append(index)
-        return found
-
     # ---- rules
 
     def rule_add(self, family, rule):
-        self._ask(requests.change_rule(family, rule, False))
+        for payload in self._answers(requests.change_rule(family, rule, False)):
+            return requests.rule_of(payload)
 
     def rule_del(self, family, rule):
         self._ask(requests.change_rule(family, rule, True))

@@ -22,13 +22,12 @@ _U32 = _ORDER + "I"
 
 REQUEST = 0x1
 ACK = 0x4
+_ECHO = 0x8  # the kernel answers with what it made
 DUMP = 0x300
 _CREATE = 0x600  # and it must not exist: NLM_F_CREATE | NLM_F_EXCL
 
 DONE = 3
 ERROR = 2
-UNICAST = 1  # the type of a route that forwards
-
 NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
 NEW_ADDRESS, DEL_ADDRESS, GET_ADDRESS = 20, 21, 22
 NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
@@ -44,7 +43,9 @@ _RTA_DST = 1
 _RTA_OIF = 4
 _RTA_METRICS = 8
 _RTA_TABLE = 15
+_RTA_MARK = 16
 _RTAX_MTU = 2
+_UNICAST = 1  # the type of a route that forwards
 _RTPROT_STATIC = 4
 _SCOPE_LINK = 253
 _FRA_PRIORITY = 6
@@ -133,6 +134,14 @@ def link_of(payload):
     return index, mtu, bool(flags & _IFF_UP)
 
 
+def name_of(payload):
+    """The name in a link message."""
+    for attribute, value in attributes(payload, 16, len(payload)):
+        if attribute == _IFLA_IFNAME:
+            return bytes(value)[:-1].decode()
+    return ""
+
+
 # ---- addresses
 
 
@@ -171,7 +180,7 @@ def change_route(index, prefix, table, delete):
     body = struct.pack(
         _ROUTE,
         *(_FAMILIES[family], bits, 0, 0, table if table < 256 else _UNSPECIFIED),
-        *(_RTPROT_STATIC, _SCOPE_LINK if family == 4 else 0, UNICAST, 0),
+        *(_RTPROT_STATIC, _SCOPE_LINK if family == 4 else 0, _UNICAST, 0),
     )
     rows = ((_RTA_DST, packed), (_RTA_OIF, index), (_RTA_TABLE, table))
     if delete:
@@ -183,14 +192,14 @@ def get_routes(family):
     return _message(GET_ROUTE, DUMP, struct.pack(_ROUTE, _FAMILIES[family], *[0] * 8))
 
 
-def get_route(family, packed):
+def get_route(family, packed, mark):
     body = struct.pack(_ROUTE, _FAMILIES[family], len(packed) * 8, *[0] * 7)
-    return _message(GET_ROUTE, 0, body, (_RTA_DST, packed))
+    return _message(GET_ROUTE, 0, body, (_RTA_DST, packed), (_RTA_MARK, mark))
 
 
 def route_of(payload):
-    """(prefix, table, ifindex or 0, MTU or 0, type) of a route message; None: another family's."""
-    family, bits, _, _, table, _, _, kind, _ = struct.unpack_from(_ROUTE, payload)
+    """(prefix, table, ifindex or 0, MTU or 0) of a route message; None: another family's."""
+    family, bits, _, _, table, _, _, _, _ = struct.unpack_from(_ROUTE, payload)
     if family not in _NUMBERS:
         return None
     destination = bytes(4 if family == 2 else 16)
@@ -206,7 +215,7 @@ def route_of(payload):
             for metric, number in attributes(value, 0, len(value)):
                 if metric == _RTAX_MTU:
                     mtu = _u32(number)
-    return (_NUMBERS[family], destination, bits), table, index, mtu, kind
+    return (_NUMBERS[family], destination, bits), table, index, mtu
 
 
 # ---- rules
@@ -229,7 +238,7 @@ def change_rule(family, rule, delete):
     )
     if delete:
         return _message(DEL_RULE, ACK, body, *rows)
-    return _message(NEW_RULE, ACK | _CREATE, body, *rows)
+    return _message(NEW_RULE, ACK | _ECHO | _CREATE, body, *rows)
 
 
 def get_rules(family):
