@@ -39,7 +39,10 @@ void io_sent(struct io *io, struct packet *p) {
     uint64_t *counts = io->stats->counts;
     counts[COUNT_SOCKET_WRITTEN]++;
     counts[COUNT_SOCKET_WRITTEN_BYTES] += p->len;
-    counts[COUNT_HANDSHAKES_WRITTEN] += is_handshake(p);
+    if (is_handshake(p)) {
+        counts[COUNT_HANDSHAKES_WRITTEN]++;
+        io->message_error = 0;
+    }
     counts[COUNT_KEEPALIVES_WRITTEN] += !is_handshake(p) && p->len == TRANSPORT_OVERHEAD;
     if (p->peer)
         stamp_sent(io, p);
@@ -74,6 +77,8 @@ static enum drop drop_of_send(int err) {
 
 void io_failed(struct io *io, struct packet *p, int err) {
     io->stats->drops[drop_of_send(err)]++;
+    if (is_handshake(p))
+        io->message_error = err;
     packet_release(p);
 }
 

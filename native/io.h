@@ -85,6 +85,7 @@ struct io {
     uint32_t got;             /* frames or datagrams that a read brought; the reader sets it to 0 */
     uint32_t ring_receives;   /* io_uring: slots asked for, 0: choose */
     uint32_t ring_sends;      /* likewise; up to so many messages in one submission */
+    int message_error;        /* errno of the last handshake message; 0: it left, or waits */
     bool holds;               /* the engine has received what it has not handed out yet */
     uint32_t layer;
     uint32_t offloads_off; /* as record_options */

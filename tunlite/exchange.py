@@ -142,10 +142,10 @@ class Exchange:
             code = self.plane.send(peer.handle, record, message)
             if code < 0:
                 owner.log.debug(f"an initiation could not leave: errno {-code}", "initiation")
+            elif peer.unanswered >= 0:
+                peer.unanswered += 1
             peer.sent_ms = self.now_ms
             peer.initiated += 1
-            if peer.unanswered >= 0:
-                peer.unanswered += 1
             # Not by `attempts`: keepalives closer together than three retries begin them anew.
             peer.unmet += 1
             if peer.unmet % 6 == 3:
@@ -239,7 +239,7 @@ class Exchange:
             session = self._session(state, True)
             self.plane.session_new(session)
             peer.add_session(attempt.index, True, self.now_ms)
-            peer.unanswered = -1
+            owner.stamps.answered(peer)
             self._derived(peer)
             self._completed(peer)
             staged = self.plane.state(peer.handle)[planes.STAGED]

@@ -79,6 +79,7 @@ class Interface:
         )
         now_ms = self.port.now_ms()
         for peer in self._each_peer():
+            peer.stamp = peer.unanswered = 0  # the old key's; a link that was down keeps them
             self.exchange.look_soon(peer, now_ms)
 
     def _turn(self):
@@ -100,7 +101,6 @@ class Interface:
             peer.drop_attempt()
             peer.forget_static()
             peer.retry_ms = peer.attempts = peer.sent_ms = 0
-            peer.stamp = peer.unanswered = 0
             peer.zero_ms = 0
             peer.arm()
 
@@ -168,6 +168,7 @@ class Interface:
             self.me = None
         self.remove_peers()
         self.commit()
+        self.stamps.end()
 
     # ---- peers ----
 

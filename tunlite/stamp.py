@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The time in a handshake, which never goes backwards (protocol.md, "Stamps").
+"""The time in a handshake, which goes back for no peer (protocol.md, "Stamps").
 
 Gateways drop an initiation whose stamp is not past the last one they saw of that key, in silence;
-routers without a clock boot in the past. So a stamp is the greatest of the believed
-clock, the date of this release, and one tick past a mark that no earlier run went beyond. The mark
-is kept in a file for each own public key and lies ahead, so that the flash is written about once a
-day. All times here are nanoseconds since 1970; a `jar` has `stamp` (the last one given for that
-peer, 0 for none) and `unanswered` (initiations since an answer; -1 when one was answered in this
-run, so that its stamps are known to be good). A Peer is one.
+routers without a clock boot in the past. So a file for each own public key keeps two numbers:
+`given`, a stamp that was given (0: none whose answer we know of), and `reserve`, ahead of what is
+given without a clock. All times here are nanoseconds since 1970; a `jar` has `stamp` (the last one
+given for that peer, 0 for none) and `unanswered` (initiations that left since an answer; -1 when
+one was answered in this run, so that its stamps are known to be good). A Peer is one.
 """
 
 from tunlite import handshake
@@ -19,13 +18,16 @@ DAY = 24 * HOUR
 RELEASED = 1_795_132_800 * SECOND  # 2026-11-20; moves with each release
 
 BELIEF = 30 * DAY  # how far past the mark a clock may be that nobody synchronised
-AHEAD_OF_CLOCK = DAY
 AHEAD_OF_STAMP = 290 * SECOND  # 17,280 ticks: a day of one initiation every 5 s
 UNANSWERED = 3
-JUMPS = (HOUR, DAY, 30 * DAY)
-JUMPS_MAX = 40  # about three years
+LEAP = HOUR
+LEAP_UNPROVEN = 30 * DAY  # the file may be new because an older one was lost
+LEAPS_END = RELEASED + 3 * 365 * DAY
 RETRY_MS = 600_000
+FILES_MOST = 64  # of all own keys
 _FILE_MAX = 256
+_ENOENT = 2
+_PREFIX = "stamp-"
 
 
 def tai64n(ns):
@@ -35,47 +37,64 @@ def tai64n(ns):
     return seconds.to_bytes(8, "big") + fraction.to_bytes(4, "big")
 
 
+def _mark_of(given, reserve):
+    """No stamp was ever given past it: a clock that is believed writes `given` once a day."""
+    return reserve if reserve >= given else given + DAY
+
+
 class Stamps:
-    """Gives stamps. `folder` holds the mark's file; None: nothing is kept."""
+    """Gives stamps. `folder` holds the files; None: nothing is kept."""
 
     def __init__(self, port, folder, log):
         self._port = port
         self._folder = folder
         self._log = log
         self._path = None
-        self._public = ""
-        self._floor = RELEASED
-        self._mark = RELEASED
-        self._highest = 0
+        self._begin("")
+
+    def _begin(self, public):
+        self._public = public
+        self._given = self._reserve = self._highest = 0
+        self._floor = self._mark = RELEASED  # `_floor`: the mark that this run began with
+        self._leapt = False
         self._unsaved_since = None
 
     def load(self, public):
-        """Takes up the mark of our own key (bytes 32)."""
-        self._public = bytes(public).hex()
-        self._highest = 0
-        self._floor = RELEASED
+        """Takes up the file of our own key (bytes 32), after the end of another key's."""
+        self.end()
+        self._begin(bytes(public).hex())
         self._path = None
         if self._folder is None:
             self._log.error("no state folder: the time in handshakes is not kept over a restart")
-        else:
-            self._path = self._folder + "/stamp-" + self._public[:16]
-            self._floor = max(RELEASED, self._read())
-        self._mark = self._floor
+            return
+        self._path = self._folder + "/" + _PREFIX + self._public[:16]
+        try:
+            self._given, self._reserve = self._read()
+            self._floor = self._mark = max(RELEASED, _mark_of(self._given, self._reserve))
+        except ValueError:
+            self._log.error(f"{self._path}: not a stamp file of our key, begun anew")
+        except OSError as e:
+            if e.errno == _ENOENT:
+                self._drop_oldest()
+            else:
+                self._log.error(
+                    f"{self._path}: cannot be read ({self._port.strerror(e.errno)}), begun anew"
+                )
 
     def next(self, jar):
         """The next stamp for a peer, 12 bytes; moves jar.stamp."""
         now, synchronised = self._port.wall_ns()
-        believed = synchronised or now <= self._mark + BELIEF
-        ns = max(jar.stamp or self._highest, self._floor) + TICK
-        if believed and now > ns:
+        trusted = synchronised and now >= max(self._given, RELEASED)
+        ns = (jar.stamp or (0 if trusted else max(self._highest, self._floor))) + TICK
+        if now > ns and (trusted or now <= self._mark + BELIEF):
             ns = now
-        if not synchronised:
-            ns += self._jump(jar)
+        if jar.unanswered >= UNANSWERED:
+            ns = self._further(ns, synchronised)
         jar.stamp = ns
         self._highest = max(self._highest, ns)
-        if ns > self._mark:
-            self._mark = max(now + AHEAD_OF_CLOCK if believed else 0, ns + AHEAD_OF_STAMP)
-            self._write()
+        daily = trusted and ns == now
+        if ns > self._mark or (daily and ns >= self._given + DAY):
+            self._move_mark(ns, now, daily)
         elif (
             self._unsaved_since is not None
             and self._port.now_ms() - self._unsaved_since >= RETRY_MS
@@ -83,57 +102,110 @@ class Stamps:
             self._write()
         return tai64n(ns)
 
-    def _jump(self, jar):
-        """Nanoseconds to leap: our stamps may lie behind what the peer has seen of us before."""
-        if jar.unanswered <= 0 or jar.unanswered % UNANSWERED:
-            return 0
-        count = jar.unanswered // UNANSWERED
-        if count > JUMPS_MAX:
-            return 0
-        leap = JUMPS[min(count, len(JUMPS)) - 1]
-        hours = leap // HOUR
+    def _further(self, ns, synchronised):
+        """A stamp past all that the peer may have seen of us: once a peer, as it is past the floor
+        then. What the floor does not cover (a lost file, an old backup) takes a leap of it, once a
+        run and only without a clock."""
+        if ns > self._floor and not synchronised and not self._leapt:
+            self._leap()
+        elif ns <= self._floor:
+            self._log.info("no answer: the time in handshakes goes on from the reserve", "stamp")
+        return ns if ns > self._floor else max(self._floor, self._highest) + TICK
+
+    def _leap(self):
+        self._leapt = True
+        leap = LEAP if self._given else LEAP_UNPROVEN
+        if self._highest + leap > LEAPS_END:
+            return
+        self._floor = self._highest + leap
+        self._given = 0
         self._log.info(
-            f"no answer and no synchronised clock: the time in handshakes leaps {hours} h ahead",
+            "no answer and no synchronised clock: the time in handshakes leaps"
+            f" {leap // HOUR} h ahead",
             "stamp-jump",
         )
-        return leap
 
-    def _check(self, mark):
-        text = f"{self._public} {mark}"
+    def _move_mark(self, ns, now, daily):
+        if not daily:
+            self._reserve = max(now + DAY if ns == now else 0, ns + AHEAD_OF_STAMP)
+        if daily or (self._given and ns == now):
+            self._given = ns
+        self._mark = _mark_of(self._given, self._reserve)
+        self._write()
+
+    def answered(self, jar):
+        """The peer's answer came: its last stamp was good."""
+        jar.unanswered = -1
+        if not self._given:
+            self._given = jar.stamp
+            self._write()
+
+    def end(self):
+        """A clean end: the next run need not begin ahead of what was given."""
+        if self._highest:
+            if self._given:
+                self._given = self._highest
+            self._reserve = max(self._highest, self._floor)
+            self._write()
+            self._highest = 0
+
+    # ---- the files ----
+
+    def _check(self, text):
         return handshake.blake2s(self._port, text.encode()).hex()[:16]
 
+    def _numbers(self, path):
+        """[public key in hex, given, reserve] of a file; OSError, ValueError."""
+        data = self._port.read_file(path)
+        if len(data) > _FILE_MAX:
+            raise ValueError
+        text, _, check = data.decode().strip().rpartition(" ")  # UnicodeError is a ValueError
+        words = text.split(" ")
+        if check != self._check(text) or not 2 <= len(words) <= 3:
+            raise ValueError
+        if len(words) == 2:
+            words.insert(1, "1")  # 0.1.0 kept a mark alone: a reserve, whose stamps were answered
+        return [words[0], int(words[1]), int(words[2])]
+
     def _read(self):
-        """The mark in the file, 0 where there is none for our key."""
+        public, given, reserve = self._numbers(self._path)
+        if public != self._public:
+            raise ValueError
+        return given, reserve
+
+    def _age(self, path):
         try:
-            data = self._port.read_file(self._path)
-        except OSError as e:
-            if e.errno != 2:
-                self._log.error(f"{self._path}: cannot be read (errno {e.errno}), begun anew")
+            return max(self._numbers(path)[1:])
+        except ValueError:
             return 0
+
+    def _drop_oldest(self):
+        """Makes room for a new key's file: those of keys that went must not pile up."""
+        start = self._folder + "/"
         try:
-            if len(data) > _FILE_MAX:
-                raise ValueError
-            public, mark, check = data.decode().split()
-            mark = int(mark)
-        except ValueError:  # UnicodeError is one
-            public = check = ""
-            mark = 0
-        if public != self._public or check != self._check(mark):
-            self._log.error(f"{self._path}: not a stamp file of our key, begun anew")
-            return 0
-        return mark
+            names = [name for name in self._port.listdir(start) if name.startswith(_PREFIX)]
+            excess = len(names) + 1 - FILES_MOST
+            if excess > 0:
+                for _, path in sorted([(self._age(start + name), start + name) for name in names])[
+                    :excess
+                ]:
+                    self._port.unlink(path)
+        except OSError:
+            pass  # there is no folder yet
 
     def _write(self):
         if self._path is None:
             return
-        line = f"{self._public} {self._mark} {self._check(self._mark)}\n"
+        text = f"{self._public} {self._given} {self._reserve}"
         try:
-            self._port.write_file_atomic(self._path, line.encode(), 0o600)
+            self._port.write_file_atomic(
+                self._path, f"{text} {self._check(text)}\n".encode(), 0o600
+            )
             self._unsaved_since = None
         except OSError as e:
             self._unsaved_since = self._port.now_ms()
             self._log.error(
-                f"{self._path}: cannot be written (errno {e.errno}); the time in handshakes is kept"
-                " in memory only, and peers may refuse us after a restart",
+                f"{self._path}: cannot be written ({self._port.strerror(e.errno)}); the time in"
+                " handshakes is kept in memory only, and peers may refuse us after a restart",
                 "stamp-write",
             )

@@ -86,7 +86,7 @@ def test_a_router_that_was_in_2099_and_is_back_connects_at_once_to(lab, gateway)
     assert router.boot(_1970, False).connect() == 1
 
 
-def test_a_lost_file_is_healed_by_a_leap_of_an_hour_that_is_logged(lab):
+def test_a_lost_file_is_healed_by_a_leap_that_is_logged(lab):
     router = Rebooting(lab, WireguardGo)
     assert router.boot(_RELEASE + 1800, True).connect() == 1
     (kept,) = (router.router.folder / "state").glob("stamp-*")
@@ -95,10 +95,60 @@ def test_a_lost_file_is_healed_by_a_leap_of_an_hour_that_is_logged(lab):
     router.gateway.namespace.nft(
         "table inet t { chain o { type filter hook output priority 0; udp length 156 drop; }; }"
     )
-    # 3 initiations find no answer, the 4th comes an hour past the release
+    # 3 initiations find no answer, the 4th comes 30 days past the release
     assert router.boot(_1970).connect(timeout=40) == 4
-    assert "leaps 1 h ahead" in router.router.process.log()
+    assert "leaps 720 h ahead" in router.router.process.log()
     assert router.boot(_1970).connect() == 1
+
+
+def test_initiations_that_find_no_route_move_no_stamp_ahead(lab):
+    router = Rebooting(lab, WireguardGo)
+    assert router.boot(time.time(), True).connect() == 1
+    router.router.namespace.ip("link", "set", router.tunnel.wire[0].name, "down")
+    router.boot(_1970)
+    (kept,) = (router.router.folder / "state").glob("stamp-*")
+    ping = BackgroundPing(router.router.namespace, router.gateway.v4, interval=1)
+
+    def tried():
+        return router.router.peer_json(router.gateway)["handshakes"]["initiated"]
+
+    wait_for(tried, 15, "an initiation")
+    before = kept.read_text()
+    wait_for(lambda: tried() >= 5, 60, "four more")
+    ping.stop()
+    assert kept.read_text() == before
+    assert "the time in handshakes" not in router.router.process.log()
+
+
+def goes_back_to_wireguard_go(tunnel, router):
+    """wireguard-go in the router's place, with its key; the answers to 3 pings."""
+    other = WireguardGo(router.namespace, router.number)
+    other.keys, other.peers = router.keys, router.peers
+    other.start()
+    return tunnel.ping(count=3)
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_who_goes_back_to_wireguard_go_with_the_same_key_is_let_in_at_once(lab, synchronised):
+    running = Rebooting(lab, WireguardGo)
+    for _ in range(2):
+        running.clock.set(time.time(), synchronised)
+        running.router.start(env=running.clock.env)
+        assert running.connect() == 1
+        running.router.stop()
+    assert all(
+        not answer.lost for answer in goes_back_to_wireguard_go(running.tunnel, running.router)
+    )
+
+
+def test_who_goes_back_to_wireguard_go_is_let_in_at_once_whatever_clock_this_machine_has(lab):
+    tunnel = Tunnel(lab, gateway=WireguardGo)
+    tunnel.gateway.start()
+    for _ in range(2):
+        tunnel.router.start()
+        tunnel.wait_up()
+        tunnel.router.stop()
+    assert all(not answer.lost for answer in goes_back_to_wireguard_go(tunnel, tunnel.router))
 
 
 @pytest.mark.parametrize("jump", ["a year back", "to 1970", "to 2099"])

@@ -246,6 +246,24 @@ def test_a_handshake_for_unanswered_data_lets_the_kernel_choose_the_source_addre
     assert not is_kept() and len(pair.messages(1)) == before + 1
 
 
+def test_an_initiation_that_could_not_leave_is_not_one_that_stays_unanswered(pair):
+    pair.a.native.send_error = 101  # no route
+    pair.a_sends(b"one")
+    pair.run(62)
+    assert pair.b_of_a.initiated > 10 and pair.b_of_a.unanswered == 0
+    pair.a.native.send_error = 0
+    pair.world.loses = lambda packet: True
+    pair.run(12)
+    assert pair.b_of_a.unanswered >= 2
+
+
+def test_a_link_that_was_down_goes_on_with_the_stamps_of_its_peers(pair):
+    pair.flow(2)
+    before = pair.b_of_a.stamp
+    pair.a.interface.link_down()
+    assert before and pair.b_of_a.stamp == before and pair.b_of_a.unanswered == -1
+
+
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_stamps_leap_only_where_no_initiation_was_answered_in_this_run(pair, is_answered):
     pair.world.clock.synchronised = False

@@ -58,17 +58,27 @@ class Router:
         self.jar = Jar()
         return self
 
-    def connect(self, gateway, tries=18):
-        """Number of the attempt that was answered; 0 when none was."""
+    def connect(self, gateway, tries=18, leave=True):
+        """Number of the attempt that was answered; 0 when none was. Without `leave` there is no
+        route."""
         for attempt in range(1, tries + 1):
-            answered = gateway.accepts(self.stamps.next(self.jar))
+            answered = leave and gateway.accepts(self.stamps.next(self.jar))
+            if not leave:
+                self.stamps.next(self.jar)
             self.port.clock.now_ms += 5000
             if answered:
-                self.jar.unanswered = -1
+                self.stamps.answered(self.jar)
                 return attempt
-            if self.jar.unanswered >= 0:
+            if leave and self.jar.unanswered >= 0:
                 self.jar.unanswered += 1
         return 0
+
+    def down(self):
+        self.stamps.end()
+
+    def ahead_s(self):
+        """How far the last stamp is past the clock."""
+        return (self.jar.stamp - self.port.wall_ns()[0]) / stamp.SECOND
 
 
 def gateway_of_now(offset_s=0):
@@ -116,16 +126,129 @@ def test_a_clock_less_than_30_days_past_the_mark_is_believed():
     assert gateway.seen < stamp.tai64n((NOW_S + 31 * 86400) * stamp.SECOND)
 
 
-def test_a_lost_file_is_healed_by_leaps_and_each_is_logged():
-    router, gateway = Router(), gateway_of_now()
-    attempt = router.boot(EPOCH_S, False).connect(gateway)
-    # 90 days past the release: 1 h, 1 d, 30 d, 30 d, 30 d at the 4th, 7th, 10th ... attempt.
-    assert attempt == 16
-    assert len(router.lines.infos) == 5
-    assert "leaps 1 h" in router.lines.infos[0]
-    assert "leaps 24 h" in router.lines.infos[1]
-    assert "leaps 720 h" in router.lines.infos[2]
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_whoever_goes_back_to_the_kernels_wireguard_is_let_in_at_once(synchronised):
+    router, gateway = Router(), Gateway()
+    for minutes in range(3):  # up, down, up, down: the kernel's stamps are the clock's
+        now_s = 60 * minutes + (NOW_S if synchronised else EPOCH_S)
+        assert router.boot(now_s, synchronised).connect(gateway) == 1
+        router.down()
+    if synchronised:
+        assert router.ahead_s() <= 0
+    assert gateway.accepts(stamp.tai64n((NOW_S + 600) * stamp.SECOND))
+
+
+def test_a_believed_clock_that_nobody_synchronised_runs_no_day_ahead_after_a_clean_end():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.down()
+    for _ in range(3):
+        assert router.boot(NOW_S + 600, False).connect(gateway) == 1
+        assert router.ahead_s() <= 0
+        router.down()
+
+
+def test_after_a_crash_a_synchronised_start_uses_its_clock():
+    router, gateway = Router(), Gateway()
+    for hours in range(100):
+        assert router.boot(NOW_S + 3600 * hours, True).connect(gateway) == 1
+        assert router.ahead_s() <= 0
+    assert router.port.writes <= 5  # about once a day
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_15_minutes_without_a_clock_and_an_answer_move_the_mark_by_one_leap_at_most(leave):
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(EPOCH_S, False).connect(gateway)
+    before, writes = router.jar.stamp, router.port.writes
+    router.boot(EPOCH_S, False).connect(Gateway(b"z"), tries=180, leave=leave)
+    most = (stamp.HOUR if leave else 0) + 600 * stamp.SECOND
+    assert router.jar.stamp - before < most
+    assert router.port.writes - writes == (2 if leave else 1)
+    assert len(router.lines.infos) == (1 if leave else 0)
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_15_minutes_without_a_route_write_once_and_leap_never(synchronised):
+    router = Router().boot(NOW_S - 80 * 86400, synchronised)
+    router.connect(Gateway(), tries=180, leave=False)
+    assert router.port.writes == 1
+    assert not router.lines.infos and router.ahead_s() <= 0
+
+
+def test_a_power_cut_each_evening_and_a_modem_that_is_slow_each_morning_cost_an_hour_a_boot():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    begin = router.jar.stamp + stamp.DAY  # what a power cut may have hidden
+    for _ in range(100):
+        router.boot(EPOCH_S, False).connect(Gateway(b"z"), tries=10)
+        assert router.connect(gateway) == 1
+    assert router.jar.stamp < begin + 100 * (stamp.HOUR + 600 * stamp.SECOND)
+
+
+def test_a_synchronised_clock_behind_what_a_gateway_saw_goes_on_from_the_reserve_once():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(EPOCH_S, False).connect(gateway)  # its stamps begin a day ahead
+    assert router.boot(NOW_S + 60, True).connect(gateway) == 4
+    assert router.lines.infos == ["no answer: the time in handshakes goes on from the reserve"]
+    assert router.connect(gateway) == 1
+    silent = Router(port=router.port).boot(NOW_S + 120, True)
+    silent.connect(Gateway(b"z"), tries=1000)
+    assert len(silent.lines.infos) <= 1
+    assert silent.jar.stamp < router.jar.stamp + stamp.DAY + 2 * stamp.HOUR
+
+
+def test_only_the_peer_that_does_not_answer_goes_on_from_the_reserve():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(EPOCH_S, False).connect(gateway)
+    router.boot(NOW_S + 60, True).connect(gateway)
+    other = Jar()
+    router.stamps.next(other)
+    assert other.stamp <= router.port.wall_ns()[0]
+
+
+def test_a_file_of_0_1_0_is_a_reserve():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True)
+    mark = (NOW_S + 86400) * stamp.SECOND
+    text = f"{PUBLIC.hex()} {mark}"
+    router.port.files[PATH] = f"{text} {router.stamps._check(text)}\n".encode()
+    kept = dict(router.port.files)
+    assert router.boot(NOW_S, True).connect(gateway) == 1
+    assert router.ahead_s() <= 0 and not router.lines.errors
+    router.port.files.update(kept)
+    gateway.seen = stamp.tai64n(mark)
     assert router.boot(EPOCH_S, False).connect(gateway) == 1
+    router.port.files.update(kept)
+    gateway.seen = stamp.tai64n(mark)
+    assert router.boot(NOW_S, True).connect(gateway) == 4
+
+
+def test_a_lost_file_is_healed_by_one_leap_a_boot_and_each_is_logged():
+    router, gateway = Router(), gateway_of_now()
+    for _ in range(2):  # 90 days past the release: 30 days a boot
+        assert router.boot(EPOCH_S, False).connect(gateway) == 0
+        (line,) = router.lines.infos
+        assert "leaps 720 h" in line
+    assert router.boot(EPOCH_S, False).connect(gateway) == 4
+    assert router.boot(EPOCH_S, False).connect(gateway) == 1
+
+
+def test_a_lost_file_is_healed_by_a_synchronised_clock_at_once():
+    router, gateway = Router(), gateway_of_now()
+    assert router.boot(NOW_S + 5, True).connect(gateway) == 1
+
+
+def test_a_leap_is_of_the_clock_and_takes_each_peer_that_does_not_answer_along():
+    router = Router().boot(EPOCH_S, False)
+    gateways = [gateway_of_now(-61 * 86400), gateway_of_now(-61 * 86400)]
+    assert router.connect(gateways[0]) == 4
+    router.jar = Jar()
+    assert router.connect(gateways[1]) == 1
+    assert len(router.lines.infos) == 1
 
 
 @pytest.mark.parametrize(
@@ -141,8 +264,10 @@ def test_a_corrupt_file_is_the_same_as_a_lost_one_and_is_logged(damage):
         place = data.index(b" ") + 3
         damage = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
     router.port.files[PATH] = damage
-    assert router.boot(EPOCH_S, False).connect(gateway) > 1
+    router.boot(EPOCH_S, False)
     assert "begun anew" in router.lines.errors[0]
+    assert router.connect(gateway, tries=4) == 0
+    assert router.boot(NOW_S + 5, True).connect(gateway) == 1
     assert router.boot(EPOCH_S, False).connect(gateway) == 1
 
 
@@ -152,7 +277,10 @@ def test_a_file_restored_from_an_old_backup_is_healed_by_leaps():
     backup = router.port.files[PATH]
     router.boot(NOW_S, True).connect(gateway)
     router.port.files[PATH] = backup
-    assert router.boot(EPOCH_S, False).connect(gateway) == 10
+    # an hour, and as that found no answer 30 days
+    assert router.boot(EPOCH_S, False).connect(gateway) == 0
+    assert "leaps 1 h" in router.lines.infos[0]
+    assert router.boot(EPOCH_S, False).connect(gateway) == 4
     assert router.boot(EPOCH_S, False).connect(gateway) == 1
 
 
@@ -222,12 +350,31 @@ def test_a_synchronised_clock_never_leaps():
 
 
 def test_leaps_end_after_three_years():
-    router = Router().boot(EPOCH_S, False)
-    for count in range(1000):
-        router.jar.unanswered = count
-        router.stamps.next(router.jar)
-    assert len(router.lines.infos) == stamp.JUMPS_MAX
-    assert router.jar.stamp < stamp.RELEASED + 4 * 365 * stamp.DAY
+    router = Router()
+    for _ in range(100):
+        router.boot(EPOCH_S, False).connect(Gateway(b"z"))
+    assert router.jar.stamp < stamp.LEAPS_END + 100 * stamp.HOUR
+
+
+def test_files_of_old_keys_do_not_pile_up_and_the_newest_stay():
+    port = FakePort()
+    port.files["/state/other"] = b"kept"
+    for number in range(stamp.FILES_MOST + 20):
+        router = Router(port, public=number.to_bytes(1, "big") * 32)
+        router.boot(NOW_S + 60 * number, True).connect(Gateway())
+    names = [path for path in port.files if "/stamp-" in path]
+    assert len(names) == stamp.FILES_MOST
+    kept = [number.to_bytes(1, "big").hex() * 8 for number in range(20, stamp.FILES_MOST + 20)]
+    assert sorted(names) == ["/state/stamp-" + text for text in kept]
+    assert port.files["/state/other"] == b"kept"
+
+
+def test_a_new_key_ends_the_old_ones_file_cleanly():
+    router = Router().boot(NOW_S, False)
+    router.connect(Gateway())
+    router.stamps.load(bytes(32))
+    _, given, reserve, _ = router.port.files[PATH].decode().split()
+    assert given == reserve == str(router.jar.stamp)
 
 
 def test_a_peer_removed_and_added_again_gets_greater_stamps():
@@ -236,27 +383,25 @@ def test_a_peer_removed_and_added_again_gets_greater_stamps():
     assert router.stamps.next(Jar()) > first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
-        st.tuples(
-            st.integers(0, 4_200_000_000), st.booleans(), st.integers(1, 6), st.integers(0, 90)
-        ),
+        st.tuples(st.integers(0, 4_200_000_000), st.booleans(), st.integers(1, 6), st.booleans()),
         min_size=1,
         max_size=12,
     )
 )
-def test_whatever_the_clock_does_no_stamp_is_given_twice_or_goes_back(boots):
-    router, last = Router(), b""
-    for wall_s, synchronised, peers, pause_s in boots:
+def test_whatever_the_clock_does_a_gateway_is_reached_at_the_fourth_attempt_at_the_latest(boots):
+    router, gateway = Router(), Gateway()
+    for wall_s, synchronised, handshakes, cleanly in boots:
         router.boot(wall_s, synchronised)
-        jar = Jar()
-        for count in range(peers):
-            jar.unanswered = count
-            text = router.stamps.next(jar)
-            assert text > last
-            last = text
-            router.port.clock.now_ms += pause_s * 1000
+        attempt = router.connect(gateway)
+        assert attempt == 1 or (synchronised and attempt == 4)
+        for _ in range(handshakes):
+            assert router.connect(gateway) == 1
+            router.port.clock.now_ms += 120_000
+        if cleanly:
+            router.down()
 
 
 def test_the_default_clock_of_the_fake_counts_from_its_start():

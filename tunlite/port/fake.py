@@ -153,5 +153,12 @@ class FakePort:
     def strerror(self, number):
         return os.strerror(number)
 
+    def listdir(self, folder):
+        start = folder.rstrip("/") + "/"
+        return [path[len(start) :] for path in self.files if path.startswith(start)]
+
+    def unlink(self, path):
+        del self.files[path]
+
     def print_err(self, text):
         self.lines.append(text)

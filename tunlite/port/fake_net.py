@@ -189,6 +189,7 @@ class FakePlane(Primitives):
         self.indices = {}  # index -> peer handle while reserved, _Session when live
         self.routes = []
         self.ring = []
+        self.send_error = 0  # errno with which no handshake message leaves
         self.inbox = []
         self.to_device = []
         self.device_gone = False
@@ -382,6 +383,8 @@ class FakePlane(Primitives):
         return len(message)
 
     def tl_send(self, plane, handle, record, message, size):
+        if self.send_error:
+            return -self.send_error
         if handle >= 0:
             peer = self.peers[handle]
             peer.tx += size
