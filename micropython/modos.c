@@ -222,6 +222,9 @@ FUNCTION_1(os_lstat);
 static mp_obj_t os_readlink(mp_obj_t path) {
     char target[MICROPY_ALLOC_PATH_MAX];
     ssize_t n = readlink(mp_obj_str_get_str(path), target, sizeof target);
+    if (n == sizeof target) { // there may be more of it
+        mp_raise_OSError(ENAMETOOLONG);
+    }
     checked(n);
     return mp_obj_new_str(target, (size_t)n);
 }

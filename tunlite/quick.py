@@ -177,11 +177,12 @@ def down(name, log):
     take_down(state, log, hooks.Patience())
 
 
-def _save(name, path, log):
+def _save(state, log):
     from tunlite import save
 
-    save.save(name, path)
-    log.info(f"{path} has what ran")
+    chosen = [rule["mark"] for _, rule in state["rules"] if "mark" in rule]
+    save.save(state["interface"], state["path"], chosen[0] if chosen else 0)
+    log.info(f"{state['path']} has what ran")
 
 
 def take_down(state, log, patience, child=None):
@@ -200,7 +201,7 @@ def take_down(state, log, patience, child=None):
     attempt(hooks.run, "PreDown", state["PreDown"], name, patience)
     patience.later = False
     if state.get("save") and state["pid"]:
-        attempt(_save, name, state["path"], log)
+        attempt(_save, state, log)
     attempt(links.drop_dns, state)
     attempt(links.drop_filter, name, state)
     attempt(links.drop_rules, state)

@@ -50,7 +50,7 @@ def _name_of(trimmed):
     return bytes(trimmed[: max(at, 0)]).strip().lower()
 
 
-def _put_interface(out, text, running):
+def _put_interface(out, text, running, mark):
     """What stands in [Interface] and before it; comments at its end are the next section's."""
     waiting = []  # comments and empty lines
     is_ours = is_first = True
@@ -75,8 +75,8 @@ def _put_interface(out, text, running):
             is_first = False
             out.key("PrivateKey", running.get("private_key", _ZERO_KEY))
             out.option("ListenPort", running.get("listen_port", b"0").decode())
-        elif is_ours and name == b"fwmark" and running.get("fwmark", b"0") != b"0":
-            out.option("FwMark", running["fwmark"].decode())
+            if mark:
+                out.option("FwMark", mark)
 
 
 def _put_peer(out, public, runs, said):
@@ -99,14 +99,17 @@ def _put_peer(out, public, runs, said):
         out.option("Description", said["Description"])
 
 
-def render(config, running):
+def render(config, running, chosen=0):
     """The file's new text, a bytearray to be wiped.
 
-    `config`: the file as it is read; `running`: a setconf.Running. Peers of the file come first, in
-    its order.
+    `config`: the file as it is read; `running`: a setconf.Running; `chosen`: the mark of our rules,
+    which is not saved where the file leaves it to us. Peers of the file come first, in its order.
     """
     out = _Text()
-    _put_interface(out, config.peers.text, running.interface)
+    mark = int(running.interface.get("fwmark", b"0"))
+    if mark == chosen and not config.interface.get("FwMark"):
+        mark = 0
+    _put_interface(out, config.peers.text, running.interface, mark)
     left = set(running.peers)
     for said in config.peers.each(("PublicKey", "Endpoint", "Description")):
         public = said["PublicKey"]
@@ -118,8 +121,18 @@ def render(config, running):
     return out.text
 
 
-def save(name, path):
-    """Writes the file of a running interface anew, for its owner alone.
+def _target(path):
+    """Where the file is that a symlink names: what is written anew is that one, as the link may be
+    somebody's way to keep his files."""
+    fd = port.open_read(path)
+    try:
+        return port.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        port.close(fd)
+
+
+def save(name, path, chosen=0):
+    """Writes the file of a running interface anew, for its owner alone, as wg-quick does.
 
     SaveError, client.NoDaemon, client.Refused.
     """
@@ -132,8 +145,8 @@ def save(name, path):
         raise SaveError(f"{path} cannot be read (errno {e.args[0]})")
     text = bytearray()
     try:
-        text = render(config, running)
-        port.write_file_atomic(path, text, 0o600)
+        text = render(config, running, chosen)
+        port.write_file_atomic(_target(path), text, 0o600)
     except OSError as e:
         raise SaveError(f"{path} cannot be written (errno {e.args[0]})")
     finally:

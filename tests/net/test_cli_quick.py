@@ -328,6 +328,26 @@ def test_saveconfig_writes_what_ran_back_when_it_goes_down(host, command):
     assert host.path.read_text() == text, "what did not change is written the same"
 
 
+@pytest.mark.parametrize("mark", [None, 777])
+def test_saveconfig_writes_through_a_symlink_and_leaves_the_choice_of_a_mark_to_us(host, mark):
+    kept = host.folder / "kept" / "file"
+    kept.parent.mkdir()
+    host.path.rename(kept)
+    host.path.symlink_to("kept/file")
+    host.interface["SaveConfig"] = "true"
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    if mark:
+        host.interface["FwMark"] = mark
+    host.up()
+    before = host.path.read_text()
+    host.namespace.run(["wg", "set", host.name, "listen-port", "40078"])
+    host.down()
+    assert host.path.is_symlink() and not kept.is_symlink()
+    text = kept.read_text()
+    assert text != before and "ListenPort = 40078\n" in text
+    assert re.findall("FwMark = .*", text) == ([f"FwMark = {mark}"] if mark else [])
+
+
 def test_without_saveconfig_the_file_is_left_alone(host):
     host.up()
     before = host.path.read_text()

@@ -87,6 +87,59 @@ def test_several_interfaces_in_several_processes_share_one_namespace(lab):
     assert all(gateway.peer_json(router)["rx_bytes"] for router in routers)
 
 
+def test_nested_prefixes_of_two_peers_go_and_come_by_the_narrower_one(lab):
+    """The node of the wider prefix has addresses in the narrower one too."""
+    from tests.net.peers import Tunlite
+    from tests.net.topology import endpoint
+
+    middle = lab.namespace("gateway")
+    gateway = Tunlite(middle, 9, Table="auto")
+    both = ["10.88.5.1/32", "fd88:5::1/128"]
+    nodes = []
+    for number, (label, own) in enumerate(
+        (("wide", ["10.88.1.1/32", "fd88:1::1/128", *both]), ("narrow", both)), start=1
+    ):
+        node = Tunlite(lab.namespace(label), number, Address=", ".join(own), Table="auto")
+        far = lab.wire(node.namespace, middle, number=number)[1]
+        node.add_peer(gateway, endpoint(far.v4), PersistentKeepalive=1)
+        nodes.append(node)
+    wide, narrow = nodes
+    prefixes = {wide: "10.88.0.0/16,fd88::/16", narrow: "10.88.5.0/24,fd88:5::/32"}
+    for node in nodes:
+        gateway.add_peer(node, AllowedIPs=prefixes[node])
+    for end in (gateway, *nodes):
+        end.start()
+    for node in nodes:
+        gateway.wait_handshake(node)
+
+    def who_answers(address):
+        before = [node.peer_json(gateway)["rx_bytes"] for node in nodes]
+        assert ping(middle, address, size=1000).received == 3
+        rows = zip(nodes, before, strict=True)
+        return [n for n, rx in rows if n.peer_json(gateway)["rx_bytes"] - rx > 3000]
+
+    def allow(node, text):
+        gateway.wg("set", gateway.name, "peer", node.keys.public, "allowed-ips", text)
+
+    for address in ("10.88.1.1", "fd88:1::1"):
+        assert who_answers(address) == [wide]
+    for address in ("10.88.5.1", "fd88:5::1"):
+        assert who_answers(address) == [narrow]
+        # What the other one says from there is not taken.
+        taken = gateway.drops().get("source_not_allowed", 0)
+        to = gateway.v6 if ":" in address else gateway.v4
+        assert ping(wide.namespace, to, wait=0.2, source=address).received == 0
+        assert gateway.drops()["source_not_allowed"] == taken + 3
+    allow(narrow, "")
+    for address in ("10.88.5.1", "fd88:5::1"):
+        assert who_answers(address) == [wide]
+    allow(wide, "")
+    for node in (narrow, wide):  # the narrower one is there first
+        allow(node, prefixes[node])
+    for address in ("10.88.5.1", "fd88:5::1"):
+        assert who_answers(address) == [narrow]
+
+
 def test_the_firewall_mark_is_on_every_outer_packet(lab):
     from tests.net.peers import Tunlite
 

@@ -25,10 +25,10 @@ def _running(*peers, **interface):
     return setconf.Running([(k.encode(), v.encode()) for k, v in rows])
 
 
-def _saved(text, running):
+def _saved(text, running, chosen=0):
     config = configs.parse(keys.Text([bytearray(text.encode())]), "t.conf")
     assert config.errors == []
-    return save.render(config, running).decode()
+    return save.render(config, running, chosen).decode()
 
 
 FILE = f"""# the gateway
@@ -108,11 +108,22 @@ def test_what_was_saved_is_saved_the_same_again():
     assert _saved(once, running) == once
 
 
-def test_a_mark_is_saved_where_the_file_has_one_and_not_where_we_chose_it():
-    running = _running(fwmark="777")
-    assert "FwMark" not in _saved("[Interface]\nSaveConfig = true\n", running)
-    assert "FwMark = 777\n" in _saved("[Interface]\nFwMark = 0x1\n", running)
-    assert "FwMark" not in _saved("[Interface]\nFwMark = 0x1\n", _running(fwmark="0"))
+@pytest.mark.parametrize(
+    ("line", "runs", "chosen", "saved"),
+    [
+        ("", 51820, 51820, None),  # a default route's, and ours to choose again
+        ("FwMark = off\n", 51820, 51820, None),
+        ("FwMark = 0x309\n", 777, 777, 777),  # a default route's, but the file's
+        ("FwMark = 0x1\n", 777, 1, 777),
+        ("", 777, 51820, 777),  # as `wg set` made it
+        ("", 777, 0, 777),
+        ("FwMark = 0x1\n", 0, 1, None),
+    ],
+)
+def test_the_mark_is_saved_as_it_runs_but_not_where_we_chose_it(line, runs, chosen, saved):
+    text = _saved("[Interface]\n" + line, _running(fwmark=str(runs)), chosen)
+    found = [row for row in text.split("\n") if row.startswith("FwMark")]
+    assert found == ([f"FwMark = {saved}"] if saved else [])
 
 
 def test_sections_may_stand_in_any_order_and_come_twice():
@@ -135,6 +146,15 @@ def test_the_file_is_its_owner_s_alone_and_one_with_errors_is_not_touched(tmp_pa
     save.save("t", str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "ListenPort = 7\n" in path.read_text()
+    link = tmp_path / "folder" / "t.conf"
+    link.parent.mkdir()
+    link.symlink_to("../t.conf")
+    path.write_text("[Interface]\nMTU = 1500\n")
+    save.save("t", str(link))
+    assert link.is_symlink() and "ListenPort = 7\nMTU = 1500\n" in path.read_text()
+    assert list(link.parent.iterdir()) == [link]
+    link.unlink()
+    link.parent.rmdir()
     path.write_text("[Interface]\nMTU = x\n")
     with pytest.raises(save.SaveError, match="MTU"):
         save.save("t", str(path))

@@ -48,6 +48,7 @@ Files
     write_file_atomic(path, data, mode)
                                 a new file beside it, fsync, rename, fsync of the folder
     open_read(path)             a descriptor
+    readlink(path)              what a symlink says
     mkdir(path, mode)  unlink(path)  rmdir(path)  rename(old, new)  listdir(path) -> list of str
     stat(path)                  (mode with type bits, uid, gid, size), links followed
     chmod(path, mode)  chown(path, uid, gid)

@@ -164,6 +164,7 @@ rmdir = _os.rmdir
 unlink = _os.unlink
 rename = _os.rename
 listdir = _os.listdir
+readlink = _os.readlink
 chmod = _os.chmod
 chown = _os.chown
 

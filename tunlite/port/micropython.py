@@ -134,6 +134,7 @@ getcwd = _os.getcwd
 unlink = _os.unlink
 rename = _os.rename
 listdir = _os.listdir
+readlink = _os.readlink
 stat = _os.stat
 chmod = _os.chmod
 chown = _os.chown
