@@ -28,6 +28,7 @@ enum io_status {
 };
 
 struct io;
+struct sessions;
 struct vnet;
 struct iovec;
 struct mmsghdr;
@@ -76,6 +77,7 @@ struct io {
     struct pool *pool;
     struct stats *stats;
     struct events *events;
+    const struct sessions *sessions;
     uint64_t now;             /* of this turn, ms */
     uint32_t mtu;             /* of the device */
     uint32_t slot;            /* bytes that a datagram may have; grows when a longer one is seen */

@@ -47,7 +47,7 @@ static int receive_one(struct io *io, struct queue *q, unsigned which, struct en
     if (got < 0)
         return -errno;
     if (m.msg_flags & MSG_TRUNC) {
-        io_truncated(io, (uint32_t)got);
+        io_truncated(io, at, (uint32_t)got);
         return 0;
     }
     *p = (struct packet){.data = at, .len = (uint32_t)got, .endpoint = from};

@@ -93,7 +93,7 @@ static void take_message(struct io *io, struct queue *q, uint32_t slot, unsigned
     datagram_received(&s->send.datagram[slot], &h->msg_hdr, &p, &notes);
     io_lost(io, which, notes.overflow);
     if (h->msg_hdr.msg_flags & MSG_TRUNC) {
-        io_truncated(io, h->msg_len);
+        io_truncated(io, p.data, h->msg_len);
         packet_release(&p);
         return;
     }

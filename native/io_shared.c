@@ -10,8 +10,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "os.h"
+#include "session.h"
 #include "vnet.h"
+#include "wire.h"
 
 /* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
  * that tells a frame which the device has cut off, because its MTU has just grown. */
@@ -26,9 +29,15 @@ uint64_t io_kernel_now_ms(struct io *io) {
     return os_now_ms();
 }
 
-void io_truncated(struct io *io, uint32_t len) {
+static bool names_session(const struct io *io, const uint8_t *message) {
+    uint32_t index = load_le32(message + offsetof(struct message_transport, receiver));
+    const struct session *session = session_by_index(io->sessions, index);
+    return load_le32(message) == MESSAGE_TRANSPORT && session && session->live;
+}
+
+void io_truncated(struct io *io, const uint8_t *begin, uint32_t len) {
     io->stats->drops[DROP_TRUNCATED]++;
-    if (io->slot < len)
+    if (io->slot < len && names_session(io, begin))
         io->slot = len;
 }
 

@@ -13,8 +13,9 @@ uint64_t io_now_ms(struct io *io);
 enum io_status io_write_each(struct io *io, struct queue *q,
                              int (*send)(struct io *io, struct packet *p));
 
-/* A datagram of `len` bytes did not fit: counted, and the next one of that length will. */
-void io_truncated(struct io *io, uint32_t len);
+/* A datagram of `len` bytes, which begins so, did not fit: counted, and the next one of that length
+ * will where a session of ours is named. Anybody can send a long one, and long slots are few. */
+void io_truncated(struct io *io, const uint8_t *begin, uint32_t len);
 /* The kernel's count of datagrams it dropped on this socket so far. */
 void io_lost(struct io *io, unsigned which, uint32_t lost);
 void io_received(struct io *io, const struct packet *p);

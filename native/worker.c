@@ -152,6 +152,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
                         .pool = &w->pool,
                         .stats = &w->stats,
                         .events = &w->events,
+                        .sessions = &plane->sessions,
                         .calls = &io_calls_kernel,
                         .layer = o->layer,
                         .offloads_off = o->offloads_off,

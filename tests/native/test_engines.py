@@ -279,6 +279,30 @@ def test_the_longest_datagram_is_received_after_one_that_was_too_long(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_datagram_larger_than_the_receive_buffer_does_not_stop_reception(engine):
+    with Wired(engine, mtu=1280, offloads_off=ALL_OFF) as wired:
+        wired.send(bytes(65000), seal(KEY_B, wired.index, 0, ipv4()), b"\4\0\0\0" + bytes(60000))
+        wired.send(seal(KEY_B, wired.index, 1, ipv4()))
+        wired.run()
+        assert [wired.inside.recv(70000) for _ in range(2)] == [ipv4()] * 2
+        assert sum(wired.plane.drops().values()) == 2
+
+
+@pytest.mark.parametrize("begin", [bytes(4), b"\1\0\0\0", b"\4\0\0\0"])
+def test_a_long_datagram_that_names_no_session_does_not_make_receive_buffers_longer(begin):
+    with Wired("mmsg", mtu=1280, offloads_off=ALL_OFF) as wired:
+        wired.send(begin + bytes(65000))
+        wired.run()
+        long = seal(KEY_B, wired.index, 0, ipv4(payload=bytes(40000)))
+        wired.send(long)
+        wired.run()
+        assert wired.plane.drops() == {"truncated": 2}
+        wired.send(long)
+        wired.run()
+        assert len(wired.inside.recv(70000)) == 40020
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_send_that_the_kernel_refuses_is_counted_by_kind_and_not_fatal(engine):
     with Wired(engine) as wired:
         for where in (endpoint("255.255.255.255", 9), endpoint("127.0.0.1", 0)):
