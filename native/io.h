@@ -67,6 +67,8 @@ struct io_calls {
     /* writev(2) to the device: 0 or errno. */
     int (*write_device)(struct io *io, const struct iovec *iov, uint32_t n);
     uint64_t (*now_ms)(struct io *io);
+    /* UDP_GRO of a socket: 0 or -errno. */
+    int (*gro)(struct io *io, int fd, bool on);
 };
 
 struct io {

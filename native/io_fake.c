@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bytes.h"
 #include "datagram.h"
@@ -294,6 +295,7 @@ int tl_fake_fail(int plane, int end, int err, int times) {
 struct refusals {
     int err[ENDS], times[ENDS];
     int ahead_ms;
+    int gro_ms;
     unsigned full; /* set of IO_V4, IO_V6 */
 };
 
@@ -346,7 +348,14 @@ static uint64_t now_ahead(struct io *io) {
     return io_calls_kernel.now_ms(io) + (uint64_t)r->ahead_ms;
 }
 
-static const struct io_calls refusing = {send_refusing, write_refusing, now_ahead};
+static int gro_late(struct io *io, int fd, bool on) {
+    const struct refusals *r = io->calls_state;
+    struct timespec pause = {.tv_nsec = r->gro_ms * 1000000L};
+    nanosleep(&pause, NULL);
+    return io_calls_kernel.gro(io, fd, on);
+}
+
+static const struct io_calls refusing = {send_refusing, write_refusing, now_ahead, gro_late};
 
 static struct refusals *refusals_in(struct io *io) {
     if (!io->calls_state)
@@ -390,6 +399,14 @@ int tl_fake_ahead(int handle, int ms) {
     if (!r)
         return -EBADF;
     r->ahead_ms = ms;
+    return 0;
+}
+
+int tl_fake_gro_late(int handle, int ms) {
+    struct refusals *r = refusals_of(handle);
+    if (!r)
+        return -EBADF;
+    r->gro_ms = ms;
     return 0;
 }
 

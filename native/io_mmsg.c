@@ -3,8 +3,9 @@
  * A batch of datagrams a system call: recvmmsg(2), sendmmsg(2). Linux since 3.0.
  *
  * With UDP_GRO a message may be a run of datagrams of one sender, so each slot of a receive is a
- * whole slab; runs are cut where the kernel says. With UDP_SEGMENT a run to one endpoint is one
- * message. tx.c has put what goes to one peer side by side.
+ * whole slab; runs are cut where the kernel says; runs.h has when they are not worth it. With
+ * UDP_SEGMENT a run to one endpoint is one message. tx.c has put what goes to one peer side by
+ * side.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "datagram.h"
 #include "io_send.h"
 #include "io_shared.h"
+#include "runs.h"
 
 struct mmsg {
     struct send send;                     /* its headers are the receive's too */
@@ -24,6 +26,8 @@ struct mmsg {
     uint32_t from_used;
     uint32_t bytes; /* of this turn's messages */
     uint32_t usual; /* of one message lately */
+    struct runs runs[IO_SOCKETS];
+    bool wide; /* slots of this read are whole slabs */
 };
 
 static void mmsg_close(struct io *io) {
@@ -49,16 +53,12 @@ static int mmsg_open(struct io *io) {
 /* ---- receive ----------------------------------------------------------------------------------
  */
 
-static bool has_runs(const struct io *io) {
-    return io->offload[FEATURE_UDP_GRO].on;
-}
-
 /* Slots for up to `max` messages; how many there are buffers for. */
 static uint32_t take_slots(struct io *io, struct mmsg *s, uint32_t max) {
     uint32_t n, room;
     for (n = 0; n < max; n++) {
         uint8_t *at;
-        if (has_runs(io)) {
+        if (s->wide) {
             s->slab[n] = buf_whole(io->pool);
             at = s->slab[n] ? s->slab[n]->data : NULL;
             room = SLAB_SIZE;
@@ -74,11 +74,25 @@ static uint32_t take_slots(struct io *io, struct mmsg *s, uint32_t max) {
     return n;
 }
 
-static void return_slot(struct io *io, struct slab *slab) {
-    if (has_runs(io))
+static void return_slot(struct io *io, const struct mmsg *s, struct slab *slab) {
+    if (s->wide)
         buf_release(slab);
     else
         buf_untake(slab, io->slot + TAILROOM);
+}
+
+/* UDP_GRO went off since the last read that blocked: no segment's size is told, and what is no run
+ * is no longer than usual. True: it was dropped. */
+static bool drop_unsized(struct io *io, struct packet *p) {
+    uint32_t n = runs_unsized(p);
+    if (n > 1)
+        io->stats->drops[DROP_RUN_UNSIZED] += n;
+    else if (p->len > io->slot)
+        io_truncated(io, p->data, p->len);
+    else
+        return false;
+    packet_release(p);
+    return true;
 }
 
 /* One received message to the queue, or dropped. */
@@ -102,16 +116,22 @@ static void take_message(struct io *io, struct queue *q, uint32_t slot, unsigned
         packet_release(&p);
         return;
     }
+    struct runs *runs = &s->runs[which];
+    if (runs->drains && drop_unsized(io, &p))
+        return;
+    const uint32_t n =
+        notes.segment && notes.segment < p.len ? (p.len + notes.segment - 1) / notes.segment : 1;
+    runs_note(runs, &p, n, s->from_used ? p.endpoint - 1 : NULL);
     io->got++;
     s->from_used++;
     s->bytes += p.len;
     s->usual = (s->usual * 7 + p.len) / 8;
-    if (notes.segment && notes.segment < p.len) {
+    if (n > 1) {
         io_take_run(io, q, &p, notes.segment);
         return;
     }
     io_received(io, &p);
-    if (has_runs(io))
+    if (s->wide)
         io_move_small(io, &p);
     q->p[q->n++] = p;
 }
@@ -120,7 +140,7 @@ static void take_message(struct io *io, struct queue *q, uint32_t slot, unsigned
 static uint32_t messages_for(const struct io *io, const struct queue *q, uint32_t max) {
     const struct mmsg *s = io->state;
     uint32_t room = q->max - q->n, most = max < SEND_MESSAGES_MAX ? max : SEND_MESSAGES_MAX;
-    if (has_runs(io)) {
+    if (s->wide) {
         room /= DATAGRAM_SEGMENTS_MAX;
         if (most > io->wide)
             most = io->wide;
@@ -135,7 +155,9 @@ static uint32_t messages_for(const struct io *io, const struct queue *q, uint32_
 /* Up to `max` messages; IO_MORE when there may be more. */
 static enum io_status receive(struct io *io, struct queue *q, unsigned which, uint32_t max) {
     struct mmsg *s = io->state;
+    struct runs *runs = &s->runs[which];
     uint32_t end = io->got + max;
+    s->wide = runs_may_come(io, runs);
     while (io->got < end && s->bytes < io->turn_bytes) {
         uint32_t most = messages_for(io, q, end - io->got), got = 0;
         if (most == 0)
@@ -150,11 +172,14 @@ static enum io_status receive(struct io *io, struct queue *q, unsigned which, ui
         if (n > 0)
             got = (uint32_t)n;
         for (uint32_t i = slots; i > got; i--)
-            return_slot(io, s->slab[i - 1]);
+            return_slot(io, s, s->slab[i - 1]);
         for (uint32_t i = 0; i < got; i++)
             take_message(io, q, i, which);
-        if (got < slots)
+        if (got < slots) {
+            runs_blocked(io, runs, io->socket[which]);
             return IO_DONE;
+        }
+        runs->in_full += got;
         if (slots < most) { /* all of them were used */
             io->pool->ran_short = true;
             return IO_MORE;
@@ -184,6 +209,11 @@ static enum io_status mmsg_read_socket(struct io *io, struct queue *q, uint32_t 
     return status[IO_V4] == IO_MORE || status[IO_V6] == IO_MORE ? IO_MORE : IO_DONE;
 }
 
+static void mmsg_release(struct io *io) {
+    struct mmsg *s = io->state;
+    memset(s->runs, 0, sizeof s->runs); /* the next sockets begin anew */
+}
+
 static enum io_status mmsg_write_socket(struct io *io, struct queue *q) {
     struct mmsg *s = io->state;
     return send_queue(io, &s->send, q);
@@ -193,6 +223,7 @@ const struct io_ops io_mmsg = {
     .name = "mmsg",
     .open = mmsg_open,
     .close = mmsg_close,
+    .release_sockets = mmsg_release,
     .read_device = io_read_device,
     .write_device = io_write_device,
     .read_socket = mmsg_read_socket,

@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "os.h"
 #include "session.h"
+#include "socket.h"
 #include "vnet.h"
 #include "wire.h"
 
@@ -94,7 +95,13 @@ int io_kernel_write_device(struct io *io, const struct iovec *iov, uint32_t n) {
     return writev(io->device, iov, (int)n) < 0 ? errno : 0;
 }
 
-const struct io_calls io_calls_kernel = {kernel_send, io_kernel_write_device, io_kernel_now_ms};
+int io_kernel_gro(struct io *io, int fd, bool on) {
+    (void)io;
+    return socket_set_gro(fd, on);
+}
+
+const struct io_calls io_calls_kernel = {kernel_send, io_kernel_write_device, io_kernel_now_ms,
+                                         io_kernel_gro};
 
 enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max) {
     if (io->vnet)

@@ -30,5 +30,6 @@ bool io_is_gone(int err);
 extern const struct io_calls io_calls_kernel;
 int io_kernel_write_device(struct io *io, const struct iovec *iov, uint32_t n);
 uint64_t io_kernel_now_ms(struct io *io);
+int io_kernel_gro(struct io *io, int fd, bool on);
 
 #endif

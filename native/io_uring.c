@@ -297,7 +297,8 @@ static void uring_free(struct io *io) {
     free(s);
 }
 
-static const struct io_calls calls = {uring_send, io_kernel_write_device, io_kernel_now_ms};
+static const struct io_calls calls = {uring_send, io_kernel_write_device, io_kernel_now_ms,
+                                      io_kernel_gro};
 
 static uint32_t slots_for(const struct io *io) {
     if (io->ring_receives)

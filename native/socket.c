@@ -46,6 +46,10 @@ int socket_set_mark(int fd, uint32_t mark) {
     return set_option(fd, SOL_SOCKET, SO_MARK, (int)mark);
 }
 
+int socket_set_gro(int fd, bool on) {
+    return set_option(fd, IPPROTO_UDP, GRO_OPTION, on);
+}
+
 /* The forced variants pass net.core.*mem_max and need CAP_NET_ADMIN; no size is worth failing for.
  */
 static void set_buffers(int fd, const struct socket_options *o) {
@@ -72,7 +76,7 @@ static int open_one(int family, const struct socket_options *o) {
     }
     set_buffers(fd, o);
     if (o->gro)
-        set_option(fd, IPPROTO_UDP, GRO_OPTION, 1);
+        socket_set_gro(fd, true);
     return fd;
 }
 

@@ -25,6 +25,7 @@ int socket_open(int (*fds)[2], uint32_t n, const struct socket_options *options)
 int32_t socket_steering(void);
 /* 0 or -errno. */
 int socket_set_mark(int fd, uint32_t mark);
+int socket_set_gro(int fd, bool on);
 
 /* Sets the states of FEATURE_UDP_GSO and FEATURE_UDP_GRO. `off`: as record_options.offloads_off. */
 void socket_probe(struct feature_state *offload, uint32_t off);

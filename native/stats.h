@@ -12,6 +12,7 @@
     X(BAD_TYPE, "bad_type")                   /* outside: no message has that type */              \
     X(BAD_LENGTH, "bad_length")               /* outside: not a handshake message's length */      \
     X(TRUNCATED, "truncated")                 /* outside: longer than the receive buffer */        \
+    X(RUN_UNSIZED, "run_unsized")             /* outside: a run just as UDP_GRO went off */        \
     X(SOCKET_OVERFLOW, "socket_overflow")     /* outside: the kernel's queue was full */           \
     X(NO_IDENTITY, "no_identity")             /* handshake: we have no key */                      \
     X(BAD_MAC1, "bad_mac1")                   /* handshake */                                      \
@@ -85,9 +86,10 @@
     X(BATCH_LARGEST, "batch_largest")                                                              \
     X(SUPERS_READ, "supers_read") /* super-packets of the device */                                \
     X(SUPERS_WRITTEN, "supers_written")                                                            \
-    X(RUNS_READ, "runs_read")       /* several datagrams in one (UDP_GRO) */                       \
-    X(RUNS_WRITTEN, "runs_written") /* and by one UDP_SEGMENT send */                              \
-    X(RUNS_REFUSED, "runs_refused") /* and sent again one by one */                                \
+    X(RUNS_READ, "runs_read")         /* several datagrams in one (UDP_GRO) */                     \
+    X(RUNS_WRITTEN, "runs_written")   /* and by one UDP_SEGMENT send */                            \
+    X(RUNS_SWITCHED, "runs_switched") /* UDP_GRO off or on again, as they come */                  \
+    X(RUNS_REFUSED, "runs_refused")   /* and sent again one by one */                              \
     X(SUPERS_REFUSED, "supers_refused")                                                            \
     X(PASSED, "passed") /* from one worker to another */
 

@@ -33,6 +33,7 @@ PROVED_ELSEWHERE = {
     "stage_flushed": "test_stage.py",
     "send_queue_full": "test_pressure.py",
     "way_full": "test_full.py",
+    "run_unsized": "test_runs.py",
     "peer_gone": "test_pressure.py",
     "worker_full": "test_workers.py",
     "device_unsplittable": "test_fast_path.py",

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether runs of datagrams come by one socket. */
+#include "runs.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "io.h"
+#include "wire.h"
+
+enum { FUTILE_MAX = 6 }; /* an hour */
+
+bool runs_may_come(const struct io *io, const struct runs *r) {
+    return io->offload[FEATURE_UDP_GRO].on && (!r->off || r->drains);
+}
+
+static bool same_sender(const struct endpoint *a, const struct endpoint *b) {
+    return a->port == b->port && memcmp(a->addr, b->addr, sizeof a->addr) == 0;
+}
+
+void runs_note(struct runs *r, const struct packet *p, uint32_t datagrams,
+               const struct endpoint *before) {
+    r->messages++;
+    r->datagrams += datagrams;
+    if (!r->off)
+        return;
+    r->alike += before && p->len == r->len && same_sender(p->endpoint, before);
+    r->len = p->len;
+}
+
+static void switch_to(struct io *io, struct runs *r, int fd, bool on) {
+    if (io->calls->gro(io, fd, on))
+        return;
+    r->off = r->drains = !on;
+    r->switch_at = io->now + ((uint64_t)RUNS_SWITCH_MS << (on ? 0 : r->futile));
+    io->stats->counts[COUNT_RUNS_SWITCHED]++;
+}
+
+void runs_blocked(struct io *io, struct runs *r, int fd) {
+    r->drains = false;
+    if (!io->offload[FEATURE_UDP_GRO].on || r->messages < RUNS_DECIDE)
+        return;
+    bool come = r->datagrams > r->messages + r->messages / 4;
+    if (come)
+        r->futile = 0;
+    if (io->now >= r->switch_at && r->off && r->alike >= r->messages / 2) {
+        r->futile += r->futile < FUTILE_MAX;
+        switch_to(io, r, fd, true);
+    } else if (io->now >= r->switch_at && !r->off && !come && r->in_full >= r->messages / 2) {
+        switch_to(io, r, fd, false);
+    }
+    r->messages = r->datagrams = r->in_full = r->alike = 0;
+}
+
+/* The least that stands before the second message. */
+static uint32_t first_length(const struct packet *p) {
+    switch (load_le32(p->data)) {
+    case MESSAGE_INITIATION:
+        return sizeof(struct message_initiation);
+    case MESSAGE_RESPONSE:
+        return sizeof(struct message_response);
+    case MESSAGE_COOKIE:
+        return sizeof(struct message_cookie);
+    default:
+        return TRANSPORT_OVERHEAD;
+    }
+}
+
+/* The second message of a run begins with a type: ciphertext does at one place of 2^30. */
+uint32_t runs_unsized(const struct packet *p) {
+    for (uint32_t at = p->len < 4 ? p->len : first_length(p); at + 4 <= p->len; at++) {
+        uint32_t type = load_le32(p->data + at);
+        if (type >= MESSAGE_INITIATION && type <= MESSAGE_TRANSPORT)
+            return (p->len + at - 1) / at;
+    }
+    return 1;
+}
