@@ -11,13 +11,21 @@ from tests.net.netns import wait_for
 from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 
 _INIT = Path(__file__).resolve().parents[2] / "openwrt/tunlite/files/tunlite.init"
-# One file an instance in $RUN: the pid of its daemon. What start_service did not name is ended.
+# One file an instance in $RUN: the pid of its daemon. What start_service did not name is ended. An
+# instance that runs is left alone unless its command or a `file` of it has changed.
 _PROCD = """
-procd_open_instance() { instance="$1"; named="$named $1 "; }
-procd_set_param() { [ "$1" != command ] || { shift; command="$*"; }; }
+procd_open_instance() { instance="$1"; named="$named $1 "; file=/dev/null; }
+procd_set_param() { case "$1" in command) shift; command="$*";; file) file="$2";; esac; }
+# A daemon that ended may stay a zombie, which has a pid and no executable.
+runs() { readlink "/proc/$(cat "$RUN/$instance" 2>&1)/exe" >/dev/null; }
 procd_close_instance() {
-	# A daemon that ended may stay a zombie, which has a pid and no executable.
-	readlink "/proc/$(cat "$RUN/$instance" 2>&1)/exe" >/dev/null && return
+	now="$command $(sha256sum "$file")"
+	if runs; then
+		[ "$now" != "$(cat "$RUN/../$instance.sum")" ] || return
+		kill "$(cat "$RUN/$instance")"
+		while runs; do sleep 0.05; done
+	fi
+	echo "$now" >"$RUN/../$instance.sum"
 	setsid $command >"$RUN/../$instance.log" 2>&1 &
 	echo $! >"$RUN/$instance"
 }
@@ -43,8 +51,8 @@ class Router:
         self.files = lab.folder / "files"
         (lab.folder / "run").mkdir()
         self.files.mkdir()
-        program = tunlite_program(lab.folder)
-        text = _INIT.read_text().replace("/usr/sbin/tunlite", str(program))
+        self.program = tunlite_program(lab.folder)
+        text = _INIT.read_text().replace("/usr/sbin/tunlite", str(self.program))
         self.script = _PROCD + text.replace("/etc/tunlite", str(self.files))
 
     def write(self, name, mode=0o600, **options):
@@ -94,3 +102,19 @@ def test_files_that_come_and_go_and_change_are_followed_and_a_bad_one_harms_none
     router.call("reload_service")
     wait_for(lambda: "not reloaded" in router.log(kept), 10, "the daemon refuses it")
     assert router.mtus() == wanted
+
+
+def test_an_upgraded_program_is_started_in_the_old_one_s_place(lab):
+    router = Router(lab)
+    name = interface_name()
+    router.write(name, MTU=1400)
+    router.call("start")
+    wait_for(lambda: router.mtus() == {name: 1400}, 20, "it runs")
+    first = router.pid(name)
+    router.call("start")  # which is all that a package's default_postinst does
+    assert router.pid(name) == first
+    with router.program.open("a") as program:
+        program.write("# a newer version\n")
+    router.call("start")
+    assert router.pid(name) != first
+    wait_for(lambda: router.mtus() == {name: 1400}, 20, "the new one runs")
