@@ -44,9 +44,15 @@ static int change_user(int uid, int gid) {
     return setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0 ? -errno : 0;
 }
 
+static int no_new_privs(void) {
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
 /* The bounding set goes first: only CAP_SETPCAP may empty it, and without it (a daemon that was
  * started unprivileged) there is nothing to give up. */
 int tl_confine(int uid, int gid, int caps) {
+    if (caps == -1)
+        return no_new_privs();
     int err = empty_bounding_set();
     if (err && err != -EPERM)
         return err;
@@ -59,5 +65,5 @@ int tl_confine(int uid, int gid, int caps) {
     /* Our memory holds keys: no core dump, and no debugger without CAP_SYS_PTRACE. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return -errno;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+    return no_new_privs();
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The command line: one table of commands, their words and help; commands.py does them.
 
-Exit status: 0 done, 1 it failed (the reason is on stderr), 2 the command line is wrong.
+Exit status: 0 done, 1 it failed (the reason is on stderr) and may go well another time, 2 the
+command line is wrong, 78 it fails until somebody changes the configuration.
 """
 
 from tunlite import commands, config, names, port
@@ -11,8 +12,10 @@ _NAME_HELP = "NAME is an interface, its file is looked for in /etc/tunlite, then
 
 # name, words after it, help in one line, more help
 COMMANDS = (
-    ("run", "--config FILE [--interface NAME]", "run an interface in the foreground",
-     "SIGTERM ends it, SIGHUP reads FILE again. NAME is FILE's name without .conf by default."),
+    ("run", "--config FILE [--interface NAME] [--no-new-privs]",
+     "run an interface in the foreground",
+     "SIGTERM ends it, SIGHUP reads FILE again. NAME is FILE's name without .conf by default.\n"
+     "--no-new-privs: hooks gain no rights by setuid programs or file capabilities."),
     ("up", "NAME|FILE", "bring an interface up, as wg-quick does", _NAME_HELP),
     ("down", "NAME|FILE", "take it down again", "Works for tunlite up and tunlite run."),
     ("reload", "NAME|FILE", "read its file again and apply what differs",
@@ -196,6 +199,7 @@ def main(words):
         return 2
     except UserError as e:
         _say(e.args[0])
+        return e.status
     except OSError as e:
         if e.errno == _EPIPE:
             return 1  # whoever read our output has seen enough

@@ -4,11 +4,17 @@ the exit status; UsageError, UserError, OSError.
 """
 
 from tunlite import addresses, client, config as configs, keys, log as logs, names, port
-from tunlite.errors import UsageError, UserError, said, told
+from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 
 
 class CommandError(UserError):
     """The command failed."""
+
+
+class FileError(CommandError):
+    """What a configuration file says is wrong."""
+
+    status = NEVER
 
 
 def _take(rest, least, most):
@@ -20,11 +26,13 @@ def _take(rest, least, most):
 # ---- help of several commands ----------------------------------------------------------------
 
 
-def _log(name):
+def _log(name, foreground=False):
     """LOG_LEVEL as wireguard-go has it."""
     levels = {"silent": -1, "error": logs.ERROR, "info": logs.INFO}
     levels["verbose"] = levels["debug"] = logs.DEBUG
-    return logs.Log(name, levels.get(port.environ_get("LOG_LEVEL") or "info", logs.INFO))
+    log = logs.Log(name, levels.get(port.environ_get("LOG_LEVEL") or "info", logs.INFO))
+    log.foreground = foreground
+    return log
 
 
 def _features():
@@ -41,7 +49,7 @@ def _load(path):
         else:
             config = configs.load(path, _features())
     except configs.ConfigError as e:
-        raise CommandError("\n".join(e.args[0]))
+        raise FileError("\n".join(e.args[0]))
     except OSError as e:
         raise CommandError(f"{path} cannot be read: {strerror(e)}")
     for line in config.lines_of(config.warnings):
@@ -63,15 +71,17 @@ def strerror(e):
 
 
 def run(options, rest):
-    from tunlite import quick
+    from tunlite import privileges, quick
 
     _take(rest, 0, 0)
     path = options.get("--config")
     if path is None:
         raise UsageError("--config FILE is missing")
+    if "--no-new-privs" in options:
+        privileges.no_new_privs()
     name = options.get("--interface") or names.name_of(path)
     names.check_name(name)
-    return quick.run(name, path, _load(path), _log(name), _features())
+    return quick.run(name, path, _load(path), _log(name, True), _features())
 
 
 def up(options, rest):
@@ -120,22 +130,22 @@ def serve(options, rest):
         raise UsageError(f'"{rest[0]}" is no command' if rest else "one interface is wanted")
     name = rest[0]
     names.check_name(name)
-    log = _log(name)
     device_fd = port.environ_get("WG_TUN_FD") or ""
     if device_fd and (not addresses.is_number(device_fd) or len(device_fd) > 9):
         raise UsageError("WG_TUN_FD is no number")
     if device_fd:
         # The descriptor came with us, so there is no other process to hand it to.
         foreground = True
+    log = _log(name, foreground)
     try:
         if foreground:
             machine = process.open_daemon(name, {}, log, device_fd=int(device_fd or -1))
             log.info("ready")
             machine.run()
-            return 0
+            return AGAIN if machine.failed else 0
         process.start(name, {}, log, detach=True)
     except UserError as e:
-        raise CommandError(f"{name}: {e.args[0]}")
+        raise CommandError(f"{name}: {e.args[0]}").as_of(e)
     return 0
 
 

@@ -36,6 +36,7 @@ class Daemon:
         self.layer = 3
         self.reload = None
         self.stopped = None  # why
+        self.failed = False  # whether nobody wanted that
         self.dropped = {"memory": 0, "error": 0}
         self.mtu = 0
         self._now_ms = port.now_ms()
@@ -117,6 +118,7 @@ class Daemon:
             while self.stopped is None:
                 self.turn()
         except planes.PlaneError as e:
+            self.failed = True
             self.stop(f"the packet path failed (errno {e.errno})")
         finally:
             self.close()

@@ -3,9 +3,19 @@
 
 from tunlite import port
 
+AGAIN = 1  # exit statuses: the same may go well another time,
+NEVER = 78  # or fails until somebody changes the configuration: EX_CONFIG of sysexits.h
+
 
 class UserError(Exception):
     """Something failed that a user can mend: args[0] says what and, where it is known, how."""
+
+    status = AGAIN
+
+    def as_of(self, e):
+        """Self, for `raise`: a supervisor is told the same as by the error behind it."""
+        self.status = getattr(e, "status", AGAIN)
+        return self
 
 
 class UsageError(Exception):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""One line for each thing worth saying, to stderr, or to the system's log once there is none; the
-same kind of thing at most so often."""
+"""One line for each thing worth saying: to stderr, information in the foreground to stdout, or all
+to the system's log once there is neither; the same kind of thing at most so often."""
 
 from tunlite import port, syslog
 
@@ -20,6 +20,7 @@ class Log:
         self.level = level
         self._clock = clock
         self._write = write
+        self.foreground = False  # whether a supervisor reads us: procd takes stderr for errors
         self._has_terminal = True
         self._kinds = {}  # kind -> [start of its window, lines in it, lines left out]
 
@@ -55,7 +56,16 @@ class Log:
                 return
         if self.prefix:
             text = self.prefix + ": " + text
-        if self._has_terminal:
-            self._write("tunlite: " + text)
-        else:
+        if not self._has_terminal:
             syslog.write(level, text)
+        elif level and self.foreground:
+            _print("tunlite: " + text + "\n")
+        else:
+            self._write("tunlite: " + text)
+
+
+def _print(text):
+    try:
+        port.write_out(text)
+    except OSError:
+        pass  # no one is left to read it

@@ -2,7 +2,7 @@
 """Names of interfaces, and the configuration files that they stand for."""
 
 from tunlite import addresses, port
-from tunlite.errors import UserError
+from tunlite.errors import NEVER, UserError
 
 CONFIG_FOLDERS = ("/etc/tunlite", "/etc/wireguard")
 _NAME_MAX = 15
@@ -11,6 +11,8 @@ _ENOENT = 2
 
 class BadName(UserError):
     """It is no name, or no file has it."""
+
+    status = NEVER
 
 
 def check_name(name):

@@ -7,7 +7,7 @@ which `wg set` or a reload may name at any time.
 """
 
 from tunlite import client, port
-from tunlite.errors import UserError
+from tunlite.errors import NEVER, UserError
 
 STATE_FOLDER = "/var/lib/tunlite"
 # OpenWrt's /var is in memory; this is flash, and its keep.d file names it.
@@ -21,6 +21,8 @@ _ENOENT = 2
 
 class PrivilegeError(UserError):
     """User, SocketGroup or our own rights are not what is needed."""
+
+    status = NEVER
 
 
 class Owner:
@@ -125,4 +127,11 @@ def confine(owner):
     """Gives up everything else; cannot be undone."""
     result = port.native.tl_confine(owner.uid, owner.gid, _CAPABILITIES)
     if result < 0:
-        raise PrivilegeError(f"cannot give up privileges (errno {-result}); are you root?")
+        raise PrivilegeError(f"cannot give up privileges: {port.strerror(-result)}; are you root?")
+
+
+def no_new_privs():
+    """Neither we nor a hook can gain rights any more, by setuid programs say; cannot be undone."""
+    result = port.native.tl_confine(-1, -1, -1)
+    if result < 0:
+        raise PrivilegeError(f"no_new_privs cannot be set: {port.strerror(-result)}")

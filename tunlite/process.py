@@ -9,7 +9,7 @@ child that its parent is gone.
 import errno
 
 from tunlite import children, client, port, privileges
-from tunlite.errors import UserError, said, told
+from tunlite.errors import AGAIN, NEVER, UserError, said, told
 
 _LINE_MAX = 4096
 _EADDRINUSE = errno.EADDRINUSE
@@ -118,7 +118,10 @@ def _open_device(name, offloads_off, queue):
         -16: "another process holds it",
         -22: "it exists and is no TUN device",
     }.get(fd) or port.strerror(-fd)
-    raise StartError(f"the device {name} cannot be made: {why}")
+    error = StartError(f"the device {name} cannot be made: {why}")
+    if fd == -1:
+        error.status = NEVER
+    raise error
 
 
 def _machine(name, settings, log, device_fd, folder):
@@ -181,7 +184,10 @@ def start(name, settings, log, detach, forget=None):
     port.close(alive_write)
     status = port.waitpid(pid, True)
     _drop_dead_socket(client.socket_path(name))
-    raise StartError(word or f"the daemon {children.describe(status)} before it was ready")
+    error = StartError(word or f"the daemon {children.describe(status)} before it was ready")
+    if status == NEVER:
+        error.status = NEVER
+    raise error
 
 
 def _child(name, settings, log, detach, ready_fd, parent_fd):
@@ -198,14 +204,14 @@ def _child(name, settings, log, detach, ready_fd, parent_fd):
     except Exception as e:
         why = "" if isinstance(e, UserError) else "the daemon cannot be set up: "
         port.os_write(ready_fd, (why + told(e).replace("\n", " ") + "\n").encode())
-        return 1
+        return getattr(e, "status", AGAIN)
     port.os_write(ready_fd, b"ready\n")
     try:
         machine.run()
     except Exception as e:
         log.error("ends: " + told(e))
-        return 1
-    return 0
+        return AGAIN
+    return AGAIN if machine.failed else 0
 
 
 def _read_line(fd):

@@ -6,6 +6,7 @@ A step that fails undoes the ones before it, last first.
 """
 
 from tunlite import (
+    children,
     client,
     hooks,
     links,
@@ -70,7 +71,7 @@ def up(name, path, config, log, stay):
             raise steps.QuickError("interrupted; everything was undone")
     except steps.STEP_ERRORS as e:
         ladder.undo()
-        raise steps.QuickError(steps.reason(e))
+        raise steps.QuickError(steps.reason(e)).as_of(e)
     return state, child, patience
 
 
@@ -249,9 +250,9 @@ def _ended_by_itself(state, child, log, patience):
     status = child.status()
     state["pid"] = 0
     if status:
-        log.error(f"the daemon ended with status {status}")
+        log.error("the daemon " + children.describe(status))
     try:
         take_down(state, log, patience)
     except steps.QuickError:
-        status = status or 1
-    return min(status, 255)
+        status = 1
+    return 1 if status else 0  # its own word does not count: who took it over might say 78

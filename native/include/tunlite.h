@@ -69,7 +69,7 @@ int tl_kill(int pidfd, int signal);
 
 /* Keeps only the capabilities in the bit set `caps` (bits 0..30) that it has, sets no_new_privs,
  * empties the bounding set, makes core dumps and debuggers find nothing, and changes to uid and gid
- * where they are not -1. Cannot be undone. */
+ * where they are not -1. Cannot be undone. With caps -1 it sets no_new_privs and nothing else. */
 int tl_confine(int uid, int gid, int caps);
 
 /* What this kernel and CPU offer: writes the rows (see TL_NAMES_FEATURE) that `tl_features` has. */

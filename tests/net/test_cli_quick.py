@@ -395,7 +395,7 @@ def test_the_daemon_becomes_user_and_group_and_shares_its_socket_with_them(host)
     assert status["Uid"].split() == ["65534"] * 4
     assert status["Gid"].split() == ["1"] * 4
     assert status["Groups"].strip() in ("", "1")
-    assert int(status["CapEff"], 16) == 1 << 12
+    assert int(status["CapEff"], 16) == 1 << 12 | 1 << 10
     socket = (_SOCKETS / f"{host.name}.sock").stat()
     assert (socket.st_uid, socket.st_gid, socket.st_mode & 0o777) == (65534, 1, 0o660)
     folder = (host.folder / "state").stat()
@@ -424,7 +424,7 @@ def test_a_user_alone_opens_the_socket_to_nobody_else(host):
 def test_an_unknown_user_is_told(host):
     host.interface["User"] = "no-such-user"
     failed = host.up(check=False)
-    assert failed.returncode == 1
+    assert failed.returncode == 78
     assert "no user no-such-user" in failed.stderr
     host.assert_nothing_is_left()
 
@@ -767,7 +767,7 @@ def test_a_private_key_file_that_others_may_read_is_refused(host):
     host.write()
     host.path.chmod(0o644)
     failed = host.cli("up", host.path, check=False)
-    assert failed.returncode == 1
+    assert failed.returncode == 78
     assert f"chmod 600 {host.path}" in failed.stderr
 
 
@@ -775,7 +775,7 @@ def test_every_error_of_a_file_is_told_before_anything_is_done(host):
     host.interface["MTU"] = "x"
     host.peer["Endpoint"] = "nowhere"
     failed = host.up(check=False)
-    assert failed.returncode == 1
+    assert failed.returncode == 78
     assert "MTU: " in failed.stderr and "Endpoint: " in failed.stderr
     host.assert_nothing_is_left()
 
@@ -823,8 +823,31 @@ def test_a_killed_run_leaves_nothing_in_the_way_of_the_next(host):
 def test_a_killed_daemon_is_cleaned_up_by_its_parent(host):
     process = host.run()
     os.kill(host.state()["pid"], signal.SIGKILL)
-    assert process.wait(5) != 0
+    assert process.wait(5) == 1
+    assert "the daemon was killed by signal 9" in process.log()
     host.assert_nothing_is_left()
+
+
+def test_what_a_supervisor_reads_as_an_error_is_one(host):
+    """procd logs stderr as errors, stdout as information."""
+    host.write()
+    errors = host.folder / "errors"
+    argv = ["sh", "-c", f'exec "$@" 2>{errors}', "sh", *tunlite_command(), "run", "--config"]
+    process = host.namespace.start([*argv, host.path], "first")
+    process.wait_line(f"{host.name}: ready")
+    assert process.stop() == 0
+    assert errors.read_text() == ""
+
+
+@pytest.mark.parametrize("words", [[], ["--no-new-privs"]])
+def test_hooks_can_gain_rights_unless_it_is_told_otherwise(host, words):
+    host.interface["PostUp"] = 'grep NoNewPrivs /proc/self/status >> "$HOOKS"'
+    host.write()
+    argv = [*tunlite_command(), "run", *words, "--config", host.path]
+    process = host.namespace.start(argv, "first", env={"HOOKS": host.env["HOOKS"]})
+    process.wait_line(f"{host.name}: ready")
+    assert host.hooks()[0].split() == ["NoNewPrivs:", str(len(words))]
+    assert process.stop() == 0
 
 
 @pytest.mark.parametrize("how", ["SIGHUP", "reload", "reload of up"])

@@ -39,10 +39,9 @@ def test_every_conf_file_becomes_an_instance_named_as_the_file(run, tmp_path):
         (tmp_path / name).write_text("[Interface]\n")
     lines = run("start_service ''")
     assert [line for line in lines if line.startswith("open")] == ["open mesh", "open wg0"]
-    assert f"param command /usr/sbin/tunlite run --config {tmp_path}/wg0.conf --interface wg0" in (
-        lines
-    )
-    assert "param respawn 3600 5 0" in lines and "param no_new_privs 1" in lines
+    command = "/usr/sbin/tunlite run --no-new-privs --config"
+    assert f"param command {command} {tmp_path}/wg0.conf --interface wg0" in lines
+    assert "param respawn 3600 5 0" in lines and "param file /usr/sbin/tunlite" in lines
 
 
 def test_one_instance_can_be_started_by_name(run, tmp_path):

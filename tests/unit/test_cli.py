@@ -73,24 +73,24 @@ def test_a_wrong_command_line_has_exit_status_2(words):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "told", "status"),
     [
-        (["show", "nosuch0"], b"nosuch0 is not up"),
-        (["down", "nosuch0"], b"was not brought up"),
-        (["reload", "nosuch0"], b"nosuch0 is not up"),
-        (["up", "nosuch0"], b"there is no nosuch0.conf"),
-        (["up", "./nosuch0.conf"], b"there is no such file"),
-        (["up", "a b"], b"no name for an interface"),
-        (["café"], b"no name for an interface"),
-        (["check", "/nonexistent"], b"there is no such file"),
-        (["check", "/"], b"it is a folder"),
-        (["check", "/dev/zero"], b"it is larger than 64 MB"),
-        (["setconf", "nosuch0", "/nonexistent"], b"there is no such file"),
+        (["show", "nosuch0"], b"nosuch0 is not up", 1),
+        (["down", "nosuch0"], b"was not brought up", 1),
+        (["reload", "nosuch0"], b"nosuch0 is not up", 1),
+        (["up", "nosuch0"], b"there is no nosuch0.conf", 78),
+        (["up", "./nosuch0.conf"], b"there is no such file", 1),
+        (["up", "a b"], b"no name for an interface", 78),
+        (["café"], b"no name for an interface", 78),
+        (["check", "/nonexistent"], b"there is no such file", 1),
+        (["check", "/"], b"it is a folder", 1),
+        (["check", "/dev/zero"], b"it is larger than 64 MB", 1),
+        (["setconf", "nosuch0", "/nonexistent"], b"there is no such file", 1),
     ],
 )
-def test_what_fails_is_told_in_a_line_with_exit_status_1(words, told):
+def test_what_fails_is_told_in_a_line_with_the_exit_status_of_its_kind(words, told, status):
     done = _run(*words)
-    assert done.returncode == 1
+    assert done.returncode == status
     assert told in done.stderr
     assert b"Traceback" not in done.stderr
 
@@ -178,6 +178,13 @@ def test_a_key_written_to_a_file_for_all_is_warned_about(tmp_path):
             done = subprocess.run(argv, stdout=out, stderr=subprocess.PIPE)
         path.chmod(mode)
         assert (b"umask 077" in done.stderr) == warned
+
+
+@pytest.mark.parametrize("command", ["run --config", "up"])
+def test_a_wrong_file_has_the_exit_status_that_says_never(tmp_path, command):
+    (tmp_path / "bad0.conf").write_text("[Interface]\nMTU = many\n")
+    done = _run(*command.split(), str(tmp_path / "bad0.conf"))
+    assert done.returncode == 78 and b"MTU" in done.stderr
 
 
 def test_check_tells_every_error_and_exits_with_1(tmp_path):

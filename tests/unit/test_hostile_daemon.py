@@ -100,6 +100,6 @@ def test_a_daemon_that_speaks_where_it_has_nothing_to_say_is_ended(monkeypatch):
     lines = []
     said = log.Log("t", write=lines.append)
     assert quick._ended_by_itself({"pid": pid}, child, said, None) != 0
-    assert downs == [0] and "ended with status" in lines[0]
+    assert downs == [0] and "was killed by signal 9" in lines[0]
     port.close(readable)
     port.close(writable)

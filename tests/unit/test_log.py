@@ -31,6 +31,24 @@ def test_a_line_below_the_level_is_not_written():
     assert lines == ["tunlite: wg0: down"]
 
 
+def test_in_the_foreground_information_goes_to_stdout_and_errors_to_stderr(monkeypatch):
+    """procd logs what comes on stderr as errors."""
+    say, lines, _ = _make(log.DEBUG)
+    say.foreground = True
+    written = []
+    monkeypatch.setattr(log.port, "write_out", written.append)
+    for tell in (say.error, say.info, say.debug):
+        tell("x")
+    assert lines == ["tunlite: wg0: x"]
+    assert written == ["tunlite: wg0: x\n"] * 2
+
+    def closed(_):
+        raise OSError(32, "Broken pipe")
+
+    monkeypatch.setattr(log.port, "write_out", closed)
+    say.info("nobody reads it, and nobody falls over it")
+
+
 def test_lines_of_one_kind_are_held_back_and_counted():
     say, lines, clock = _make()
     for _ in range(100):

@@ -51,6 +51,14 @@ def test_what_fails_before_it_is_ready_is_told_with_its_type(
     assert list(sockets.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", [privileges.PrivilegeError, process.StartError, ValueError])
+def test_never_and_again_are_told_apart_across_the_fork(sockets, monkeypatch, kind):
+    _fails(monkeypatch, "_machine", kind("x"))
+    with pytest.raises(process.StartError) as found:
+        _start()
+    assert found.value.status == (78 if kind is privileges.PrivilegeError else 1)
+
+
 def test_a_child_that_is_killed_before_it_is_ready_leaves_no_socket(sockets, monkeypatch):
     _fails(monkeypatch, "_machine", signal.SIGKILL)
     with pytest.raises(process.StartError, match="was killed by signal 9 before it was ready"):
@@ -86,6 +94,8 @@ def test_a_socket_that_cannot_be_given_away_does_not_stay(sockets, monkeypatch, 
 
 def test_what_ends_a_running_child_is_logged_with_its_type(sockets, monkeypatch):
     class Machine:
+        failed = False
+
         def run(self):
             raise IndexError("odd")
 
