@@ -96,21 +96,29 @@ def _listen(path, owner):
         raise StartError(f"the socket {path} cannot be made: {said(e)}; are you root?")
 
 
-def _without_address_of_kernels(name):
+def _prepare_device(found, name):
     """The kernel makes no link-local address for it, as for its own WireGuard: with one it solicits
     routers, which wakes an idle tunnel, and may send from an address that no peer takes."""
     try:
-        port.write_file("/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode", b"1\n")
+        port.links.no_own_address(found)
     except OSError:
-        pass  # there is no IPv6, or a container may not set it
+        pass  # there is no IPv6
+    if found != name:
+        port.links.rename(found, name)
 
 
 def _open_device(name, offloads_off, queue):
+    # Who waits for the name may set it up at once: it gets that when all is prepared.
+    opened = (name if port.links.link_get(name) else "tunlite%d").encode()
     name16 = bytearray(16)
-    name16[: len(name)] = name.encode()
+    name16[: len(opened)] = opened
     fd = port.native.tl_device_open(name16, _LAYER, offloads_off, queue)
     if fd >= 0:
-        _without_address_of_kernels(name)
+        try:
+            _prepare_device(bytes(name16).rstrip(b"\0").decode(), name)
+        except OSError as e:
+            port.close(fd)
+            raise StartError(f"the device cannot be called {name}: {said(e)}")
         return fd
     why = {
         -1: "permission denied; are you root?",

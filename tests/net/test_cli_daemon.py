@@ -18,6 +18,7 @@ from tests.net.netns import seconds_to_end
 from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 from tests.net.topology import Tunlite, Tunnel, WireguardGo, tcp_transfer, wait_for
 from tunlite import port
+from tunlite.port import rtnetlink
 
 _SOCKETS = Path("/var/run/wireguard")
 
@@ -211,6 +212,32 @@ os.execvp(argv[0], argv)
     process.wait_line("ready")
     assert host.run(["wg", "show", name]).returncode == 0
     assert process.stop() == 0
+
+
+def _modes(data, name):
+    """addr_gen_mode in each message about the link `name` in a datagram of a link monitor."""
+    for _, _, _, at, end in rtnetlink.messages(data):
+        link = dict(rtnetlink.attributes(data, at + 16, end))
+        if link[3] == name.encode() + b"\0":  # IFLA_IFNAME
+            specific = link[26]  # IFLA_AF_SPEC, AF_INET6, IFLA_INET6_ADDR_GEN_MODE
+            inet6 = dict(rtnetlink.attributes(specific, 0, len(specific)))[10]
+            yield dict(rtnetlink.attributes(inet6, 0, len(inet6)))[8][0]
+
+
+def test_whoever_waits_for_the_name_finds_a_device_without_an_address_of_the_kernels(host, name):
+    """netifd sets a device up as soon as its name appears."""
+    monitor = host.inside(port.link_monitor)
+    _daemonise(host, name)
+    host.ip("link", "set", name, "up")
+    modes = []
+    try:
+        while True:
+            modes += _modes(os.read(monitor, 65536), name)
+    except BlockingIOError:
+        pass
+    os.close(monitor)
+    assert modes and set(modes) == {1}
+    assert "inet6" not in host.ip("addr", "show", "dev", name)
 
 
 _TUNSETIFF, _TUNSETPERSIST, _TUNSETVNETHDRSZ, _TUNSETVNETLE = (

@@ -39,6 +39,14 @@ def test_setting_the_mtu_changes_no_flag():
     assert _decoded(ifinfmsg, requests.link_gso_max_size(7, 9)).get_attr("IFLA_GSO_MAX_SIZE") == 9
 
 
+def test_a_link_gets_another_name_and_no_address_of_the_kernels():
+    message = _decoded(ifinfmsg, requests.link_name(7, "wg0"))
+    assert (message["index"], message.get_attr("IFLA_IFNAME")) == (7, "wg0")
+    message = _decoded(ifinfmsg, requests.link_no_own_address(7))
+    inet6 = message.get_attr("IFLA_AF_SPEC").get_attr("AF_INET6")
+    assert inet6.get_attr("IFLA_INET6_ADDR_GEN_MODE") == 1
+
+
 def test_bringing_a_link_up_touches_only_that_flag():
     message = _decoded(ifinfmsg, requests.link_up(7))
     assert (message["flags"], message["change"]) == (1, 1)

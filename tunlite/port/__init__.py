@@ -83,6 +83,8 @@ Links: `links`, an object with
     link_get(name)              (ifindex, mtu, up) or None
     mtu_of(index)  name_of(index)  of the link with that number, 0 and "" where there is none
     link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)
+    rename(name, new)
+    no_own_address(name)        the kernel gives it no link-local address (addr_gen_mode none)
     addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
     addr_del(name, address)  addr_list(name) -> list of addresses
     route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one

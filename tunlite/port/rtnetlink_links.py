@@ -105,6 +105,12 @@ class Links:
     def gso_max_size(self, name, size):
         self._ask(requests.link_gso_max_size(self._index(name), size))
 
+    def rename(self, name, new):
+        self._ask(requests.link_name(self._index(name), new))
+
+    def no_own_address(self, name):
+        self._ask(requests.link_no_own_address(self._index(name)))
+
     # ---- addresses
 
     def addr_add(self, name, address):

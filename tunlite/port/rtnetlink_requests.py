@@ -35,6 +35,8 @@ NEW_RULE, DEL_RULE, GET_RULE = 32, 33, 34
 
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
+_IFLA_AF_SPEC = 26
+_IFLA_INET6_ADDR_GEN_MODE = 8
 _IFLA_GSO_MAX_SIZE = 41
 _IFF_UP = 1
 _IFA_ADDRESS = 1
@@ -77,13 +79,16 @@ def is_dump(request):
     return struct.unpack_from(_HEADER, request)[2] & DUMP == DUMP
 
 
+def _attribute(kind, data):
+    return struct.pack(_ATTRIBUTE, 4 + len(data), kind) + data + bytes(-len(data) & 3)
+
+
 def _message(kind, flags, body, *rows):
     """`rows` are (type, value); a value that is an int is 32 bits."""
     parts = [struct.pack(_HEADER, 0, kind, flags | REQUEST, 0, 0), body]
     for attribute, value in rows:
         data = struct.pack(_U32, value) if isinstance(value, int) else bytes(value)
-        parts.append(struct.pack(_ATTRIBUTE, 4 + len(data), attribute) + data)
-        parts.append(bytes(-len(data) & 3))
+        parts.append(_attribute(attribute, data))
     return b"".join(parts)
 
 
@@ -122,6 +127,17 @@ def link_mtu(index, mtu):
 def link_gso_max_size(index, size):
     body = struct.pack(_LINK, 0, 0, 0, index, 0, 0)
     return _message(NEW_LINK, ACK, body, (_IFLA_GSO_MAX_SIZE, size))
+
+
+def link_name(index, name):
+    body = struct.pack(_LINK, 0, 0, 0, index, 0, 0)
+    return _message(NEW_LINK, ACK, body, (_IFLA_IFNAME, name.encode() + b"\0"))
+
+
+def link_no_own_address(index):
+    body = struct.pack(_LINK, 0, 0, 0, index, 0, 0)
+    mode = _attribute(_IFLA_INET6_ADDR_GEN_MODE, b"\1")  # IN6_ADDR_GEN_MODE_NONE
+    return _message(NEW_LINK, ACK, body, (_IFLA_AF_SPEC, _attribute(_FAMILIES[6], mode)))
 
 
 def link_of(payload):
