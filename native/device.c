@@ -7,18 +7,43 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "feature.h"
 #include "tunlite.h"
 
+enum {
+    /* linux/if_tun.h and linux/sockios.h; older copies lack them. */
+    GET_DEVICE_NETNS = _IO('T', 227),
+    GET_SOCKET_NETNS = 0x894C,
+};
+
+/* Libcs disagree about the sign of ioctl's request, and on MIPS it has the top bit set. */
+static int control(int fd, unsigned long request, void *argument) {
+    int got = (int)syscall(SYS_ioctl, fd, request, argument);
+    return got < 0 ? -errno : got;
+}
+
+static int our_netns(void) {
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int netns = control(fd, GET_SOCKET_NETNS, NULL);
+    close(fd);
+    return netns;
+}
+
+static bool is_same(int a, int b) {
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_ino == of_b.st_ino;
+}
+
 /* How many packets wait for who reads. Their number is all that TUN bounds, and one may be of
  * 64 KB; what is beyond it is lost. Not being able to change it is no reason to fail. */
 static void set_queue(struct ifreq *ifr, int length) {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     ifr->ifr_qlen = length;
-    (void)syscall(SYS_ioctl, fd, (unsigned long)SIOCSIFTXQLEN, ifr);
+    (void)control(fd, SIOCSIFTXQLEN, ifr);
     close(fd);
 }
 
@@ -36,9 +61,8 @@ int tl_device_open(unsigned char *name16, int layer, int offloads_off, int queue
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    /* Libcs disagree about the sign of ioctl's request, and on MIPS it has the top bit set. */
-    if (syscall(SYS_ioctl, fd, (unsigned long)TUNSETIFF, &ifr) < 0) {
-        int err = -errno;
+    int err = control(fd, TUNSETIFF, &ifr);
+    if (err < 0) {
         close(fd);
         return err;
     }
@@ -46,4 +70,19 @@ int tl_device_open(unsigned char *name16, int layer, int offloads_off, int queue
     if (queue && is_ours)
         set_queue(&ifr, queue);
     return fd;
+}
+
+int tl_device_where(int fd, unsigned char *name16) {
+    struct ifreq ifr = {0};
+    int err = control(fd, TUNGETIFF, &ifr);
+    if (err < 0)
+        return err == -EBADFD ? -ENODEV : err;
+    memcpy(name16, ifr.ifr_name, IFNAMSIZ);
+    int there = control(fd, GET_DEVICE_NETNS, NULL), here = our_netns();
+    bool is_away = there >= 0 && here >= 0 && !is_same(there, here);
+    if (here >= 0)
+        close(here);
+    if (there >= 0 && !is_away)
+        close(there);
+    return is_away ? there : 0;
 }

@@ -12,10 +12,12 @@ from tunlite.interface import Interface
 
 _SIGHUP = 1
 _ENOENT = 2
+_ENODEV = 19
 _ENOBUFS = errno.ENOBUFS
 _GROW_BYTES = 1 << 20
 _SHRINK_MS = 60_000
 _GROW_AGAIN_MS = 200
+_LOOK_AGAIN_MS = 1000
 
 
 class Daemon:
@@ -43,7 +45,8 @@ class Daemon:
         self._began_ms = self._now_ms
         self._watched = {}
         self._link_fd = None
-        self._ifindex = None
+        self._device_fd = device_fd
+        self._ifindex = None  # 0: the device is in another network namespace than we
         self._socket_path = None
         self._path_fd = None
         self._signal_fd = None
@@ -52,6 +55,7 @@ class Daemon:
         self.timers = timers.Timers()
         self._grow = timers.Timer(self._grow_pool)
         self._shrink = timers.Timer(self._shrink_pool)
+        self._look = timers.Timer(self._look_at_link)
         self.plane = planes.Plane(port.native, record)
         try:
             if device_fd >= 0:
@@ -211,22 +215,58 @@ class Daemon:
             if e.errno == _ENOBUFS:
                 self._look_at_link()
             return
+        gone = not self._ifindex  # it may have come back
         for ifindex, _, up, mtu, deleted in rows:
             if ifindex != self._ifindex:
                 continue
             if deleted:
-                self.stop("the link was deleted")
-                return
+                gone = True  # or moved
+                break
             self._link_is(mtu, up)
+        if gone:
+            self._look_at_link()
 
-    def _look_at_link(self):
-        found = self.port.links.link_get(self.name)
-        if found is None:
+    def _look_at_link(self, *_):
+        """Asks the device: it may be in another network namespace, or have another name there."""
+        name16 = bytearray(16)
+        netns = self.port.native.tl_device_where(self._device_fd, name16)
+        if netns == -_ENODEV:
             self.stop("the link was deleted")
             return
-        self._ifindex, mtu, up = found
-        self.plane.link(self._ifindex)
+        name = bytes(name16).rstrip(b"\0").decode() or self.name
+        try:
+            found = self.port.links.link_get(name, netns or -1)
+        except OSError:
+            found = None  # an old kernel tells nothing of another namespace
+        if netns > 0:
+            self.port.close(netns)
+        self._link_is_at(found[0] if found and netns <= 0 else 0)
+        if self._ifindex:
+            self._link_is(found[1], found[2])
+            return
+        # No message tells us of the device there, but that it comes up.
+        fd = self._device_fd
+        takes = bool(self.port.poll([(fd, self.port.POLLOUT)], 0))
+        mtu, up = found[1:] if found else (self.mtu, takes)
         self._link_is(mtu, up)
+        if up or takes:
+            self.unwatch(fd)
+            self.timers.set(self._look, self._now_ms + _LOOK_AGAIN_MS)
+        else:
+            self.watch(fd, self.port.POLLOUT, self._look_at_link)
+
+    def _link_is_at(self, ifindex):
+        """0: not in our network namespace."""
+        if ifindex == self._ifindex:
+            return
+        if not ifindex:
+            self.log.info("the link is in another network namespace; the sockets stay in this one")
+        elif self._ifindex == 0:
+            self.log.info("the link is in this network namespace again")
+            self.unwatch(self._device_fd)
+            self.timers.set(self._look, None)
+        self._ifindex = ifindex
+        self.plane.link(ifindex)
 
     def _link_is(self, mtu, up):
         if mtu != self.mtu:

@@ -56,6 +56,10 @@ int tl_open(unsigned char *out, int out_len, const unsigned char *key32, const u
  * (its txqueuelen), 0: as the kernel has it, which is 500. Only of a device that is created. */
 enum { TL_LAYER2 = 2, TL_LAYER3 = 3 };
 int tl_device_open(unsigned char *name16, int layer, int offloads_off, int queue);
+/* Where the device of this descriptor is, and what it is called there (name16): 0 in our network
+ * namespace (Linux before 5.2: wherever it is), above 0 a descriptor of the other one it was moved
+ * to. -ENODEV: it was deleted. */
+int tl_device_where(int fd, unsigned char *name16);
 
 /* Starts a child. argv: NUL-terminated strings back to back; env likewise, NULL keeps ours.
  * stdin_fd, stdout_fd: descriptors for the child, -1 for /dev/null. All others are closed on exec,

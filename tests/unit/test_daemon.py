@@ -14,15 +14,16 @@ PEER = bytes(range(1, 33))
 class Links:
     def __init__(self):
         self.found = (7, 1420, False)
+        self.elsewhere = None
 
-    def link_get(self, name):
-        return self.found
+    def link_get(self, name, netns=-1):
+        return self.elsewhere if netns >= 0 else self.found
 
 
 class System:
     """Link monitor, signals and files of a machine, put into a node's port."""
 
-    POLLIN, POLLOUT = 1, 4
+    POLLIN, POLLOUT, DEVICE = 1, 4, -1
 
     def __init__(self, node):
         self.node = node
@@ -31,9 +32,10 @@ class System:
         self.signals = b""
         self.closed = []
         self.gone = False
+        self.device_takes = False
         for name in ("POLLIN", "POLLOUT", "links", "link_monitor", "link_changes", "os_read"):
             setattr(node.port, name, getattr(self, name))
-        for name in ("close", "unlink", "stat", "watch_path"):
+        for name in ("close", "unlink", "stat", "watch_path", "poll"):
             setattr(node.port, name, getattr(self, name))
         node.native.tl_watch = lambda plane, fd, events: 0
         node.native.tl_ready = self.ready
@@ -65,6 +67,10 @@ class System:
 
     def close(self, fd):
         self.closed.append(fd)
+
+    def poll(self, rows, timeout_ms):
+        assert (rows, timeout_ms) == ([(self.DEVICE, self.POLLOUT)], 0)
+        return rows if self.device_takes else []
 
     def ready(self, plane, out, size):
         import struct
@@ -139,11 +145,72 @@ def test_a_link_that_is_deleted_ends_the_daemon(node, how):
         node.native.device_gone = True
     else:
         node.daemon.watch_link()
-        node.system.links.found = None
+        node.native.where = -19
         node.system.changes = "lost" if how == "missing" else [(7, "fake", True, 1420, True)]
         node.system.wake(50)
     assert "deleted" in node.daemon.run()
     assert node.interface.me is None
+
+
+def _is_moved(node, number=9):
+    """The link goes down and away, as netlink tells at home."""
+    node.native.where = number
+    node.system.links.found = None
+    node.system.links.elsewhere = (3, 1420, False)
+    node.system.changes = [(7, "fake", False, 1420, False), (7, "fake", False, 1420, True)]
+    node.system.wake(50)
+
+
+def test_a_link_that_is_moved_to_another_namespace_is_followed_there_and_back(node):
+    system = node.system
+    system.links.found = (7, 1420, True)
+    node.daemon.watch_link()
+    _is_moved(node)
+    assert node.daemon.stopped is None and not node.interface.listening
+    assert node.native.link == 0
+    assert system.closed == [9]
+    # It comes up there: the device says so.
+    system.links.elsewhere, system.device_takes = (3, 1380, True), True
+    system.wake(system.DEVICE)
+    assert node.interface.listening and node.daemon.mtu == 1380
+    # What changes there later is seen within a second.
+    system.links.elsewhere = (3, 1360, True)
+    node.world.run(1.1)
+    assert node.daemon.mtu == 1360
+    system.links.elsewhere, system.device_takes = (3, 1360, False), False
+    node.world.run(1.1)
+    assert not node.interface.listening
+    # And back, with another number.
+    node.native.where, system.links.found = 0, (12, 1420, False)
+    system.changes = [(12, "fake", False, 1420, False)]
+    system.wake(50)
+    assert node.native.link == 12
+    system.changes = [(12, "fake", True, 1420, False)]
+    system.wake(50)
+    assert node.interface.listening and node.daemon.mtu == 1420
+    wakes = node.native.wakes
+    node.world.run(60)
+    assert node.native.wakes == wakes, "it looks no more"
+
+
+def test_a_link_that_is_down_elsewhere_wakes_nobody(node):
+    node.daemon.watch_link()
+    _is_moved(node)
+    wakes = node.native.wakes
+    node.world.run(60)
+    assert node.native.wakes == wakes
+    node.native.where = -19
+    node.system.wake(node.system.DEVICE)
+    assert node.daemon.stopped == "the link was deleted"
+
+
+def test_a_kernel_that_cannot_tell_where_a_link_went_tells_whether_it_is_up(node):
+    node.daemon.watch_link()
+    _is_moved(node, 0)
+    assert node.daemon.stopped is None and node.native.link == 0
+    node.system.device_takes = True
+    node.system.wake(node.system.DEVICE)
+    assert node.interface.listening and node.daemon.mtu == 1420
 
 
 def test_a_socket_file_that_is_removed_ends_the_daemon(node):

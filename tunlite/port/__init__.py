@@ -80,7 +80,8 @@ Watching
 
 Links: `links`, an object with
     close()                     its socket; a child of fork() must, as it shares its parent's
-    link_get(name)              (ifindex, mtu, up) or None
+    link_get(name, netns)       (ifindex, mtu, up) or None; netns: descriptor of another network
+                                namespace to look in, or nothing
     mtu_of(index)  name_of(index)  of the link with that number, 0 and "" where there is none
     link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)
     rename(name, new)

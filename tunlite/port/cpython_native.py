@@ -17,6 +17,7 @@ tl_kdf >out out_len <key32 <in in_len
 tl_seal >out out_len <key32 <nonce nonce_len <ad ad_len <in in_len
 tl_open >out out_len <key32 <nonce nonce_len <ad ad_len <in in_len
 tl_device_open >name16 layer offloads_off queue
+tl_device_where fd >name16
 tl_spawn <argv argv_len <env env_len stdin_fd stdout_fd
 tl_reap pidfd
 tl_kill pidfd signal

@@ -193,6 +193,8 @@ class FakePlane(Primitives):
         self.inbox = []
         self.to_device = []
         self.device_gone = False
+        self.where = 0  # what tl_device_where gives
+        self.link = None
         self.deadline_ms = 0
         self.returns = 0
         self.wakes = 0  # returns that had a reason
@@ -221,10 +223,15 @@ class FakePlane(Primitives):
         self.deadline_ms = 1 << 62
         return 0
 
+    def tl_device_where(self, fd, name16):
+        name16[:4] = b"fake"
+        return self.where
+
     def tl_plane_mtu(self, plane, mtu):
         return 0
 
     def tl_plane_link(self, plane, ifindex):
+        self.link = ifindex
         return 0
 
     def tl_plane_listen(self, plane, port, mark):

@@ -63,9 +63,19 @@ class Links:
 
     # ---- links
 
-    def link_get(self, name):
+    def _netns_id(self, netns):
+        """The number that our namespace has for another, which it gets now where it has none."""
+        for payload in self._answers(requests.get_netns_id(netns)):
+            return requests.netns_id_of(payload)
+
+    def link_get(self, name, netns=-1):
+        rows = ()
+        if netns >= 0:
+            if self._netns_id(netns) < 0:
+                self._ask(requests.new_netns_id(netns))
+            rows = (requests.in_netns(self._netns_id(netns)),)
         try:
-            for payload in self._answers(requests.get_link(name)):
+            for payload in self._answers(requests.get_link(name, *rows)):
                 return requests.link_of(payload)
         except OSError as e:
             if e.errno != errno.ENODEV:

@@ -32,12 +32,17 @@ NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
 NEW_ADDRESS, DEL_ADDRESS, GET_ADDRESS = 20, 21, 22
 NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
 NEW_RULE, DEL_RULE, GET_RULE = 32, 33, 34
+_NEW_NETNS_ID, _GET_NETNS_ID = 88, 90
 
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_AF_SPEC = 26
 _IFLA_INET6_ADDR_GEN_MODE = 8
 _IFLA_GSO_MAX_SIZE = 41
+_IFLA_TARGET_NETNSID = 46
+_NETNSA_NSID = 1
+_NETNSA_FD = 3
+_NOT_ASSIGNED = 0xFFFFFFFF
 _IFF_UP = 1
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
@@ -104,8 +109,29 @@ def error_of(payload):
 # ---- links
 
 
-def get_link(name):
-    return _message(GET_LINK, 0, bytes(16), (_IFLA_IFNAME, name.encode() + b"\0"))
+def get_link(name, *rows):
+    """rows: none, or in_netns()."""
+    return _message(GET_LINK, 0, bytes(16), (_IFLA_IFNAME, name.encode() + b"\0"), *rows)
+
+
+def in_netns(number):
+    return _IFLA_TARGET_NETNSID, number
+
+
+def get_netns_id(fd):
+    return _message(_GET_NETNS_ID, 0, bytes(4), (_NETNSA_FD, fd))
+
+
+def new_netns_id(fd):
+    return _message(_NEW_NETNS_ID, ACK, bytes(4), (_NETNSA_FD, fd), (_NETNSA_NSID, _NOT_ASSIGNED))
+
+
+def netns_id_of(payload):
+    """The number in an answer about a namespace, -1 where it has none."""
+    for attribute, value in attributes(payload, 4, len(payload)):
+        if attribute == _NETNSA_NSID and _u32(value) != _NOT_ASSIGNED:
+            return _u32(value)
+    return -1
 
 
 def get_link_by_index(index):
