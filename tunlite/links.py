@@ -215,7 +215,7 @@ def set_routes(name, routes, state, log):
             failed.append(f"route to {text}: {wrong}")
         else:
             kept.append([text, table])
-    sixes = [prefix for prefix in wanted.values() if prefix[0] == 6]
+    sixes = set([prefix for prefix in wanted.values() if prefix[0] == 6])
     if sixes:
         _tell_better_routes(name, sixes, log)
     if failed:

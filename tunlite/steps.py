@@ -55,29 +55,29 @@ def settings(config):
     return settings
 
 
-def _names_are_in(name):
-    """Whether each name of an endpoint has an address, or could not be resolved."""
+def _by_name(name):
+    """Rows of the status of peers whose endpoint is a name."""
     asked = client.status(name)
     next(asked)
-    return not [peer for peer in asked if peer["resolver"] == "resolving"]
+    return [row for row in asked if row["resolver"]]
 
 
 def choose_mtu(name, config, patience_ms, is_asked=lambda: False):
-    """The file's, else for the ways to the endpoints that run: names are waited for, but no longer
-    than that, nor when we are asked to end."""
+    """The file's, else for the ways to its endpoints: names are waited for, but no longer than
+    that, nor when we are asked to end."""
     if config.interface.get("MTU"):
         return config.interface["MTU"]
-    wait_until(lambda: is_asked() or _names_are_in(name), patience_ms)
-    found = []
-    mark = 0
-    for key, value in client.get_device(name):
-        if key == b"fwmark":
-            mark = int(value)
-        elif key == b"endpoint":
-            family, packed, _, scope = addresses.literal_endpoint(value.decode())
-            if not scope:
-                found.append((family, packed))
-    return links.choose_mtu(name, set(found), mark)
+    found = [peer["Endpoint"] for peer in config.peers.each(("Endpoint",)) if "Endpoint" in peer]
+    found = [addresses.literal_endpoint(text) for text in found]
+    if None in found:
+        wait_until(
+            lambda: is_asked() or "resolving" not in [row["resolver"] for row in _by_name(name)],
+            patience_ms,
+        )
+        texts = [row["endpoint"] for row in _by_name(name)]
+        found += [addresses.literal_endpoint(text) for text in texts if text]
+    places = set([place[:2] for place in found if place and not place[3]])
+    return links.choose_mtu(name, places, config.interface.get("FwMark", 0))
 
 
 def _mark(state, config):
