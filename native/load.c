@@ -38,8 +38,25 @@ static bool is_cookie(const uint8_t *message) {
     return message[0] == MESSAGE_COOKIE;
 }
 
+/* A MAC of the IPv4 address or IPv6 /64: nobody can aim at a set, or at another's bucket. */
+static uint64_t bucket_key(const struct load *load, const struct endpoint *from) {
+    uint8_t key[8];
+    blake2s(key, sizeof key, load->bucket_secret, sizeof load->bucket_secret, from->addr,
+            from->family == 4 ? 4 : 8);
+    return load_le64(key) | 1;
+}
+
+/* The counter of this kind of message from there. */
+static uint32_t *counter_of(struct load *load, const uint8_t *message,
+                            const struct endpoint *from) {
+    if (is_cookie(message))
+        return &load->cookies;
+    return &load->held[(bucket_key(load, from) >> 1) % LOAD_PLACES];
+}
+
 void load_next(struct load *load) {
-    load->cookies -= is_cookie(load_peek(load)->message);
+    const struct handshake *h = load_peek(load);
+    --*counter_of(load, h->message, &h->from);
     load->tail++;
 }
 
@@ -133,14 +150,6 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
     w->stats.counts[COUNT_COOKIES_WRITTEN]++;
 }
 
-/* A MAC of the IPv4 address or IPv6 /64: nobody can aim at a set, or at another's bucket. */
-static uint64_t bucket_key(const struct load *load, const struct endpoint *from) {
-    uint8_t key[8];
-    blake2s(key, sizeof key, load->bucket_secret, sizeof load->bucket_secret, from->addr,
-            from->family == 4 ? 4 : 8);
-    return load_le64(key) | 1;
-}
-
 /* Step 3. Full buckets hold LOAD_BURST tokens and gain `per_second` a second. */
 static bool has_token(struct load *load, const struct endpoint *from, uint64_t now) {
     uint64_t key = bucket_key(load, from);
@@ -164,18 +173,28 @@ static bool has_token(struct load *load, const struct endpoint *from, uint64_t n
     return true;
 }
 
+/* Whether this address has so many quarters of what is load in the ring. */
+static bool has_quarters(struct load *load, const struct packet *p, uint32_t quarters) {
+    return *counter_of(load, p->data, p->endpoint) >= load->size / LOAD_SHARE * quarters / 4;
+}
+
+/* All who send have to prove their address, or this one has to. */
+static bool is_loaded(struct load *load, const struct packet *p, uint64_t now) {
+    note_load(load, now);
+    return now < load->loaded_until || has_quarters(load, p, 2);
+}
+
 /* Steps 2 and 3. A cookie reply is no question: it costs Python little and gets no answer. */
 static bool is_admitted(struct worker *w, const struct packet *p) {
     uint8_t cookie[MAC_LEN];
-    note_load(&w->load, w->io.now);
-    if (is_cookie(p->data) || w->io.now >= w->load.loaded_until)
+    if (is_cookie(p->data) || !is_loaded(&w->load, p, w->io.now))
         return true;
     cookie_of(&w->load, cookie, p->endpoint, w->io.now);
     if (!has_mac2(p, cookie)) {
         answer_with_cookie(w, p, cookie);
         return false;
     }
-    if (!has_token(&w->load, p->endpoint, w->io.now)) {
+    if (has_quarters(&w->load, p, 3) || !has_token(&w->load, p->endpoint, w->io.now)) {
         w->stats.drops[DROP_RATE_LIMITED]++;
         return false;
     }
@@ -184,13 +203,12 @@ static bool is_admitted(struct worker *w, const struct packet *p) {
 
 static void ring_push(struct worker *w, const struct packet *p) {
     struct load *load = &w->load;
-    bool cookie = is_cookie(p->data);
-    if (load->head - load->tail == load->size ||
-        (cookie && load->cookies == load->size / LOAD_SHARE)) {
+    bool is_share_full = is_cookie(p->data) && load->cookies == load->size / LOAD_SHARE;
+    if (is_share_full || load->head - load->tail == load->size) {
         w->stats.drops[DROP_RING_FULL]++;
         return;
     }
-    load->cookies += cookie;
+    ++*counter_of(load, p->data, p->endpoint);
     struct handshake *h = &load->ring[load->head++ & (load->size - 1)];
     h->from = *p->endpoint;
     h->len = p->len;

@@ -4,9 +4,10 @@
  *
  *   1. mac1; for an answer, that its receiver index is one of a handshake of ours, or for a cookie
  *      reply, which anybody can forge who sees that index, of a response that left just now
- *   2. under load (the ring was over 1/8 full within the last second): no valid mac2 is answered
- *      with a cookie, which is smaller than the question
- *   3. under load: a token bucket for each address that mac2 proved, by IPv4 address or IPv6 /64.
+ *   2. under load (the ring was over 1/8 full within the last second, or 1/16 of it is this
+ *      address's): no valid mac2 is answered with a cookie, which is smaller than the question
+ *   3. under load: a token bucket for each address that mac2 proved, by IPv4 address or IPv6 /64,
+ *      and three quarters of what is load in the ring at once: one alone makes no load for all.
  *      Addresses that are not proved are never limited: they may be forged.
  *   4. the ring, for tl_handshake; cookie replies have an eighth of it and are no load
  */
@@ -28,6 +29,7 @@ enum {
     LOAD_SHARE = 8,              /* an eighth of the ring: load, or all its cookie replies */
     LOAD_SETS = 256,             /* token buckets: sets of LOAD_WAYS, the longest unused goes */
     LOAD_WAYS = 4,
+    LOAD_PLACES = 512, /* counters of what an address has in the ring; a few share one */
 };
 
 struct handshake {
@@ -46,7 +48,8 @@ struct load {
     struct handshake *ring;
     uint32_t size; /* a power of two */
     uint32_t head, tail;
-    uint32_t cookies; /* replies among what is in it */
+    uint32_t cookies;           /* replies among what is in it */
+    uint32_t held[LOAD_PLACES]; /* of the others, by address */
     uint64_t loaded_until;
     uint32_t per_second;
     bool has_identity;

@@ -46,8 +46,9 @@ def plane():
 
 
 def fill_to_load(plane, n=RING // 8 + 1):
-    """Makes the ring just over an eighth full."""
-    plane.put_outside(*[initiation(filler=i) for i in range(n)])
+    """Makes the ring just over an eighth full, by as many addresses."""
+    for i in range(n):
+        plane.put_outside(initiation(filler=i), where=endpoint(f"203.0.113.{i}"))
     plane.turn(3)
     assert plane.drops() == {} and plane.take_outside() == []
 
@@ -131,6 +132,15 @@ def test_a_cookie_for_an_older_session_or_an_answered_initiation_is_refused(
     assert plane.drops() == {"unknown_index": 1} and drain(plane) == []
 
 
+def test_the_endpoint_does_not_move_by_a_cookie_reply(plane):
+    peer = plane.peer()
+    index, before = plane.index(peer), plane.state(peer)
+    plane.put_outside(cookie_reply(index), where=endpoint("198.51.100.99", 1))
+    plane.turn()
+    assert len(drain(plane)) == 1
+    assert plane.state(peer) == before and plane.counters()["roamed"] == 0
+
+
 def test_forged_cookie_replies_fill_an_eighth_of_the_ring_and_make_no_load(plane):
     index = plane.index(plane.peer())
     for _ in range(2):
@@ -158,16 +168,23 @@ def test_under_load_a_question_is_answered_with_a_smaller_cookie(plane):
     assert plane.drops() == {"cookie_sent": 2}
 
 
-def test_a_cookie_lets_in_only_the_address_and_port_it_was_made_for(plane):
-    here, other = endpoint("198.51.100.1", 500), endpoint("198.51.100.1", 501)
+@pytest.mark.parametrize(
+    ("here", "others"),
+    [
+        (("198.51.100.1", 500), [("198.51.100.1", 501), ("198.51.100.2", 500)]),
+        (("2001:db8::1", 500), [("2001:db8::1", 501), ("2001:db8::2", 500)]),
+    ],
+)
+def test_the_cookie_is_over_address_and_port(plane, here, others):
     fill_to_load(plane)
-    cookie = cookie_for(plane, here)
-    plane.put_outside(initiation(cookie=cookie), where=here)
+    cookie = cookie_for(plane, endpoint(*here))
+    plane.put_outside(initiation(cookie=cookie), where=endpoint(*here))
     plane.turn()
     assert plane.drops() == {}
-    plane.put_outside(initiation(cookie=cookie), where=other)
-    plane.turn()
-    assert plane.drops() == {"cookie_sent": 1}
+    for other in others:
+        plane.put_outside(initiation(cookie=cookie), where=endpoint(*other))
+        plane.turn()
+        assert plane.drops() == {"cookie_sent": 1}
 
 
 def test_cookies_are_of_another_secret_after_two_minutes(plane):
@@ -249,7 +266,8 @@ def test_the_rate_is_shared_by_a_64_of_ipv6_and_not_by_two_ipv4_addresses(plane)
 
 def fill_to_load_again(plane):
     """Loaded still, or again."""
-    plane.put_outside(*[initiation()] * (RING // 8 + 1))
+    for i in range(RING // 8 + 1):
+        plane.put_outside(initiation(), where=endpoint(f"203.0.113.{i}"))
     plane.turn(3)
     plane.take_outside()
     plane.drops()
@@ -301,6 +319,44 @@ def test_unproved_addresses_are_never_rate_limited_however_many_they_send(plane)
         plane.turn()
         assert len(plane.take_outside()) == 1
     assert plane.drops() == {"cookie_sent": 200}
+
+
+@pytest.mark.parametrize(
+    ("flooding", "others"),
+    [
+        ("198.51.100.1", ["198.51.100.2", "2001:db8::1"]),
+        ("2001:db8::1", ["2001:db8:0:1::1", "198.51.100.1"]),
+    ],
+)
+def test_a_flood_at_one_address_does_not_put_all_peers_into_cookie_mode(plane, flooding, others):
+    """Who fills a sixteenth of the ring alone has to prove his address, and nobody else."""
+    for port in range(300):  # as many ports, or the machines behind one address
+        plane.put_outside(initiation(filler=port), where=endpoint(flooding, 1000 + port))
+    plane.turn(20)
+    assert plane.drops() == {"cookie_sent": 300 - RING // 16}
+    plane.take_outside()
+    for other in others:
+        plane.put_outside(initiation(), where=endpoint(other, 500))
+        plane.turn()
+        assert plane.drops() == {} and plane.take_outside() == []
+    assert len(drain(plane)) == RING // 16 + len(others)
+
+
+def test_the_one_address_of_a_flood_is_let_in_by_its_cookie_at_its_rate(plane):
+    here = endpoint("198.51.100.1", 500)
+    plane.put_outside(*[initiation(filler=i) for i in range(RING // 16)], where=here)
+    plane.turn()
+    cookie = cookie_for(plane, here)
+    plane.put_outside(*[initiation(cookie=cookie)] * 9, where=here)
+    plane.turn(3)
+    assert plane.drops() == {"rate_limited": 9 - RING // 32}  # 3/32 of the ring are its most
+    plane.put_outside(initiation(), where=endpoint("198.51.100.2", 500))
+    plane.turn()
+    assert plane.drops() == {} and plane.take_outside() == []
+    assert len(drain(plane)) == RING // 16 + RING // 32 + 1
+    plane.put_outside(*[initiation(filler=i) for i in range(RING // 16)], where=here)
+    plane.turn()
+    assert plane.drops() == {} and len(drain(plane)) == RING // 16
 
 
 def test_a_full_ring_drops_what_has_a_right_cookie_too(plane):

@@ -487,6 +487,25 @@ def test_under_load_a_cookie_lets_the_initiator_in(pair):
     assert [row[3][0] for row in pair.world.log][:5] == [1, 3, 1, 2, 4]
 
 
+def test_the_endpoint_does_not_move_by_a_cookie_reply(pair):
+    world, elsewhere = pair.world, (b"\x0a\0\0\x09", 9)
+
+    def moved(packet):
+        if packet[2][0] == 3 and packet[0] != elsewhere:
+            world.transmit((elsewhere, *packet[1:]))
+            return True
+        return False
+
+    before = pair.a.interface.plane.endpoint_of(pair.b_of_a.handle)
+    pair.b.native.under_load, world.loses = True, moved
+    pair.a_sends(b"one")
+    pair.run(1)
+    assert pair.b_of_a.cookie is not None
+    assert pair.a.interface.plane.endpoint_of(pair.b_of_a.handle) == before
+    pair.run(9)
+    assert pair.b.received() == [b"one"]
+
+
 def test_an_initiator_under_load_reconnects(pair):
     pair.a.native.under_load = True
     pair.a_sends(b"one")
