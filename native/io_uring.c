@@ -30,6 +30,7 @@ enum {
     COMPLETIONS = 2 * IO_RING_SLOTS_MAX,
     NAME_ROOM = 32, /* a sockaddr_in6, rounded up so that the bytes are aligned */
     PAYLOAD_AT = sizeof(struct uring_received) + NAME_ROOM + DATAGRAM_CONTROL,
+    WAITS_MAX = 16,           /* for a submission: signals may end some */
     CANCEL_MARK = IO_SOCKETS, /* user_data; a receive's is its socket's number */
 };
 _Static_assert(PAYLOAD_AT % BUF_ALIGN == 0, "as other packets are");
@@ -37,6 +38,7 @@ _Static_assert(PAYLOAD_AT % BUF_ALIGN == 0, "as other packets are");
 struct engine {
     struct send send;
     struct uring out, in;
+    uint32_t submission; /* counts those of `out`: a late completion is known by it */
     struct uring_buffers buffers;
     struct slab *slot[IO_RING_SLOTS_MAX]; /* what the kernel may fill; NULL: to be filled */
     uint32_t slots;
@@ -49,11 +51,32 @@ struct engine {
 /* ---- send -------------------------------------------------------------------------------------
  */
 
-/* As sendmmsg(2). */
-static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
-    struct engine *s = io->state;
-    if (io->ring_sends && n > io->ring_sends) /* the others are the next call's */
-        n = io->ring_sends;
+/* What is known of a submission's messages. */
+struct account {
+    uint32_t seen;     /* completions */
+    uint64_t sent;     /* set of messages */
+    uint32_t first;    /* that failed */
+    int first_failure; /* -errno */
+};
+
+static void take_completions(struct engine *s, struct account *a) {
+    const struct uring_cqe *cqe;
+    while ((cqe = uring_peek(&s->out))) {
+        uint32_t i = (uint32_t)cqe->user_data;
+        bool is_late = cqe->user_data >> 32 != s->submission;
+        a->seen += !is_late;
+        if (!is_late && cqe->result >= 0)
+            a->sent |= 1ULL << i;
+        else if (!is_late && i < a->first) {
+            a->first = i;
+            a->first_failure = cqe->result;
+        }
+        uring_seen(&s->out);
+    }
+}
+
+static void submit(struct engine *s, int fd, struct mmsghdr *messages, uint32_t n) {
+    s->submission++;
     for (uint32_t i = 0; i < n; i++) {
         struct uring_sqe *sqe = uring_next(&s->out);
         sqe->opcode = URING_SENDMSG;
@@ -61,22 +84,28 @@ static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t 
         sqe->fd = fd;
         sqe->address = (uintptr_t)&messages[i].msg_hdr;
         sqe->op_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-        sqe->user_data = i;
+        sqe->user_data = (uint64_t)s->submission << 32 | i;
     }
-    int err = uring_enter(&s->out, n);
-    if (err)
-        return err;
-    const struct uring_cqe *cqe;
-    uint32_t sent = n;
-    int first = 0;
-    while ((cqe = uring_peek(&s->out))) {
-        if (cqe->result < 0 && cqe->user_data < sent) {
-            sent = (uint32_t)cqe->user_data;
-            first = cqe->result;
-        }
-        uring_seen(&s->out);
+}
+
+/* As sendmmsg(2). A signal may end a wait before all are done; what is not known to be sent is not.
+ */
+static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
+    struct engine *s = io->state;
+    struct account a = {.first = UINT32_MAX};
+    int err = 0, sent = 0;
+    if (io->ring_sends && n > io->ring_sends) /* the others are the next call's */
+        n = io->ring_sends;
+    submit(s, fd, messages, n);
+    for (unsigned waits = 0; !err && a.seen < n && waits < WAITS_MAX; waits++) {
+        err = uring_enter(&s->out, n - a.seen);
+        take_completions(s, &a);
     }
-    return sent ? (int)sent : first;
+    while ((uint32_t)sent < n && a.sent >> sent & 1)
+        sent++;
+    if (sent || a.first == 0)
+        return sent ? sent : a.first_failure;
+    return err ? err : -EINTR;
 }
 
 static enum io_status uring_write_socket(struct io *io, struct queue *q) {

@@ -12,7 +12,10 @@
 #include "vnet.h"
 #include "wait.h"
 
-enum { READY_MAX = 16 }; /* descriptors told at once */
+enum {
+    READY_MAX = 16,   /* descriptors told at once */
+    THREADS_MS = 100, /* until threads that the kernel had none for are tried again */
+};
 
 static void told(struct worker *w, int set) {
     static const struct {
@@ -84,8 +87,13 @@ int tl_run(int handle, const unsigned char *deadline8) {
     }
     alarm_set(&plane->alarm, w->io.now, deadline);
     int set = CREW_OF(plane) ? crew_start(plane) : 0;
+    uint64_t until = deadline;
+    if (set == -EAGAIN) { /* meanwhile the first turns alone, and its lanes hold what they can */
+        set = 0;
+        until = deadline < w->io.now + THREADS_MS ? deadline : w->io.now + THREADS_MS;
+    }
     if (!set)
-        set = run(w, deadline);
+        set = run(w, until);
     if (set > 0 && deadline8)
         told(w, set);
     plane->left_at = w->io.ops->now_ms(&w->io);

@@ -10,6 +10,7 @@ import platform
 import struct
 import sys
 
+CLONE3 = 435  # on every machine
 IO_URING_SETUP = 425  # on x86_64 and aarch64
 SETSOCKOPT = 208 if platform.machine() == "aarch64" else 54
 

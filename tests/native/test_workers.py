@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import termios
+import threading
 import time
 
 import pytest
@@ -31,7 +32,7 @@ from tests.native.plane_ffi import (
 )
 from tests.native.test_engines import PATIENCE_S, SO_SNDBUFFORCE, OnSockets
 from tests.native.test_io_uring import in_a_child
-from tests.refuse import SETSOCKOPT, refuse_system_call
+from tests.refuse import CLONE3, SETSOCKOPT, refuse_system_call
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
@@ -304,3 +305,21 @@ def test_an_engine_of_one_thread_has_one_worker():
 def test_one_worker_is_what_is_not_asked_for():
     with Plane() as plane:
         assert plane.features()["workers"] == (False, "one is enough unless more are asked for")
+
+
+def test_threads_that_the_kernel_has_none_for_now_begin_later():
+    with Crew(2) as crew:
+        woke = []
+
+        def without_threads():  # the filter is this thread's alone
+            refuse_system_call(CLONE3, errno.EAGAIN)
+            woke.append(crew.plane.call("run", struct.pack("<Q", crew.now_ms() + 1000)))
+
+        caller = threading.Thread(target=without_threads)
+        sent = [crew.message(peer, 0) for peer in (0, 1)]
+        crew.send(*[message for message, _ in sent])
+        caller.start()
+        caller.join()
+        assert woke == [lib.TL_WOKE_DEADLINE]
+        assert crew.arrived(2) == [packet for _, packet in sent]
+        assert crew.plane.drops() == {}
