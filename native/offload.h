@@ -161,6 +161,7 @@ struct offload_group {
     bool is_verified; /* the first packet's checksums were found right */
     bool is_fixed_id; /* all have the same identification */
     bool is_pushed;   /* the last has PSH */
+    bool is_unsummed; /* UDP: none has a checksum */
 };
 
 struct offload_merge {
@@ -183,11 +184,14 @@ struct offload_merge {
  *
  * Merged are, as Linux's GRO does: consecutive TCP segments with payload, in order, whose headers
  * agree in all but length, identification, sequence number, checksum and PSH, with no flag but ACK
- * and PSH; and UDP datagrams that agree in all but length, identification and checksum. All
- * payloads but the last are of one size, the last may be smaller; PSH ends a group. IPv4
- * identification counts up, or with DF stays the same. No fragments, IPv4 options or IPv6
- * extension headers. Every merged packet's checksums were found right. Anything else is a group of
- * one, byte for byte as it came, and ends its flow's group.
+ * and PSH; and UDP datagrams that agree in all but length, identification and checksum. Those
+ * without a checksum, as many vxlans send, go together too (Linux's GRO leaves them): over IPv4
+ * (RFC 768), and over IPv6 to the ports of VXLAN (RFC 6936). Who cuts them again has to give them
+ * one: a super-packet cannot say that there was none, and receivers take both. All payloads but the
+ * last are of one size, the last may be smaller; PSH ends a group. IPv4 identification counts up,
+ * or with DF stays the same. No fragments, IPv4 options or IPv6 extension headers. Every merged
+ * packet's checksums were found right, if it has one. Anything else is a group of one, byte for
+ * byte as it came, and ends its flow's group.
  */
 uint32_t offload_merge(struct offload_merge *m, uint32_t count);
 

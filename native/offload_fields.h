@@ -44,6 +44,7 @@ enum {
 
 /* Offsets from the transport header, and sizes. */
 enum {
+    L4_TARGET_PORT = 2,
     L4_PORTS_LEN = 4,
 
     TCP_SEQ = 4,
@@ -64,6 +65,8 @@ enum {
     UDP_LENGTH = 4,
     UDP_CHECKSUM = 6,
     UDP_MIN = 8,
+    VXLAN_PORT = 4789,       /* RFC 7348 */
+    VXLAN_PORT_LINUX = 8472, /* before there was one */
 };
 
 #endif

@@ -27,6 +27,7 @@ struct view {
     uint8_t payload;
     bool is_ipv4;
     bool is_tcp;
+    bool is_unsummed;
 };
 
 static uint32_t payload_len(const struct view *v) {
@@ -74,13 +75,19 @@ static enum packet_class classify_tcp(struct view *v) {
     return (flags & 0xfff & ~TCP_PSH) == TCP_ACK ? CLASS_PLAIN : CLASS_ALONE;
 }
 
+static bool is_vxlan(const uint8_t *udp) {
+    uint16_t port = load_be16(udp + L4_TARGET_PORT);
+    return port == VXLAN_PORT || port == VXLAN_PORT_LINUX;
+}
+
 static enum packet_class classify_udp(struct view *v) {
     if (v->len < v->l4 + (uint32_t)UDP_MIN)
         return CLASS_BARRIER;
     const uint8_t *udp = v->ip + v->l4;
     v->payload = (uint8_t)(v->l4 + UDP_MIN);
+    v->is_unsummed = load_be16(udp + UDP_CHECKSUM) == 0;
     bool is_plain = load_be16(udp + UDP_LENGTH) == v->len - v->l4 && payload_len(v) > 0 &&
-                    load_be16(udp + UDP_CHECKSUM) != 0;
+                    (!v->is_unsummed || v->is_ipv4 || is_vxlan(udp));
     return is_plain ? CLASS_PLAIN : CLASS_ALONE;
 }
 
@@ -168,6 +175,8 @@ static uint16_t *find_slot(struct offload_merge *m, const struct view *v) {
 static bool has_good_checksums(const struct offload_merge *m, const struct view *v) {
     if (v->is_ipv4 && checksum_fold(checksum_words(v->ip, IP4_MIN)) != 0xffff)
         return false;
+    if (v->is_unsummed)
+        return true;
     uint32_t l4_len = v->len - v->l4;
     uint32_t sum = (v->is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP) + l4_len;
     sum += checksum_words(addresses(v), addresses_len(v));
@@ -203,7 +212,8 @@ static bool id_continues(struct offload_group *g, const uint8_t *first, const ui
 static bool headers_continue(const struct offload_merge *m, struct offload_group *g,
                              const struct view *v) {
     const uint8_t *first = m->in[g->head].iov_base;
-    if (v->payload != g->payload || !ip_headers_agree(first, v->ip, v->is_ipv4))
+    if (v->payload != g->payload || v->is_unsummed != g->is_unsummed ||
+        !ip_headers_agree(first, v->ip, v->is_ipv4))
         return false;
     if (v->is_ipv4 && !id_continues(g, first, v->ip))
         return false;
@@ -255,6 +265,7 @@ static void begin_group(struct offload_merge *m, uint32_t i, const struct view *
     g->head = g->tail = (uint16_t)i;
     if (is_plain) {
         g->payload = v->payload;
+        g->is_unsummed = v->is_unsummed;
         g->size = (uint16_t)payload_len(v);
         note_end(g, v);
     }
@@ -387,9 +398,11 @@ void offload_unmerge(struct offload_merge *m, struct offload_group *g) {
     put_lengths(ip, g->l4, len);
     if (is_tcp(ip))
         put_push(ip + g->l4, false); /* a first packet with PSH ends its own group */
+    offload_header_store(ip - OFFLOAD_HEADER, &single);
     store_be16(checksum_field(ip, g->l4), 0);
+    if (g->is_unsummed)
+        return;
     uint32_t sum = pseudo_sum(ip, len - g->l4) + m->checksum->sum(ip + g->l4, len - g->l4);
     uint16_t check = checksum_finish(sum);
     store_be16(checksum_field(ip, g->l4), check || is_tcp(ip) ? check : 0xffff);
-    offload_header_store(ip - OFFLOAD_HEADER, &single);
 }

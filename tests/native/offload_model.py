@@ -12,6 +12,7 @@ GSO_NONE, GSO_TCP4, GSO_TCP6, GSO_UDP, GSO_ECN = 0, 1, 4, 5, 0x80
 NEEDS_CSUM = 1
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 LONGEST = 65535
+VXLAN_PORTS = (4789, 8472)
 GROUP_MAX = 64
 
 
@@ -206,6 +207,15 @@ def split(frame, order):
     return True, [_completed(packet, csum_start, csum_offset) if partial else packet]
 
 
+def filled_in(packet):
+    """The packet with a checksum where it is UDP, plain and has none: what a super-packet of such
+    is cut into."""
+    p = Parsed(packet, (UDP,))
+    if p.verdict != "plain" or not p.unsummed:
+        return packet
+    return packet[: p.l4] + with_checksum(packet[p.l4 :], p.source, p.target, UDP)
+
+
 # ---- merge ------------------------------------------------------------------------------------
 
 
@@ -216,6 +226,7 @@ class Parsed:
         self.packet = packet
         self.verdict = "stranger"
         self.flow = None
+        self.unsummed = False  # UDP
         if not packet or packet[0] >> 4 not in (4, 6):
             return
         self.version = packet[0] >> 4
@@ -276,9 +287,12 @@ class Parsed:
 
     def _parse_udp(self):
         head = self.packet[self.l4 :]
-        self.at, self.seq, self.pushed, self.l4_same = self.l4 + 8, None, False, ()
+        self.at, self.seq, self.pushed = self.l4 + 8, None, False
+        self.unsummed = head[6:8] == b"\0\0"
+        self.l4_same = (self.unsummed,)
         length = int.from_bytes(head[4:6], "big")
-        return length == len(head) > 8 and head[6:8] != b"\0\0"
+        may_lack = self.version == 4 or int.from_bytes(head[2:4], "big") in VXLAN_PORTS
+        return length == len(head) > 8 and (may_lack or not self.unsummed)
 
     def payload(self):
         return self.packet[self.at :]
@@ -287,6 +301,8 @@ class Parsed:
         l4 = self.packet[self.l4 :]
         pseudo = pseudo_header(self.source, self.target, self.protocol, len(l4))
         ip_good = self.version == 6 or internet_sum(self.packet[: self.l4]) == 0xFFFF
+        if self.unsummed:
+            return ip_good
         return ip_good and internet_sum(pseudo + l4) == 0xFFFF
 
 

@@ -218,7 +218,8 @@ def streams(draw, flows=4, packets=80, size=None):
     for i in range(draw(st.integers(1, flows))):
         payload = size or draw(st.sampled_from([2, 16, 100, 1368]))
         protocol = draw(st.sampled_from([TCP, TCP, UDP]))
-        senders.append(Sender(draw(st.sampled_from([4, 6])), protocol, (5000 + i, 80), payload))
+        ports = 5000 + i, draw(st.sampled_from([80, 80, *model.VXLAN_PORTS]))
+        senders.append(Sender(draw(st.sampled_from([4, 6])), protocol, ports, payload))
     odd = st.one_of(st.just("plain"), st.just("plain"), st.sampled_from([*ODD, "icmp"]))
     regular = st.sampled_from([0, 0, 0, 1])
     out = []

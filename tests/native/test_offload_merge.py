@@ -71,7 +71,8 @@ def test_merged_packets_cut_again_are_the_packets_in_order_within_each_flow(wher
     sent, received = {}, {}
     for mapping, items in ((sent, packets), (received, back)):
         for packet in items:
-            mapping.setdefault(flow_of(packet), []).append(without_id(packet))
+            comparable = without_id(offload_model.filled_in(packet))
+            mapping.setdefault(flow_of(packet), []).append(comparable)
     assert received == sent
 
 
@@ -240,20 +241,44 @@ def test_udp_is_left_alone_unless_asked_for(where):
     assert counts(where, packets, kinds=offload_ffi.UDP) == [4]
 
 
-@offload_ffi.everywhere
-def test_udp_without_checksum_is_left_alone(where):
-    assert counts(where, stream(["plain", "no sum", "plain"], protocol=UDP)) == [1, 1, 1]
+def unsummed(version, n=4, port=80):
+    """n datagrams of one flow without checksums."""
+    return stream(["no sum"] * n, protocol=UDP, version=version, ports=(5000, port))
 
 
 @offload_ffi.everywhere
-def test_udp_without_checksum_is_left_alone_even_where_zero_would_be_right(where):
-    ip = Ip(4)
-    lacking = offload_packets.udp(ip, bytes(100))[26:28]
-    packet = offload_packets.udp(ip, lacking + bytes(98))
-    assert packet[26:28] == b"\xff\xff"
-    packet = packet[:26] + b"\0\0" + packet[28:]
-    assert offload_model.Parsed(packet, (UDP,)).is_sound()
-    assert counts(where, [packet, packet]) == [1, 1]
+@pytest.mark.parametrize(
+    ("version", "port", "together"),
+    [(4, 80, 4), (4, 4789, 4), (6, 4789, 4), (6, 8472, 4), (6, 80, 1), (6, 4790, 1)],
+)
+def test_udp_without_checksum_goes_together_where_that_is_allowed(where, version, port, together):
+    packets = unsummed(version, port=port)
+    assert counts(where, packets) == [together] * (4 // together)
+    back = [p for frame, _ in frames_of(where, packets) for p in cut(where, frame)]
+    filled = [offload_model.filled_in(p) for p in packets]
+    assert back == (filled if together > 1 else packets)
+    assert [p.is_sound() for p in (offload_model.Parsed(q, (UDP,)) for q in filled)] == [True] * 4
+
+
+@offload_ffi.everywhere
+def test_udp_with_and_without_checksum_does_not_go_together(where):
+    words = ["plain", "plain", "no sum", "no sum", "plain", "plain"]
+    assert counts(where, stream(words, protocol=UDP)) == [2, 2, 2]
+
+
+@offload_ffi.everywhere
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_group_without_checksums_is_taken_apart_without_them(where, version):
+    packets = unsummed(version, port=4789)
+    [(frames, _)] = offload_ffi.native(where).merge(packets, unmerge=True)
+    assert [f[10:] for f in frames] == packets
+
+
+@offload_ffi.everywhere
+def test_a_datagram_without_checksum_and_with_a_wrong_ip_header_stays_alone(where):
+    packets = unsummed(4)
+    packets[1] = packets[1][:10] + bytes([packets[1][10] ^ 1]) + packets[1][11:]
+    assert counts(where, packets) == [1, 1, 2]
 
 
 @offload_ffi.everywhere
