@@ -20,6 +20,7 @@
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -50,6 +51,17 @@ static mp_obj_t os_getpid(void) {
     return mp_obj_new_int(getpid());
 }
 FUNCTION_0(os_getpid);
+
+static mp_obj_t os_getppid(void) {
+    return mp_obj_new_int(getppid());
+}
+FUNCTION_0(os_getppid);
+
+/* Close-on-exec by itself. */
+static mp_obj_t os_pidfd_open(mp_obj_t pid) {
+    return checked(syscall(SYS_pidfd_open, whole(pid), 0));
+}
+FUNCTION_1(os_pidfd_open);
 
 static mp_obj_t os_setsid(void) {
     return checked(setsid());
@@ -483,6 +495,8 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__os)},
     {MP_ROM_QSTR(MP_QSTR__exit), MP_ROM_PTR(&os_exit_obj)},
     {MP_ROM_QSTR(MP_QSTR_getpid), MP_ROM_PTR(&os_getpid_obj)},
+    {MP_ROM_QSTR(MP_QSTR_getppid), MP_ROM_PTR(&os_getppid_obj)},
+    {MP_ROM_QSTR(MP_QSTR_pidfd_open), MP_ROM_PTR(&os_pidfd_open_obj)},
     {MP_ROM_QSTR(MP_QSTR_setsid), MP_ROM_PTR(&os_setsid_obj)},
     {MP_ROM_QSTR(MP_QSTR_fork), MP_ROM_PTR(&os_fork_obj)},
     {MP_ROM_QSTR(MP_QSTR_umask), MP_ROM_PTR(&os_umask_obj)},

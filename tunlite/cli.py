@@ -29,7 +29,7 @@ COMMANDS = (
     ("addconf", "[--wait SECONDS] NAME FILE", "add a configuration to the running one",
      "FILE may be - or /dev/stdin."),
     ("check", "[--keys] [FILE]...", "tell every error of configuration files",
-     "Exit status 1 when there is one. --keys lists the options that files may have."),
+     "FILE may be -. Exit status 1 when there is one. --keys lists the options of files."),
     ("probe", "[--json]", "what this kernel and CPU offer, and what is chosen", ""),
     ("bench", "[--json] [--seconds N]", "measure ciphers and a tunnel on this machine",
      "Takes about 5 s, or N for each tunnel and 2 s more. Needs no root and no network."),
@@ -38,11 +38,12 @@ COMMANDS = (
     ("pubkey", "", "read a private key from stdin, write its public key", ""),
 )  # fmt: skip
 
-_DAEMON_WORDS = "[-f] [--foreground] NAME"
+_DAEMON_WORDS = "[-f] [--foreground] [--group GROUP] [--mtu BYTES] [--parent PID] NAME"
 _DAEMON_HELP = f"""\
   {_DAEMON_WORDS}
             run NAME as a WireGuard userspace daemon, for wg(8) and wg-quick(8):
             WG_QUICK_USERSPACE_IMPLEMENTATION=tunlite wg-quick up FILE
+            --group may use its socket; with -f --parent $$ it ends when who started it does
 """
 # What other programs call what a command of ours does.
 _FOREIGN = {

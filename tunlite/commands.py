@@ -3,7 +3,16 @@
 the exit status; UsageError, UserError, OSError.
 """
 
-from tunlite import addresses, client, config as configs, keys, log as logs, names, port
+from tunlite import (
+    addresses,
+    client,
+    config as configs,
+    config_values,
+    keys,
+    log as logs,
+    names,
+    port,
+)
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 
 
@@ -44,10 +53,7 @@ def _features():
 def _load(path):
     """Config of a file without errors; warnings go to stderr."""
     try:
-        if path in ("-", "/dev/stdin"):
-            config = configs.read_fd(0, "stdin", _features())
-        else:
-            config = configs.load(path, _features())
+        config = configs.load(path, _features())
     except configs.ConfigError as e:
         raise FileError("\n".join(e.args[0]))
     except OSError as e:
@@ -119,6 +125,42 @@ def _interface_name(text):
     return text
 
 
+def _number(text, what):
+    if not addresses.is_number(text) or len(text) > 9:
+        raise UsageError(what)
+    return int(text)
+
+
+def _parent(options, foreground):
+    """A pidfd of who started us, -1 where nobody asks for it."""
+    if "--parent" not in options:
+        return -1
+    if not foreground:
+        raise UsageError("--parent is for tunlite -f")
+    pid = _number(options["--parent"], "--parent takes the pid of who starts us")
+    # Opened before the comparison: from then on its pid can be no other process's.
+    try:
+        fd = port.pidfd_open(pid)
+    except OSError:
+        fd = -1
+    if fd < 0 or port.getppid() != pid:
+        raise CommandError(f"process {pid} did not start us, or has ended")
+    return fd
+
+
+def _daemon_settings(options):
+    """What of [Interface] the bare daemon's options say."""
+    settings = {}
+    if "--group" in options:
+        settings["SocketGroup"] = options["--group"]
+    if "--mtu" in options:
+        try:
+            settings["MTU"] = config_values.PARSERS["mtu"](options["--mtu"]) or 1420
+        except config_values.Bad as e:
+            raise UsageError("--mtu: " + e.args[0])
+    return settings
+
+
 def serve(options, rest):
     """A WireGuard userspace daemon, as wg-quick(8) starts it."""
     from tunlite import process
@@ -130,20 +172,21 @@ def serve(options, rest):
         raise UsageError(f'"{rest[0]}" is no command' if rest else "one interface is wanted")
     name = rest[0]
     names.check_name(name)
-    device_fd = port.environ_get("WG_TUN_FD") or ""
-    if device_fd and (not addresses.is_number(device_fd) or len(device_fd) > 9):
-        raise UsageError("WG_TUN_FD is no number")
-    if device_fd:
+    device_fd = -1
+    if port.environ_get("WG_TUN_FD"):
         # The descriptor came with us, so there is no other process to hand it to.
+        device_fd = _number(port.environ_get("WG_TUN_FD"), "WG_TUN_FD is no number")
         foreground = True
+    settings = _daemon_settings(options)
+    parent_fd = _parent(options, foreground)
     log = _log(name, foreground)
     try:
         if foreground:
-            machine = process.open_daemon(name, {}, log, device_fd=int(device_fd or -1))
+            machine = process.open_daemon(name, settings, log, device_fd, parent_fd)
             log.info("ready")
             machine.run()
             return AGAIN if machine.failed else 0
-        process.start(name, {}, log, detach=True)
+        process.start(name, settings, log, detach=True)
     except UserError as e:
         raise CommandError(f"{name}: {e.args[0]}").as_of(e)
     return 0
@@ -200,12 +243,16 @@ def _tell(options, rest, pieces):
     from tunlite import setconf
 
     name, path = _take(rest, 2, 2)
-    wait = options.get("--wait", "0")
-    if not addresses.is_number(wait):
-        raise UsageError("--wait takes seconds")
+    wait = _number(options.get("--wait", "0"), "--wait takes seconds")
     config = _load(path)
+    unused = sorted([key for key in config.interface if key not in setconf.INTERFACE])
+    if unused:
+        port.print_err(
+            f"tunlite: warning: a running interface takes no {', '.join(unused)}: that is for"
+            " tunlite up and run; tunlite -f has --mtu and --group"
+        )
     try:
-        _await(name, int(wait))
+        _await(name, wait)
         setconf.apply(name, pieces(config, name))
     finally:
         config.wipe()

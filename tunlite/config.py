@@ -135,10 +135,12 @@ def format_row(path, row):
 
 
 def read(path, features=None):
-    """Config of a file, with its errors in it. OSError when it cannot be read.
+    """Config of a file, or of stdin ("-"), with its errors in it. OSError when it cannot be read.
 
     `features`: the core's names ("engine mmsg", "aead portable", offloads), None: not checked.
     """
+    if path in ("-", "/dev/stdin"):
+        return parse(keys.read_text(0), "stdin", features)
     fd = port.open_read(path)
     try:
         config = parse(keys.read_text(fd), path, features)
@@ -155,15 +157,7 @@ def read(path, features=None):
 
 def load(path, features=None):
     """Config of a file without errors; ConfigError, OSError."""
-    return _without_errors(read(path, features))
-
-
-def read_fd(fd, path, features=None):
-    """Config of what a descriptor gives until its end, as `load`."""
-    return _without_errors(parse(keys.read_text(fd), path, features))
-
-
-def _without_errors(config):
+    config = read(path, features)
     if config.errors:
         config.wipe()
         raise ConfigError(config.lines_of(config.errors))

@@ -49,6 +49,8 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
         try:
             machine = _machine(name, settings, log, device_fd, folder)
             try:
+                if "MTU" in settings:
+                    port.links.set_mtu(name, settings["MTU"])
                 _attach(machine, listener, path, parent_fd)
                 privileges.confine(owner)
             except BaseException:

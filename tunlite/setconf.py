@@ -10,6 +10,7 @@ import binascii
 from tunlite import addresses, client, keys
 
 _ZERO_KEY = bytes(32)
+INTERFACE = ("PrivateKey", "FwMark", "ListenPort")  # what of [Interface] a daemon can be told
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
 _COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
 

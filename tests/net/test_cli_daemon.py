@@ -173,6 +173,67 @@ def test_in_the_foreground_it_ends_within_a_second_of_sigterm(host, name, how):
     assert not _has_link(host, name)
 
 
+def test_it_ends_with_the_parent_that_it_was_told_of(host, name):
+    """The shell is killed, and tells nobody."""
+    command = " ".join(tunlite_command())
+    shell = ["sh", "-c", f"{command} -f --parent $$ {name} & wait"]
+    process = host.start(shell, name)
+    process.wait_line("ready")
+    (pid,) = [pid for pid in _pids(host, name) if pid != process.pid]
+    process.stop(signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{pid}/exe").exists(), 5, "the daemon has ended")
+    assert "its parent is gone" in process.log()
+    assert not _socket(name).exists()
+    assert not _has_link(host, name)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["-f", "--parent", "1"], 1, "process 1 did not start us, or has ended"),
+        (["-f", "--parent", "999999999"], 1, "did not start us, or has ended"),
+        (["-f", "--parent", "x"], 2, "--parent takes the pid"),
+        (["--parent", "1"], 2, "--parent is for tunlite -f"),
+        (["-f", "--mtu", "many"], 2, "--mtu: "),
+        (["-f", "--mtu", "20"], 2, "--mtu: "),
+        (["-f", "--group", "no-such"], 78, "no group no-such"),
+    ],
+)
+def test_an_option_of_the_daemon_that_cannot_be_is_told(host, name, words, status, told):
+    failed = host.run([*tunlite_command(), *words, name], check=False)
+    assert (failed.returncode, told in failed.stderr) == (status, True), failed.stderr
+    assert not _socket(name).exists()
+
+
+@pytest.mark.parametrize("words", [[], ["-f"]])
+def test_group_and_mtu_are_taken_without_a_file(host, name, words):
+    if Path("/proc/self/uid_map").read_text().split()[2] == "1":
+        pytest.skip("this user namespace has one user")
+    argv = [*tunlite_command(), *words, "--group", "daemon", "--mtu", "1380", name]
+    if words:
+        host.start(argv, name).wait_line("ready")
+    else:
+        host.run(argv)
+    assert host.link(name)["mtu"] == 1380
+    found = _socket(name).stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (0, 1, 0o660)
+
+
+@pytest.mark.parametrize("verb", ["setconf", "syncconf", "addconf"])
+def test_what_a_running_interface_cannot_be_given_is_told(host, name, verb):
+    _daemonise(host, name)
+    interface = {"PrivateKey": Keys().private, "MTU": 1400, "Address": "10.0.0.1/24"}
+    for unused, told in (
+        ({}, "takes no Address, MTU: "),
+        ({"Group": "daemon"}, "MTU, SocketGroup"),
+    ):
+        text = ini([("Interface", {**interface, **unused})])
+        done = host.run([*tunlite_command(), verb, name, "-"], input=text)
+        assert told in done.stderr and "-f has --mtu and --group" in done.stderr
+    done = host.run([*tunlite_command(), verb, name, "-"], input="[Interface]\nListenPort = 7\n")
+    assert done.stderr == ""
+
+
 def test_it_ends_when_its_link_is_deleted(host, name):
     process = host.start([*tunlite_command(), "-f", name], name)
     process.wait_line("ready")

@@ -202,6 +202,13 @@ def test_check_tells_every_error_and_exits_with_1(tmp_path):
     ]
 
 
+def test_check_reads_stdin():
+    done = _run("check", "-", data=b"[Interface]\nMTU = many\n")
+    assert done.returncode == 1 and done.stderr.startswith(b"stdin:2: MTU: ")
+    assert _run("check", "-", data=b"[Interface]\nMTU = 1400\n").returncode == 0
+    assert _run("check", "/dev/stdin", data=b"nonsense").returncode == 1
+
+
 def test_check_lists_the_options_that_files_may_have():
     done = _run("check", "--keys")
     assert done.returncode == 0

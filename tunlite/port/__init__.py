@@ -22,10 +22,11 @@ Time
     sleep_ms(ms)
 
 Process
-    getpid()  setsid()  _exit(status)  umask(mask) -> the old mask
+    getpid()  getppid()  setsid()  _exit(status)  umask(mask) -> the old mask
     chdir(path)  getcwd()
     fork()                      0 in the child
     waitpid(pid, block)         exit status, 256 + signal, or None while it runs and block is False
+    pidfd_open(pid)             a descriptor that polls readable when the process has ended
     kill(pid, signal)           signal 0 asks whether it is there
     environ_get(name)           str or None
     executable()                argv prefix that runs this program again

@@ -58,6 +58,8 @@ def random_bytes(n):
 # ---- process ----
 
 getpid = _os.getpid
+getppid = _os.getppid
+pidfd_open = _os.pidfd_open
 setsid = _os.setsid
 chdir = _os.chdir
 getcwd = _os.getcwd

@@ -52,6 +52,8 @@ def random_bytes(n):
 # ---- process -----------------------------------------------------------------------------------
 
 getpid = _os.getpid
+getppid = _os.getppid
+pidfd_open = _os.pidfd_open
 setsid = _os.setsid
 fork = _os.fork
 waitpid = _os.waitpid
