@@ -100,7 +100,7 @@ class Tunnel:
             _join(ends)
         except planes.PlaneError as e:
             self.close()
-            raise BenchError(f"no tunnel: {e.what}, errno {e.errno}")
+            raise BenchError(f"no tunnel: {e}")
         self._feed = devices[1]  # what the second plane writes is what the first one reads
 
     def close(self):

@@ -128,7 +128,7 @@ def _refusal(number):
         )
     if number == _ENOMEM:
         return "the daemon is out of memory; start it with a larger heap: tunlite --heap 8M ..."
-    return f"a line was refused (errno {number}); the daemon's log says why"
+    return f"a line was refused: {port.strerror(min(number, 4095))}; the daemon's log says why"
 
 
 def nonsense():

@@ -123,7 +123,7 @@ class Daemon:
                 self.turn()
         except planes.PlaneError as e:
             self.failed = True
-            self.stop(f"the packet path failed (errno {e.errno})")
+            self.stop(f"the packet path failed: {self.port.strerror(e.errno)}")
         finally:
             self.close()
         self.log.info("ends: " + self.stopped)
@@ -280,7 +280,7 @@ class Daemon:
         except planes.PlaneError as e:
             self.log.error(
                 f"UDP port {self.interface.listen_port} cannot be opened:"
-                f" {self.port.strerror(e.errno)} (errno {e.errno}); set another ListenPort"
+                f" {self.port.strerror(e.errno)}; set another ListenPort"
             )
 
     def _watch_path(self):

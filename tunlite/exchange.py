@@ -141,7 +141,9 @@ class Exchange:
             record = self.plane.endpoint_of(peer.handle)
             code = self.plane.send(peer.handle, record, message)
             if code < 0:
-                owner.log.debug(f"an initiation could not leave: errno {-code}", "initiation")
+                owner.log.debug(
+                    f"an initiation could not leave: {self.port.strerror(-code)}", "initiation"
+                )
             elif peer.unanswered >= 0:
                 peer.unanswered += 1
             peer.sent_ms = self.now_ms

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the C core has or may have: engines, AEADs, offloads, workers. Their names come from C."""
 
-from tunlite import plane
+from tunlite import plane, port
 
 _ENGINES = ("basic", "mmsg", "io_uring")
 _OFFLOADS = ("tun_", "udp_")
@@ -42,7 +42,7 @@ def rows(native, table):
     reasons = plane.names(native, plane.NAMES_REASON)
     found = []
     for number, on, reason in table:
-        why = reasons[reason] if 0 <= reason < len(reasons) else f"errno {-reason}"
+        why = reasons[reason] if 0 <= reason < len(reasons) else port.strerror(-reason)
         name = labels[number]
         found.append({"kind": kind(name), "name": name, "on": bool(on), "why": why})
     return found

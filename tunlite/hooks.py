@@ -2,7 +2,7 @@
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
 from tunlite import children, port
-from tunlite.errors import UserError
+from tunlite.errors import UserError, said
 
 _SIGHUP = 1
 _IN_ALL_MS = 350  # for hooks, once a signal has asked us to end, which may take a second
@@ -72,7 +72,7 @@ def run(kind, commands, interface, patience):
         try:
             status, cut_short = patience.run([_shell(), "-c", text])
         except OSError as e:
-            raise HookError(f"{kind}: the shell cannot be started (errno {e.errno})")
+            raise HookError(f"{kind}: the shell cannot be started: {said(e)}")
         if cut_short:
             raise HookError(
                 f"{kind} = {command}: interrupted; it was still running when we had to end"

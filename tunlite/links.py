@@ -32,7 +32,7 @@ def new_state():
 
 
 def _failed(what, e):
-    return LinkError(f"{what}: {said(e)} (errno {e.errno})")
+    return LinkError(f"{what}: {said(e)}")
 
 
 # ---- addresses and MTU -----------------------------------------------------------------------
@@ -299,9 +299,7 @@ def _keep_marked_sources_valid(log):
         if port.read_file(path) != b"1\n":
             port.write_file(path, b"1\n")
     except OSError as e:
-        log.error(
-            f"src_valid_mark cannot be set (errno {e.errno}): with rp_filter = 1 no answer comes"
-        )
+        log.error(f"src_valid_mark cannot be set ({said(e)}): with rp_filter = 1 no answer comes")
 
 
 def set_filter(name, families, own, mark, state, log):

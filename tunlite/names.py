@@ -2,7 +2,7 @@
 """Names of interfaces, and the configuration files that they stand for."""
 
 from tunlite import addresses, port
-from tunlite.errors import NEVER, UserError
+from tunlite.errors import NEVER, UserError, said
 
 CONFIG_FOLDERS = ("/etc/tunlite", "/etc/wireguard")
 _NAME_MAX = 15
@@ -49,5 +49,5 @@ def find_config(text):
             return text, path
         except OSError as e:
             if e.errno != _ENOENT:
-                raise BadName(f"{path} cannot be read (errno {e.errno}); are you root?")
+                raise BadName(f"{path} cannot be read: {said(e)}; are you root?")
     raise BadName(f"there is no {text}.conf in {' or '.join(CONFIG_FOLDERS)}")

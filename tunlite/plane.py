@@ -8,7 +8,7 @@ Every method calls one function of native/include/tunlite.h and raises PlaneErro
 import errno
 import struct
 
-from tunlite import wire
+from tunlite import port, wire
 
 # What tl_run returns.
 WOKE_DEADLINE = 1
@@ -66,7 +66,7 @@ class PlaneError(Exception):
     """A call failed: `errno` (positive) and `what` was asked for."""
 
     def __init__(self, errno, what):
-        super().__init__(f"{what}: errno {errno}")
+        super().__init__(f"{what}: {port.strerror(errno)}")
         self.errno = errno
         self.what = what
 

@@ -7,7 +7,7 @@ which `wg set` or a reload may name at any time.
 """
 
 from tunlite import client, port
-from tunlite.errors import NEVER, UserError
+from tunlite.errors import NEVER, UserError, said
 
 STATE_FOLDER = "/var/lib/tunlite"
 # OpenWrt's /var is in memory; this is flash, and its keep.d file names it.
@@ -93,7 +93,7 @@ def prepare_folders(settings, owner):
     try:
         make_folder(client.FOLDER, 0o755)
     except OSError as e:
-        raise PrivilegeError(f"cannot make {client.FOLDER} (errno {e.errno}); are you root?")
+        raise PrivilegeError(f"cannot make {client.FOLDER}: {said(e)}; are you root?")
     folder = state_folder(settings)
     try:
         make_folder(folder, 0o700)

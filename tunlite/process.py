@@ -60,7 +60,7 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
             _unlink(path)
             raise
     except plane.PlaneError as e:
-        raise StartError(f"{e.what} cannot be set up: {port.strerror(e.errno)}")
+        raise StartError(f"the packet path cannot be set up: {e}")
     return machine
 
 

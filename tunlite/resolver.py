@@ -184,7 +184,7 @@ class Resolver:
             worker.ask(name, now)
         except OSError as e:
             name.asking = False
-            self._retry(name, f"no resolver could be started (errno {e.errno})")
+            self._retry(name, f"no resolver could be started: {port.strerror(e.errno)}")
         return True
 
     def _set_alarm(self, now):

@@ -142,13 +142,13 @@ def save(name, path, chosen=0):
     except configs.ConfigError as e:
         raise SaveError(f"{path} is not written anew: {e.args[0][0]}")
     except OSError as e:
-        raise SaveError(f"{path} cannot be read (errno {e.args[0]})")
+        raise SaveError(f"{path} cannot be read: {port.strerror(e.args[0])}")
     text = bytearray()
     try:
         text = render(config, running, chosen)
         port.write_file_atomic(_target(path), text, 0o600)
     except OSError as e:
-        raise SaveError(f"{path} cannot be written (errno {e.args[0]})")
+        raise SaveError(f"{path} cannot be written: {port.strerror(e.args[0])}")
     finally:
         keys.wipe(text)
         config.wipe()

@@ -55,7 +55,9 @@ class Server:
             fd = self.port.unix_accept(self._listener)
         except OSError as e:
             if e.errno not in (_EAGAIN, _EINTR):
-                self.log.error(f"control socket: accept failed (errno {e.errno})", "server")
+                self.log.error(
+                    f"control socket: accept failed: {self.port.strerror(e.errno)}", "server"
+                )
                 # Without descriptors the client stays at the door: asking at once would spin.
                 self._pause(self._loop.now() + ACCEPT_AGAIN_MS)
             return

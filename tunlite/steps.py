@@ -31,7 +31,7 @@ STEP_ERRORS = (UserError, OSError)
 def reason(e):
     """The text of one of STEP_ERRORS."""
     if isinstance(e, OSError):
-        return f"{said(e)} (errno {e.args[0]})"
+        return said(e)
     return e.args[0]
 
 

@@ -53,7 +53,12 @@ def test_an_answer_is_read_however_it_is_cut(folder, step):
 
 
 def test_a_refusal_is_told_with_its_reason(folder):
-    rows = ((-98, "UDP port is taken"), (12, "with a larger heap"), (22, "errno 22"))
+    rows = (
+        (-98, "UDP port is taken"),
+        (12, "with a larger heap"),
+        (22, "Invalid argument"),
+        (-(10**30), "Unknown error"),
+    )
     for number, told in rows:
         _, thread = _serve(folder, [b"errno=%d\n\n" % number])
         with pytest.raises(client.Refused, match=told):

@@ -136,7 +136,7 @@ def test_a_port_in_use_is_said_and_the_daemon_lives(node):
     node.system.links.found = (7, 1420, True)
     node.daemon.watch_link()
     assert not node.interface.listening
-    assert "cannot be opened: Address already in use (errno 98)" in node.log.texts("error")[0]
+    assert "cannot be opened: Address already in use" in node.log.texts("error")[0]
 
 
 @pytest.mark.parametrize("how", ["deleted", "missing", "device"])
@@ -291,7 +291,7 @@ def test_a_peer_whose_look_failed_is_looked_at_again(node):
 
 def test_a_broken_packet_path_ends_it(node):
     node.native.tl_run = lambda *args: -5
-    assert node.daemon.run() == "the packet path failed (errno 5)"
+    assert node.daemon.run() == "the packet path failed: Input/output error"
 
 
 def test_a_packet_path_that_breaks_amid_a_change_ends_it_behind_the_change(node):
@@ -308,7 +308,7 @@ def test_a_packet_path_that_breaks_amid_a_change_ends_it_behind_the_change(node)
     node.interface.set_private_key(node.port.random_bytes(32))
     assert turns and not any(turns)
     assert node.interface.me.public != before
-    assert node.daemon.run() == "the packet path failed (errno 5)"
+    assert node.daemon.run() == "the packet path failed: Input/output error"
 
 
 def test_buffers_grow_when_short_and_are_given_back_a_minute_later(node):
