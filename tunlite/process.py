@@ -200,10 +200,26 @@ def start(name, settings, log, detach, forget=None):
     raise error
 
 
+def _close_foreign(ours):
+    """Whoever started us may wait for the end of a pipe or a lock that would live as long as we."""
+    try:
+        found = port.listdir("/proc/self/fd")
+    except OSError:
+        return  # there is no /proc
+    for text in found:
+        fd = int(text)
+        if fd > 2 and fd not in ours:
+            try:
+                port.close(fd)
+            except OSError:
+                pass  # it listed them
+
+
 def _child(name, settings, log, detach, ready_fd, parent_fd):
     port.setsid()
     port.links.close()
     try:
+        _close_foreign((ready_fd, parent_fd))
         machine = open_daemon(name, settings, log, parent_fd=-1 if detach else parent_fd)
         if detach:
             port.chdir("/")

@@ -91,6 +91,16 @@ def test_the_daemon_lets_go_of_its_stdio_and_folder(host, name, tmp_path):
     assert os.getsid(pid) == pid
 
 
+def test_the_daemon_lets_go_of_what_its_caller_had_open(host, name, tmp_path):
+    """A script's lock would be held as long as the tunnel is up."""
+    script = f'exec 9>{tmp_path}/lock && flock 9 && exec 3<&9 && exec "$@"'
+    host.run(["sh", "-c", script, "sh", *tunlite_command(), name])
+    (pid,) = _pids(host, name)
+    held = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    assert str(tmp_path / "lock") not in held
+    assert host.run(["flock", "-n", tmp_path / "lock", "true"]).returncode == 0
+
+
 def test_it_keeps_only_the_capabilities_to_administer_networks_and_to_open_low_ports(host, name):
     _daemonise(host, name)
     (pid,) = _pids(host, name)

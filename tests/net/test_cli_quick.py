@@ -820,6 +820,21 @@ def test_a_killed_run_leaves_nothing_in_the_way_of_the_next(host):
     host.assert_nothing_is_left()
 
 
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_the_confined_daemon_has_nothing_that_its_caller_had_open(host, command):
+    host.write()
+    lock = host.folder / "lock"
+    words = ["run", "--config", host.path] if command == "run" else ["up", host.path]
+    argv = ["sh", "-c", f'exec 9>{lock} && exec "$@"', "sh", *tunlite_command(), *words]
+    if command == "run":
+        host.namespace.start(argv, "first").wait_line(f"{host.name}: ready")
+    else:
+        host.namespace.run(argv)
+    folder = Path(f"/proc/{host.state()['pid']}/fd")
+    assert str(lock) not in [os.readlink(path) for path in folder.iterdir()]
+    host.down()
+
+
 def test_a_killed_daemon_is_cleaned_up_by_its_parent(host):
     process = host.run()
     os.kill(host.state()["pid"], signal.SIGKILL)
