@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -214,6 +215,51 @@ def apk_command(apk, arch, out, folder):
     return [*command, "--files", str(folder / "files"), "--output", str(out)]
 
 
+def _as_root():
+    """Words before a command in which our files are root's: apk stores who owns a file by name."""
+    if os.geteuid() == 0:
+        return []
+    for words in (["unshare", "-r"], ["fakeroot", "--"]):
+        if (
+            shutil.which(words[0])
+            and subprocess.run([*words, "true"], capture_output=True).returncode == 0
+        ):
+            return words
+    raise PackageError(
+        "an .apk stores who owns its files: build it as root or where `unshare -r` works, or"
+        " install fakeroot"
+    )
+
+
+def _lay_out(tree, folder):
+    """Writes a tree below `folder`, with its modes and one fixed time, which an .apk stores too."""
+    folder.mkdir()
+    for path in sorted(tree.folders):
+        (folder / path).mkdir(parents=True, exist_ok=True)
+    for path, (data, _) in tree.files.items():
+        (folder / path).write_bytes(data)
+    modes = {**tree.folders, **{path: mode for path, (_, mode) in tree.files.items()}, "": 0o755}
+    for path, mode in modes.items():
+        (folder / path).chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(folder / path, 0, 0)
+        os.utime(folder / path, (_TIME, _TIME))
+
+
+def foreign_owners(dump):
+    """Users and groups but root that `apk adbdump` tells of a package, sorted."""
+    names = re.findall(r"^[\s-]*(?:user|group):\s*(\S+)", dump, re.MULTILINE)
+    return sorted(set(names) - {"root"})
+
+
+def _run_apk(command):
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(_TIME)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise PackageError(f"apk {command[-1]}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def write_apk(executable, arch, out):
     """Makes the .apk with `apk mkpkg`; PackageError where that program is not to be had."""
     apk = shutil.which("apk")
@@ -224,18 +270,14 @@ def write_apk(executable, arch, out):
         )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tree = apk_tree(executable)
-        for path, mode in sorted(tree.folders.items()):
-            (folder / "files" / path).mkdir(parents=True, exist_ok=True)
-            (folder / "files" / path).chmod(mode)
-        for path, (data, mode) in tree.files.items():
-            (folder / "files" / path).write_bytes(data)
-            (folder / "files" / path).chmod(mode)
+        _lay_out(apk_tree(executable), folder / "files")
         for phase, text in apk_scripts().items():
             (folder / phase).write_text(text)
-        done = subprocess.run(apk_command(apk, arch, out, folder), capture_output=True, text=True)
-    if done.returncode:
-        raise PackageError(f"apk mkpkg: {done.stderr.strip()}")
+        _run_apk([*_as_root(), *apk_command(apk, arch, out, folder)])
+    owners = foreign_owners(_run_apk([apk, "adbdump", str(out)]))
+    if owners:
+        out.unlink()
+        raise PackageError(f"files of the .apk would belong to {', '.join(owners)}")
 
 
 def package(arch, kind, openwrt_arch=None):

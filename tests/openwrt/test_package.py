@@ -4,6 +4,7 @@
 import gzip
 import hashlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -161,19 +162,80 @@ def test_an_apk_carries_the_lists_that_the_default_scripts_read(executable):
     assert "PKG_UPGRADE=1" in openwrt.apk_scripts()["post-upgrade"]
 
 
-def test_apk_mkpkg_is_called_with_the_tree_and_its_scripts(executable, tmp_path, monkeypatch):
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    (tools / "apk").write_text(
-        '#!/bin/sh\nwhile [ $# -gt 0 ]; do\n[ "$1" = --files ] && files="$2"\n'
-        '[ "$1" = --output ] && out="$2"\n[ "$1" = --script ] && [ -s "${2#*:}" ] || true\nshift\n'
-        'done\n( cd "$files" && find . -type f | sort ) >"$out"\n'
-    )
-    (tools / "apk").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+_APK = """#!/bin/sh
+if [ "$1" = adbdump ]; then
+	printf 'paths:\\n  - name: etc\\n    acl:\\n'
+	printf '      user: %s\\n      group: root\\n' "${OWNER:-root}"
+	exit
+fi
+echo "$SOURCE_DATE_EPOCH $RAN_BY" >"${0%/*}/called"
+while [ $# -gt 0 ]; do
+	[ "$1" = --files ] && files="$2"
+	[ "$1" = --output ] && out="$2"
+	[ "$1" != --script ] || [ -s "${2#*:}" ] || exit 1
+	shift
+done
+cd "$files" && find . -exec stat -c '%n %a %u %g %Y' {} + | sort >"$out"
+"""
+_RUNS_IT = '#!/bin/sh\nshift\nRAN_BY="$RAN_BY${0##*/}" exec "$@"\n'
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """tools(name=script): programs that come before the machine's; apk is a stand-in."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def write(**scripts):
+        for name, text in scripts.items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
+        return folder
+
+    write(apk=_APK)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return write
+
+
+def test_apk_mkpkg_gets_the_tree_with_roots_files_and_one_time(executable, tmp_path, tools):
     out = tmp_path / "tunlite.apk"
     openwrt.write_apk(executable, "mips_24kc", out)
-    assert "./usr/sbin/tunlite\n" in out.read_text()
+    rows = {line.split()[0]: line.split()[1:] for line in out.read_text().splitlines()}
+    tree = openwrt.apk_tree(executable)
+    assert set(rows) == {".", *(f"./{path}" for path in [*tree.files, *tree.folders])}
+    assert rows["."][0] == "755" and rows["./etc/tunlite"][0] == "700"
+    assert rows["./usr/sbin/tunlite"][0] == "755"
+    assert {time for *_, time in rows.values()} == {str(openwrt._TIME)}
+    assert {(user, group) for _, user, group, _ in rows.values()} == {
+        (str(os.getuid()), str(os.getgid()))
+    }
+    assert (tools() / "called").read_text().split()[0] == str(openwrt._TIME)
+
+
+@pytest.mark.parametrize("by", ["unshare", "fakeroot"])
+def test_who_is_not_root_builds_an_apk_where_the_files_are_roots(
+    executable, tmp_path, tools, monkeypatch, by
+):
+    monkeypatch.setattr(openwrt.os, "geteuid", lambda: 1000)
+    tools(unshare="#!/bin/sh\nexit 1\n", fakeroot="#!/bin/sh\nexit 1\n")
+    folder = tools(**{by: _RUNS_IT})
+    openwrt.write_apk(executable, "mips_24kc", tmp_path / "out.apk")
+    assert (folder / "called").read_text().split()[1] == by
+
+
+def test_an_apk_whose_files_would_be_the_builders_is_refused(
+    executable, tmp_path, tools, monkeypatch
+):
+    out = tmp_path / "out.apk"
+    monkeypatch.setenv("OWNER", "builder")
+    with pytest.raises(openwrt.PackageError, match="would belong to builder"):
+        openwrt.write_apk(executable, "mips_24kc", out)
+    assert not out.exists()
+    monkeypatch.setattr(openwrt.os, "geteuid", lambda: 1000)
+    tools(unshare="#!/bin/sh\nexit 1\n", fakeroot="#!/bin/sh\nexit 1\n")
+    with pytest.raises(openwrt.PackageError, match="install fakeroot"):
+        openwrt.write_apk(executable, "mips_24kc", out)
+    assert not out.exists()
 
 
 def test_without_apk_mkpkg_it_says_how_to_get_it(executable, tmp_path, monkeypatch):
