@@ -7,7 +7,6 @@ from tunlite import (
     addresses,
     client,
     config as configs,
-    config_values,
     keys,
     log as logs,
     names,
@@ -154,10 +153,7 @@ def _daemon_settings(options):
     if "--group" in options:
         settings["SocketGroup"] = options["--group"]
     if "--mtu" in options:
-        try:
-            settings["MTU"] = config_values.PARSERS["mtu"](options["--mtu"]) or 1420
-        except config_values.Bad as e:
-            raise UsageError("--mtu: " + e.args[0])
+        settings["MTU"] = _number(options["--mtu"], "--mtu takes bytes")
     return settings
 
 

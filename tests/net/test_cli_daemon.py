@@ -204,8 +204,9 @@ def test_it_ends_with_the_parent_that_it_was_told_of(host, name):
         (["-f", "--parent", "999999999"], 1, "did not start us, or has ended"),
         (["-f", "--parent", "x"], 2, "--parent takes the pid"),
         (["--parent", "1"], 2, "--parent is for tunlite -f"),
-        (["-f", "--mtu", "many"], 2, "--mtu: "),
-        (["-f", "--mtu", "20"], 2, "--mtu: "),
+        (["-f", "--mtu", "many"], 2, "--mtu takes bytes"),
+        (["-f", "--mtu", "20"], 1, "Invalid argument"),
+        (["--mtu", "70000"], 1, "Invalid argument"),
         (["-f", "--group", "no-such"], 78, "no group no-such"),
     ],
 )
