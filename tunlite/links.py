@@ -77,7 +77,7 @@ def choose_mtu(name, endpoints, mark):
 
     `endpoints`: addresses (family, bytes).
     """
-    own = port.links.link_get(name)[0]
+    own = (port.links.link_get(name) or (0,))[0]  # none: it was moved to another namespace
     best = 0
     for family, packed in endpoints:
         best = max(best, _mtu_of(port.links.route_get(family, packed, mark), own))

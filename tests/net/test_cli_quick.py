@@ -1030,6 +1030,16 @@ def test_two_interfaces_live_side_by_side(host, lab):
     host.assert_nothing_is_left()
 
 
+def test_a_reload_opens_a_port_below_1024(host):
+    host.up()
+    host.interface["ListenPort"] = 443
+    host.write()
+    host.cli("reload", host.name)
+    assert host.namespace.run(["wg", "show", host.name, "listen-port"]).stdout == "443\n"
+    assert host.namespace.run(["ss", "-lnuH", "sport = :443"]).stdout.count(":443") == 2
+    host.down()
+
+
 def test_a_reload_to_a_taken_port_is_told_and_the_old_one_stays(host):
     holder = host.namespace.udp_socket(port=51999)
     host.interface["ListenPort"] = 51998

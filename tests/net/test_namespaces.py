@@ -121,3 +121,29 @@ def test_a_namespace_that_goes_with_the_link_ends_the_daemon(moved):
     wait_for(lambda: moved.udp_sockets() == 2, 5, "the sockets are open")
     short.popen.kill()
     _assert_ends(moved)
+
+
+def test_what_up_made_is_reloaded_and_taken_down_after_a_move(lab):
+    tunnel = Tunnel(lab)
+    tunnel.gateway.start()
+    router, inside = tunnel.router, lab.namespace("inside")
+    router.interface["Table"] = None
+    router.write_config()
+    path = router.config.rename(router.folder / f"{router.name}.conf")
+    router.cli("up", path)
+    router.namespace.ip("link", "set", router.name, "netns", inside.name)
+    inside.ip("addr", "add", router.v4 + "/16", "dev", router.name)
+    inside.ip("link", "set", router.name, "up")
+    peer = router.peers[tunnel.gateway.keys.public]
+    peer["PersistentKeepalive"] = 21
+    router.write_config()
+    router.config.replace(path)
+    router.cli("reload", router.name)
+    assert router.wg_dump()[tunnel.gateway.keys.public]["keepalive"] == "21"
+    wait_for(
+        lambda: ping(inside, tunnel.gateway.v4, count=1, wait=1).received,
+        15,
+        "an answer through the tunnel",
+    )
+    router.cli("down", router.name)
+    assert inside.run(["ip", "link", "show", "dev", router.name], check=False).returncode
