@@ -84,11 +84,11 @@ Links: `links`, an object with
     link_get(name, netns)       (ifindex, mtu, up) or None; netns: descriptor of another network
                                 namespace to look in, or nothing
     mtu_of(index)  name_of(index)  of the link with that number, 0 and "" where there is none
-    link_del(name)  set_up(name)  set_mtu(name, mtu)  gso_max_size(name, size)
+    set_up(name)  set_mtu(name, mtu)
     rename(name, new)
     no_own_address(name)        the kernel gives it no link-local address (addr_gen_mode none)
     addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
-    addr_del(name, address)  addr_list(name) -> list of addresses
+    addr_del(name, address)
     route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one
     routes(family, table)       yields (prefix, ifindex or 0, mtu of the route or 0), of equal
                                 prefixes the best first; read it to its end
@@ -99,7 +99,6 @@ Links: `links`, an object with
     rule_del(family, rule)
                                 a rule is a dict: `table`, and `mark` (with `invert`), or
                                 `suppress_prefixlength`
-    rule_list(family)           list of such dicts, only the ones that can be written so
 
 Names
     resolve(host, port)         blocking; list of (family, address bytes, port, scope id). Only the

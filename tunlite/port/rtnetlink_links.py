@@ -103,17 +103,11 @@ class Links:
             raise OSError(errno.ENODEV, "no such link: " + name)
         return link[0]
 
-    def link_del(self, name):
-        self._ask(requests.del_link(self._index(name)))
-
     def set_up(self, name):
         self._ask(requests.link_up(self._index(name)))
 
     def set_mtu(self, name, mtu):
         self._ask(requests.link_mtu(self._index(name), mtu))
-
-    def gso_max_size(self, name, size):
-        self._ask(requests.link_gso_max_size(self._index(name), size))
 
     def rename(self, name, new):
         self._ask(requests.link_name(self._index(name), new))
@@ -128,15 +122,6 @@ class Links:
 
     def addr_del(self, name, address):
         self._ask(requests.change_address(self._index(name), address, True))
-
-    def addr_list(self, name):
-        index = self._index(name)
-        found = []
-        for payload in self._answers(requests.get_addresses()):
-            row = requests.address_of(payload)
-            if row is not None and row[0] == index:
-                found.append(row[1])
-        return found
 
     # ---- routes
 
@@ -175,6 +160,3 @@ class Links:
 
     def rule_del(self, family, rule):
         self._ask(requests.change_rule(family, rule, True))
-
-    def rule_list(self, family):
-        return [requests.rule_of(payload) for payload in self._answers(requests.get_rules(family))]

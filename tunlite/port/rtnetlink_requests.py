@@ -28,17 +28,16 @@ _CREATE = 0x600  # and it must not exist: NLM_F_CREATE | NLM_F_EXCL
 
 DONE = 3
 ERROR = 2
-NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
-NEW_ADDRESS, DEL_ADDRESS, GET_ADDRESS = 20, 21, 22
+NEW_LINK, GET_LINK = 16, 18
+NEW_ADDRESS, DEL_ADDRESS = 20, 21
 NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
-NEW_RULE, DEL_RULE, GET_RULE = 32, 33, 34
+NEW_RULE, DEL_RULE = 32, 33
 _NEW_NETNS_ID, _GET_NETNS_ID = 88, 90
 
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_AF_SPEC = 26
 _IFLA_INET6_ADDR_GEN_MODE = 8
-_IFLA_GSO_MAX_SIZE = 41
 _IFLA_TARGET_NETNSID = 46
 _NETNSA_NSID = 1
 _NETNSA_FD = 3
@@ -138,32 +137,26 @@ def get_link_by_index(index):
     return _message(GET_LINK, 0, struct.pack(_LINK, 0, 0, 0, index, 0, 0))
 
 
-def del_link(index):
-    return _message(DEL_LINK, ACK, struct.pack(_LINK, 0, 0, 0, index, 0, 0))
+def _change_link(index, flags, *rows):
+    body = struct.pack(_LINK, 0, 0, 0, index, flags, flags)
+    return _message(NEW_LINK, ACK, body, *rows)
 
 
 def link_up(index):
-    return _message(NEW_LINK, ACK, struct.pack(_LINK, 0, 0, 0, index, _IFF_UP, _IFF_UP))
+    return _change_link(index, _IFF_UP)
 
 
 def link_mtu(index, mtu):
-    return _message(NEW_LINK, ACK, struct.pack(_LINK, 0, 0, 0, index, 0, 0), (_IFLA_MTU, mtu))
-
-
-def link_gso_max_size(index, size):
-    body = struct.pack(_LINK, 0, 0, 0, index, 0, 0)
-    return _message(NEW_LINK, ACK, body, (_IFLA_GSO_MAX_SIZE, size))
+    return _change_link(index, 0, (_IFLA_MTU, mtu))
 
 
 def link_name(index, name):
-    body = struct.pack(_LINK, 0, 0, 0, index, 0, 0)
-    return _message(NEW_LINK, ACK, body, (_IFLA_IFNAME, name.encode() + b"\0"))
+    return _change_link(index, 0, (_IFLA_IFNAME, name.encode() + b"\0"))
 
 
 def link_no_own_address(index):
-    body = struct.pack(_LINK, 0, 0, 0, index, 0, 0)
     mode = _attribute(_IFLA_INET6_ADDR_GEN_MODE, b"\1")  # IN6_ADDR_GEN_MODE_NONE
-    return _message(NEW_LINK, ACK, body, (_IFLA_AF_SPEC, _attribute(_FAMILIES[6], mode)))
+    return _change_link(index, 0, (_IFLA_AF_SPEC, _attribute(_FAMILIES[6], mode)))
 
 
 def link_of(payload):
@@ -194,23 +187,6 @@ def change_address(index, prefix, delete):
     if delete:
         return _message(DEL_ADDRESS, ACK, body, *rows)
     return _message(NEW_ADDRESS, ACK | _CREATE, body, *rows)
-
-
-def get_addresses():
-    return _message(GET_ADDRESS, DUMP, bytes(8))
-
-
-def address_of(payload):
-    """(ifindex, prefix) of an address message, or None for another family's."""
-    family, bits, _, _, index = struct.unpack_from(_ADDRESS, payload)
-    found = None
-    for attribute, value in attributes(payload, 8, len(payload)):
-        # A point-to-point address has the other end's in IFA_ADDRESS and ours in IFA_LOCAL.
-        if attribute == _IFA_LOCAL or (attribute == _IFA_ADDRESS and found is None):
-            found = bytes(value)
-    if family not in _NUMBERS or found is None:
-        return None
-    return index, (_NUMBERS[family], found, bits)
 
 
 # ---- routes
@@ -281,10 +257,6 @@ def change_rule(family, rule, delete):
     if delete:
         return _message(DEL_RULE, ACK, body, *rows)
     return _message(NEW_RULE, ACK | _ECHO | _CREATE, body, *rows)
-
-
-def get_rules(family):
-    return _message(GET_RULE, DUMP, struct.pack(_RULE, _FAMILIES[family], *[0] * 8))
 
 
 def rule_of(payload):
