@@ -33,6 +33,7 @@ _BUILD = Path("build")
         "memory-only": "instead: the packet path without a kernel, with and without encryption",
         "sizing": "instead: what a gateway needs for 0, 100 and 1000 peers, and their handshakes",
         "workers": "instead: a gateway of one worker beside one of two",
+        "vxlan": "instead: the kernel's vxlan over the tunnel, with and without checksums",
     }
 )
 def bench(
@@ -51,6 +52,7 @@ def bench(
     memory_only=False,
     sizing=False,
     workers=False,
+    vxlan=False,
 ):
     """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench-*.png."""
     if mips or batch:
@@ -72,6 +74,10 @@ def bench(
         from bench import workers as several
 
         return several.main(int(rounds), int(seconds))
+    if vxlan:
+        from bench import vxlan as over
+
+        return over.main(int(rounds), int(seconds), tcp)
     if sizing:
         from bench import sizing
 

@@ -6,6 +6,7 @@ client ==w3== router ==w1== gateway         (the client only where it is named)
 
 import pytest
 
+from bench import vxlan
 from tests.net.peers import Tunlite
 from tests.net.topology import Tunnel, ping, tcp_transfer
 
@@ -97,3 +98,17 @@ def test_what_the_router_forwards_reaches_the_tunnel_as_super_packets(lab):
     counts = tunnel.router.show_json()["counters"]
     # The kernel would cut what is longer than the TUN's gso_max_size: it must not be made smaller.
     assert counts["device_read"] > 10 * counts["supers_read"] > 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_vxlan_without_checksums_is_written_as_super_packets_and_stays_whole(lab, family):
+    link, receiver = vxlan.lay(lab, family, vxlan.NO_CHECKSUM)
+    link.wait_up()
+    if _states(receiver.show_json())["tun_uso"] != (True, "chosen"):
+        pytest.skip("this kernel's TUN takes no UDP super-packets for a vxlan")
+    moved = tcp_transfer(link.source, link.target, link.address, size=SIZE // 4)
+    assert moved.is_intact
+    counts = receiver.show_json()["counters"]
+    if not _is_basic(receiver):
+        assert counts["device_written"] > 10 * counts["supers_written"] > 0
+    assert counts["device_written"] > 2 * counts["write_calls"]
