@@ -42,8 +42,8 @@ NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native -I$(ROOT)/native/crypt
 # Only checksums and ciphers have loops of so many turns that laying them out several times gains,
 # and vectors only where the code says so.
 SPEED = -O2 -fno-unroll-loops -fno-tree-vectorize -fno-tree-slp-vectorize
-SELDOM = border% confine device events feature handle% io_fake load names os peer plane primitives \
-	alarm measure socket spawn stats tun worker crypto/blake2s crypto/aead_list crypto/aead_message
+SELDOM = border% confine device events feature full handle% io_fake load names os peer plane primitives \
+	alarm measure runs socket spawn stats tun worker crypto/blake2s crypto/aead_list crypto/aead_message
 # 3.55 million instructions on mips32r2 instead of -O2's 3.17, for 7 KB less.
 X25519_CFLAGS = -I$(BEARSSL)/inc -I$(BEARSSL)/src -Os $(COMMON) $(USER_CFLAGS)
 
