@@ -71,13 +71,18 @@ def _mtu_of(way, own):
     return way[1] or port.links.mtu_of(way[0])
 
 
+def _own(name):
+    """The number of our link; 0: it lives in another namespace."""
+    return (port.links.link_get(name) or (0,))[0]
+
+
 def choose_mtu(name, endpoints, mark):
     """The greatest MTU on the ways that packets with `mark` take to the endpoints, else of the
     first default route, less the overhead. A way through our own link is none.
 
     `endpoints`: addresses (family, bytes).
     """
-    own = (port.links.link_get(name) or (0,))[0]  # none: it was moved to another namespace
+    own = _own(name)
     best = 0
     for family, packed in endpoints:
         best = max(best, _mtu_of(port.links.route_get(family, packed, mark), own))
@@ -158,41 +163,26 @@ def free_table():
     return number
 
 
-def _owner(prefix, table):
-    """The number of the link that the best route of exactly this prefix takes, 0 for no link."""
-    owner = None
-    for found, index, _ in port.links.routes(prefix[0], table):
-        if owner is None and found == prefix:
-            owner = index
-    return owner or 0
+def _best(prefixes, family, table):
+    """Of these prefixes, each -> the number of the link that its best route takes, 0 for none."""
+    found = {}
+    for prefix, index, _ in port.links.routes(family, table):
+        if prefix in prefixes and prefix not in found:
+            found[prefix] = index
+    return found
 
 
-def _add_route(name, prefix, table):
+def _add_route(name, prefix, table, own):
     """None, or why not: a route that there is already must be ours."""
     try:
         port.links.route_add(name, prefix, table)
     except OSError as e:
         if e.errno != _EEXIST:
             return said(e)
-        owner = port.links.name_of(_owner(prefix, table))
-        if owner != name:
-            return f"{owner} has it" if owner else "it is there and leads nowhere"
+        index = _best((prefix,), prefix[0], table).get(prefix, 0)
+        if index != own:
+            return (port.links.name_of(index) or "another route") + " has it"
     return None
-
-
-def _tell_better_routes(name, prefixes, log):
-    """IPv6 takes a prefix of another link's too, and may prefer that link."""
-    better = {}
-    for prefix, index, _ in port.links.routes(6, 0):
-        if prefix in prefixes and prefix not in better:
-            better[prefix] = index
-    for prefix, index in better.items():
-        owner = port.links.name_of(index)
-        if owner != name:
-            log.error(
-                f"packets to {addresses.format_prefix(prefix)} leave by {owner or 'no link'}:"
-                " its route has a lower metric"
-            )
 
 
 def set_routes(name, routes, state, log):
@@ -209,15 +199,20 @@ def set_routes(name, routes, state, log):
             kept.append([text, table])
     state["routes"] = kept
     failed = []
+    own = _own(name)
     for text, table in sorted(wanted):
-        wrong = _add_route(name, wanted[(text, table)], table)
+        wrong = _add_route(name, wanted[(text, table)], table, own)
         if wrong:
             failed.append(f"route to {text}: {wrong}")
         else:
             kept.append([text, table])
     sixes = set([prefix for prefix in wanted.values() if prefix[0] == 6])
-    if sixes:
-        _tell_better_routes(name, sixes, log)
+    for prefix, index in _best(sixes, 6, 0).items() if sixes else ():
+        if index != own:  # IPv6 takes a prefix of another link's too, and may prefer that link
+            text = addresses.format_prefix(prefix)
+            log.error(
+                f"packets to {text} leave by {port.links.name_of(index)}, whose route is better"
+            )
     if failed:
         raise LinkError("\n".join(failed))
 

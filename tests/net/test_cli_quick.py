@@ -516,7 +516,10 @@ def test_a_route_that_another_link_has_is_an_error_that_names_the_link(host, com
     host.namespace.ip("route", "add", "blackhole", "198.51.100.0/24")
     if command == "reload":
         host.up()
-    for taken, owner in (("192.0.2.0/24", "d0 has it"), ("198.51.100.0/24", "it is there")):
+    for taken, owner in (
+        ("192.0.2.0/24", "d0 has it"),
+        ("198.51.100.0/24", "another route has it"),
+    ):
         host.peer["AllowedIPs"] = f"{taken}, 10.6.0.0/16, 10.7.0.0/16"
         host.write()
         words = {"up": ["up", host.path], "run": ["run", "--config", host.path]}
@@ -549,6 +552,19 @@ def test_a_route_that_a_hook_made_over_our_link_is_no_error(host):
     host.cli("reload", host.name)
     assert host.routes() == {"10.5.0.0/24", "10.7.0.0/16"}
     host.down()
+
+
+def test_a_reload_reaches_the_peers_of_a_link_that_lives_in_another_namespace(host, lab):
+    host.up()
+    there = lab.namespace("there")
+    host.namespace.ip("link", "set", host.name, "netns", there.name)
+    host.peer["PersistentKeepalive"] = 21
+    host.write()
+    host.cli("reload", host.name)
+    shown = host.namespace.run(["wg", "show", host.name, "persistent-keepalive"]).stdout
+    assert shown.split()[-1] == "21"
+    host.down()
+    wait_for(lambda: host.name not in there.ip("link"), 5, "the link is gone")
 
 
 def test_an_ipv6_route_of_a_better_metric_over_another_link_is_told(host):
