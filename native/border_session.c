@@ -92,6 +92,10 @@ int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned
         return -EDESTADDRREQ;
     struct worker *w = &p->worker[whose ? whose->owner : 0];
     HOLD hold = hold_one(p, w->id);
+    if (to.way == WAY_LOOPS) {
+        w->stats.drops[DROP_ROUTING_LOOP]++;
+        return -ELOOP;
+    }
     if (whose)
         take_source(&to, whose);
     worker_tick(w);

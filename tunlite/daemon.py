@@ -7,7 +7,7 @@ one line, and is counted; the loop goes on.
 
 import errno
 
-from tunlite import plane as planes, server, status, timers
+from tunlite import plane as planes, server, status, timers, ways
 from tunlite.interface import Interface
 
 _SIGHUP = 1
@@ -109,6 +109,10 @@ class Daemon:
         self._link_fd = self.port.link_monitor()
         self.watch(self._link_fd, self.port.POLLIN, self._link_changed)
         self._look_at_link()
+
+    def watch_routes(self):
+        """Asks for the way to each endpoint, from now on. Before watch_link()."""
+        self.interface.ways = ways.Ways(self)
 
     def resolve_names(self, resolver):
         """resolver: a resolver.Resolver(daemon, daemon.interface.resolved, log)."""
@@ -216,6 +220,8 @@ class Daemon:
                 self._look_at_link()
             return
         gone = not self._ifindex  # it may have come back
+        for row in rows if self.interface.ways is not None else ():
+            self.interface.ways.link_changed(row[0])
         for ifindex, _, up, mtu, deleted in rows:
             if ifindex != self._ifindex:
                 continue
@@ -267,6 +273,8 @@ class Daemon:
             self.timers.set(self._look, None)
         self._ifindex = ifindex
         self.plane.link(ifindex)
+        if self.interface.ways is not None:
+            self.interface.ways.set_device(ifindex)
 
     def _link_is(self, mtu, up):
         if mtu != self.mtu:
@@ -308,6 +316,8 @@ class Daemon:
         self._guard("the end of the control socket", self.server.close)
         if self._resolver is not None:
             self._guard("the end of the resolver", self._resolver.close)
+        if self.interface.ways is not None:
+            self._guard("the end of the routes' monitor", self.interface.ways.close)
         self._guard("the end of the interface", self.interface.close)
         for fd in (self._link_fd, self._path_fd, self._signal_fd):
             if fd is not None:

@@ -304,6 +304,8 @@ class Exchange:
             self._set_timer(peer, now_ms + timers.CHECK_MS)
         if events & (planes.WANTS_SESSION | planes.REKEY):
             self.want(peer, True)
+        if events & planes.ROAMED:
+            self.owner.ways.endpoint_is_new(peer)
         peer.arm()
 
     def _forget_removed(self, peer):

@@ -18,7 +18,8 @@ _EACCES = 13
 class Interface:
     """`port` as tunlite/port/__init__.py has it, `timers` a Timers, `log` a Log.
 
-    state_folder: for stamp.py, or None. resolver: as tunlite/resolver.py, or None.
+    state_folder: for stamp.py, or None. resolver, ways: as tunlite/resolver.py and ways.py, or
+    None.
     """
 
     def __init__(self, port, plane, timers, log, state_folder=None):
@@ -27,6 +28,7 @@ class Interface:
         self.timers = timers
         self.log = log
         self.resolver = None
+        self.ways = None
         self.noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS
@@ -78,7 +80,7 @@ class Interface:
             handshake.mac1_key(self.port, me.public), handshake.cookie_key(self.port, me.public)
         )
         now_ms = self.port.now_ms()
-        for peer in self._each_peer():
+        for peer in self.each_peer():
             peer.stamp = peer.unanswered = 0  # the old key's; a link that was down keeps them
             self.exchange.look_soon(peer, now_ms)
 
@@ -88,7 +90,7 @@ class Interface:
             self.plane.turn()
             self._turned_ms = self.port.now_ms()
 
-    def _each_peer(self):
+    def each_peer(self):
         """The peers; packets turn in between."""
         for peer in list(self.peers.values()):
             yield peer
@@ -96,7 +98,7 @@ class Interface:
 
     def _reset_peers(self):
         self.exchange.stop()
-        for peer in self._each_peer():
+        for peer in self.each_peer():
             peer.drop_sessions()
             peer.drop_attempt()
             peer.forget_static()
@@ -128,6 +130,8 @@ class Interface:
         if self.listening:
             self.plane.listen(self.listen_port, mark)
         self.fwmark = mark
+        if self.ways is not None:
+            self.ways.all_changed()
 
     def link_up(self):
         """The link is up: sockets open, persistent keepalives begin."""
@@ -141,7 +145,7 @@ class Interface:
             return
         self.listening = True
         now_ms = self.port.now_ms()
-        for peer in self._each_peer():
+        for peer in self.each_peer():
             peer.sent_ms = 0
             peer.arm()
             self.exchange.look_soon(peer, now_ms)
@@ -156,7 +160,7 @@ class Interface:
         self.listening = False
         self.plane.deaf()
         self._reset_peers()
-        for peer in self._each_peer():
+        for peer in self.each_peer():
             self.plane.flush(peer.handle)
             self.timers.set(peer, None)
 
@@ -202,7 +206,7 @@ class Interface:
         self._removed.append(peer)
 
     def remove_peers(self):
-        for peer in self._each_peer():
+        for peer in self.each_peer():
             self.remove_peer(peer)
 
     def set_psk(self, peer, key):
@@ -220,6 +224,9 @@ class Interface:
         self.plane.peer_endpoint(peer.handle, record)
         peer.nowhere = family == 0
         peer.arm()
+        peer.place = None
+        if self.ways is not None:
+            self.ways.endpoint_is_new(peer)
         # A keepalive that found no endpoint is due again.
         peer.tried_ms = 0
         if self.listening:

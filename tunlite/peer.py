@@ -39,6 +39,10 @@ class Peer:
         self.attempt = None
         self.wanted = False
         self.nowhere = True  # no endpoint is known
+        # ways.py's: to be looked at; routed into us while no mark is set; a place that was not
+        self.asked = self.doubted = False
+        self.place = None
+        self.judged_ms = 0
         self.attempts = 0
         self.retry_ms = 0
         self.unmet = 0  # initiations since a handshake was complete
@@ -173,4 +177,6 @@ class Peer:
             events |= planes.CONFIRMED
         if self.idle:
             events |= planes.ACTIVE
+        if self.exchange.owner.ways is not None and not self.asked:
+            events |= planes.ROAMED
         self.plane.arm(self.handle, events)

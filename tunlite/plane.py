@@ -47,6 +47,8 @@ _SESSION_SIZE = 120
 _EVENTS_MAX = 32
 _NEVER = b"\xff" * 8
 
+LOOPS = 0xFFFFFFFF  # an endpoint's way: its route leads into our own device
+
 NOWHERE = bytes(_ENDPOINT_SIZE)
 
 # Fields of state().
@@ -119,7 +121,12 @@ def endpoint_parts(record):
 
 def without_source(record):
     """The endpoint with the source address left to the kernel again."""
-    return bytes(record[:24]) + bytes(24)
+    return bytes(record[:24]) + bytes(20) + record[44:]
+
+
+def with_way(record, way):
+    """The endpoint with LOOPS, an ifindex that its route has left, or 0."""
+    return bytes(record[:44]) + struct.pack("<I", way)
 
 
 def session_record(index, remote, born_ms, initiator, pad, rekey_ms):

@@ -161,6 +161,7 @@ def _attach(machine, listener, path, parent_fd):
     """What the loop listens to."""
     machine.serve(listener, path)
     machine.watch_signals(port.signal_fd())
+    machine.watch_routes()
     machine.watch_link()
     if parent_fd >= 0:
         machine.watch(parent_fd, port.POLLIN, lambda *_: machine.stop("its parent is gone"))

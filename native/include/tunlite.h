@@ -197,8 +197,8 @@ int tl_index_free(int plane, const unsigned char *index4);
 int tl_handshake(int plane, unsigned char *out, int out_len);
 /* Sends a handshake message; peer >= 0: counted for it, and its endpoint's source address is used
  * where the record names none. A full socket makes it wait in a small queue of its own; -EAGAIN
- * when that is full too. -EDESTADDRREQ: family 0. Another -errno: the kernel refused it (no route,
- * say), so it never left. */
+ * when that is full too. -EDESTADDRREQ: family 0; -ELOOP: the way there leads into our device.
+ * Another -errno: the kernel refused it (no route, say), so it never left. */
 int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
             int message_len);
 

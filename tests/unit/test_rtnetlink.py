@@ -3,6 +3,7 @@
 
 import struct
 
+import pytest
 from hypothesis import given, strategies as st
 
 from tunlite.port import rtnetlink
@@ -48,3 +49,58 @@ def test_a_name_of_any_bytes_hides_no_other_message():
     """Whoever may rename a link must not keep the daemon from seeing that its own was deleted."""
     rows = rtnetlink.parse_links(_link(name=b"\xff\xfe\0") + _link(kind=17))
     assert rows[0][0] == 7 and rows[1] == (7, "wg0", True, 1420, True)
+
+
+def _route(family=2, bits=24, address=b"\xc0\0\2\0", kind=24, table=254):
+    body = struct.pack("=BBBBBBBBI", family, bits, 0, 0, table & 255, 3, 0, 1, 0)
+    rows = [(15, struct.pack("=I", table))] + [(1, address)] * bool(bits) + [(6, bytes(4))]
+    for number, value in rows:
+        body += struct.pack("=HH", 4 + len(value), number) + value
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
+
+
+def _covered(data):
+    return rtnetlink.covered_by(rtnetlink.route_heads(data))
+
+
+def test_a_route_that_comes_or_goes_gives_its_prefix():
+    assert _covered(_route()) == {(4, 24): {0xC00002}}
+    assert _covered(_route() + _route(bits=23)) == {(4, 24): {0xC00002}, (4, 23): {0x600001}}
+    six = b"\x20\1\x0d\xb8" + bytes(12)
+    assert _covered(_route(family=10, bits=32, address=six, kind=25)) == {(6, 32): {0x20010DB8}}
+    assert _covered(_route(family=10, bits=128, address=six)) == {(6, 128): {0x20010DB8 << 96}}
+    assert _covered(_route(bits=0)) == {(4, 0): {0}}
+
+
+def test_a_rule_may_lead_everything_of_its_family_another_way():
+    assert _covered(_route(kind=32)) == {(4, 0): {0}}
+    assert _covered(_route(family=10, kind=33)) == {(6, 0): {0}}
+
+
+def test_routes_of_other_families_and_other_messages_say_nothing():
+    assert _covered(_route(family=28) + _route(kind=20) + _link()) == {}
+
+
+def test_a_route_that_cannot_be_read_covers_everything():
+    """To look at one endpoint too many is no harm; to miss one is."""
+    assert _covered(_route(bits=33)) == {(4, 0): {0}}
+    assert _covered(_route(address=b"\xc0\0")) == {(4, 0): {0}}
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_route_parser_raise(data):
+    _covered(data)
+    _covered(_route()[:16] + data)
+
+
+def test_a_monitor_is_read_empty_and_tells_what_it_lost():
+    def read(fd, size):
+        if not waiting:
+            raise OSError(11, "empty")
+        return waiting.pop()
+
+    waiting, taken = [b"a", b"b"], []
+    rtnetlink.drain(read, 5, taken.append)
+    assert taken == [b"b", b"a"]
+    with pytest.raises(OSError):
+        rtnetlink.drain(lambda fd, size: b"more", 5, taken.append)

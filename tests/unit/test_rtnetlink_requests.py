@@ -119,3 +119,24 @@ def test_this_kernel_understands_the_questions():
 def test_no_attributes_make_a_parser_raise_or_hang(payload):
     requests.route_of(payload)
     requests.rule_of(payload)
+
+
+def test_a_question_for_a_route_carries_mark_and_source():
+    message = _decoded(rtmsg, requests.get_route(4, bytes([192, 0, 2, 1]), 7, bytes([10, 0, 0, 1])))
+    assert (message["dst_len"], message["src_len"]) == (32, 32)
+    assert message.get_attr("RTA_MARK") == 7
+    assert message.get_attr("RTA_SRC") == "10.0.0.1"
+    plain = _decoded(rtmsg, requests.get_route(4, bytes([192, 0, 2, 1]), 0))
+    assert plain["src_len"] == 0 and plain.get_attr("RTA_SRC") is None
+
+
+def test_a_link_tells_its_master_and_what_it_sends_through():
+    def link(*rows):
+        body = struct.pack("=BBHiII", 0, 0, 1, 9, 0, 0)
+        for number, value in rows:
+            body += struct.pack("=HHI", 8, number, value)
+        return body
+
+    assert requests.layers_of(link()) == (9, 0, 0)
+    assert requests.layers_of(link((5, 3), (10, 4))) == (9, 4, 3)
+    assert requests.layers_of(link((5, 3), (37, 0))) == (9, 0, 0), "in another namespace"

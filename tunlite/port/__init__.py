@@ -78,12 +78,17 @@ Watching
     link_monitor()              a descriptor that becomes readable when a link changes
     link_changes(fd)            list of (ifindex, name, up, mtu, deleted) since the last call;
                                 OSError(ENOBUFS): some were lost, look anew
+    route_monitor()             likewise when a route or a rule changes
+    route_changes(fd, heads)    adds to the set `heads` what changed, for rtnetlink.covered_by();
+                                OSError(ENOBUFS)
 
 Links: `links`, an object with
     close()                     its socket; a child of fork() must, as it shares its parent's
     link_get(name, netns)       (ifindex, mtu, up) or None; netns: descriptor of another network
                                 namespace to look in, or nothing
     mtu_of(index)  name_of(index)  of the link with that number, 0 and "" where there is none
+    above(index)                set of ifindex: the link and all that send through it, as bridges,
+                                VLANs and tunnels bound to it do
     set_up(name)  set_mtu(name, mtu)
     rename(name, new)
     no_own_address(name)        the kernel gives it no link-local address (addr_gen_mode none)
@@ -92,9 +97,9 @@ Links: `links`, an object with
     route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one
     routes(family, table)       yields (prefix, ifindex or 0, mtu of the route or 0), of equal
                                 prefixes the best first; read it to its end
-    route_get(family, address, mark)
-                                (ifindex, mtu of the route or 0) that a packet there would take, or
-                                None
+    route_get(family, address, mark, source=None)
+                                (ifindex, mtu of the route or 0) that a packet there would take
+                                from the source address, or None
     rule_add(family, rule) -> the rule with the `priority` that the kernel gave it
     rule_del(family, rule)
                                 a rule is a dict: `table`, and `mark` (with `invert`), or

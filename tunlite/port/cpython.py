@@ -22,8 +22,10 @@ unix_connect = _sockets.unix_connect
 unix_send = _sockets.unix_send
 packet_pair = _sockets.packet_pair
 watch_path = _sockets.watch_path
-link_monitor = _sockets.link_monitor
-link_changes = _sockets.link_changes
+link_monitor = links.link_monitor
+link_changes = links.link_changes
+route_monitor = links.route_monitor
+route_changes = links.route_changes
 resolve = _sockets.resolve
 
 # ---- time and chance ----

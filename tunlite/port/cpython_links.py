@@ -12,4 +12,11 @@ def _open():
     return netlink.detach()
 
 
-links = rtnetlink_links.Links(_open, os.read, os.write, os.close)
+def _monitor(groups):
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    netlink.bind((0, groups))
+    netlink.setblocking(False)
+    return netlink.detach()
+
+
+links = rtnetlink_links.Links(_open, _monitor, os.read, os.write, os.close)

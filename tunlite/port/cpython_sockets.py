@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Sockets for CPython: AF_UNIX, netlink for link changes, inotify, names. Descriptors are ints."""
+"""Sockets for CPython: AF_UNIX, inotify, names. Descriptors are ints."""
 
 import errno
 import os
 import socket
 import stat
 
-from tunlite.port import rtnetlink
-
 _IN_ATTRIB = 0x4
 _IN_DELETE_SELF = 0x400
 _IN_MOVE_SELF = 0x800
-_RTMGRP_LINK = 1
 
 
 def _somebody_listens(path):
@@ -99,25 +96,6 @@ def watch_path(path):
         os.close(fd)
         return None
     return fd
-
-
-def link_monitor():
-    monitor = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    monitor.bind((0, _RTMGRP_LINK))
-    monitor.setblocking(False)
-    return monitor.detach()
-
-
-def link_changes(fd):
-    changes = []
-    while True:
-        try:
-            data = os.read(fd, 65536)
-        except OSError as e:
-            if e.errno in (errno.EAGAIN, errno.EINTR):
-                return changes
-            raise
-        changes += rtnetlink.parse_links(data)
 
 
 def resolve(host, port):

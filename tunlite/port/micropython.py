@@ -8,7 +8,7 @@ import _os
 import _tunlite
 import _x25519
 
-from tunlite.port import micropython_links as _links, rtnetlink, rtnetlink_requests
+from tunlite.port import micropython_links as _links
 
 native = _tunlite
 links = _links.links
@@ -18,7 +18,6 @@ resolve = _os.resolve
 _SIGHUP = 1
 _SIGINT = 2
 _SIGTERM = 15
-_RTMGRP_LINK = 1
 _S_IFMT = 0xF000
 _S_IFSOCK = 0xC000
 _SUN_PATH = 108
@@ -311,19 +310,7 @@ def watch_path(path):
         return None
 
 
-def link_monitor():
-    monitor = _links.netlink_socket(_os.SOCK_NONBLOCK)
-    _os.bind(monitor, rtnetlink_requests.socket_address(_os.AF_NETLINK, _RTMGRP_LINK))
-    return monitor
-
-
-def link_changes(fd):
-    changes = []
-    while True:
-        try:
-            data = _os.read(fd, 16384)
-        except OSError as e:
-            if e.errno == errno.EAGAIN:
-                return changes
-            raise
-        changes += rtnetlink.parse_links(data)
+link_monitor = links.link_monitor
+link_changes = links.link_changes
+route_monitor = links.route_monitor
+route_changes = links.route_changes

@@ -3,14 +3,19 @@
 
 import _os
 
-from tunlite.port import rtnetlink_links
+from tunlite.port import rtnetlink_links, rtnetlink_requests
 
 _NETLINK_ROUTE = 0
 
 
-def netlink_socket(flags):
-    """An rtnetlink descriptor; `flags` are added to its type."""
+def _open(flags=0):
     return _os.socket(_os.AF_NETLINK, _os.SOCK_RAW | flags, _NETLINK_ROUTE)
 
 
-links = rtnetlink_links.Links(lambda: netlink_socket(0), _os.read, _os.write, _os.close)
+def _monitor(groups):
+    netlink = _open(_os.SOCK_NONBLOCK)
+    _os.bind(netlink, rtnetlink_requests.socket_address(_os.AF_NETLINK, groups))
+    return netlink
+
+
+links = rtnetlink_links.Links(_open, _monitor, _os.read, _os.write, _os.close)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """rtnetlink messages as bytes (rtnetlink(7), linux/rtnetlink.h); pure, for both interpreters."""
 
+import errno
 import struct
 import sys
 
@@ -12,9 +13,22 @@ _ATTRIBUTE = _ORDER + "HH"  # length, type
 
 _RTM_NEWLINK = 16
 _RTM_DELLINK = 17
+_RTM_NEWROUTE = 24
+_RTM_DELROUTE = 25
+_RTM_NEWRULE = 32
+_RTM_DELRULE = 33
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFF_UP = 1
+_RTA_DST = 1
+
+# Groups of the monitors, as bind(2) takes them.
+LINKS = 1
+ROUTES = 0x40 | 0x80 | 0x400 | 0x40000  # routes and rules, IPv4 and IPv6
+
+_READ = 16384  # no message of these is as long
+_READS_MAX = 4096
+_ROUTE_HEAD = 48  # of a route's payload: the prefix stands there
 
 
 def messages(data):
@@ -63,3 +77,46 @@ def parse_links(data):
                 mtu = struct.unpack(_ORDER + "I", value)[0]
         rows.append((index, name, bool(flags & _IFF_UP), mtu, kind == _RTM_DELLINK))
     return rows
+
+
+def drain(read, fd, take):
+    """Hands take() each datagram of a monitor that waits. OSError(ENOBUFS): some were lost, or too
+    many are there."""
+    for _ in range(_READS_MAX):
+        try:
+            data = read(fd, _READ)
+        except OSError as e:
+            if e.errno == errno.EAGAIN:
+                return
+            raise
+        take(data)
+    raise OSError(errno.ENOBUFS, "rtnetlink")
+
+
+def route_heads(data):
+    """The head of each route and rule message: what a prefix is read from. A thousand a second come
+    where a routing daemon runs, most of them for the same few prefixes."""
+    heads = []
+    for kind, _, _, at, end in messages(data):
+        if kind in (_RTM_NEWROUTE, _RTM_DELROUTE):
+            heads.append(bytes(data[at : min(end, at + _ROUTE_HEAD)]))
+        elif kind in (_RTM_NEWRULE, _RTM_DELRULE):
+            heads.append(bytes(data[at : at + 1]))
+    return heads
+
+
+def covered_by(heads):
+    """Where the way may be another: {(4 or 6, bits): set of leading bits as a number}. A rule, or
+    a route that cannot be read, has no bits: that is everywhere."""
+    found = {}
+    for head in heads:
+        if head[:1] not in (b"\2", b"\x0a"):  # AF_INET, AF_INET6
+            continue
+        size = 4 if head[0] == 2 else 16
+        bits = number = 0
+        for kind, value in attributes(head, 12, len(head)):
+            if kind == _RTA_DST and len(value) == size and 8 * size >= head[1]:
+                bits = head[1]
+                number = int.from_bytes(value, "big") >> (8 * size - bits)
+        found.setdefault((4 if size == 4 else 6, bits), set()).add(number)
+    return found

@@ -10,15 +10,18 @@ import errno
 from tunlite.port import rtnetlink, rtnetlink_requests as requests
 
 _MAIN = 254
+_HEADS_MAX = 4096
 _READ = 32768  # the kernel fills at most this much of one answer
 
 
 class Links:
-    """`links` of tunlite/port/__init__.py. open() gives a connected rtnetlink descriptor; read,
-    write and close work on it as port.os_read, os_write and close do."""
+    """`links` of tunlite/port/__init__.py. open() gives a connected rtnetlink descriptor,
+    monitor(groups) one that hears of changes and does not wait; read, write and close work on them
+    as port.os_read, os_write and close do."""
 
-    def __init__(self, open, read, write, close):
+    def __init__(self, open, monitor, read, write, close):
         self._open = open
+        self._monitor = monitor
         self._read = read
         self._write = write
         self._close = close
@@ -61,6 +64,24 @@ class Links:
             self._close(self._fd)
             self._fd = -1
 
+    # ---- changes
+
+    def link_monitor(self):
+        return self._monitor(rtnetlink.LINKS)
+
+    def link_changes(self, fd):
+        rows = []
+        rtnetlink.drain(self._read, fd, lambda data: rows.extend(rtnetlink.parse_links(data)))
+        return rows
+
+    def route_monitor(self):
+        return self._monitor(rtnetlink.ROUTES)
+
+    def route_changes(self, fd, heads):
+        rtnetlink.drain(self._read, fd, lambda data: heads.update(rtnetlink.route_heads(data)))
+        if len(heads) > _HEADS_MAX:
+            raise OSError(errno.ENOBUFS, "rtnetlink")
+
     # ---- links
 
     def _netns_id(self, netns):
@@ -96,6 +117,19 @@ class Links:
 
     def name_of(self, index):
         return self._by_index(index, requests.name_of) or ""
+
+    def above(self, index):
+        found = {index}
+        rows = [requests.layers_of(payload) for payload in self._answers(requests.get_links())]
+        size = 0
+        while size != len(found):
+            size = len(found)
+            for own, master, lower in rows:
+                if lower in found:
+                    found.add(own)
+                if master and own in found:
+                    found.add(master)
+        return found
 
     def _index(self, name):
         link = self.link_get(name)
@@ -137,9 +171,9 @@ class Links:
             if row is not None and row[1] == (table or _MAIN):
                 yield row[0], row[2], row[3]
 
-    def route_get(self, family, address, mark):
+    def route_get(self, family, address, mark, source=None):
         try:
-            for payload in self._answers(requests.get_route(family, address, mark)):
+            for payload in self._answers(requests.get_route(family, address, mark, source)):
                 row = requests.route_of(payload)
                 return (row[2], row[3]) if row is not None and row[2] else None
         except OSError as e:

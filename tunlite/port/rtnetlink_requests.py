@@ -36,6 +36,9 @@ _NEW_NETNS_ID, _GET_NETNS_ID = 88, 90
 
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
+_IFLA_LINK = 5
+_IFLA_MASTER = 10
+_IFLA_LINK_NETNSID = 37
 _IFLA_AF_SPEC = 26
 _IFLA_INET6_ADDR_GEN_MODE = 8
 _IFLA_TARGET_NETNSID = 46
@@ -46,6 +49,7 @@ _IFF_UP = 1
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
 _RTA_DST = 1
+_RTA_SRC = 2
 _RTA_OIF = 4
 _RTA_METRICS = 8
 _RTA_TABLE = 15
@@ -137,6 +141,21 @@ def get_link_by_index(index):
     return _message(GET_LINK, 0, struct.pack(_LINK, 0, 0, 0, index, 0, 0))
 
 
+def get_links():
+    return _message(GET_LINK, DUMP, bytes(16))
+
+
+def layers_of(payload):
+    """(ifindex, of its master or 0, of the link that it sends through or 0) of a link message."""
+    index = struct.unpack_from(_LINK, payload)[3]
+    rows = {}
+    for attribute, value in attributes(payload, 16, len(payload)):
+        rows[attribute] = value
+    # The number of a link in another network namespace says nothing here.
+    lower = b"" if _IFLA_LINK_NETNSID in rows else rows.get(_IFLA_LINK, b"")
+    return index, _u32(rows.get(_IFLA_MASTER, b"")), _u32(lower)
+
+
 def _change_link(index, flags, *rows):
     body = struct.pack(_LINK, 0, 0, 0, index, flags, flags)
     return _message(NEW_LINK, ACK, body, *rows)
@@ -210,9 +229,11 @@ def get_routes(family):
     return _message(GET_ROUTE, DUMP, struct.pack(_ROUTE, _FAMILIES[family], *[0] * 8))
 
 
-def get_route(family, packed, mark):
-    body = struct.pack(_ROUTE, _FAMILIES[family], len(packed) * 8, *[0] * 7)
-    return _message(GET_ROUTE, 0, body, (_RTA_DST, packed), (_RTA_MARK, mark))
+def get_route(family, packed, mark, source=None):
+    bits = len(packed) * 8
+    body = struct.pack(_ROUTE, _FAMILIES[family], bits, bits if source else 0, *[0] * 6)
+    rows = ((_RTA_DST, packed), (_RTA_MARK, mark), (_RTA_SRC, source))
+    return _message(GET_ROUTE, 0, body, *rows[: 3 if source else 2])
 
 
 def route_of(payload):

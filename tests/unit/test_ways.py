@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""ways.py: which endpoints are asked about, when, and what becomes of them."""
+
+import struct
+
+import pytest
+
+from tests.unit.test_daemon import System
+from tunlite import plane as planes
+from tunlite.port.fake_net import Node, World
+
+OURS, FIRST, SECOND = 7, 2, 3
+A, B = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 1])
+
+
+class Kernel:
+    """`links` with a table of its own: the link to an address, by mark and source where it says."""
+
+    def __init__(self):
+        self.to = {A: FIRST, B: FIRST}
+        self.asked = []
+        self.over = {OURS}
+
+    def link_get(self, name, netns=-1):
+        return OURS, 1420, True
+
+    def above(self, index):
+        return self.over
+
+    def route_get(self, family, address, mark, source=None):
+        self.asked.append(address)
+        found = self.to.get((address, mark)) or self.to.get(address)
+        return (found, 0) if found else None
+
+
+def head(family, packed, bits):
+    """What rtnetlink.route_heads() gives of a route."""
+    rows = struct.pack("=HH", 4 + len(packed), 1) + packed if bits else b""
+    return bytes([2 if family == 4 else 10, bits]) + bytes(10) + rows
+
+
+@pytest.fixture
+def node():
+    made = Node(World(), b"\x0a\0\0\x01")
+    made.interface.set_private_key(made.port.random_bytes(32))
+    made.system = System(made)
+    made.kernel = made.system.links = made.port.links = Kernel()
+    made.routes = []
+
+    def route_changes(fd, heads):
+        changes, made.routes = made.routes, []
+        if changes == "lost":
+            raise OSError(105, "lost")
+        heads.update(head(*row) for row in changes)
+
+    made.port.route_monitor = lambda: 70
+    made.port.route_changes = route_changes
+    made.daemon.watch_routes()
+    made.daemon.watch_link()
+    for number, address in ((1, A), (2, B)):
+        peer = made.interface.add_peer(bytes([number]) * 32)
+        made.interface.set_endpoint(peer, 4, address, 51820)
+    made.world.run(3)
+    made.kernel.asked = []
+    return made
+
+
+def peers(node):
+    return list(node.interface.peers.values())
+
+
+def change(node, *prefixes, seconds=0.1):
+    """Routes change; what was asked meanwhile."""
+    node.routes = list(prefixes) if prefixes != ("lost",) else "lost"
+    node.system.wake(70)
+    node.world.run(seconds)
+    asked, node.kernel.asked = node.kernel.asked, []
+    return asked
+
+
+def heard(node, peer, address, link, local=b"\x0a\x01\0\x02", way=0):
+    """The peer's endpoint is known with a source and the link it came by."""
+    record = planes.endpoint(4, address, 51820)[:24] + local + bytes(12)
+    node.plane = node.daemon.plane
+    node.plane.peer_endpoint(peer.handle, record + struct.pack("<II", link, way))
+
+
+def parts(node, peer):
+    """(source, link, way) of its endpoint."""
+    record = node.daemon.plane.endpoint_of(peer.handle)
+    return record[24:28], *struct.unpack_from("<II", record, 40)
+
+
+def test_only_endpoints_that_the_change_covers_are_asked_about(node):
+    assert change(node, (4, bytes([192, 0, 2, 0]), 24)) == [A]
+    node.world.run(1)
+    assert change(node, (4, bytes([192, 0, 3, 0]), 24), (6, bytes(16), 0)) == []
+    node.world.run(1)
+    assert change(node, (4, bytes(4), 0)) == [A, B]
+    node.world.run(1)
+    assert change(node, (4, A, 32), (4, bytes([198, 51, 0, 0]), 16)) == [A, B]
+
+
+def test_lost_messages_are_one_look_at_all(node):
+    assert change(node, "lost") == [A, B]
+
+
+def test_changes_are_looked_at_together_at_most_once_a_second(node):
+    assert change(node, (4, A, 32), seconds=0.06) == [A]
+    for _ in range(10):
+        assert change(node, (4, A, 32), (4, B, 32), seconds=0.08) == []
+    node.world.run(1)
+    assert node.kernel.asked == [A, B]
+
+
+def test_a_source_whose_link_the_route_has_left_is_forgotten(node):
+    peer, other = peers(node)
+    heard(node, peer, A, FIRST)
+    heard(node, other, B, FIRST)
+    node.kernel.to[A] = SECOND
+    change(node, (4, bytes(4), 0))
+    assert parts(node, peer) == (bytes(4), 0, FIRST)
+    assert parts(node, other) == (b"\x0a\x01\0\x02", FIRST, 0)
+    node.kernel.to[A] = FIRST
+    change(node, (4, bytes(4), 0), seconds=2)
+    assert parts(node, peer) == (bytes(4), 0, 0), "it may be learned there again"
+
+
+def test_a_link_that_changes_is_looked_at_for_those_heard_on_it(node):
+    peer, other = peers(node)
+    heard(node, peer, A, FIRST)
+    heard(node, other, B, SECOND)
+    node.kernel.to[A] = SECOND
+    node.system.changes = [(FIRST, "w1", False, 1500, False)]
+    node.system.wake(50)
+    node.world.run(0.1)
+    assert set(node.kernel.asked) == {A}
+    assert parts(node, peer) == (bytes(4), 0, FIRST)
+
+
+def test_an_endpoint_routed_into_our_device_is_barred_where_a_mark_is_set(node):
+    node.interface.set_fwmark(9)
+    node.world.run(1.1)
+    peer = peers(node)[0]
+    heard(node, peer, A, FIRST)
+    node.kernel.to[A] = OURS
+    peer.place = None
+    change(node, (4, A, 32))
+    assert parts(node, peer) == (bytes(4), 0, planes.LOOPS)
+    assert "192.0.2.1:51820 is routed into fake itself" in node.log.texts("error")[-1]
+    node.kernel.to[A, 10] = FIRST
+    node.interface.set_fwmark(10)
+    node.world.run(1.1)
+    assert parts(node, peer) == (bytes(4), 0, 0)
+
+
+def test_without_a_mark_it_is_barred_only_if_it_still_is_a_second_later(node):
+    peer, other = peers(node)
+    for each in (peer, other):
+        each.place = None
+    node.kernel.to[A] = node.kernel.to[B] = OURS
+    change(node, (4, bytes(4), 0))
+    assert parts(node, peer)[2] == parts(node, other)[2] == 0
+    node.kernel.to[B] = FIRST  # `up` has set a mark and its rules
+    node.world.run(1.2)
+    assert parts(node, peer)[2] == planes.LOOPS
+    assert parts(node, other)[2] == 0
+
+
+def test_what_lies_above_our_device_is_ours(node):
+    node.interface.set_fwmark(9)
+    node.world.run(1.1)
+    peer = peers(node)[0]
+    peer.place = None
+    node.kernel.to[A] = 12
+    node.kernel.over = {OURS, 12}
+    node.system.changes = [(12, "bridge", True, 1500, False)]
+    node.system.wake(50)
+    node.world.run(0.1)
+    assert parts(node, peer)[2] == planes.LOOPS
+
+
+def test_a_move_inside_is_undone(node):
+    node.interface.set_fwmark(9)
+    node.world.run(1.1)
+    peer = peers(node)[0]
+    inside = bytes([10, 9, 0, 2])
+    node.kernel.to[inside] = OURS
+    heard(node, peer, inside, FIRST)
+    native_peer = node.native.peers[peer.handle]
+    node.native.raise_event(native_peer, planes.ROAMED)
+    node.world.run(0.1)
+    record = node.daemon.plane.endpoint_of(peer.handle)
+    assert planes.endpoint_parts(record)[1] == A
+    assert native_peer.armed & planes.ROAMED, "the next move is heard of"
+
+
+def test_a_peer_that_moves_all_the_time_is_looked_at_once_a_second(node):
+    peer = peers(node)[0]
+    for _ in range(20):
+        node.native.raise_event(node.native.peers[peer.handle], planes.ROAMED)
+        node.world.run(0.1)
+    assert 2 <= len(node.kernel.asked) <= 3
+
+
+def test_a_peer_that_goes_while_it_waits_is_left_alone(node):
+    peer, other = peers(node)
+    node.routes = [(4, bytes(4), 0)]
+    node.system.wake(70)
+    for each in (peer, other):
+        each.judged_ms = node.port.now_ms()
+        node.interface.set_endpoint(each, 4, B, 1)
+    node.interface.remove_peer(peer)
+    node.interface.remove_peer(other)
+    node.interface.commit()
+    node.world.run(2)
+    assert node.kernel.asked == [] and node.log.texts("error") == []
+
+
+def test_the_sources_of_endpoints_with_a_zone_go_by_it(node):
+    peer = peers(node)[0]
+    where = bytes.fromhex("fe80" + "0" * 27 + "1")
+    node.interface.set_endpoint(peer, 6, where, 51820, OURS)
+    node.world.run(3)
+    assert parts(node, peer)[2] == planes.LOOPS and node.kernel.asked == []
+
+
+def test_the_first_place_of_a_peer_is_judged_at_once(node):
+    """A look at all meanwhile does not count: there was nothing to look at."""
+    peer = node.interface.add_peer(bytes(31) + b"\3")
+    change(node, "lost")
+    heard(node, peer, A, FIRST)
+    node.native.raise_event(node.native.peers[peer.handle], planes.ROAMED)
+    node.world.run(0.01)
+    assert node.kernel.asked == [A] and peer.place

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""The way to each peer's endpoint: which link the kernel's routes take, with our mark.
+
+Asked when an endpoint is new, and again when a route, a rule, a link or the mark changes: only for
+endpoints that the change covers, for all of them together, at most once a second. One that routes
+into our own device, or a link above it, gets nothing sent (plane.LOOPS); a source address whose
+link the route no longer takes is forgotten.
+"""
+
+import struct
+
+from tunlite import plane as planes, timers
+from tunlite.port import rtnetlink
+from tunlite.uapi import endpoint_text
+
+_SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
+_LOOK_MS = 1000
+_SHARE = 100  # of the time, that looks may take
+_LONGEST_MS = 30_000
+
+
+class Ways:
+    """`daemon` is a Daemon; its interface's peers are looked after."""
+
+    def __init__(self, daemon):
+        self._daemon = daemon
+        self._port = daemon.port
+        self._plane = daemon.plane
+        self._interface = daemon.interface
+        self._device = 0
+        self._above = ()
+        self._peers = []  # whose endpoint is new
+        self._all = False
+        self._heads = set()  # of routes that changed
+        self._links = set()
+        self._look_ms = 0  # the next look is not before
+        self._timer = timers.Timer(self._settled)
+        self._fd = self._port.route_monitor()
+        self._watch()
+
+    def close(self):
+        self._daemon.unwatch(self._fd)
+        self._port.close(self._fd)
+
+    # ---- what happened ----
+
+    def set_device(self, ifindex):
+        """Of our device while it is in our network namespace, else 0."""
+        self._device = ifindex
+        self.link_changed(ifindex)
+
+    def endpoint_is_new(self, peer):
+        """At once, but the same peer's again only a second later."""
+        if not peer.asked:
+            peer.asked = True
+            self._peers.append(peer)
+            self._soon(peer.judged_ms + _LOOK_MS)
+
+    def link_changed(self, ifindex):
+        """Routes may have gone with it, which the kernel tells of IPv6 alone."""
+        self._links.add(ifindex)
+        self._soon(max(self._port.now_ms() + _SETTLE_MS, self._look_ms))
+
+    def all_changed(self):
+        self._all = True
+        self._soon(self._look_ms)
+
+    def _watch(self):
+        self._daemon.watch(self._fd, self._port.POLLIN, self._routes_changed)
+
+    def _routes_changed(self, fd, _events):
+        # What comes meanwhile waits in the socket: a thousand changes wake us twenty times.
+        self._daemon.unwatch(fd)
+        self._soon(self._port.now_ms() + _SETTLE_MS)
+
+    def _soon(self, when_ms):
+        if self._timer.timer_ms is None or when_ms < self._timer.timer_ms:
+            self._daemon.timers.set(self._timer, when_ms)
+
+    def _settled(self, now_ms):
+        self._read_changes()
+        self._watch()
+        new, self._peers = self._peers, []
+        changed = self._all or self._heads or self._links
+        if changed and now_ms >= self._look_ms:
+            self._look(now_ms)
+            taken_ms = (self._port.now_ms() - now_ms) * _SHARE
+            self._look_ms = now_ms + min(max(_LOOK_MS, taken_ms), _LONGEST_MS)
+        elif changed:
+            self._soon(self._look_ms)
+        for peer in new:
+            if peer.alive and peer.asked:
+                self._judge(peer, self._plane.endpoint_of(peer.handle), False, now_ms)
+
+    def _read_changes(self):
+        try:
+            self._port.route_changes(self._fd, self._heads)
+        except OSError:
+            self._all = True  # some were lost
+            self._heads.clear()
+
+    # ---- the look ----
+
+    def _look(self, now_ms):
+        if self._links:
+            above = self._port.links.above(self._device) if self._device else ()
+            self._all |= above != self._above
+            self._above = above
+        prefixes = rtnetlink.covered_by(self._heads)
+        for peer in self._interface.each_peer():
+            record = self._plane.endpoint_of(peer.handle) if peer.alive else None
+            if record and self._is_covered(record, prefixes):
+                self._judge(peer, record, True, now_ms)
+        self._all = False
+        self._heads.clear()
+        self._links.clear()
+
+    def _is_covered(self, record, prefixes):
+        if self._all or struct.unpack_from("<I", record, 40)[0] in self._links:
+            return True
+        family, address, _, _ = planes.endpoint_parts(record)
+        number = int.from_bytes(address, "big")
+        for (whose, bits), leading in prefixes.items():
+            if whose == family and number >> (8 * len(address) - bits) in leading:
+                return True
+        return False
+
+    def _link_to(self, record, source=None):
+        """The ifindex that packets there leave by, 0 where none does."""
+        family, address, _, scope = planes.endpoint_parts(record)
+        if scope:
+            return scope
+        mark = self._interface.fwmark
+        found = self._port.links.route_get(family, address, mark, source)
+        return found[0] if found else 0
+
+    def _judge(self, peer, record, covered, now_ms):
+        peer.asked = False
+        peer.arm()
+        family, address, _, _ = planes.endpoint_parts(record)
+        if not family:
+            return
+        peer.judged_ms = now_ms
+        source, heard_on, way = struct.unpack_from("<16sII", record, 24)
+        source = source[: len(address)] if any(source) else None
+        link = self._link_to(record, source) or self._link_to(record)
+        if link in self._above:
+            self._loops(peer, record, way)
+            return
+        peer.doubted = False
+        peer.place = record[:24]
+        wanted = record
+        if covered and source and link not in (0, heard_on):
+            wanted = planes.without_source(record)
+            way = heard_on
+        elif way in (planes.LOOPS, link):
+            way = 0
+        wanted = planes.with_way(wanted, way)
+        if wanted != record:
+            self._plane.peer_endpoint(peer.handle, wanted)
+
+    def _loops(self, peer, record, way):
+        """Where no mark is set, `up` may be about to set it, and its rules."""
+        if way == planes.LOOPS:
+            return
+        if not self._interface.fwmark and not peer.doubted:
+            peer.doubted = True
+            self.endpoint_is_new(peer)
+            return
+        text = endpoint_text(record)
+        name = self._daemon.name
+        if peer.place and self._link_to(peer.place + bytes(24)) not in self._above:
+            self._plane.peer_endpoint(peer.handle, peer.place + bytes(24))
+            self._daemon.log.info(
+                f"a peer moved to {text}, which is routed into {name}: undone", "way"
+            )
+            return
+        barred = planes.with_way(planes.without_source(record), planes.LOOPS)
+        self._plane.peer_endpoint(peer.handle, barred)
+        self._daemon.log.error(
+            f"the endpoint {text} is routed into {name} itself: nothing is sent there until the"
+            " route, FwMark or the endpoint changes",
+            "way",
+        )
