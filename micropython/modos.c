@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -159,6 +160,15 @@ static mp_obj_t os_fsync(mp_obj_t fd) {
     return checked(fsync(whole(fd)));
 }
 FUNCTION_1(os_fsync);
+
+static mp_obj_t os_flock(mp_obj_t fd) {
+    int result;
+    do {
+        result = flock(whole(fd), LOCK_EX);
+    } while (result < 0 && errno == EINTR);
+    return checked(result);
+}
+FUNCTION_1(os_flock);
 
 static mp_obj_t os_fchmod(mp_obj_t fd, mp_obj_t mode) {
     return checked(fchmod(whole(fd), (mode_t)whole(mode)));
@@ -508,6 +518,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_signals), MP_ROM_PTR(&os_signals_obj)},
     {MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&os_open_obj)},
     {MP_ROM_QSTR(MP_QSTR_fsync), MP_ROM_PTR(&os_fsync_obj)},
+    {MP_ROM_QSTR(MP_QSTR_flock), MP_ROM_PTR(&os_flock_obj)},
     {MP_ROM_QSTR(MP_QSTR_fchmod), MP_ROM_PTR(&os_fchmod_obj)},
     {MP_ROM_QSTR(MP_QSTR_chmod), MP_ROM_PTR(&os_chmod_obj)},
     {MP_ROM_QSTR(MP_QSTR_chown), MP_ROM_PTR(&os_chown_obj)},

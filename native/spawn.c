@@ -22,6 +22,23 @@
 
 enum { FIRST_OTHER_FD = 3, LAST_FD_TRIED = 1024 };
 
+/* Puts a process group into the foreground of our terminal in place of another; nothing where we
+ * have no terminal. */
+static void hand_terminal(pid_t from, pid_t to) {
+    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (tty < 0)
+        return;
+    if (tcgetpgrp(tty) == from) {
+        sigset_t stop, before;
+        sigemptyset(&stop);
+        sigaddset(&stop, SIGTTOU); /* which is what one gets for doing so from the background */
+        sigprocmask(SIG_BLOCK, &stop, &before);
+        tcsetpgrp(tty, to);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    }
+    close(tty);
+}
+
 /* Pointers to the NUL-terminated strings of a block, NULL at the end. The caller frees. */
 static char **split(const unsigned char *block, int len) {
     int n = 0;
@@ -54,23 +71,39 @@ static int place(int fd, int where, int flags) {
     return fd == where ? fcntl(fd, F_SETFD, 0) : 0;
 }
 
-static void close_others(void) {
-    if (syscall(SYS_close_range, FIRST_OTHER_FD, ~0U, 0) == 0)
+static void close_from(int first) {
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
         return;
-    for (int fd = FIRST_OTHER_FD; fd < LAST_FD_TRIED; fd++)
+    for (int fd = first; fd < LAST_FD_TRIED; fd++)
         close(fd);
 }
 
-/* In the child: only async-signal-safe calls. A descriptor meant for stdout may be numbered 0. It
- * leads a process group, so that it can be ended with all that it started. */
-static void become(char **argv, char **env, int in, int out) {
-    default_signals();
+/* It leads a process group, so that it can be ended with all that it started. Who gets our stdin
+ * gets our terminal too: a group in the background would be stopped when it reads. Ctrl-Z stops
+ * nobody then, as we would wait for it and nobody could wake it. */
+static void lead_group(int in) {
+    pid_t ours = getpgrp();
     setpgid(0, 0);
+    if (in == STDIN_FILENO) {
+        hand_terminal(ours, getpid());
+        signal(SIGTSTP, SIG_IGN);
+    }
+}
+
+/* In the child: only async-signal-safe calls. Descriptors may be numbered as others are to be. */
+static void become(char **argv, char **env, const int fds[3]) {
+    int in = fds[0], out = fds[1], more = fds[2], first = FIRST_OTHER_FD;
+    default_signals();
+    lead_group(in);
+    if (more >= 0)
+        more = fcntl(more, F_DUPFD, FIRST_OTHER_FD + 1);
     if (out == STDIN_FILENO)
         out = dup(out);
     if (place(in, STDIN_FILENO, O_RDONLY) < 0 || place(out, STDOUT_FILENO, O_WRONLY) < 0)
         _exit(127);
-    close_others();
+    if (more >= 0 && dup2(more, first++) < 0)
+        _exit(127);
+    close_from(first);
     if (env)
         execvpe(argv[0], argv, env);
     else
@@ -79,7 +112,7 @@ static void become(char **argv, char **env, int in, int out) {
 }
 
 int tl_spawn(const unsigned char *argv, int argv_len, const unsigned char *env, int env_len,
-             int stdin_fd, int stdout_fd) {
+             int stdin_fd, int stdout_fd, int fd3) {
     int result = -ENOMEM;
     char **args = split(argv, argv_len), **vars = env ? split(env, env_len) : NULL;
     if (!args || (env && env_len > 0 && !vars)) {
@@ -87,9 +120,10 @@ int tl_spawn(const unsigned char *argv, int argv_len, const unsigned char *env, 
         goto out;
     }
     char *empty[] = {NULL};
+    const int fds[] = {stdin_fd, stdout_fd, fd3};
     pid_t pid = fork();
     if (pid == 0)
-        become(args, env ? (vars ? vars : empty) : NULL, stdin_fd, stdout_fd);
+        become(args, env ? (vars ? vars : empty) : NULL, fds);
     if (pid < 0) {
         result = -errno;
         goto out;
@@ -113,6 +147,7 @@ int tl_reap(int pidfd) {
     if (info.si_pid == 0)
         return -EAGAIN;
     close(pidfd);
+    hand_terminal(info.si_pid, getpgrp());
     return info.si_code == CLD_EXITED ? info.si_status : 256 + info.si_status;
 }
 

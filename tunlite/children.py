@@ -9,10 +9,11 @@ _SIGTERM = 15
 _KILL_MS = 50
 
 
-def start(argv, stdin_fd=-1, stdout_fd=-1):
-    """A pidfd of the program argv (list of str); descriptors -1 are /dev/null. OSError."""
+def start(argv, stdin_fd=-1, stdout_fd=-1, fd3=-1):
+    """A pidfd of the program argv (list of str); -1 is /dev/null, as descriptor 3 none. Who gets
+    our stdin gets our terminal too. OSError."""
     packed = b"".join([word.encode() + b"\0" for word in argv])
-    pidfd = port.native.tl_spawn(packed, len(packed), None, 0, stdin_fd, stdout_fd)
+    pidfd = port.native.tl_spawn(packed, len(packed), None, 0, stdin_fd, stdout_fd, fd3)
     if pidfd < 0:
         raise OSError(-pidfd, "cannot start " + argv[0])
     return pidfd
@@ -54,15 +55,19 @@ def _wait(pidfd):
     port.poll([(pidfd, port.POLLIN)], -1)
 
 
-def run(argv, data=b"", stdout_fd=1, wait=_wait):
+def run(argv, data=b"", stdout_fd=1, wait=_wait, by_fd3=False):
     """Runs a program to its end with `data` on its stdin; its exit status, 256 + signal.
 
-    Nothing may be longer than a pipe holds (64 KiB), or both would wait for each other. wait(pidfd)
-    comes back when it has ended, or was made to.
+    With `by_fd3` that is on its descriptor 3, and its stdin is ours. Nothing may be longer than a
+    pipe holds (64 KiB), or both would wait for each other. wait(pidfd) comes back when it has
+    ended, or was made to.
     """
     readable, writable = port.pipe()
     try:
-        pidfd = start(argv, readable, stdout_fd)
+        if by_fd3:
+            pidfd = start(argv, 0, stdout_fd, readable)
+        else:
+            pidfd = start(argv, readable, stdout_fd)
     finally:
         port.close(readable)
     try:

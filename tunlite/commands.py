@@ -86,7 +86,7 @@ def run(options, rest):
         privileges.no_new_privs()
     name = options.get("--interface") or names.name_of(path)
     names.check_name(name)
-    return quick.run(name, path, _load(path), _log(name, True), _features())
+    return quick.run(name, path, _load(path), _log(name, True))
 
 
 def up(options, rest):
@@ -113,7 +113,7 @@ def reload(options, rest):
     from tunlite import reload
 
     name = _interface_name(_take(rest, 1, 1)[0])
-    reload.reload(name, _log(name), _features())
+    reload.reload(name, _log(name))
     return 0
 
 

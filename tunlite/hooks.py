@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: MIT
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
-from tunlite import children, port
+from tunlite import children, port, privileges
 from tunlite.errors import UserError, said
 
 _SIGHUP = 1
-_IN_ALL_MS = 350  # for hooks, once a signal has asked us to end, which may take a second
+_IN_ALL_MS = 60_000  # for hooks, once a signal has asked us to end: systemd kills after 90 s,
+_IN_ALL_OPENWRT_MS = 4000  # procd after 5
 _AT_LEAST_MS = 100  # for each of them
+
+# What hooks of wg-quick find in its shell. Their text comes by a pipe: arguments are everybody's to
+# read, and what is in the environment all that they start would have.
+_SHELL = (
+    "IFS= read -r hook <&3; exec 3<&-; INTERFACE=$1 CONFIG_FILE=$2; shift 2; export LC_ALL=C;"
+    ' cmd() { echo "[#] $*" >&2; "$@"; }; die() { echo "tunlite: $*" >&2; exit 1; };'
+    " shopt -s extglob 2>/dev/null; (set -o pipefail) 2>/dev/null && set -o pipefail;"
+    ' set -e; eval "$hook"'
+)
 
 
 class HookError(UserError):
@@ -17,35 +27,44 @@ class Patience:
     """How long hooks may take: as long as they like, until a signal asks us to end."""
 
     def __init__(self):
-        self.later = False  # whether hooks of another kind come later: they are left their least
+        self.later = False  # whether hooks of another kind come later: they are left a quarter
+        self.reload = None  # what SIGHUP calls; it waits until there is something to call
         self.signals = port.signal_fd()
+        self._in_all_ms = _IN_ALL_OPENWRT_MS if privileges.is_openwrt() else _IN_ALL_MS
         self._until_ms = None
+        self._hangup = False
         self._cut_short = False
 
     def arrived(self):
-        """The signals that came since the last call; the first that asks us to end counts."""
+        """Does what the signals ask for that came since the last call."""
         try:
             numbers = port.os_read(self.signals, 64)
         except OSError:
-            return b""
-        if self._until_ms is None and any([number != _SIGHUP for number in numbers]):
-            self._until_ms = port.now_ms() + _IN_ALL_MS
-        return numbers
+            numbers = b""
+        for number in numbers:
+            if number == _SIGHUP:
+                self._hangup = True
+            elif self._until_ms is None:
+                self._until_ms = port.now_ms() + self._in_all_ms
+        if self._hangup and self.reload and not self.is_asked():
+            self._hangup = False
+            self.reload()
 
     def is_asked(self):
         """Whether one of those that arrived() has seen asks us to end."""
         return self._until_ms is not None
 
-    def run(self, argv):
+    def run(self, argv, text):
         """Runs a hook; (its status, whether we ended it)."""
         self._cut_short = False
-        return children.run(argv, wait=self._wait), self._cut_short
+        status = children.run(argv, text, wait=self._wait, by_fd3=True)
+        return status, self._cut_short
 
     def _left_ms(self, began_ms):
         self.arrived()
         if not self.is_asked():
             return -1
-        until_ms = self._until_ms - (_AT_LEAST_MS if self.later else 0)
+        until_ms = self._until_ms - (self._in_all_ms // 4 if self.later else 0)
         return max(0, max(until_ms, began_ms + _AT_LEAST_MS) - port.now_ms())
 
     def _wait(self, pidfd):
@@ -60,17 +79,20 @@ class Patience:
         children.end_group(pidfd)
 
 
-def _shell():
-    # wg-quick evaluates hooks with bash, and files in the wild rely on it.
-    return children.find("bash") or "/bin/sh"
+def _argv(state):
+    # wg-quick evaluates hooks with bash, and files in the wild rely on it. bash takes a stdin that
+    # is a socket for somebody's login, and would read .bashrc.
+    bash = children.find("bash")
+    shell = [bash, "--norc"] if bash else ["/bin/sh"]
+    return shell + ["-c", _SHELL, "tunlite", state["interface"], state["path"]]
 
 
-def run(kind, commands, interface, patience):
+def run(kind, commands, state, patience):
     """Runs each command, with %i as the interface's name, until one fails."""
     for command in commands:
-        text = command.replace("%i", interface)
+        text = command.replace("%i", state["interface"]) + "\n"
         try:
-            status, cut_short = patience.run([_shell(), "-c", text])
+            status, cut_short = patience.run(_argv(state), text.encode())
         except OSError as e:
             raise HookError(f"{kind}: the shell cannot be started: {said(e)}")
         if cut_short:

@@ -76,12 +76,15 @@ def state_folder(settings):
     return _usual_state_folder() + ("" if user == "root" else "-" + user)
 
 
-def _usual_state_folder():
+def is_openwrt():
     try:
-        port.stat(_OPENWRT)
-        return OPENWRT_STATE_FOLDER
+        return bool(port.stat(_OPENWRT))
     except OSError:
-        return STATE_FOLDER
+        return False
+
+
+def _usual_state_folder():
+    return OPENWRT_STATE_FOLDER if is_openwrt() else STATE_FOLDER
 
 
 def prepare_folders(settings, owner):

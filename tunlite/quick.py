@@ -5,6 +5,8 @@ What was done is kept as JSON in /var/run/tunlite/NAME.json, so that another pro
 A step that fails undoes the ones before it, last first.
 """
 
+import errno
+
 from tunlite import (
     children,
     client,
@@ -18,12 +20,16 @@ from tunlite import (
     state as states,
     steps,
 )
+from tunlite.errors import said
 
 _SIGTERM = 15
 _SIGKILL = 9
+_SIGCONT = 18 if errno.ECONNREFUSED == 111 else 25  # MIPS counts its own way
 _PATIENCE_MS = 5000
 _NAMES_MS = 2000
-_PATIENCE_WITH_HOOKS_MS = 30000
+_PATIENCE_WITH_HOOKS_MS = 80000  # hooks have 60 s
+_SAVE_MS = 10_000
+_SAVE_WHEN_ASKED_MS = 1000
 _POLLIN = 1
 
 # ---- up --------------------------------------------------------------------------------------
@@ -53,7 +59,7 @@ def up(name, path, config, log, stay):
 
     `stay`: we stay as its parent (`run`); otherwise the daemon is on its own afterwards.
     """
-    _refuse_what_is_there(name, log)
+    _refuse_what_is_there(name)
     # From here on a signal waits until what was begun is done or undone.
     patience = hooks.Patience()
     state = links.new_state()
@@ -63,11 +69,15 @@ def up(name, path, config, log, stay):
     state["began"] = state["parent_began"] = ""
     state["loads"] = 1
     state["load_error"] = ""
+    state["busy"] = []
     ladder = _Ladder(log)
     try:
+        _claim(state, log)
+        ladder.add(lambda: states.drop_file(states.path(name)))
         child = _climb(state, config, log, ladder, stay, patience)
         patience.arrived()
         if patience.is_asked():
+            states.hold(state, "up")
             raise steps.QuickError("interrupted; everything was undone")
     except steps.STEP_ERRORS as e:
         ladder.undo()
@@ -75,8 +85,10 @@ def up(name, path, config, log, stay):
     return state, child, patience
 
 
-def _refuse_what_is_there(name, log):
+def _refuse_what_is_there(name):
     state = states.read(name)
+    if state is not None:
+        states.refuse_busy(state)
     if (
         states.is_up(state)
         and state["parent"]
@@ -84,19 +96,28 @@ def _refuse_what_is_there(name, log):
     ):
         # Its parent was killed; it has noticed, and ends.
         steps.wait_until(lambda: not states.is_up(state), _PATIENCE_MS)
-    if states.is_up(state):
-        raise steps.QuickError(f"{name} is up already; take it down with: tunlite down {name}")
+    if state is not None:
+        states.refuse_up(state)
     if port.links.link_get(name) is not None:
         raise steps.QuickError(f"there is a link {name} already, and it is not ours")
-    if state is not None:
+
+
+def _claim(state, log):
+    """From here on nobody else brings it up or takes it down; hooks run, so no lock is held."""
+    try:
+        found = states.claim(state["interface"], "up", state)
+    except OSError as e:
+        raise steps.QuickError(f"{states.FOLDER} cannot be used: {said(e)}; are you root?")
+    if found is not state:
         log.info("cleaning up after an earlier run that was killed")
-        _sweep(name, state)
+        _sweep(state["interface"], found)
+        states.write(state)
 
 
 def _climb(state, config, log, ladder, stay, patience):
     """The steps, in wg-quick's order."""
     name = state["interface"]
-    hooks.run("PreUp", config.interface.get("PreUp", []), name, patience)
+    hooks.run("PreUp", config.interface.get("PreUp", []), state, patience)
     child = process.start(name, steps.settings(config), log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = states.start_time(child.pid)
@@ -105,7 +126,6 @@ def _climb(state, config, log, ladder, stay, patience):
     if stay:
         state["parent"] = port.getpid()
         state["parent_began"] = states.start_time(port.getpid())
-    ladder.add(lambda: states.drop_file(states.path(name)))
     ladder.add(lambda: _end_daemon(state, child))
     states.write(state)
     setconf.apply(name, setconf.whole(config))
@@ -125,8 +145,21 @@ def _climb(state, config, log, ladder, stay, patience):
     ladder.add(lambda: links.drop_filter(name, state))
     steps.set_routes(state, config, log)
     states.write(state)
-    hooks.run("PostUp", config.interface.get("PostUp", []), name, patience)
+    if stay:
+        patience.reload = lambda: _reload_in_place(state, log)
+    _run_post_up(config.interface.get("PostUp", []), state, patience)
     return child
+
+
+def _run_post_up(commands, state, patience):
+    """Only then may a reload come in between: all that it compares with is there."""
+    states.hold(state, "hook")
+    then = "up"  # it is undone
+    try:
+        hooks.run("PostUp", commands, state, patience)
+        then = None
+    finally:
+        states.hold(state, then, adopt=True)
 
 
 def _await_socket(name, config):
@@ -146,6 +179,7 @@ def _end_daemon(state, child=None):
     pid = state["pid"]
     if states.is_alive(pid, state["began"]):
         port.kill(pid, _SIGTERM)
+        port.kill(pid, _SIGCONT)  # one that was stopped would not hear of it
         if not steps.wait_until(lambda: not states.is_alive(pid, state["began"]), _PATIENCE_MS):
             port.kill(pid, _SIGKILL)
             steps.wait_until(lambda: not states.is_alive(pid, state["began"]), _PATIENCE_MS)
@@ -160,7 +194,6 @@ def _sweep(name, state):
     links.drop_filter(name, state)
     links.drop_rules(state)
     states.drop_file(client.socket_path(name))
-    states.drop_file(states.path(name))
 
 
 def down(name, log):
@@ -168,6 +201,7 @@ def down(name, log):
     state = states.read(name)
     if state is None:
         raise steps.QuickError(f"{name} was not brought up by tunlite up or tunlite run")
+    states.refuse_busy(state)
     if states.has_parent(state):
         port.kill(state["parent"], _SIGTERM)
         if not steps.wait_until(lambda: not states.has_parent(state), _PATIENCE_WITH_HOOKS_MS):
@@ -175,14 +209,17 @@ def down(name, log):
                 f"the tunlite run of {name} (pid {state['parent']}) does not end"
             )
         return
-    take_down(state, log, hooks.Patience())
+    patience = hooks.Patience()
+    take_down(states.claim(name, "down") or state, log, patience)
 
 
-def _save(state, log):
+def _save(state, log, patience):
     from tunlite import save
 
+    patience.arrived()
+    silence_ms = _SAVE_WHEN_ASKED_MS if patience.is_asked() else _SAVE_MS
     chosen = [rule["mark"] for _, rule in state["rules"] if "mark" in rule]
-    save.save(state["interface"], state["path"], chosen[0] if chosen else 0)
+    save.save(state["interface"], state["path"], silence_ms, chosen[0] if chosen else 0)
     log.info(f"{state['path']} has what ran")
 
 
@@ -198,16 +235,18 @@ def take_down(state, log, patience, child=None):
             log.error(steps.reason(e))
             failed.append(steps.reason(e))
 
+    patience.reload = None
+    attempt(states.hold, state, "down")
     patience.later = bool(state["PostDown"])
-    attempt(hooks.run, "PreDown", state["PreDown"], name, patience)
+    attempt(hooks.run, "PreDown", state["PreDown"], state, patience)
     patience.later = False
     if state.get("save") and state["pid"]:
-        attempt(_save, state, log)
+        attempt(_save, state, log, patience)
     attempt(links.drop_dns, state)
     attempt(links.drop_filter, name, state)
     attempt(links.drop_rules, state)
     attempt(_end_daemon, state, child)
-    attempt(hooks.run, "PostDown", state["PostDown"], name, patience)
+    attempt(hooks.run, "PostDown", state["PostDown"], state, patience)
     attempt(states.drop_file, states.path(name))
     if failed:
         raise steps.QuickError(f"{name} is down, with errors: " + failed[0])
@@ -216,7 +255,7 @@ def take_down(state, log, patience, child=None):
 # ---- run -------------------------------------------------------------------------------------
 
 
-def run(name, path, config, log, features=None):
+def run(name, path, config, log):
     """In the foreground until SIGTERM, SIGINT or the daemon's end; gives the exit status."""
     state, child, patience = up(name, names.absolute(path), config, log, stay=True)
     config.wipe()
@@ -226,8 +265,7 @@ def run(name, path, config, log, features=None):
         ready = [fd for fd, _ in port.poll(rows, -1)]
         if child.fd in ready:
             return _ended_by_itself(state, child, log, patience)
-        if patience.arrived() and not patience.is_asked():
-            _reload_in_place(state, log, features)
+        patience.arrived()
     try:
         take_down(state, log, patience, child)
     except steps.QuickError:
@@ -235,9 +273,9 @@ def run(name, path, config, log, features=None):
     return 0
 
 
-def _reload_in_place(state, log, features):
+def _reload_in_place(state, log):
     try:
-        reload.load_again(state, log, features)
+        reload.load_again(state, log)
         log.info("reloaded")
     except steps.QuickError as e:
         log.error("not reloaded: " + e.args[0])

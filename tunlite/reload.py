@@ -8,14 +8,15 @@ _PATIENCE_MS = 30000
 _NAMES_MS = 700  # whoever ends `tunlite run` meanwhile gets its end within a second
 
 
-def reload(name, log, features=None):
+def reload(name, log):
     """Reads the file again and applies what differs. QuickError; the tunnel goes on as it was."""
     state = states.read(name)
     if not states.is_up(state):
         raise steps.QuickError(f"{name} is not up")
     if not states.has_parent(state):
-        load_again(state, log, features)
+        _load_alone(name, log)
         return
+    states.refuse_busy(state, ("up", "hook"))
     before = state["loads"]
     port.kill(state["parent"], _SIGHUP)
 
@@ -30,13 +31,39 @@ def reload(name, log, features=None):
         raise steps.QuickError(error)
 
 
-def load_again(state, log, features=None):
+def _load_alone(name, log):
+    """Only one reload at a time, as each has its own idea of what runs."""
+    found = []
+
+    def claimed():
+        try:
+            found.append(states.claim(name, "reload"))
+            return True
+        except states.Busy as e:
+            if e.args[1] != "reload" or port.now_ms() > until_ms:
+                raise
+            return False
+
+    until_ms = port.now_ms() + _PATIENCE_MS
+    steps.wait_until(claimed, 2 * _PATIENCE_MS)
+    state = found[0]
+    if state is None:
+        raise steps.QuickError(f"{name} is not up")
+    try:
+        load_again(state, log)
+    finally:
+        states.hold(state, None)
+
+
+def load_again(state, log):
     """Applies the file's differences to the running interface and notes the outcome in `state`."""
+    from tunlite import features
+
     state["loads"] += 1
     state["load_error"] = ""
     config = None
     try:
-        config = configs.load(state["path"], features)
+        config = configs.load(state["path"], features.known(port.native))
         _apply(state, config, log)
     except configs.ConfigError as e:
         state["load_error"] = "\n".join(e.args[0])

@@ -131,12 +131,12 @@ def _target(path):
         port.close(fd)
 
 
-def save(name, path, chosen=0):
+def save(name, path, silence_ms, chosen=0):
     """Writes the file of a running interface anew, for its owner alone, as wg-quick does.
 
-    SaveError, client.NoDaemon, client.Refused.
+    SaveError, client.NoDaemon, client.Refused, client.NoAnswer: it was silent for so long.
     """
-    running = setconf.Running(client.get_device(name))
+    running = setconf.Running(client.get_device(name, silence_ms))
     try:
         config = configs.load(path)
     except configs.ConfigError as e:

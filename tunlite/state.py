@@ -3,15 +3,28 @@
 
 A JSON object in /var/run/tunlite/NAME.json, without secrets: "interface", "path" of its file, "pid"
 and "began" of the daemon, "parent" and "parent_began" of a `tunlite run` (0 and "" for none), the
-lists of links.py, hooks of the way down, and what the next reload compares with.
+lists of links.py, hooks of the way down, and what the next reload compares with. "busy": rows of
+pid, when it began, and what it does to the interface: up, hook (an up that runs PostUp), down,
+reload. The folder is locked while a record is read and written, and never while a program runs.
 """
 
 import json
 
 from tunlite import port, privileges
+from tunlite.errors import UserError
 
 FOLDER = "/var/run/tunlite"
+VERSION = 2  # of the record; that of tunlite 0.1.0 has none, and no "busy"
 _ENOENT = 2
+_WORDS = {"down": "taken down", "reload": "reloaded"}
+
+
+class StateError(UserError):
+    """The record is none that we understand."""
+
+
+class Busy(UserError):
+    """Another process is at work on the interface; args[1]: what it does."""
 
 
 def path(name):
@@ -19,17 +32,46 @@ def path(name):
 
 
 def read(name):
-    """The state of an interface, None for none."""
+    """The state of an interface, None for none. StateError."""
     try:
-        return json.loads(port.read_file(path(name)).decode())
+        state = json.loads(port.read_file(path(name)).decode())
     except (OSError, ValueError):
         return None
+    if not isinstance(state, dict):
+        return None
+    version = state.get("version", 1)
+    if version not in (1, VERSION):
+        raise StateError(
+            f"{path(name)} was written by another tunlite (version {version}, not {VERSION});"
+            " take the interface down with that one"
+        )
+    state.setdefault("busy", [])
+    return state
+
+
+def _locked(call):
+    if not privileges.make_folder(FOLDER, 0o700):
+        port.chmod(FOLDER, 0o700)
+    lock = port.lock(FOLDER)
+    try:
+        return call()
+    finally:
+        port.close(lock)
+
+
+def _put(state):
+    state["version"] = VERSION
+    port.write_file_atomic(path(state["interface"]), json.dumps(state).encode(), 0o600)
 
 
 def write(state):
-    if not privileges.make_folder(FOLDER, 0o700):
-        port.chmod(FOLDER, 0o700)
-    port.write_file_atomic(path(state["interface"]), json.dumps(state).encode(), 0o600)
+    """Who is busy stays as others have it."""
+
+    def put():
+        state["busy"] = (read(state["interface"]) or state)["busy"]
+        _put(state)
+
+    _locked(put)
 
 
 def drop_file(name):
@@ -66,3 +108,60 @@ def is_up(state):
 def has_parent(state):
     """Whether another process, a `tunlite run`, looks after the interface."""
     return state["parent"] != port.getpid() and is_alive(state["parent"], state["parent_began"])
+
+
+# ---- who is at work --------------------------------------------------------------------------
+
+
+def refuse_busy(state, beside=()):
+    """Busy: another process does something to the interface that is not in `beside`."""
+    for pid, began, doing in state["busy"]:
+        if doing not in beside and is_alive(pid, began):
+            word = _WORDS.get(doing, "brought up")
+            name = state["interface"]
+            raise Busy(f"{name} is being {word} by another process (pid {pid})", doing)
+
+
+def _mark(state, doing):
+    """Only we are noted as the one who is `doing` that; None: we are done."""
+    mine = port.getpid()
+    state["busy"] = [row for row in state["busy"] if row[0] != mine and is_alive(row[0], row[1])]
+    if doing:
+        state["busy"].append([mine, start_time(mine), doing])
+    _put(state)
+
+
+def claim(name, doing, new=None):
+    """The record, with us noted as at work on it: `new` where there is none. Busy, StateError."""
+
+    def take():
+        state = read(name)
+        if state is None:
+            state = new
+        else:
+            refuse_busy(state, ("hook",) if doing == "reload" else ())
+            if new is not None:
+                refuse_up(state)
+        if state is not None:
+            _mark(state, doing)
+        return state
+
+    return _locked(take)
+
+
+def refuse_up(state):
+    if is_up(state):
+        name = state["interface"]
+        raise Busy(f"{name} is up already; take it down with: tunlite down {name}", "")
+
+
+def hold(state, doing, adopt=False):
+    """Notes what else we do now, None for nothing. With `adopt` what a reload that is no child of
+    ours has written meanwhile comes in."""
+
+    def take():
+        kept = read(state["interface"]) or state
+        state.update(kept if adopt else {"busy": kept["busy"]})
+        _mark(state, doing)
+
+    _locked(take)

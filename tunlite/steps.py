@@ -2,7 +2,7 @@
 """Steps that bringing an interface up and changing it have in common."""
 
 from tunlite import addresses, client, links, port, setconf
-from tunlite.errors import UserError, said
+from tunlite.errors import UserError, told
 
 # A change of these takes a new daemon; the others are applied by a reload.
 FIXED = (
@@ -25,14 +25,8 @@ class QuickError(UserError):
     """Bringing up, changing or taking down an interface failed."""
 
 
-STEP_ERRORS = (UserError, OSError)
-
-
-def reason(e):
-    """The text of one of STEP_ERRORS."""
-    if isinstance(e, OSError):
-        return said(e)
-    return e.args[0]
+STEP_ERRORS = (UserError, OSError, MemoryError)  # what a daemon says may be too much for us
+reason = told
 
 
 # ---- of a configuration ----

@@ -62,12 +62,13 @@ int tl_device_open(unsigned char *name16, int layer, int offloads_off, int queue
 int tl_device_where(int fd, unsigned char *name16);
 
 /* Starts a child. argv: NUL-terminated strings back to back; env likewise, NULL keeps ours.
- * stdin_fd, stdout_fd: descriptors for the child, -1 for /dev/null. All others are closed on exec,
- * signals are at their defaults. Returns a pidfd that polls readable when the child has ended. */
+ * stdin_fd, stdout_fd: descriptors for the child, -1 for /dev/null; with our own stdin (0) it gets
+ * the terminal too, where we have it. fd3: its descriptor 3, -1 for none. All others are closed on
+ * exec, signals are at their defaults. Returns a pidfd that polls readable when it has ended. */
 int tl_spawn(const unsigned char *argv, int argv_len, const unsigned char *env, int env_len,
-             int stdin_fd, int stdout_fd);
+             int stdin_fd, int stdout_fd, int fd3);
 /* Collects it: 0..255 exit status, 256 + signal, or -EAGAIN while it runs. Closes the pidfd unless
- * -EAGAIN. */
+ * -EAGAIN; the terminal is ours again. */
 int tl_reap(int pidfd);
 int tl_kill(int pidfd, int signal);
 

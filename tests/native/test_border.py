@@ -109,10 +109,10 @@ def block(*strings):
     return b"".join(os.fsencode(s) + b"\0" for s in strings)
 
 
-def spawn(*argv, env=None, stdin=-1, stdout=-1):
+def spawn(*argv, env=None, stdin=-1, stdout=-1, fd3=-1):
     args, variables = block(*argv), block(*env) if env is not None else ffi.NULL
     length = len(variables) if env is not None else 0
-    return checked(lib.tl_spawn(args, len(args), variables, length, stdin, stdout))
+    return checked(lib.tl_spawn(args, len(args), variables, length, stdin, stdout, fd3))
 
 
 def reap(pidfd):
@@ -134,6 +134,26 @@ def test_a_child_reads_writes_sees_its_environment_and_ends_with_its_status():
     os.close(r2)
 
 
+def test_a_child_gets_a_descriptor_3_wherever_it_was_and_no_other():
+    r, w = os.pipe()
+    for number in (0, 1, 3, 50):
+        script = (
+            "import os, sys; sys.path.insert(0, '.');"
+            "from tests.native.test_border import *;"
+            f"r, w = os.pipe(); os.write(w, b'text\\n'); os.dup2({w}, 60); out = 60;"
+            f"os.dup2(r, {number});"
+            "child = spawn('sh', '-c', 'read t <&3; echo $t $(ls /proc/self/fd | wc -l)',"
+            f" stdout=out, fd3={number}); sys.exit(reap(child))"
+        )
+        import subprocess
+
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, pass_fds=[w])
+        assert done.returncode == 0
+        assert os.read(r, 100) == b"text 5\n"  # 0, 1, 2, 3 and the folder itself
+    os.close(r)
+    os.close(w)
+
+
 def test_a_running_child_is_eagain_and_a_killed_one_tells_its_signal():
     child = spawn("sleep", "100")
     assert lib.tl_reap(child) == -errno.EAGAIN
@@ -144,8 +164,8 @@ def test_a_running_child_is_eagain_and_a_killed_one_tells_its_signal():
 
 def test_a_program_that_is_not_there_is_127_and_a_bad_block_is_einval():
     assert reap(spawn("/nonexistent/program")) == 127
-    assert lib.tl_spawn(b"sh", 2, ffi.NULL, 0, -1, -1) == -errno.EINVAL
-    assert lib.tl_spawn(b"", 0, ffi.NULL, 0, -1, -1) == -errno.EINVAL
+    assert lib.tl_spawn(b"sh", 2, ffi.NULL, 0, -1, -1, -1) == -errno.EINVAL
+    assert lib.tl_spawn(b"", 0, ffi.NULL, 0, -1, -1, -1) == -errno.EINVAL
 
 
 def test_a_child_does_not_inherit_ignored_or_blocked_signals():

@@ -17,7 +17,7 @@ import pytest
 
 from tests.net.name_server import NameServer
 from tests.net.netns import seconds_to_end
-from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 from tests.net.topology import BackgroundPing, Tunlite, Tunnel, wait_for
 
 _SOCKETS = Path("/var/run/wireguard")
@@ -66,14 +66,16 @@ class Host:
     def down(self, check=True):
         return self.cli("down", self.name, check=check)
 
-    def run(self, log="first"):
+    def begin(self, command, log="first", before=(), **kwargs):
+        """`tunlite up` or `run`, or `down`, in the background; `before`: what becomes it."""
+        words = {"up": ["up", self.path], "run": ["run", "--config", self.path]}
+        argv = [*before, *tunlite_command(), *words.get(command, [command, self.name])]
+        return self.namespace.start(argv, log, env=self.env, **kwargs)
+
+    def run(self, log="first", before=()):
         """`tunlite run` in the background, ready."""
         self.write()
-        process = self.namespace.start(
-            [*tunlite_command(), "run", "--config", self.path],
-            log,
-            env={"HOOKS": self.env["HOOKS"]},
-        )
+        process = self.begin("run", log, before)
         process.wait_line(f"{self.name}: ready")
         return process
 
@@ -232,20 +234,30 @@ def _assert_hooks_are_gone(host, number):
     wait_for(lambda: not left(), 5, "what hooks had started has ended")
 
 
+# becomes what follows where /etc says that this is OpenWrt, whose supervisor kills after 5 s
+_ON_OPENWRT = [
+    *("unshare", "--mount", "sh", "-c"),
+    "mount -t tmpfs etc /mnt && { cp -a /etc/. /mnt 2>/dev/null; touch /mnt/openwrt_release; }"
+    ' && mount --move /mnt /etc && exec "$@"',
+    "sh",
+]
+
+
 @pytest.mark.parametrize("kinds", [["PreDown"], ["PostDown"], ["PreDown", "PostDown"]])
-def test_hooks_that_hang_are_ended_within_the_second_that_sigterm_gives(host, kinds):
+def test_hooks_that_hang_are_ended_before_the_supervisor_kills_us(host, kinds):
     host.interface.update(dict.fromkeys(kinds, _HANGS))
-    logs = []
-
-    def start(number):
-        process = host.run(f"run{number}")
-        logs.append(process.log)
-        return process
-
-    assert seconds_to_end(start, wanted=1) < 1
+    process = host.run(before=_ON_OPENWRT)
+    assert process.stop(timeout=5) == 1
     for kind in kinds:
-        assert all(f"{kind} = {_HANGS}: interrupted" in log() for log in logs)
-    _assert_hooks_are_gone(host, 3 * len(kinds))
+        assert f"{kind} = {_HANGS}: interrupted" in process.log()
+    _assert_hooks_are_gone(host, len(kinds))
+    host.assert_nothing_is_left()
+
+
+def test_hooks_of_the_way_down_have_time_after_sigterm(host):
+    host.interface["PreDown"] = host.interface["PostDown"] = 'sleep 1.5; echo done >> "$HOOKS"'
+    assert host.run().stop(timeout=20) == 0
+    assert host.hooks() == ["done", "done"]
     host.assert_nothing_is_left()
 
 
@@ -255,8 +267,7 @@ def test_hooks_that_hang_are_ended_within_the_second_that_sigterm_gives(host, ki
 def test_a_hook_that_hangs_on_the_way_up_is_ended_by_a_signal(host, command, kind, signum):
     host.interface[kind] = _HANGS
     host.write()
-    words = ["up", host.path] if command == "up" else ["run", "--config", host.path]
-    process = host.namespace.start([*tunlite_command(), *words], "first", env=host.env)
+    process = host.begin(command, before=_ON_OPENWRT)
     wait_for(host.hooks, 15, "the hook runs")
     process.popen.send_signal(signal.SIGHUP)  # no reason to end
     process.popen.send_signal(signum)
@@ -269,7 +280,7 @@ def test_a_hook_that_hangs_on_the_way_up_is_ended_by_a_signal(host, command, kin
 def test_a_hook_that_hangs_on_the_way_down_is_ended_by_a_signal(host):
     host.interface["PreDown"] = _HANGS
     host.up()
-    process = host.namespace.start([*tunlite_command(), "down", host.name], "down", env=host.env)
+    process = host.begin("down", before=_ON_OPENWRT)
     wait_for(host.hooks, 15, "the hook runs")
     process.popen.send_signal(signal.SIGINT)
     assert process.wait(10) == 1
@@ -282,6 +293,261 @@ def test_a_hook_may_take_longer_than_a_second_when_no_signal_came(host):
     host.up()
     host.down()
     assert host.hooks() == ["done", "done"]
+
+
+def test_a_hooks_text_is_in_no_argument_and_no_environment_and_descriptor_3_is_closed(host):
+    look = "cat /proc/{}/cmdline /proc/{}/environ | tr '\\0' '\\n' >> \"$HOOKS\""
+    # the grandchild writes its own environment, the second look is that of the shell
+    host.interface["PostUp"] = (
+        f"sh -c '{look.format('$PPID', '$$')}'; ls /proc/$$/fd > \"$HOOKS.fds\"; : sesame"
+    ).replace("'\\0' '\\n'", "\\\\0 \\\\n")
+    host.up()
+    assert f"HOOKS={host.env['HOOKS']}" in host.hooks() and "-c" in host.hooks()
+    assert "sesame" not in "\n".join(host.hooks())
+    assert Path(host.env["HOOKS"] + ".fds").read_text().split()[:3] == ["0", "1", "2"]
+    assert "3" not in Path(host.env["HOOKS"] + ".fds").read_text().split()
+    host.down()
+
+
+@contextlib.contextmanager
+def _terminal():
+    """(our end, the other) of a pseudo terminal."""
+    ours, theirs = os.openpty()
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+# becomes a session's leader whose terminal is its stdin, waits for what follows
+_OWN_TERMINAL = ["setsid", "--ctty", "--wait"]
+
+
+@pytest.mark.parametrize("command", ["up", "run"])
+@pytest.mark.parametrize("source", ["&0", "/dev/tty"])
+def test_a_hook_reads_the_terminal_and_it_is_ours_again_afterwards(host, command, source):
+    host.interface["PostUp"] = [
+        f'echo asked >> "$HOOKS"; read -r answer <{source}; echo "$answer" >> "$HOOKS"',
+        'cut -d " " -f 5,8 /proc/self/stat >> "$HOOKS"',
+    ]
+    host.interface["PreUp"] = "true < /dev/tty"
+    host.write()
+    with _terminal() as (ours, theirs):
+        process = host.begin(command, before=_OWN_TERMINAL, stdin=theirs)
+        wait_for(host.hooks, 15, "the hook asks")
+        os.write(ours, b"open sesame\n")
+        wait_for(lambda: len(host.hooks()) == 3, 15, "the hook has read it")
+        if command == "run":
+            process.wait_line(f"{host.name}: ready")
+            host.down()
+        assert process.wait(10) == 0
+    group, in_front = host.hooks()[2].split()
+    assert host.hooks()[1] == "open sesame" and in_front == group
+    if command == "up":
+        host.down()
+
+
+def test_ctrl_c_ends_the_hook_that_reads_the_terminal_and_all_is_undone(host):
+    host.interface["PostUp"] = 'echo asked >> "$HOOKS"; read -r answer'
+    host.write()
+    with _terminal() as (ours, theirs):
+        process = host.begin("up", before=_OWN_TERMINAL, stdin=theirs)
+        wait_for(host.hooks, 15, "the hook asks")
+        os.write(ours, b"\x1a\x03")  # Ctrl-Z does nothing
+        assert process.wait(10) == 1
+    assert "was killed by signal 2" in process.log()
+    host.assert_nothing_is_left()
+
+
+# hooks, and what they write or None where they fail; each line was seen with wg-quick as well
+_SHELL_FACTS = {
+    'echo "$INTERFACE" "$CONFIG_FILE" "$LC_ALL" "$PWD" "$(umask)" >> "$HOOKS"': 1,
+    'export INTERFACE; env | sed -n "/^CONFIG_FILE=/p; /^LC_ALL/p" >> "$HOOKS"': 1,
+    'false; echo too far >> "$HOOKS"': None,
+    'false | true; echo too far >> "$HOOKS"': None,
+    '[[ abca == +([a-c]) ]]; echo "${BASH_VERSION:+bash}" >> "$HOOKS"': 1,
+    'cat <(echo substituted) >> "$HOOKS"': 1,
+    'cmd echo by cmd >> "$HOOKS"': 1,
+    "die by die": None,
+    'if false; then :; fi; false || echo "a  b\\n" >> "$HOOKS"': 1,
+    'read -r line; echo "$line" >> "$HOOKS"': 1,
+    'cd /; shopt -s nullglob; echo %i >> "$HOOKS"': 1,
+    'echo $- >> "$HOOKS"; shopt extglob >> "$HOOKS"; shopt -o pipefail >> "$HOOKS"': 3,
+}
+
+
+@pytest.mark.parametrize("hook", _SHELL_FACTS)
+def test_a_hook_finds_what_it_finds_in_the_shell_of_wg_quick(host, tmp_path, hook):
+    lines = _SHELL_FACTS[hook]
+    program = tunlite_program(tmp_path)
+    host.interface["PostUp"] = hook
+    host.interface["PostDown"] = [
+        'cd /tmp; x=1; echo "$PWD" >> "$HOOKS"',
+        'echo "$PWD$x" >> "$HOOKS"',
+    ]
+    host.write()
+    found = {}
+    for name, command in (("wg-quick", "wg-quick"), ("tunlite", program)):
+        Path(host.env["HOOKS"]).unlink(missing_ok=True)
+        env = {**host.env, "WG_QUICK_USERSPACE_IMPLEMENTATION": str(program)}
+
+        def run(verb, command=command, env=env):
+            argv = [command, verb, host.path]
+            return host.namespace.run(argv, check=False, env=env, input="typed\nmore\n")
+
+        up = run("up")
+        assert (up.returncode == 0) == (lines is not None), up.stderr
+        assert host.has_link() == (lines is not None)
+        wrote = host.hooks()
+        assert len(wrote) == (lines or 0)
+        if lines is not None:
+            assert run("down").returncode == 0
+        # wg-quick does not wait for the daemon, whose end removes its socket
+        wait_for(lambda: not (_SOCKETS / f"{host.name}.sock").exists(), 10, "the daemon's end")
+        found[name] = wrote, host.hooks()
+    flags = [re.sub("[cs]", "", row) for row in found["tunlite"][0]]
+    assert flags == [re.sub("[cs]", "", row) for row in found["wg-quick"][0]]
+    assert found["tunlite"][1][len(flags) :] == found["wg-quick"][1][len(flags) :]
+
+
+def _change(host):
+    """Another MTU in the file."""
+    host.interface["MTU"] = 1390
+    host.write()
+
+
+@pytest.mark.parametrize("kind", ["PreUp", "PostUp"])
+def test_a_sighup_while_a_hook_runs_is_not_lost(host, kind):
+    fifo = host.folder / "fifo"
+    os.mkfifo(fifo)
+    host.interface[kind] = f"cat {fifo}"
+    host.write()
+    process = host.begin("run")
+    with open(fifo, "w"):  # the hook runs
+        _change(host)
+        process.popen.send_signal(signal.SIGHUP)
+        if kind == "PostUp":
+            process.wait_line("reloaded")  # while it runs on
+    process.wait_line("ready")
+    process.wait_line("reloaded")
+    assert host.link()["mtu"] == 1390
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_hook_may_reload_its_interface_and_what_that_did_is_undone_too(host, tmp_path, command):
+    edited = host.folder / "edited"
+    host.peer["AllowedIPs"] = "0.0.0.0/0"
+    host.interface["PostUp"] = f"cat {edited} > {host.path}; {tunlite_program(tmp_path)} reload %i"
+    host.write()
+    text = host.path.read_text().replace("0.0.0.0/0", "0.0.0.0/0, ::/0")
+    edited.write_text(text + "PersistentKeepalive = 7\n")
+    before = host.path.read_text()
+    if command == "up":
+        host.cli("up", host.path)
+    else:
+        process = host.run()
+    assert "suppress_prefixlength 0" in host.namespace.ip("-6", "rule")
+    assert host.state()["busy"] == []
+    assert "persistent keepalive: every 7 seconds" in host.cli("show", host.name).stdout
+    host.down()
+    host.assert_nothing_is_left()
+    # and where the next hook fails
+    host.path.write_text(before.replace("reload %i\n", "reload %i\nPostUp = false\n"))
+    edited.write_text(text)
+    process = host.begin(command, "second")
+    assert process.wait(15) == 1
+    assert "PostUp = false" in process.log()
+    host.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("kind", ["PreUp", "PostUp", "PreDown", "PostDown"])
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_while_a_hook_runs_others_fail_at_once_naming_the_process(host, command, kind):
+    fifo = host.folder / "fifo"
+    os.mkfifo(fifo)
+    host.interface[kind] = f"cat {fifo}"
+    host.write()
+    process = host.begin(command)
+    if kind.endswith("Down"):
+        wait_for(host.has_link, 15, "it is up")
+        if command == "run":
+            process.wait_line("ready")
+            process.popen.send_signal(signal.SIGTERM)
+        else:
+            assert process.wait(15) == 0
+            process = host.begin("down", "down")
+    with open(fifo, "w"):  # the hook runs
+        word = "taken down" if kind.endswith("Down") else "brought up"
+        for words in (("up", host.path), ("down", host.name)):
+            failed = host.cli(*words, check=False)
+            assert failed.returncode == 1
+            assert f"{host.name} is being {word} by another process (pid" in failed.stderr
+            assert f"(pid {host.state()['busy'][0][0]})" in failed.stderr
+        if kind == "PreDown":
+            assert f"is being {word}" in host.cli("reload", host.name, check=False).stderr
+        assert process.is_running()
+    if kind.endswith("Up"):
+        wait_for(lambda: not host.state()["busy"], 15, "it is done")
+        host.down()
+    assert process.wait(15) == 0
+    host.assert_nothing_is_left()
+
+
+def test_a_hook_that_takes_its_own_interface_down_is_refused_and_nothing_hangs(host, tmp_path):
+    host.interface["PostUp"] = f"{tunlite_program(tmp_path)} down %i"
+    host.write()
+    failed = host.cli("run", "--config", host.path, check=False)
+    assert failed.returncode == 1
+    assert "is being brought up by another process" in failed.stderr
+    host.assert_nothing_is_left()
+
+
+def test_two_reloads_at_once_are_done_one_after_the_other(host):
+    host.up()
+    _change(host)
+    several = [host.begin("reload", f"reload{number}") for number in range(4)]
+    assert [process.wait(20) for process in several] == [0] * 4
+    assert host.state()["loads"] == 5 and host.state()["busy"] == []
+    host.down()
+
+
+def test_an_interface_that_tunlite_0_1_0_brought_up_is_taken_down(host):
+    host.up()
+    record = host.state()
+    del record["version"], record["busy"]
+    (_STATES / f"{host.name}.json").write_text(json.dumps(record))
+    host.cli("reload", host.name)
+    (_STATES / f"{host.name}.json").write_text(json.dumps(record))
+    host.down()
+    host.assert_nothing_is_left()
+
+
+def test_the_record_of_a_later_tunlite_is_refused_in_words_and_left_alone(host):
+    host.up()
+    record = host.state()
+    path = _STATES / f"{host.name}.json"
+    path.write_text(json.dumps(dict(record, version=99)))
+    for words in (("down", host.name), ("reload", host.name), ("up", host.path)):
+        failed = host.cli(*words, check=False)
+        assert failed.returncode == 1
+        assert "was written by another tunlite (version 99, not 2)" in failed.stderr
+    assert host.state() == dict(record, version=99)
+    path.write_text(json.dumps(record))
+    host.down()
+
+
+def test_a_stopped_daemon_holds_up_neither_reload_nor_the_end_of_a_run_that_saves(host):
+    host.interface["SaveConfig"] = "true"
+    process = host.run()
+    os.kill(host.state()["pid"], signal.SIGSTOP)
+    failed = host.cli("reload", host.name, check=False)
+    assert failed.returncode == 1
+    assert f"{host.name} does not answer" in failed.stderr
+    assert process.stop(timeout=10) == 1
+    assert f"{host.name} does not answer" in process.log()
+    host.assert_nothing_is_left()
 
 
 def test_what_a_hook_leaves_running_goes_on(host):

@@ -19,6 +19,7 @@ class Port:
         self.now = 1000
         self.came = b""
         self.ends_at = None
+        self.is_openwrt = False
 
     def signal_fd(self):
         return 3
@@ -46,7 +47,8 @@ class Port:
 def port(monkeypatch):
     made = Port()
     monkeypatch.setattr(hooks, "port", made)
-    monkeypatch.setattr(hooks.children, "run", lambda argv, wait: wait(_HOOK) or 0)
+    monkeypatch.setattr(hooks.children, "run", lambda *_, wait, by_fd3: wait(_HOOK) or 0)
+    monkeypatch.setattr(hooks.privileges, "is_openwrt", lambda: made.is_openwrt)
     monkeypatch.setattr(hooks.children, "end_group", lambda pidfd: None)
     return made
 
@@ -55,7 +57,8 @@ def _asked(port, later=False):
     port.came = bytes([_SIGTERM])
     patience = hooks.Patience()
     patience.later = later
-    assert patience.arrived() and patience.is_asked()
+    patience.arrived()
+    assert patience.is_asked()
     return patience
 
 
@@ -63,7 +66,7 @@ def _took(port, patience, takes_ms=None):
     """(whether it was ended, its milliseconds) of a hook."""
     began = port.now
     port.ends_at = None if takes_ms is None else began + takes_ms
-    return patience.run(["hook"])[1], port.now - began
+    return patience.run(["hook"], b"")[1], port.now - began
 
 
 def test_a_hook_may_take_any_time_until_a_signal_asks_us_to_end(port):
@@ -73,16 +76,40 @@ def test_a_hook_may_take_any_time_until_a_signal_asks_us_to_end(port):
     assert _took(port, patience, 100_000) == (False, 100_000)
 
 
-def test_hooks_have_350_ms_in_all_and_100_at_least(port):
+@pytest.mark.parametrize(("is_openwrt", "in_all_ms"), [(True, 4000), (False, 60_000)])
+def test_hooks_have_the_supervisors_time_in_all_and_100_ms_at_least(port, is_openwrt, in_all_ms):
+    port.is_openwrt = is_openwrt
     patience = _asked(port)
-    assert _took(port, patience, 300) == (False, 300)
+    assert _took(port, patience, in_all_ms - 50) == (False, in_all_ms - 50)
     assert _took(port, patience, 90) == (False, 90)
     assert _took(port, patience) == (True, 100)
 
 
 @pytest.mark.parametrize("later", [False, True])
-def test_a_hook_that_hangs_leaves_those_of_a_later_kind_their_least(port, later):
+def test_a_hook_that_hangs_leaves_those_of_a_later_kind_a_quarter(port, later):
     patience = _asked(port, later)
-    assert _took(port, patience) == (True, 250 if later else 350)
+    assert _took(port, patience) == (True, 45_000 if later else 60_000)
     patience.later = False
-    assert _took(port, patience) == (True, 100)
+    assert _took(port, patience) == (True, 15_000 if later else 100)
+
+
+def test_a_sighup_while_a_hook_runs_reloads_at_once_or_as_soon_as_there_is_something_to(port):
+    patience, calls = hooks.Patience(), []
+    port.came = bytes([_SIGHUP])
+    assert _took(port, patience, 100) == (False, 100)
+    patience.reload = lambda: calls.append(port.now)
+    patience.arrived()
+    assert len(calls) == 1
+    patience.arrived()
+    assert len(calls) == 1
+    port.came = bytes([_SIGHUP])
+    began = port.now
+    _took(port, patience, 100)
+    assert calls[1:] == [began]
+
+
+def test_a_sighup_with_a_signal_to_end_reloads_nothing(port):
+    patience = _asked(port)
+    patience.reload = lambda: pytest.fail("it goes down")
+    port.came = bytes([_SIGHUP])
+    patience.arrived()

@@ -140,25 +140,25 @@ def test_sections_may_stand_in_any_order_and_come_twice():
 
 def test_the_file_is_its_owner_s_alone_and_one_with_errors_is_not_touched(tmp_path, monkeypatch):
     rows = [(b"private_key", _key(9).hex().encode()), (b"listen_port", b"7")]
-    monkeypatch.setattr(client, "get_device", lambda name: iter(rows))
+    monkeypatch.setattr(client, "get_device", lambda name, silence_ms: iter(rows))
     path = tmp_path / "t.conf"
     path.write_text("[Interface]\nMTU = 1400\n")
-    save.save("t", str(path))
+    save.save("t", str(path), 100)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "ListenPort = 7\n" in path.read_text()
     link = tmp_path / "folder" / "t.conf"
     link.parent.mkdir()
     link.symlink_to("../t.conf")
     path.write_text("[Interface]\nMTU = 1500\n")
-    save.save("t", str(link))
+    save.save("t", str(link), 100)
     assert link.is_symlink() and "ListenPort = 7\nMTU = 1500\n" in path.read_text()
     assert list(link.parent.iterdir()) == [link]
     link.unlink()
     link.parent.rmdir()
     path.write_text("[Interface]\nMTU = x\n")
     with pytest.raises(save.SaveError, match="MTU"):
-        save.save("t", str(path))
+        save.save("t", str(path), 100)
     assert path.read_text() == "[Interface]\nMTU = x\n"
     with pytest.raises(save.SaveError, match="No such file"):
-        save.save("t", str(tmp_path / "gone" / "t.conf"))
+        save.save("t", str(tmp_path / "gone" / "t.conf"), 100)
     assert list(tmp_path.iterdir()) == [path]

@@ -50,6 +50,8 @@ Files
                                 a new file beside it, fsync, rename, fsync of the folder
     open_read(path)             a descriptor
     readlink(path)              what a symlink says
+    lock(path)                  waits until nobody else has locked the file or folder; a descriptor,
+                                close() unlocks
     mkdir(path, mode)  unlink(path)  rmdir(path)  rename(old, new)  listdir(path) -> list of str
     stat(path)                  (mode with type bits, uid, gid, size), links followed
     chmod(path, mode)  chown(path, uid, gid)

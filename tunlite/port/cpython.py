@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The port to CPython 3.11 and later on Linux; tunlite/port/__init__.py says what a port offers."""
 
+import fcntl as _fcntl
 import os as _os
 import select as _select
 import signal as _signal
@@ -175,6 +176,12 @@ chown = _os.chown
 
 def open_read(path):
     return _os.open(path, _os.O_RDONLY | _os.O_CLOEXEC)
+
+
+def lock(path):
+    fd = open_read(path)
+    _fcntl.flock(fd, _fcntl.LOCK_EX)
+    return fd
 
 
 def read_file(path):

@@ -18,7 +18,7 @@ tl_seal >out out_len <key32 <nonce nonce_len <ad ad_len <in in_len
 tl_open >out out_len <key32 <nonce nonce_len <ad ad_len <in in_len
 tl_device_open >name16 layer offloads_off queue
 tl_device_where fd >name16
-tl_spawn <argv argv_len <env env_len stdin_fd stdout_fd
+tl_spawn <argv argv_len <env env_len stdin_fd stdout_fd fd3
 tl_reap pidfd
 tl_kill pidfd signal
 tl_confine uid gid caps

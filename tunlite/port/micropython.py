@@ -156,6 +156,12 @@ def open_read(path):
     return _os.open(path, _os.O_RDONLY, 0)
 
 
+def lock(path):
+    fd = open_read(path)
+    _os.flock(fd)
+    return fd
+
+
 def read_file(path):
     fd = open_read(path)
     try:

@@ -46,6 +46,8 @@ attempt("EBADF close", port.close, ends[1])
 path = folder + "/socket"
 listener = port.unix_listen(path, 0o600, -1)
 print(oct(port.stat(path)[0] & 0o777))
+attempt("ENOENT lock", port.lock, path + "x")
+port.close(port.lock(folder))
 attempt("EADDRINUSE listen", port.unix_listen, path, 0o600, -1)
 port.close(port.unix_accept(listener))  # the look whether somebody listens
 client = port.unix_connect(path)
@@ -93,7 +95,7 @@ print(port.environ_get("TUNLITE_BOTH"), port.environ_get("TUNLITE_NOT_THERE"))
 
 argv = b"/bin/sh\0-c\0read line; echo got $line; exit 3\0"
 give, out = port.pipe(), port.pipe()
-pidfd = port.native.tl_spawn(argv, len(argv), None, 0, give[0], out[1])
+pidfd = port.native.tl_spawn(argv, len(argv), None, 0, give[0], out[1], -1)
 port.close(out[1])
 port.os_write(give[1], b"word\n")
 print(port.os_read(out[0], 100))
