@@ -123,6 +123,26 @@ def test_a_preshared_key_of_both_works_and_of_one_does_not():
     assert pair.a.interface.exchange.refused == {"not authentic": 4}
 
 
+def test_a_new_preshared_key_holds_without_dropping_the_session():
+    old, new = b"1" * 32, b"2" * 32
+    pair = Pair(psk=old)
+    assert pair.flow(5) == (0, 0)
+    session = pair.b_of_a.current
+    handshakes = len(pair.messages(1))
+    pair.a.interface.set_psk(pair.b_of_a, new)
+    pair.a.interface.commit()
+    assert pair.flow(5) == (0, 0)
+    assert pair.b_of_a.current is session and len(pair.messages(1)) == handshakes
+    # it holds for the next handshake: with the old one at the other end there is none
+    pair.begin(pair.a, pair.b_of_a)
+    assert pair.flow(5) == (0, 0)
+    assert pair.b_of_a.current is session and pair.a.interface.exchange.refused
+    pair.b.interface.set_psk(pair.a_of_b, new)
+    pair.b.interface.commit()
+    assert pair.flow(15) == (0, 0)
+    assert pair.b_of_a.current is not session and pair.b_of_a.completed == 2
+
+
 def test_without_staged_packets_the_initiator_confirms_with_a_keepalive():
     pair = Pair(persistent_s=25)
     pair.run(1)
@@ -355,6 +375,36 @@ def test_persistent_keepalives_leave_every_interval():
     pair.run(100)
     sent = [row for row in pair.world.log[begin:] if row[1][0] == pair.a.address]
     assert [len(row[3]) for row in sent] == [32] * 4
+
+
+def _keepalives(pair, sender, since):
+    rows = pair.messages(4, sender)
+    return [row[0] for row in rows if len(row[3]) == 32 and row[0] >= since]
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_no_persistent_keepalive_on_a_busy_tunnel(both):
+    pair = Pair(persistent_s=1)
+    pair.run(3)
+    busy = pair.world.clock.now_ms
+    assert pair.flow(600, step=0.9, both=both) == (0, 0)
+    quiet = pair.world.clock.now_ms
+    found = _keepalives(pair, pair.a, busy + 1)
+    # each session of ours, every 120 s, is confirmed by one where no packet waits to do it
+    assert len(found) <= 600 // 120
+    pair.run(60)
+    assert 55 <= len(_keepalives(pair, pair.a, quiet)) <= 60
+
+
+def test_two_idle_peers_do_not_keep_each_other_awake_by_keepalives(pair):
+    pair.flow(5)
+    pair.a_sends(b"unanswered")
+    pair.run(11)
+    idle = pair.world.clock.now_ms
+    keepalives = _keepalives(pair, pair.a, 0) + _keepalives(pair, pair.b, 0)
+    assert keepalives, "what was not answered got one"
+    pair.run(24 * 3600)
+    assert [row for row in pair.world.log if row[0] >= idle] == []
 
 
 def test_only_a_persistent_keepalive_that_was_off_leaves_at_once():
