@@ -96,6 +96,7 @@ int tl_peer_free(int handle, int number) {
     peer->sending = NULL;
     loop_session(plane, peer);
     sessions_forget(&plane->sessions, peer);
+    crew_reclaim(plane);
     routes_forget(plane->routes, peer);
     plane->peers[number] = NULL;
     find_only_peer(plane);

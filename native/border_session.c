@@ -16,7 +16,11 @@ int tl_index_new(int plane, int peer, unsigned char *index4) {
     struct peer *whose = handle_peer(p, peer);
     if (!whose)
         return -ENOENT;
-    HOLD hold = hold_all(p);
+    crew_reclaim(p);
+    if (sessions_are_crowded(&p->sessions)) {
+        HOLD hold = hold_all(p);
+        sessions_widen(&p->sessions);
+    }
     const struct session *s = session_reserve(&p->sessions, whose, whose->owner, p->replay_bits);
     if (!s)
         return -ENOMEM;
@@ -28,14 +32,8 @@ static struct session *find(const struct plane *plane, const unsigned char *inde
     return session_by_index(&plane->sessions, load_le32(index4));
 }
 
-static int drop(int plane, const unsigned char *index4) {
-    struct plane *p = handle_plane(plane);
-    if (!p)
-        return -EBADF;
-    struct session *s = find(p, index4);
-    if (!s)
-        return -ENOENT;
-    HOLD hold = hold_all(p);
+static void forget(struct plane *p, struct session *s) {
+    HOLD hold = hold_one(p, s->peer->owner);
     if (s->peer->sending == s) {
         s->peer->sending = NULL;
         loop_session(p, s->peer);
@@ -43,6 +41,17 @@ static int drop(int plane, const unsigned char *index4) {
     if (s->peer->confirmed == s)
         s->peer->confirmed = NULL;
     session_drop(&p->sessions, s);
+}
+
+static int drop(int plane, const unsigned char *index4) {
+    struct plane *p = handle_plane(plane);
+    if (!p)
+        return -EBADF;
+    struct session *s = find(p, index4);
+    if (!s)
+        return -ENOENT;
+    forget(p, s);
+    crew_reclaim(p);
     return 0;
 }
 
@@ -142,8 +151,7 @@ int tl_session_new(int plane, const unsigned char *session, int session_len) {
     if (pad != 1 && pad != 16)
         return -EINVAL;
     fill(s, session);
-    s->live = true;
-    s->serial = ++p->sessions.serial;
+    session_go_live(&p->sessions, s);
     return 0;
 }
 

@@ -38,6 +38,8 @@ struct mate {
      * it through `door`, so that neither waits for more than one stay of the other's. */
     pthread_mutex_t door, busy;
     atomic_int woke;     /* TL_WOKE_* of its own, as of the last turn or call */
+    atomic_uint turns;   /* begun and ended: odd while it is in one */
+    uint32_t passed;     /* when crew_passed last said so */
     struct lane inside;  /* packets of the device, from worker 0 */
     struct lane outside; /* datagrams that came to worker 0 */
     struct lane up;      /* datagrams, to worker 0 */
@@ -172,7 +174,9 @@ static void *work(void *argument) {
         leave(w->mate);
         int err = wait_poll(fds, ms);
         enter(w->mate);
+        w->mate->turns++;
         more = turn(w, more | (err ? 0 : wait_readable(w, fds)));
+        w->mate->turns++;
         tell(w);
     }
     leave(w->mate);
@@ -227,6 +231,17 @@ void crew_stop(struct plane *plane) {
         drop_passed(plane->worker, &m->up);
         drop_passed(&plane->worker[i], &m->outside);
     }
+}
+
+bool crew_passed(struct plane *plane) {
+    for (uint32_t i = 1; i < plane->n_workers; i++) {
+        const struct mate *m = plane->worker[i].mate;
+        if (m->passed % 2 && m->turns == m->passed)
+            return false;
+    }
+    for (uint32_t i = 1; i < plane->n_workers; i++)
+        plane->worker[i].mate->passed = plane->worker[i].mate->turns;
+    return true;
 }
 
 /* ---- pass -------------------------------------------------------------------------------------

@@ -10,20 +10,16 @@
  *     0 and from there to the owner, by lanes (lane.h); a bell (eventfd) says that something is
  * there
  *   - Python's calls hold the workers whose things they touch: those are between two turns then
- *   - tables that all read (routes, sessions by index) change only while all are held
+ *   - tables that all read change only while all are held; but sessions by index, which every
+ *     handshake changes, are published by one store and, once taken out, freed when each worker has
+ *     ended the turn in which it may have found them
  */
 #ifndef TL_CREW_H
 #define TL_CREW_H
 
 #include "plane.h"
 
-/* Where it is built: routers have one core and little room. Calls of what follows stand behind
- * CREW_OF, so that other builds have nothing of it. */
-#if defined(__x86_64__) || defined(__aarch64__)
-enum { CREW = 1 };
-#else
-enum { CREW = 0 };
-#endif
+/* Calls of what follows stand behind it, so that builds without CREW have nothing of them. */
 #define CREW_OF(plane) (CREW && (plane)->n_workers > 1)
 
 /* Whether this kernel and engine can have several: 0, an enum reason, or -errno. */
@@ -77,6 +73,17 @@ uint32_t crew_pass_outside(struct worker *w, struct queue *q, uint32_t from);
 /* In a turn, behind both directions: takes what was passed to this worker, rings the bells. True
  * when it may have more at once. */
 bool crew_turn(struct worker *w);
+
+/* Whether each of the others has ended the turn that it was in when this last said so. */
+bool crew_passed(struct plane *plane);
+
+/* Frees sessions that were taken out: those that a worker may have found in its turn are for the
+ * next call. */
+static inline void crew_reclaim(struct plane *plane) {
+    struct sessions *table = &plane->sessions;
+    while ((table->gone || table->leaving) && (!CREW_OF(plane) || crew_passed(plane)))
+        sessions_reclaim(table);
+}
 
 /* Nothing that was passed belongs to this peer any more. All are held. */
 void crew_forget(struct plane *plane, const struct peer *peer);

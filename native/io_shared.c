@@ -33,7 +33,7 @@ uint64_t io_kernel_now_ms(struct io *io) {
 static bool names_session(const struct io *io, const uint8_t *message) {
     uint32_t index = load_le32(message + offsetof(struct message_transport, receiver));
     const struct session *session = session_by_index(io->sessions, index);
-    return load_le32(message) == MESSAGE_TRANSPORT && session && session->live;
+    return load_le32(message) == MESSAGE_TRANSPORT && session && session_is_live(session);
 }
 
 void io_truncated(struct io *io, const uint8_t *begin, uint32_t len) {

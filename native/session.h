@@ -12,15 +12,25 @@ enum {
     SESSION_OWNER_BITS = 4, /* of a receiver index: up to 16 workers */
 };
 
+/* Where several workers are built: routers have one core and little room. */
+#if defined(__x86_64__) || defined(__aarch64__)
+enum { CREW = 1 };
+#else
+enum { CREW = 0 };
+#endif
+
 struct peer;
 
 /* Reserved while its handshake runs, then live. Ages in ms of CLOCK_BOOTTIME. */
 struct session {
+    /* Every worker may read these in a turn, whosever the session is, and changes are atomic. */
     struct session *next; /* in its bucket */
-    struct peer *peer;
-    uint32_t index;  /* ours */
-    uint32_t remote; /* theirs */
+    uint32_t index;       /* ours */
     bool live;
+    /* The owner's. */
+    struct peer *peer;
+    struct session *next_gone;
+    uint32_t remote; /* theirs */
     bool initiator;
     uint32_t pad;
     uint64_t serial; /* counts sessions as they become live: the greater the newer */
@@ -37,26 +47,45 @@ struct session {
     uint64_t ring[]; /* replay's */
 };
 
-/* The sessions that one worker owns: chained hash, grown by whoever adds. */
+/* Chained hash. Python's thread alone changes it: workers meanwhile find what they find, for each
+ * change of a chain is one store. Whoever found a session that is taken out then reads nothing of
+ * it but the atomic fields, until his turn ends. */
 struct sessions {
     struct session **bucket;
     uint32_t mask;
     uint32_t n;
     uint64_t serial;
+    struct session *gone;    /* taken out and wiped of late */
+    struct session *leaving; /* the same, before: freed by the next sessions_reclaim */
 };
 
 /* 0 or -ENOMEM. */
 int sessions_new(struct sessions *table);
 void sessions_free(struct sessions *table);
 
+/* Whether chains have become long. */
+bool sessions_are_crowded(const struct sessions *table);
+/* Makes room for as many again, unless the memory is not there. No worker is in a turn. */
+void sessions_widen(struct sessions *table);
+
 /* Draws a free index and reserves it. NULL: -ENOMEM. */
 struct session *session_reserve(struct sessions *table, struct peer *peer, uint32_t owner,
                                 uint32_t replay_bits);
-/* Takes it out and wipes it. */
+/* Its keys are there: it receives. Its owner is in no turn. */
+void session_go_live(struct sessions *table, struct session *session);
+/* Takes it out and wipes it. Its owner is in no turn. */
 void session_drop(struct sessions *table, struct session *session);
+/* Frees what was taken out before the call before this one: every turn of then has ended. */
+void sessions_reclaim(struct sessions *table);
 /* Drops all of this peer's. */
 void sessions_forget(struct sessions *table, const struct peer *peer);
 
+/* NULL: none. The caller looks further only at one of its own. */
 struct session *session_by_index(const struct sessions *table, uint32_t index);
+
+/* Of anyone's. */
+static inline bool session_is_live(const struct session *session) {
+    return __atomic_load_n(&session->live, __ATOMIC_RELAXED);
+}
 
 #endif

@@ -7,7 +7,7 @@
  *
  *     crew WORKERS ROUNDS SEED [unsteered]
  *
- * A round rekeys one peer and removes another. `unsteered`: the kernel chooses among the gateway's
+ * A round rekeys ten peers and removes one. `unsteered`: the kernel chooses among the gateway's
  * sockets, so that datagrams come to the wrong one.
  */
 #define _GNU_SOURCE
@@ -23,6 +23,7 @@
 
 #include "bytes.h"
 #include "chance.h"
+#include "handle.h"
 #include "os.h"
 #include "tunlite.h"
 #include "wire.h"
@@ -33,6 +34,8 @@ enum {
     CLIENT = 1,
     SIDES = 2,
     BURST = 12,   /* packets a round, each way */
+    REKEYS = 9,   /* handshakes a round, beside one of the peer that came back */
+    FAILS = 100,  /* handshakes a round that nobody answers */
     WINDOW = 300, /* packets under way at most, each way: what the sockets hold for certain */
     LEN_MIN = 28, /* IPv4 header and number */
     LEN_MORE = 300,
@@ -268,6 +271,19 @@ static void traffic(void) {
     settle(WINDOW);
 }
 
+/* Workers find other sessions behind theirs in the same chains meanwhile. */
+static void fail_to_shake(void) {
+    uint8_t index[4], before[4];
+    int plane = ends[GATEWAY].plane;
+    for (int k = 0; k < FAILS; k++) {
+        CHECK(tl_index_new(plane, ends[GATEWAY].peer[any(PEERS)], index));
+        if (k > 0)
+            CHECK(tl_index_free(plane, before));
+        memcpy(before, index, sizeof index);
+    }
+    CHECK(tl_index_free(plane, before));
+}
+
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
 static void look(void) {
@@ -285,7 +301,9 @@ static void look(void) {
 
 static void round_of_changes(void) {
     uint32_t i = any(PEERS);
-    rekey(any(PEERS));
+    for (int k = 0; k < REKEYS; k++)
+        rekey(any(PEERS));
+    fail_to_shake();
     traffic();
     if (any(4) == 0) { /* the gateway's packets wait for the next session */
         CHECK(tl_session_free(ends[GATEWAY].plane, ends[GATEWAY].index[i][0]));
@@ -300,6 +318,19 @@ static void round_of_changes(void) {
     rekey(i);
     if (any(8) == 0)
         look();
+}
+
+/* With the workers at rest the memory of all sessions that went is given back. */
+static void wait_reclaimed(void) {
+    const struct sessions *table = &handle_plane(ends[GATEWAY].plane)->sessions;
+    uint64_t until = os_now_ms() + PATIENCE_S * 1000;
+    do {
+        fail_to_shake();
+        if (os_now_ms() > until) {
+            fprintf(stderr, "sessions that went are kept\n");
+            exit(1);
+        }
+    } while (table->gone || table->leaving);
 }
 
 /* The threads end and begin anew; what was under way to the old port is lost. */
@@ -352,6 +383,7 @@ int main(int argc, char **argv) {
     for (unsigned long k = 0; k < rounds; k++)
         round_of_changes();
     settle(0);
+    wait_reclaimed();
     report();
     for (int k = 0; k < 3; k++)
         move_port();

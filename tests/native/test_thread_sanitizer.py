@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packet path under ThreadSanitizer."""
+"""The packet path under ThreadSanitizer; several workers under AddressSanitizer too."""
 
 import platform
 import subprocess
@@ -12,8 +12,8 @@ from devtools import native_build
 _FIXED_ADDRESSES = ["setarch", "--addr-no-randomize"]
 
 
-def _program(name, sources):
-    return native_build.program(name, sources, native_build.SANITIZE["tsan"])
+def _program(name, sources, kind="tsan"):
+    return native_build.program(f"{name}_{kind}", sources, native_build.SANITIZE[kind])
 
 
 def _run(argv):
@@ -23,7 +23,7 @@ def _run(argv):
 
 def test_random_datagrams_packets_and_calls_show_no_race():
     sources = ["tests/native/plane_fuzz.c", *native_build.core_sources()]
-    result = _run([_program("plane_fuzz_tsan", sources), 1, 2000])
+    result = _run([_program("plane_fuzz", sources), 1, 2000])
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -32,16 +32,23 @@ def test_random_datagrams_packets_and_calls_show_no_race():
 )
 @pytest.mark.parametrize(
     "words",
-    [(2, 1000, 1), (4, 1000, 2), (4, 200, 3, "unsteered")],
+    [
+        ("tsan", 2, 1000, 1),
+        ("tsan", 4, 1000, 2),
+        ("tsan", 4, 200, 3, "unsteered"),
+        ("tsan", 8, 1000, 4),
+        ("asan", 8, 1000, 4),
+    ],
     ids=lambda words: "-".join(map(str, words)),
 )
 def test_workers_keep_the_order_while_peers_are_rekeyed_and_removed(words):
+    """Ten handshakes a round."""
     sources = ["tests/native/crew.c", *native_build.core_sources()]
-    result = _run([_program("crew_tsan", sources), *words])
+    result = _run([_program("crew", sources, words[0]), *words[1:]])
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_thread_sanitizer_sees_a_race():
-    result = _run([_program("race_tsan", ["tests/native/race.c"])])
+    result = _run([_program("race", ["tests/native/race.c"])])
     assert result.returncode != 0
     assert "data race" in result.stderr

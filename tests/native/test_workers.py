@@ -15,6 +15,7 @@ import sys
 import termios
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +31,9 @@ from tests.native.plane_ffi import (
     seal,
     unseal,
 )
-from tests.native.test_engines import PATIENCE_S, SO_SNDBUFFORCE, OnSockets
+from tests.native.test_engines import PATIENCE_S, SO_SNDBUFFORCE, OnSockets, inside_pair
 from tests.native.test_io_uring import in_a_child
+from tests.net.netns import wait_for
 from tests.refuse import CLONE3, SETSOCKOPT, refuse_system_call
 
 pytestmark = pytest.mark.skipif(
@@ -323,3 +325,48 @@ def test_threads_that_the_kernel_has_none_for_now_begin_later():
         assert woke == [lib.TL_WOKE_DEADLINE]
         assert crew.arrived(2) == [packet for _, packet in sent]
         assert crew.plane.drops() == {}
+
+
+def stuck_in_a_write():
+    """Whether a thread of ours waits in writev(2) now."""
+    writev = {"x86_64": "20", "aarch64": "66"}[platform.machine()]
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            if (thread / "syscall").read_text(encoding="ascii").split()[0] == writev:
+                return True
+    return False
+
+
+def test_a_handshake_waits_for_the_worker_of_its_peer_and_no_other():
+    """Worker 2 stays in a turn, for its device takes nothing more and does not say so."""
+    with Crew(3) as crew:
+        crew.inside.close()
+        crew.inside, theirs = inside_pair()
+        mine = theirs.dup()
+        crew.plane.call("plane_device", theirs.detach())
+        crew.plane.turn()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                mine.send(b"full" * 256)
+        mine.setblocking(True)
+        crew.send(crew.message(2, 0)[0])
+        wait_for(stuck_in_a_write, PATIENCE_S, "worker 2 is in its turn")
+        peer = crew.peers[1]
+
+        def shake():
+            for _ in range(3):
+                before, crew.index[1] = crew.index[1], crew.plane.index(peer)
+                crew.plane.session(crew.index[1], born_ms=crew.now_ms())
+                crew.plane.call("session_free", before)
+            crew.plane.call("index_free", crew.plane.index(peer))
+
+        thread = threading.Thread(target=shake, daemon=True)
+        thread.start()
+        thread.join(5)
+        waits_for_nobody = not thread.is_alive() and stuck_in_a_write()
+        mine.setblocking(False)
+        while crew.inside.recv(4096).startswith(b"full"):
+            pass
+        mine.close()
+        thread.join()
+        assert waits_for_nobody
