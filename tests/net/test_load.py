@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.net.floods import flood, open_to_forged_sources
 from tests.net.peers import Tunlite
-from tests.net.topology import Keys, Tunnel, ping, wait_for
+from tests.net.topology import Keys, RelayedTunnel, Tunnel, endpoint, ping, wait_for
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
@@ -27,6 +27,47 @@ def test_a_router_reconnects_by_cookie_while_forged_initiations_flood_the_gatewa
     state = tunnel.gateway.show_json()
     assert state["drops"]["cookie_sent"] > 1000
     assert tunnel.gateway.peer_json(tunnel.router)["handshakes"]["completed"] >= 1
+
+
+class Listener:
+    """A relay's `watch`: the gateway's index, as anybody on the way sees it."""
+
+    index = None
+
+    def __call__(self, direction, datagram):
+        if direction == "in" and datagram[0] == 4:
+            self.index = datagram[4:8]
+        return [datagram]
+
+
+def test_cookie_replies_forged_with_a_live_index_put_nobody_under_load(lab):
+    listener = Listener()
+    tunnel = RelayedTunnel(lab, watch=listener).start()
+    tunnel.wait_up()
+    gateway, attacker = tunnel.gateway, tunnel.near[1].namespace
+    place = tunnel.far[1].v4
+    argv = [sys.executable, "-c", _COOKIES, place, str(gateway.port), listener.index.hex()]
+    attack = attacker.start(argv, "cookies")
+    attack.wait_line("begun")
+    # the session is 5 s old: they are nothing any more
+    wait_for(lambda: gateway.drops().get("unknown_index", 0) > 1000, 30, "replies are refused")
+    newcomer = Tunlite(attacker, 7, port=51999, Address="10.77.0.7/32")
+    newcomer.add_peer(gateway, endpoint(place, gateway.port), PersistentKeepalive=25)
+    gateway.add_peer(newcomer)
+    gateway.reload()
+    newcomer.start()
+    newcomer.wait_handshake(gateway)
+    assert attack.is_running() and "cookie_sent" not in gateway.drops()
+
+
+_COOKIES = """
+import os, socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+target = (sys.argv[1], int(sys.argv[2]))
+print("begun", flush=True)
+while True:
+    sock.sendto(b"\\3\\0\\0\\0" + bytes.fromhex(sys.argv[3]) + os.urandom(56), target)
+"""
 
 
 def test_a_running_tunnel_loses_nothing_to_a_flood_of_garbage(lab):
