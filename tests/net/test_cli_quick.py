@@ -820,19 +820,6 @@ def test_a_route_that_a_hook_made_over_our_link_is_no_error(host):
     host.down()
 
 
-def test_a_reload_reaches_the_peers_of_a_link_that_lives_in_another_namespace(host, lab):
-    host.up()
-    there = lab.namespace("there")
-    host.namespace.ip("link", "set", host.name, "netns", there.name)
-    host.peer["PersistentKeepalive"] = 21
-    host.write()
-    host.cli("reload", host.name)
-    shown = host.namespace.run(["wg", "show", host.name, "persistent-keepalive"]).stdout
-    assert shown.split()[-1] == "21"
-    host.down()
-    wait_for(lambda: host.name not in there.ip("link"), 5, "the link is gone")
-
-
 def test_an_ipv6_route_of_a_better_metric_over_another_link_is_told(host):
     host.outside("d0", "fd99::1/64")
     host.peer["AllowedIPs"] = "fd99::/64, fd98::/64"
@@ -1282,6 +1269,21 @@ def test_a_signal_while_it_comes_up_undoes_everything(host, command, signum):
     process = host.namespace.start([*tunlite_command(), *words], "first", env=host.env)
     with open(fifo, "w"):  # the hook runs
         process.popen.send_signal(signum)
+    assert process.wait(10) == 1
+    assert "interrupted" in process.log()
+    host.assert_nothing_is_left()
+
+
+def test_a_signal_while_names_are_waited_for_undoes_everything(host, lab):
+    server = NameServer(lab, host.namespace, silent=True)
+    host.command = []
+    server.serve(host)
+    host.peer["Endpoint"] = "dead.test:51820"
+    host.write()
+    argv = [*host.command, *tunlite_command(), "run", "--config", host.path]
+    process = host.namespace.start(argv, "first", env=host.env)
+    wait_for(lambda: server.asked, 10, "the name is asked for")
+    process.popen.send_signal(signal.SIGTERM)
     assert process.wait(10) == 1
     assert "interrupted" in process.log()
     host.assert_nothing_is_left()
