@@ -313,6 +313,12 @@ class Daemon:
 
     def close(self):
         """Wipes the keys and closes everything."""
+        if self._socket_path is not None:
+            try:
+                # While we listen: where nobody does, the next daemon puts its own there.
+                self.port.unlink(self._socket_path)
+            except OSError:
+                pass  # it may be gone, or in a folder that is no longer ours to write
         self._guard("the end of the control socket", self.server.close)
         if self._resolver is not None:
             self._guard("the end of the resolver", self._resolver.close)
@@ -324,11 +330,6 @@ class Daemon:
                 self.unwatch(fd)
                 self.port.close(fd)
         self._link_fd = self._path_fd = self._signal_fd = None
-        if self._socket_path is not None:
-            try:
-                self.port.unlink(self._socket_path)
-            except OSError:
-                pass  # it may be gone, or in a folder that is no longer ours to write
         self.plane.free()
 
     # ---- what is shown ----

@@ -235,6 +235,15 @@ def test_sigterm_ends_it_keys_are_wiped_and_all_is_closed(node):
     assert node.system.gone
 
 
+def test_the_socket_file_goes_while_nobody_else_can_have_put_one_of_his_own_there(node):
+    """Who finds nobody listening replaces the file; ours would then be the next daemon's."""
+    node.daemon.serve(40, "/run/fake.sock")
+    closed_before = []
+    node.port.unlink = lambda path: closed_before.append(list(node.system.closed))
+    node.daemon.close()
+    assert closed_before == [[]] and 40 in node.system.closed
+
+
 def test_sighup_reloads_and_does_not_end_it(node):
     calls = []
     node.daemon.reload = lambda: calls.append(1)
