@@ -40,15 +40,19 @@ uint64_t full_patience(const struct worker *w) {
     return ms;
 }
 
-static uint64_t handed(const struct full *full, const struct peer *peer) {
-    return peer->handed_at == full->times ? peer->handed : 0;
+static uint64_t refused(const struct full *full, const struct peer *peer) {
+    return peer->refused_at == full->times ? peer->refused : 0;
 }
 
-static void count(struct full *full, const struct packet *p) {
+/* Once, however often it is tried. */
+static void count(struct full *full, struct packet *p) {
     struct peer *peer = p->peer;
-    peer->handed = handed(full, peer) + p->len;
-    peer->handed_at = full->times;
-    if (!full->most || peer->handed > handed(full, full->most))
+    if (p->is_refused)
+        return;
+    p->is_refused = true;
+    peer->refused = refused(full, peer) + p->len;
+    peer->refused_at = full->times;
+    if (!full->most || peer->refused > refused(full, full->most))
         full->most = peer;
 }
 
@@ -61,8 +65,6 @@ uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct full *full = full_of(w, q->p[i].peer);
-        if (full->since)
-            count(full, &q->p[i]);
         if (is_long(w, full) && q->p[i].peer == full->most)
             drop(w, &q->p[i]);
         else
@@ -84,18 +86,11 @@ static uint32_t move_back(struct worker *w, struct queue *q, unsigned which) {
     return n;
 }
 
-/* What the queue holds when its socket gets full counts too. */
-static void count_waiting(struct full *full, const struct queue *q, uint32_t from) {
-    for (uint32_t i = from; i < q->n && !full->is_counted; i++)
-        count(full, &q->p[i]);
-    full->is_counted = true;
-}
-
 /* Of the peers in [from, n), the one with the most bytes. */
 static const struct peer *worst(const struct full *full, const struct queue *q, uint32_t from) {
     const struct peer *found = NULL;
     for (uint32_t i = from; i < q->n; i++)
-        if (!found || handed(full, q->p[i].peer) > handed(full, found))
+        if (!found || refused(full, q->p[i].peer) > refused(full, found))
             found = q->p[i].peer;
     return found;
 }
@@ -123,7 +118,8 @@ bool full_sort(struct worker *w, struct queue *q) {
     struct full *full = &w->io.full[which];
     uint32_t from = move_back(w, q, which);
     if (q == &w->out) {
-        count_waiting(full, q, from);
+        for (uint32_t i = from; i < q->n; i++)
+            count(full, &q->p[i]);
         if (is_long(w, full))
             make_room(w, q, full, from);
     }

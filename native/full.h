@@ -3,7 +3,8 @@
  * A socket that stays full. It is full from the send that it did not take until poll(2) reports
  * room, which is half of its buffer. Its packets wait, and the device with them, so that senders
  * slow down; but one slow way must not stop all peers: after FULL_MS the device is read on, and
- * what is dropped belongs to the peer with the most bytes handed to that socket meanwhile.
+ * what is dropped belongs to the peer of whose bytes that socket refused the most meanwhile. Not to
+ * the one that handed it the most: behind a fast way more goes through, and waits for nothing.
  */
 #ifndef TL_FULL_H
 #define TL_FULL_H
@@ -24,8 +25,7 @@ enum {
 struct full {
     uint64_t since;    /* ms; 0: it has room */
     uint32_t times;    /* how often it has been full: peers' counts of earlier ones are stale */
-    bool is_counted;   /* what waited when it got full is among peers' counts */
-    struct peer *most; /* with the most bytes; NULL: none yet */
+    struct peer *most; /* of which it refused the most bytes; NULL: of none yet */
 };
 
 /* Whether the device is read although packets wait. */

@@ -39,7 +39,8 @@ struct packet {
     struct endpoint *endpoint; /* rx: valid for the turn; tx: the peer's */
     uint64_t counter;
     uint32_t len;
-    uint8_t tos; /* of the outer header; of the inner one only the ECN field is taken over */
+    uint8_t tos;     /* of the outer header; of the inner one only the ECN field is taken over */
+    bool is_refused; /* tx: by a full socket, and counted */
 };
 
 struct queue {

@@ -34,8 +34,8 @@ struct peer {
     /* Newer than that one and proved by a packet: what CONFIRMED means. NULL: none. */
     struct session *confirmed;
     struct staged staged;
-    uint64_t handed;         /* bytes, to a full socket ... */
-    uint32_t handed_at;      /* ... the time that it was so (struct full) */
+    uint64_t refused;        /* bytes, by a full socket ... */
+    uint32_t refused_at;     /* ... the time that it was so (struct full) */
     uint32_t gathered;       /* its place while tx.c gathers a batch */
     struct peer *next_event; /* list of struct events */
     struct peer *next_gathered;

@@ -49,7 +49,7 @@
     X(SEND_REFUSED, "send_refused")                 /* ECONNREFUSED */                             \
     X(SEND_TOO_BIG, "send_too_big")                 /* EMSGSIZE */                                 \
     X(SEND_ERROR, "send_error")                     /* any other error of the socket */            \
-    X(WAY_FULL, "way_full")                         /* socket full, of the one who sent most */    \
+    X(WAY_FULL, "way_full")                         /* socket full: the peer that it is full of */ \
     X(SEND_QUEUE_FULL, "send_queue_full")           /* handshake: socket and reserve are full */
 
 #define TL_COUNTS(X)                                                                               \

@@ -85,6 +85,28 @@ def test_bytes_count_and_not_packets(full):
     assert full.take(100) == [(1, i) for i in range(20)]
 
 
+def test_a_peer_that_sends_more_and_is_taken_loses_nothing(full):
+    full.offer(0, 8)
+    full.turn()
+    full.clock(LONG_MS)
+    full.turn()
+    for i in range(20):
+        full.offer(0, 1)
+        full.offer(1, 5, first=5 * i)
+        assert full.take(5) == [(1, 5 * i + k) for k in range(5)]
+    assert full.drops() == {"way_full": 28}
+
+
+def test_a_packet_that_waits_long_does_not_make_its_peer_the_one(full):
+    full.offer(0, 8)
+    full.offer(1, 2)
+    full.turn()
+    full.clock(LONG_MS)
+    full.turn(200)
+    full.offer(0, 3, first=8)
+    assert full.take(9) == [(1, 0), (1, 1)]
+
+
 def test_what_does_not_fit_beside_the_first_peer_s_is_the_next_one_s():
     with Full(batch=8, pool_bytes=1) as full:
         full.offer(0, 40)

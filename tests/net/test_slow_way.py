@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from tests.net.peers import Tunlite
-from tests.net.topology import endpoint, ping, wait_for
+from tests.net.topology import endpoint, ping, tcp_transfer, wait_for
 
 _SO_SNDBUFFORCE = 32
 _PINGS, _MAY_BE_LOST = 100, 2
@@ -87,6 +87,16 @@ def test_a_peer_behind_a_slow_way_with_a_queue_of_40_mb_costs_others_nothing(lab
     with star.flooded():
         wait_for(lambda: _way_full(star), 30, "the socket is full")
         assert star.ping(star.fast).lost <= _MAY_BE_LOST
+
+
+def test_a_peer_that_takes_more_than_the_slow_one_keeps_taking_it(lab):
+    star = _Star(lab)
+    star.narrow(None)
+    hub, fast = star.router.namespace, star.fast.namespace
+    with star.flooded():
+        wait_for(lambda: _way_full(star), 30, "the socket is full")
+        moved = tcp_transfer(hub, fast, star.fast.v4, size=128 << 20, timeout=60)
+    assert moved.is_intact
 
 
 def test_a_router_s_send_buffer_is_longer_than_the_queue_of_a_slow_link(lab):
