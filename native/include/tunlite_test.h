@@ -36,7 +36,7 @@ int tl_fake_refuse(int plane, int end, int err, int times);
 /* The sockets of these families (1: IPv4, 2: IPv6) take nothing. */
 int tl_fake_full(int plane, int families);
 
-/* So long it takes until UDP_GRO is switched, less than 1000 ms: what comes meanwhile is early. */
+/* UDP_GRO is switched when the next datagram has come, or after so long. */
 int tl_fake_gro_late(int plane, int ms);
 
 /* Its clock goes this much ahead of CLOCK_BOOTTIME. */
