@@ -49,10 +49,10 @@ def _features():
     return features.known(port.native)
 
 
-def _load(path):
+def _load(path, options):
     """Config of a file without errors; warnings go to stderr."""
     try:
-        config = configs.load(path, _features())
+        config = configs.load(path, _features(), "--allow-readable" in options)
     except configs.ConfigError as e:
         raise FileError("\n".join(e.args[0]))
     except OSError as e:
@@ -86,14 +86,14 @@ def run(options, rest):
         privileges.no_new_privs()
     name = options.get("--interface") or names.name_of(path)
     names.check_name(name)
-    return quick.run(name, path, _load(path), _log(name, True))
+    return quick.run(name, path, _load(path, options), _log(name, True))
 
 
 def up(options, rest):
     from tunlite import quick
 
     name, path = names.find_config(_take(rest, 1, 1)[0])
-    config = _load(path)
+    config = _load(path, options)
     try:
         quick.up(name, path, config, _log(name), stay=False)
     finally:
@@ -240,7 +240,7 @@ def _tell(options, rest, pieces):
 
     name, path = _take(rest, 2, 2)
     wait = _number(options.get("--wait", "0"), "--wait takes seconds")
-    config = _load(path)
+    config = _load(path, options)
     unused = sorted([key for key in config.interface if key not in setconf.INTERFACE])
     if unused:
         port.print_err(
@@ -288,7 +288,7 @@ def check(options, rest):
     failed = 0
     for path in rest:
         try:
-            config = configs.read(path, _features())
+            config = configs.read(path, _features(), "--allow-readable" in options)
         except OSError as e:
             port.print_err(f"{path}: it cannot be read: {strerror(e)}")
             failed = 1

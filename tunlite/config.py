@@ -15,7 +15,7 @@ _TABLE = """
 PrivateKey wg secret none our private key, base64; tunlite genkey makes one
 ListenPort wg port 0 UDP port, 0 for any
 FwMark wg mark off mark of our UDP packets: a number, 0x and hex digits, or off
-Address wg-quick prefixes none addresses of the interface, separated by commas
+Address wg-quick prefixes none addresses of the interface, separated by commas or blanks
 MTU wg-quick mtu auto bytes of an inside packet; auto: the way to the endpoints, less 80
 Table wg-quick table auto where routes to the allowed IPs go: auto, off or a table's number
 DNS wg-quick dns none name servers and search domains, given to resolvconf
@@ -85,6 +85,7 @@ class Config:
         self.errors = []
         self.warnings = []
         self.holds_secret = False  # a private or preshared key stands in it, good or bad
+        self.readable_ok = False  # everyone may read it where its mount is read-only
 
     def wipe(self):
         """Zeroes every secret; the configuration is of no use to a tunnel afterwards."""
@@ -106,6 +107,7 @@ class Peers:
         self.text = text
         self.count = 0
         self.own = None  # our public key
+        self.last = {}  # key of a peer with several sections -> line of its last
 
     def __len__(self):
         return self.count
@@ -117,11 +119,35 @@ class Peers:
         """Every peer, with only the options of `names`."""
         config = Config("", self.text)
         config.peers.own = self.own
-        return _Parser(config, None, list(names) + ["PublicKey"]).peers()
+        peers = _Parser(config, None, list(names) + ["PublicKey"]).peers()
+        return _joined(peers, self.last) if self.last else peers
 
     def wipe(self):
         self.count = 0
         self.text.wipe()
+
+
+def _joined(peers, last):
+    """Sections of one key as one peer, where the last of them stands. As wg sends them one after
+    the other, later options win, and AllowedIPs are the last section's alone."""
+    kept = {}
+    try:
+        for peer in peers:
+            key = peer.get("PublicKey")
+            before = kept.pop(key, {})
+            before.pop("AllowedIPs", None)
+            for option, value in before.items():
+                if peer.setdefault(option, value) is not value and option == "PresharedKey":
+                    keys.wipe(value)
+            if peer["line"] == last.get(key, peer["line"]):
+                yield peer
+                continue
+            kept[key] = dict(peer)
+            if "PresharedKey" in peer:
+                kept[key]["PresharedKey"] = bytearray(peer["PresharedKey"])
+    finally:
+        for peer in kept.values():
+            keys.wipe(peer.get("PresharedKey"))
 
 
 class ConfigError(Exception):
@@ -134,10 +160,11 @@ def format_row(path, row):
     return place + (f"{option}: " if option else "") + wrong + "; " + fix
 
 
-def read(path, features=None):
+def read(path, features=None, readable_ok=False):
     """Config of a file, or of stdin ("-"), with its errors in it. OSError when it cannot be read.
 
     `features`: the core's names ("engine mmsg", "aead portable", offloads), None: not checked.
+    `readable_ok`: others may read its keys where its mount is read-only, which is a warning then.
     """
     if path in ("-", "/dev/stdin"):
         return parse(keys.read_text(0), "stdin", features)
@@ -146,18 +173,20 @@ def read(path, features=None):
         config = parse(keys.read_text(fd), path, features)
     finally:
         port.close(fd)
+    config.readable_ok = readable_ok
     refusal = None
     if config.holds_secret or any([name in config.interface for name in _HOOKS]):
         refusal = keys.file_refusal(path, config.holds_secret)
     if refusal:
         wrong, fix = refusal.split("; ")
-        config.errors.insert(0, (0, "", wrong, fix))
+        taken = readable_ok and keys.on_read_only_mount(path)
+        (config.warnings if taken else config.errors).insert(0, (0, "", wrong, fix))
     return config
 
 
-def load(path, features=None):
+def load(path, features=None, readable_ok=False):
     """Config of a file without errors; ConfigError, OSError."""
-    config = read(path, features)
+    config = read(path, features, readable_ok)
     if config.errors:
         config.wipe()
         raise ConfigError(config.lines_of(config.errors))
@@ -170,9 +199,9 @@ def parse(text, path, features=None):
     parser = _Parser(config, features, None)
     owners = _Owners(parser)
     for peer in parser.peers():
-        config.peers.count += 1
         parser.finish_peer(peer)
         owners.compare(peer)
+    config.warnings.sort()
     config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
     return config
 
@@ -225,7 +254,8 @@ class _Parser:
         self.config.errors.append((line or self.line, option, wrong, fix))
 
     def warn(self, option, wrong, fix, line=0):
-        self.config.warnings.append((line or self.line, option, wrong, fix))
+        if len(self.config.warnings) < _MOST_ERRORS:
+            self.config.warnings.append((line or self.line, option, wrong, fix))
 
     def _take(self, line):
         at = line.find(b"=")
@@ -234,23 +264,24 @@ class _Parser:
                 "", "this line is neither a [Section] nor an Option = value", "correct or remove it"
             )
             return
-        name = _as_text(trimmed(line[:at]))
+        name = _as_text(trimmed(line[:at])) or ""
         value = trimmed(line[at + 1 :])
-        self._option(name or "", value)
+        self._option(values.bare(name), value)
         keys.wipe(value)
 
     def _begin_section(self, text):
         self.section = None
         self.seen = {}
+        text = values.bare(text or "")
         for name in _SECTIONS:
-            if text is not None and text.lower() == "[" + name.lower() + "]":
+            if text.lower() == "[" + name.lower() + "]":
                 self.name = name
                 self.section = self.config.interface
                 if name == "Peer":
                     self.section = {"line": self.line}
                 return
         self.name = ""
-        near = nearest(_SECTIONS, (text or "").strip("[]"))
+        near = nearest(_SECTIONS, text.strip("[]"))
         fix = f"did you mean [{near}]?" if near else "sections are [Interface] and [Peer]"
         self.error("", "this section is not known", fix)
 
@@ -265,38 +296,63 @@ class _Parser:
         if row is None:
             self._unknown(name)
             return
-        _, option, _, kind, _, _ = row
+        _, option, whose, kind, _, _ = row
         if self.only is not None and option not in self.only:
             return
         try:
-            parsed = self._parse_value(kind, value)
+            parsed = self._parse_value(option, whose, kind, value)
         except values.Bad as e:
             self.error(option, e.args[0], e.args[1])
             return
         if kind in values.LISTS:
             self.section.setdefault(option, []).extend(parsed)
-        elif option in self.seen:
-            self.error(
-                option, f"it was set in line {self.seen[option]} already", "keep one of the two"
-            )
         else:
-            self.section[option] = parsed
-            if option == "PrivateKey":
-                self.config.peers.own = bytes(keys.public_of(parsed))
-        if option not in self.seen:
-            self.seen[option] = self.line
+            self._set(option, kind, parsed)
+        self.seen[option] = self.line
         self._check_features(option, parsed)
 
-    def _parse_value(self, kind, value):
+    def _set(self, option, kind, parsed):
+        """The last one counts, as it does for wg and wg-quick."""
+        if option in self.seen:
+            wrong = f"it was set in line {self.seen[option]} already: the last one counts"
+            self.warn(option, wrong, "keep one of the two")
+        if kind in values.SECRETS:
+            keys.wipe(self.section.get(option))
+        self.section[option] = parsed
+        if option == "PrivateKey":
+            self.config.peers.own = bytes(keys.public_of(parsed))
+
+    def _parse_value(self, option, whose, kind, value):
         if kind in values.SECRETS:
             self.config.holds_secret = True
-            return values.parse_secret(value)
+            return self._parse_secret(option, value)
         text = _as_text(value)
         if text is None:
             raise values.Bad("it is not UTF-8", "write it anew")
-        if not text and kind not in ("allowed", "hook", "prefixes", "text"):
+        if not text and kind not in values.MAY_BE_EMPTY:
             raise values.Bad("there is no value", "write one, or remove the line")
-        return values.PARSERS[kind](text)
+        parsed = values.PARSERS[kind](values.bare(text) if whose == "wg" else text)
+        odd = values.doubt(kind, text, parsed)
+        if odd is not None:
+            self.warn(option, odd[0], odd[1])
+        return parsed
+
+    def _parse_secret(self, option, value):
+        bare = bytearray(value)
+        end = 0
+        for char in value:
+            if char not in _SPACES:
+                bare[end] = char
+                end += 1
+        short = bare[:end]
+        try:
+            parsed = values.parse_secret(short)
+        finally:
+            keys.wipe(bare)
+            keys.wipe(short)
+        if end < len(value):
+            self.warn(option, "blanks in it are left out", "remove them")
+        return parsed
 
     def _unknown(self, name):
         for section, option, _, _, _, _ in KEYS:
@@ -328,7 +384,7 @@ class _Parser:
 
 
 class _Owners:
-    """Two peers must not have one key; of one prefix only the last peer gets the packets."""
+    """Sections of one key are one peer; of one prefix only the last peer gets the packets."""
 
     def __init__(self, parser):
         self._parser = parser
@@ -338,9 +394,14 @@ class _Owners:
     def compare(self, peer):
         line = peer["line"]
         key = peer.get("PublicKey")
+        peers = self._parser.config.peers
         if key is not None and key in self._lines:
-            wrong = f"the peer of line {self._lines[key]} has the same key"
-            self._parser.error("PublicKey", wrong, "join the two sections", line)
+            wrong = f"the peer of line {self._lines[key]} has the same key: what differs is taken"
+            fix = "join the two sections"
+            self._parser.warn("PublicKey", wrong + " from here, all AllowedIPs too", fix, line)
+            peers.last[key] = line
+        else:
+            peers.count += 1
         self._lines[key] = line
         for family, address, bits in peer.get("AllowedIPs", ()):
             prefix = bytes((family, bits)) + address  # far smaller than a tuple

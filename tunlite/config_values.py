@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The kinds of values in a configuration file: text in, value out; pure.
+"""The kinds of values in a configuration file: text in, value out; pure, but that names of ports
+and of routing tables are looked up in the system's lists.
 
 A parser takes str and returns the value, or raises Bad(what is wrong, what to do). List kinds
 return a list, which lines of the same option extend.
 """
 
-from tunlite import addresses, keys
+from tunlite import addresses, keys, port
 
 LISTS = ("prefixes", "allowed", "dns", "hook", "features")
 SECRETS = ("secret",)
+MAY_BE_EMPTY = ("allowed", "dns", "hook", "mtu", "prefixes", "table", "text")
+SERVICES = "/etc/services"
+TABLES = "/etc/iproute2/rt_tables"
 _TABLES = {"main": 254, "default": 253, "local": 255}
 
 
@@ -26,10 +30,64 @@ def quoted(text):
     return '"' + text + '"'
 
 
+def bare(text):
+    """Without blanks: wg takes all of them out of a line."""
+    return text.replace(" ", "").replace("\t", "")
+
+
+def doubt(kind, text, parsed):
+    """(what is odd, what to write) about a value that wg or wg-quick take, or None."""
+    if not text and kind not in ("allowed", "text"):
+        return "there is no value", "write one, or remove the line"
+    if kind == "mtu" and 0 < parsed < 576:
+        return "it is less than 576", "hosts need not take packets so short; IPv6 needs 1280"
+    if kind == "endpoint" and parsed != text:
+        return "it is read as " + quoted(parsed), "write it so"
+    if kind in ("port", "mark", "keepalive", "public") and bare(text) != text:
+        return "blanks in it are left out", "remove them"
+    return None
+
+
+def _listed(path):
+    """Lists of words of the lines of a file of the system's, without comments; none where it is
+    not there."""
+    try:
+        text = port.read_file(path).decode()
+    except (OSError, ValueError):
+        return
+    for line in text.split("\n"):
+        yield line.split("#")[0].split()
+
+
+def _port_number(text):
+    """The digits of a port's name; other text is left as it is."""
+    if addresses.is_number(text) or not addresses.is_word(text, "-_"):
+        return text
+    for words in _listed(SERVICES):
+        if len(words) > 1 and words[1].endswith("/udp") and text in words[:1] + words[2:]:
+            return words[1][:-4]
+    return text
+
+
+def _unsigned(text, octal):
+    """The number of digits, of hex digits after 0x, and of octal ones after 0 where ip(8) reads
+    them so; -1 for none, or one of more than 32 bits."""
+    base = 16 if text[:2].lower() == "0x" else 8 if octal and text[:1] == "0" else 10
+    digits = text[2:].lower() if base == 16 else text
+    for char in digits:
+        if char not in "0123456789abcdef"[:base]:
+            return -1
+    digits = digits.lstrip("0") or digits[:1]
+    if not digits or len(digits) > 11 or int(digits, base) > 0xFFFFFFFF:
+        return -1
+    return int(digits, base)
+
+
 def _number(text, least, most, fix):
-    if not addresses.is_number(text) or len(text) > 10 or not least <= int(text) <= most:
+    number = _unsigned(text, False) if addresses.is_number(text) else -1
+    if not least <= number <= most:
         raise Bad(quoted(text) + f" is not a number from {least} to {most}", fix)
-    return int(text)
+    return number
 
 
 def parse_secret(chars):
@@ -49,20 +107,16 @@ def _public(text):
 
 
 def _port(text):
-    return _number(text, 0, 65535, "choose a port, 0 for any")
+    return _number(_port_number(text), 0, 65535, "choose a port, 0 for any")
 
 
 def _mark(text):
     if text.lower() == "off":
         return 0
-    digits = text[2:].lower() if text[:2].lower() == "0x" else text
-    base = 16 if digits is not text else 10
-    for char in digits:
-        if char not in "0123456789abcdef"[:base]:
-            digits = ""
-    if not digits or len(digits) > 10 or int(digits, base) > 0xFFFFFFFF:
+    number = _unsigned(text, False)
+    if number < 0:
         raise Bad(quoted(text) + " is no mark", "write a number up to 0xffffffff, or off")
-    return int(digits, base)
+    return number
 
 
 def _prefix(text):
@@ -73,14 +127,25 @@ def _prefix(text):
 
 
 def _pieces(text):
-    pieces = [piece.strip(" \t") for piece in text.split(",")]  # ASCII alone, on both interpreters
-    return [piece for piece in pieces if piece]
+    """What commas and blanks part: ASCII ones alone, on both interpreters."""
+    return [piece for piece in text.replace("\t", " ").replace(",", " ").split(" ") if piece]
+
+
+def _with_bits(text):
+    """10.0.0.1/255.255.255.0 as 10.0.0.1/24; other text as it is."""
+    address, _, mask = text.partition("/")
+    try:
+        value = int.from_bytes(addresses.parse_address(mask)[1], "big")
+    except ValueError:
+        return text
+    for bits in range(33):
+        if value == 0xFFFFFFFF << 32 - bits & 0xFFFFFFFF:
+            return f"{address}/{bits}"
+    return text
 
 
 def _prefixes(text):
-    if not _pieces(text):
-        raise Bad("there is no address", "write one, or remove the line")
-    return [_prefix(piece) for piece in _pieces(text)]
+    return [_prefix(_with_bits(piece)) for piece in _pieces(text)]
 
 
 def _allowed(text):
@@ -92,10 +157,11 @@ def _dns(text):
     rows = []
     for piece in _pieces(text):
         try:
-            family, packed = addresses.parse_address(piece)
-            rows.append((addresses.format_address(family, packed), None))
+            address, percent, scope = piece.partition("%")
+            family, packed = addresses.parse_address(address)
+            rows.append((addresses.format_address(family, packed) + percent + scope, None))
         except ValueError:
-            if not addresses.is_word(piece, "-._"):
+            if not addresses.is_word(piece, "-._~") or addresses.is_number(piece.replace(".", "")):
                 raise Bad(
                     quoted(piece) + " is no address and no domain",
                     "write addresses of servers and names of search domains",
@@ -106,9 +172,13 @@ def _dns(text):
 
 def _mtu(text):
     """0 for auto."""
-    if text.lower() == "auto":
+    if text.lower() in ("", "auto"):
         return 0
-    return _number(text, 576, 65535, "write bytes, 1420 for instance; IPv6 needs 1280 or more")
+    number = _unsigned(text, True)
+    if not 68 <= number <= 65535:
+        wrong = quoted(text) + " is not a number from 68 to 65535"
+        raise Bad(wrong, "write bytes, 1420 for instance; IPv6 needs 1280 or more")
+    return number
 
 
 def _table(text):
@@ -116,11 +186,17 @@ def _table(text):
     word = text.lower()
     if word == "off":
         return 0
-    if word == "auto":
+    if word in ("", "auto"):
         return None
-    if word in _TABLES:
-        return _TABLES[word]
-    return _number(text, 1, 0xFFFFFFFF, "write auto, off, main or the number of a table")
+    number = _TABLES.get(word) or _unsigned(text, True)
+    if number < 0:
+        for words in _listed(TABLES):
+            if words[1:2] == [text]:
+                number = _unsigned(words[0], True)
+    if number < 0:
+        how = "write auto, off, main or the number of a table up to 0xffffffff"
+        raise Bad(quoted(text) + " is no table", how)
+    return number or 254  # the kernel's 0 is its main table
 
 
 def _keepalive(text):
@@ -130,21 +206,26 @@ def _keepalive(text):
 
 
 def _endpoint(text):
-    """The text, checked; names are resolved later."""
+    """The text as UAPI has it, checked; names of hosts are resolved later."""
+    host, _, number = text.rpartition(":")
+    number = _port_number(number).lstrip("0")
+    if ":" in host and host[0] != "[":
+        host = "[" + host + "]"
+    told = text
+    if host and number:
+        text = host + ":" + number
     try:
         host, _ = addresses.split_endpoint(text)
         addresses.literal_endpoint(text)
     except ValueError as e:
-        raise Bad(quoted(text) + ": " + e.args[0], "write host:port or [IPv6 address]:port")
+        raise Bad(quoted(told) + ": " + e.args[0], "write host:port or [IPv6 address]:port")
     if not addresses.is_word(host, "-._:%"):
         raise Bad(quoted(host) + " is no host name", "write a name or an address")
     return text
 
 
 def _hook(text):
-    if not text:
-        raise Bad("there is no command", "write one, or remove the line")
-    return [text]
+    return [text] if text else []
 
 
 def _bool(text):

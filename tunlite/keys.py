@@ -12,6 +12,7 @@ from tunlite import port
 _BASE_POINT = b"\x09" + bytes(31)
 _S_IFMT = 0o170000
 _S_IFREG = 0o100000
+_EROFS = 30
 
 
 def _sextet(char):
@@ -210,4 +211,16 @@ def file_refusal(path, has_key=True):
     who = "everyone" if bad & 0o007 else "its group"
     can = "write" if bad & 0o022 else "read" if bad & 0o004 else "use"
     holds = "a private key" if has_key else "commands that root runs"
-    return f"{who} may {can} this file, which holds {holds}; mend it with: chmod 600 {path}"
+    return (
+        f"{who} may {can} this file, which holds {holds}; mend it with: chmod 600 {path}"
+        " (--allow-readable takes it where its mount is read-only)"
+    )
+
+
+def on_read_only_mount(path):
+    """Whether nobody can write the file or change its mode there."""
+    try:
+        port.chmod(path, port.stat(path)[0] & 0o7777)
+    except OSError as e:
+        return e.errno == _EROFS
+    return False

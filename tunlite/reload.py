@@ -63,7 +63,8 @@ def load_again(state, log):
     state["load_error"] = ""
     config = None
     try:
-        config = configs.load(state["path"], features.known(port.native))
+        known = features.known(port.native)
+        config = configs.load(state["path"], known, state.get("readable"))
         _apply(state, config, log)
     except configs.ConfigError as e:
         state["load_error"] = "\n".join(e.args[0])

@@ -47,7 +47,12 @@ class _Text:
 def _name_of(trimmed):
     """The option of a line, in lower case; never a copy of its value, which may be a secret."""
     at = trimmed.find(b"=")
-    return bytes(trimmed[: max(at, 0)]).strip().lower()
+    return _bare(trimmed[: max(at, 0)])
+
+
+def _bare(text):
+    """In lower case and without blanks, which wg takes out."""
+    return bytes(text).lower().replace(b" ", b"").replace(b"\t", b"")
 
 
 def _put_interface(out, text, running, mark):
@@ -59,7 +64,7 @@ def _put_interface(out, text, running, mark):
         trimmed = configs.trimmed(line)
         is_header = trimmed[:1] == b"["
         if is_header:
-            is_ours = bytes(trimmed).lower() == b"[interface]"
+            is_ours = _bare(trimmed) == b"[interface]"
         name = b"" if is_header else _name_of(trimmed)
         keys.wipe(trimmed)
         if not is_ours:

@@ -36,6 +36,7 @@ def note_config(state, config):
     """What `down` and the next reload need of a configuration."""
     for kind in ("PreDown", "PostDown"):
         state[kind] = config.interface.get(kind, [])
+    state["readable"] = config.readable_ok
     state["save"] = config.interface.get("SaveConfig", False)
     state["endpoints"] = setconf.endpoints_of(config)
     state["fixed"] = {key: config.interface[key] for key in FIXED if key in config.interface}

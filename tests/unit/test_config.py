@@ -6,7 +6,7 @@ import base64
 import pytest
 from hypothesis import example, given, strategies as st
 
-from tunlite import config, keys
+from tunlite import config, config_values, keys, port
 
 PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -20,6 +20,12 @@ def _parse(text, features=None):
 def _errors(text, features=None):
     parsed = _parse(text, features)
     return parsed.lines_of(parsed.errors)
+
+
+def _warnings(text):
+    parsed = _parse(text)
+    assert not parsed.errors, parsed.errors
+    return parsed.lines_of(parsed.warnings)
 
 
 def _interface(line):
@@ -83,7 +89,7 @@ PublicKey = {OTHER}
 def test_the_group_of_the_socket_is_understood_as_0_1_0_wrote_it():
     assert _interface("SocketGroup = staff") == {"SocketGroup": "staff"}
     assert _interface("Group = staff") == {"SocketGroup": "staff"}
-    assert _errors("[Interface]\nGroup = a\nSocketGroup = b\n")[0].startswith(
+    assert _warnings("[Interface]\nGroup = a\nSocketGroup = b\n")[0].startswith(
         "wg0.conf:3: SocketGroup: it was set in line 2 already"
     )
     assert _errors(f"[Peer]\nPublicKey = {PUBLIC}\nGroup = a\n")
@@ -161,14 +167,21 @@ _WRONG = {
     "FwMark = 0x": "no mark",
     "FwMark = 0x100000000": "no mark",
     "FwMark = ff": "no mark",
-    "Address =": "no address",
     "Address = 10.0.0.256/24": "no address",
     "Address = 10.0.0.1/33": "no address",
-    "MTU = 65536": "576 to 65535",
-    "MTU = 100": "576 to 65535",
+    "MTU = 65536": "68 to 65535",
+    "MTU = 67": "68 to 65535",
+    "MTU = 08": "68 to 65535",
     "Table = x": "auto, off, main",
-    "DNS = exa mple": "no domain",
-    "PostUp =": "no command",
+    "DNS = 300.1.1.1": "no domain",
+    "DNS = fd00:::1": "no domain",
+    "DNS = a;b": "no domain",
+    "Table = 0x": "no table",
+    "Table = 0x100000000": "no table",
+    "Table = -1": "no table",
+    "Address = 10.0.0.1/255.0.255.0": "no address",
+    "SaveConfig =": "no value",
+    "FwMark =": "no value",
     "Batch = 0": "1 to 256",
     "Memory = 1K": "no size",
     "Memory = M": "no size",
@@ -198,8 +211,7 @@ _WRONG = {
     ("option", "least", "most"),
     [
         ("ListenPort", 0, 65535),
-        ("MTU", 576, 65535),
-        ("Table", 1, 0xFFFFFFFF),
+        ("MTU", 68, 65535),
         ("FwMark", 0, 0xFFFFFFFF),
         ("Batch", 1, 256),
         ("Memory", 256 << 10, 1 << 30),
@@ -247,8 +259,12 @@ def test_a_mistake_is_told_with_its_file_line_and_what_to_do(line):
         ("PublicKey = " + PUBLIC[:-1], "44 characters"),
         ("PublicKey = " + PUBLIC.replace("=", "A"), "ends in ="),
         ("AllowedIPs = 10.0.0.0/8/8", "no address"),
-        ("Endpoint = ::1:51820", "[IPv6 address]:port"),
-        ("Endpoint = a b:1", "no host name"),
+        ("Endpoint = 2001:db8::1", "[IPv6 address]:port"),
+        ("Endpoint = a/b:1", "no host name"),
+        ("Endpoint = 192.0.2.1:nosuchport", "the port"),
+        ("Endpoint = 192.0.2.1:0", "the port"),
+        ("Endpoint =", "no value"),
+        ("AllowedIPs = 10.0.0.0/8 10.1.0.0/16", "no address"),
         ("Endpoint = a", "host:port"),
         ("PersistentKeepalive = 65536", "0 to 65535"),
         ("Description = " + "x" * 129, "128"),
@@ -286,14 +302,175 @@ def test_an_option_before_any_section_is_told_once():
     assert len(_errors("ListenPort = 1\nMTU = 1400\n")) == 1
 
 
-def test_a_repeated_option_is_told_with_its_first_line():
-    (error,) = _errors("[Interface]\nMTU = 1400\nListenPort = 1\nmtu = 1401\n")
-    assert error.startswith("wg0.conf:4: MTU: ") and "line 2" in error
+def test_of_a_repeated_option_the_last_counts_and_each_is_told_with_the_line_before():
+    text = "[Interface]\nMTU = 1400\nListenPort = 1\nmtu = 1401\nMTU =\nFwMark=1\nFwMark=off\n"
+    parsed = _parse(text)
+    assert parsed.interface == {"MTU": 0, "ListenPort": 1, "FwMark": 0}
+    told = _warnings(text)
+    assert [line.split(": ")[0] for line in told] == [f"wg0.conf:{n}" for n in (4, 5, 5, 7)]
+    assert "MTU: it was set in line 2 already" in told[0]
 
 
-def test_two_peers_of_one_key_are_told():
-    (error,) = _errors(f"[Peer]\nPublicKey={PUBLIC}\n[Peer]\nPublicKey={PUBLIC}\n")
-    assert error.startswith("wg0.conf:3: PublicKey: ") and "line 1" in error
+def test_a_repeated_secret_is_the_last_and_the_first_is_wiped(monkeypatch):
+    wiped = []
+    monkeypatch.setattr(keys, "wipe", lambda secret: wiped.append(bytes(secret or b"")))
+    parsed = _parse(f"[Interface]\nPrivateKey={PRIVATE}\nPrivateKey={OTHER}\n")
+    assert parsed.interface["PrivateKey"] == base64.b64decode(OTHER)
+    assert base64.b64decode(PRIVATE) in wiped
+
+
+def test_lists_add_up():
+    parsed = _interface(
+        "Address=10.0.0.1\nAddress=10.0.0.2\nDNS=1.1.1.1\nDNS=a.b\nPreUp=x\nPreUp=y"
+    )
+    assert len(parsed["Address"]) == len(parsed["DNS"]) == len(parsed["PreUp"]) == 2
+
+
+def test_sections_of_one_key_are_one_peer_as_wg_has_it():
+    text = (
+        f"[Peer]\nPublicKey={PUBLIC}\nAllowedIPs=10.0.0.0/8\nPersistentKeepalive=5\n"
+        f"PresharedKey={PRIVATE}\nEndpoint=192.0.2.1:1\n"
+        f"[Peer]\nPublicKey={OTHER}\n"
+        f"[Peer]\nPublicKey={PUBLIC}\nAllowedIPs=10.1.0.0/16\nEndpoint=192.0.2.2:2\n"
+    )
+    parsed = _parse(text)
+    assert len(parsed.peers) == 2
+    peers = iter(parsed.peers)
+    assert next(peers)["PublicKey"] == base64.b64decode(OTHER)
+    joined = next(peers)
+    secret = joined["PresharedKey"]
+    assert secret == base64.b64decode(PRIVATE)
+    assert joined["AllowedIPs"] == [(4, bytes([10, 1, 0, 0]), 16)]
+    assert joined["Endpoint"] == "192.0.2.2:2" and joined["PersistentKeepalive"] == 5
+    assert list(peers) == [] and secret == bytes(32)
+    (told,) = _warnings(text)
+    assert told.startswith("wg0.conf:9: PublicKey: ") and "line 1" in told
+    (endpoints,) = [peer for peer in parsed.peers.each(("Endpoint",)) if "Endpoint" in peer]
+    assert endpoints["Endpoint"] == "192.0.2.2:2" and "PresharedKey" not in endpoints
+
+
+def test_a_last_section_without_allowed_ips_leaves_the_peer_none():
+    parsed = _parse(
+        f"[Peer]\nPublicKey={PUBLIC}\nAllowedIPs=10.0.0.0/8\n[Peer]\nPublicKey={PUBLIC}\n"
+    )
+    (peer,) = parsed.peers
+    assert "AllowedIPs" not in peer
+
+
+def test_a_later_preshared_key_of_a_peer_wins_and_none_stays_in_memory():
+    section = f"[Peer]\nPublicKey={PUBLIC}\nPresharedKey="
+    parsed = _parse(f"{section}{PRIVATE}\n{section}{OTHER}\n")
+    (peer,) = [dict(peer, PresharedKey=bytes(peer["PresharedKey"])) for peer in parsed.peers]
+    assert peer["PresharedKey"] == base64.b64decode(OTHER)
+
+
+@pytest.mark.parametrize(
+    ("line", "option", "value"),
+    [
+        ("PreUp =", "PreUp", []),
+        ("PostDown = # nothing", "PostDown", []),
+        ("DNS =", "DNS", []),
+        ("MTU =", "MTU", 0),
+        ("Table =", "Table", None),
+        ("Address =", "Address", []),
+    ],
+)
+def test_an_option_of_wg_quick_may_be_empty_which_is_told(line, option, value):
+    assert _interface(line)[option] == value
+    (told,) = _warnings("[Interface]\n" + line)
+    assert told.startswith(f"wg0.conf:2: {option}: there is no value")
+
+
+def test_addresses_and_name_servers_may_be_separated_by_blanks():
+    read = _interface(
+        "Address = 10.66.0.2/24 fd66::2/64\t10.66.0.3\nDNS = 9.9.9.9 149.112.112.112 lan.example"
+    )
+    assert [bits for _, _, bits in read["Address"]] == [24, 64, 32]
+    assert read["DNS"] == [("9.9.9.9", None), ("149.112.112.112", None), (None, "lan.example")]
+
+
+def test_an_address_may_have_a_netmask_as_ip_takes_it():
+    assert _interface("Address = 10.0.0.1/255.255.240.0")["Address"][0][2] == 20
+
+
+@pytest.mark.parametrize("word", ["~corp.example", "~.", "_srv.lan"])
+def test_a_domain_may_be_for_routing_only(word):
+    assert _interface(f"DNS = 10.0.0.1, {word}")["DNS"] == [("10.0.0.1", None), (None, word)]
+
+
+def test_a_name_server_may_have_a_scope():
+    assert _interface("DNS = fe80::1%eth0")["DNS"] == [("fe80::1%eth0", None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0x4d2", 1234),
+        ("0X4D2", 1234),
+        ("010", 8),
+        ("0", 254),
+        ("4294967295", 0xFFFFFFFF),
+        ("local", 255),
+        ("vpn", 77),
+    ],
+)
+def test_a_table_is_written_as_ip_reads_it(text, value, tmp_path, monkeypatch):
+    monkeypatch.setattr(config_values, "TABLES", str(tmp_path / "rt_tables"))
+    (tmp_path / "rt_tables").write_text("# tables\n255\tlocal\n0x4d\tvpn # ours\n\n")
+    assert _interface("Table = " + text)["Table"] == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("500", 500), ("0x500", 1280), ("auto", 0)])
+def test_an_mtu_is_written_as_ip_reads_it_and_a_small_one_is_told(text, value):
+    assert _interface("MTU = " + text)["MTU"] == value
+    assert len(_warnings("[Interface]\nMTU = " + text)) == (value == 500)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2001:db8::9:51820", "[2001:db8::9]:51820"),
+        ("fe80::1%eth0:5", "[fe80::1%eth0]:5"),
+        ("192.0.2.1:tunnel", "192.0.2.1:1194"),
+        ("vpn.example:alias", "vpn.example:1194"),
+        ("192.0.2.1 : 51820", "192.0.2.1:51820"),
+        ("192.0.2.1:051820", "192.0.2.1:51820"),
+    ],
+)
+def test_an_endpoint_that_wg_takes_is_read_and_told(text, value, tmp_path, monkeypatch):
+    monkeypatch.setattr(config_values, "SERVICES", str(tmp_path / "services"))
+    (tmp_path / "services").write_text(
+        "# ports\ntunnel 9/tcp\ntunnel\t1194/udp alias # a comment\nbad\n"
+    )
+    assert _peer("Endpoint = " + text)["Endpoint"] == value
+    (told,) = _warnings(f"[Peer]\nPublicKey = {PUBLIC}\nEndpoint = {text}")
+    assert told.startswith("wg0.conf:3: Endpoint: ") and value in told
+
+
+def test_a_listen_port_may_be_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(config_values, "SERVICES", str(tmp_path / "services"))
+    (tmp_path / "services").write_text("tunnel 1194/udp\n")
+    assert _interface("ListenPort = tunnel")["ListenPort"] == 1194
+
+
+def test_blanks_in_what_wg_reads_are_left_out_and_told():
+    text = (
+        "[ Inter face ]\nListen Port = 51 820\nFwMark = 0x1\t0\n"
+        f"PrivateKey = {PRIVATE[:9]} {PRIVATE[9:]}\n"
+        f"[Peer ]\nPublicKey = {PUBLIC[:4]} {PUBLIC[4:]}\nAllowedIPs = 10.0.0.0 / 8\n"
+    )
+    parsed = _parse(text)
+    assert parsed.interface["ListenPort"] == 51820 and parsed.interface["FwMark"] == 16
+    assert parsed.interface["PrivateKey"] == base64.b64decode(PRIVATE)
+    (peer,) = parsed.peers
+    assert peer["PublicKey"] == base64.b64decode(PUBLIC)
+    assert peer["AllowedIPs"] == [(4, bytes([10, 0, 0, 0]), 8)]
+    told = _warnings(text)
+    assert [line.split(": ")[0][-1] for line in told] == ["2", "3", "4", "6"]
+
+
+def test_a_file_of_nothing_but_oddities_is_told_in_a_hundred_lines():
+    assert len(_warnings("[Interface]\n" + "PreUp =\n" * 50_000)) == 100
 
 
 def test_a_prefix_of_two_peers_is_a_warning():
@@ -354,6 +531,25 @@ def test_a_private_key_that_others_may_read_is_refused(tmp_path):
     assert config.load(str(path)).interface["PrivateKey"]
 
 
+def test_a_file_that_everyone_may_read_is_taken_on_a_read_only_mount_where_the_caller_says_so(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "wg0.conf"
+    path.write_text(f"[Interface]\nPrivateKey = {PRIVATE}\n")
+    path.chmod(0o644)
+    assert config.read(str(path), readable_ok=True).errors
+
+    def refused(path, mode):
+        raise OSError(30, "read-only")
+
+    monkeypatch.setattr(port, "chmod", refused)
+    parsed = config.read(str(path), readable_ok=True)
+    assert not parsed.errors and parsed.readable_ok
+    (told,) = parsed.lines_of(parsed.warnings)
+    assert "everyone may read this file" in told
+    assert "--allow-readable" in config.read(str(path)).errors[0][3]
+
+
 def test_a_file_without_a_secret_may_be_read_by_all(tmp_path):
     path = tmp_path / "wg0.conf"
     path.write_text("[Interface]\nListenPort = 1\n")
@@ -404,8 +600,6 @@ def test_a_peer_with_our_own_key_is_left_out_wherever_peers_are_walked():
 
 
 def test_every_row_of_the_table_has_a_parser():
-    from tunlite import config_values
-
     for section, name, whose, kind, default, text in config.KEYS:
         assert section in ("Interface", "Peer") and name and default and text
         assert whose in ("wg", "wg-quick", "tunlite")

@@ -126,6 +126,17 @@ def test_the_mark_is_saved_as_it_runs_but_not_where_we_chose_it(line, runs, chos
     assert found == ([f"FwMark = {saved}"] if saved else [])
 
 
+def test_blanks_that_wg_leaves_out_are_no_other_section_or_option():
+    text = f"[ Interface ]\nPrivate Key = {_base64(1)}\nlisten port = 1\nAddress = 10.0.0.1\n"
+    saved = _saved(text, _running())
+    assert saved.splitlines() == [
+        "[ Interface ]",
+        f"PrivateKey = {_base64(9)}",
+        "ListenPort = 40001",
+        "Address = 10.0.0.1",
+    ]
+
+
 def test_sections_may_stand_in_any_order_and_come_twice():
     text = (
         f"\ufeff[Peer]\nPublicKey = {_base64(2)}\n[Interface]\nMTU = 1400\n"

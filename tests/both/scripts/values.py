@@ -64,12 +64,34 @@ AllowedIPs = 10.0.0.0/33
 Endpoint = nowhere
 stray
 """
+ODD = """
+[ Interface ]
+Private Key = yAnz5TF+lXXJte14 tji3zlMNq+hd2rYUIgJBgB3fBmk=
+ListenPort = 1
+ListenPort = 51 820
+FwMark = 010
+Address = 10.77.0.1/255.255.255.0 fd77::1/64
+MTU = 500
+Table = 0x4d2
+DNS = 9.9.9.9 ~corp.example,fe80::1%eth0
+DNS =
+PreUp =
+[Peer]
+PublicKey = {0}
+PresharedKey = {1}
+AllowedIPs = 10.77.0.2/32
+Endpoint = 2001:db8::9:051820
+[Peer]
+PublicKey = {0}
+AllowedIPs = 10.77.0.3 / 32
+PersistentKeepalive = 2 5
+""".format(PUBLIC, PRIVATE)
 for name in ("wg0", "a.b-c_d=e+", "caf\u00e9", "\u00b2", "a b", "", "..", "x" * 16):
     try:
         print(name.encode(), names.check_name(name))
     except names.BadName:
         print(name.encode(), "refused")
-for label, text in (("good", GOOD), ("bad", BAD), ("empty", "")):
+for label, text in (("good", GOOD), ("bad", BAD), ("odd", ODD), ("empty", "")):
     found = config.parse(keys.Text([bytearray(text.encode())]), label)
     print(label, sorted(found.interface), len(found.peers))
     for line in found.lines_of(found.errors) + found.lines_of(found.warnings):
