@@ -125,38 +125,46 @@ def look(name):
 def _foreign(name):
     found = {"interface": name, "public_key": "", "listen_port": 0, "fwmark": 0}
     for key, value in client.get_device(name):
+        if key == b"public_key":
+            yield found
+            found = {"preshared": False, "endpoint": "", "allowed_ips": []}
+            for word in ("latest_handshake", "rx_bytes", "tx_bytes", "persistent_keepalive"):
+                found[word] = 0
         try:
-            if key == b"public_key":
-                yield found
-                found = {"public_key": keys.text(binascii.unhexlify(value)), "preshared": False}
-                found.update({"endpoint": "", "allowed_ips": [], "latest_handshake": 0})
-                found.update({"rx_bytes": 0, "tx_bytes": 0, "persistent_keepalive": 0})
-            else:
-                _note(found, key.decode(), value)
-        except (ValueError, KeyError):
+            _note(found, key.decode(), value)
+        except ValueError:
             raise client.nonsense()
     yield found
 
 
 def _note(found, key, value):
     """A line of an answer in the words of the status."""
-    if key == "private_key" and value != _ZERO_KEY:
-        private = bytearray(binascii.unhexlify(value))
-        found["public_key"] = keys.text(keys.public_of(private))
-        keys.wipe(private)
-    elif key == "preshared_key":
-        found["preshared"] = value != _ZERO_KEY
-    elif key == "allowed_ip":
-        found["allowed_ips"].append(value.decode())
-    elif key == "endpoint":
-        found[key] = value.decode()
-    elif key in ("listen_port", "fwmark", "rx_bytes", "tx_bytes"):
-        found[key] = int(value)
-    elif key == "persistent_keepalive_interval":
-        found["persistent_keepalive"] = int(value)
-    elif key == "last_handshake_time_sec":
-        found["latest_handshake"] = int(value)
-        found["handshake_age_s"] = port.wall_ns()[0] // 1000000000 - int(value)
+    key = _FOREIGN.get(key, key)
+    before = found.get(key)
+    if key.endswith("_key"):
+        secret = bytearray(binascii.unhexlify(value))
+        if key == "public_key":
+            found[key] = keys.text(secret)
+        elif value == _ZERO_KEY:
+            pass
+        elif key == "private_key":
+            found["public_key"] = keys.text(keys.public_of(secret))
+        else:
+            found["preshared"] = True
+        keys.wipe(secret)
+    elif isinstance(before, list):
+        before.append(value.decode())
+    elif before is not None:
+        found[key] = value.decode() if before == "" else int(value)
+    if key == "latest_handshake":
+        found["handshake_age_s"] = port.wall_ns()[0] // 1000000000 - found[key]
+
+
+_FOREIGN = {
+    "allowed_ip": "allowed_ips",
+    "last_handshake_time_sec": "latest_handshake",
+    "persistent_keepalive_interval": "persistent_keepalive",
+}
 
 
 def _page(first, name, rows):

@@ -150,12 +150,14 @@ def test_another_programs_interface_is_shown_as_far_as_it_tells(monkeypatch, err
         "  allowed ips: (none)\n"
     )
     found = json.loads("".join(show.json_pieces(_foreign(monkeypatch, error))))
+    assert set(found) == {"interface", "public_key", "listen_port", "fwmark", "peers"}
     assert found["interface"] == "wg0" and found["peers"][0]["tx_bytes"] == 2048
+    assert [peer["preshared"] for peer in found["peers"]] == [True, False]
 
 
 @pytest.mark.parametrize(
     "row",
-    [("private_key", "01"), ("public_key", "0x"), ("rx_bytes", "many"), ("allowed_ip", "::/0")],
+    [("private_key", "01"), ("public_key", "0x"), ("listen_port", "many"), ("fwmark", "")],
 )
 def test_another_programs_nonsense_is_a_refusal(monkeypatch, row):
     with pytest.raises(client.Refused, match="makes no sense"):
