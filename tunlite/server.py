@@ -236,7 +236,7 @@ class Client:
                 raise
             self._at = 0
             if not self._end:
-                return False
+                return self._ended()
         view = memoryview(self._input)
         # What follows a request waits until that is answered.
         while self.has_input() and not self.has_output():
@@ -250,6 +250,16 @@ class Client:
                     break
         if self._at == self._end:
             self.server.port.native.tl_wipe(self._input, _READ)
+        return True
+
+    def _ended(self):
+        """The client sends no more: a set without its empty line is answered too; whether there is
+        something to answer."""
+        if self._setter is None:
+            return False
+        if self._length or self._too_long:
+            self._errno = self._errno or uapi.EPROTO  # who knows what else stood in that line
+        self._set_end()
         return True
 
     def _append(self, part):

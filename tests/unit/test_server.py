@@ -307,9 +307,24 @@ def test_a_client_whose_set_cannot_end_is_dropped_all_the_same(served, monkeypat
 
     monkeypatch.setattr(served.interface, "commit", commit)
     client.close()
-    with pytest.raises(MemoryError):
-        served.loop.rest()
+    served.loop.rest()
     assert served._clients == [] and len(served.loop.callbacks) == 1
+
+
+def test_a_set_that_ends_with_the_connection_is_answered(served):
+    client = served.connect()
+    client.sendall(b"set=1\nlisten_port=7\n")
+    client.shutdown(socket.SHUT_WR)
+    assert answer(served, client) == "errno=0\n\n<end>"
+    assert served.interface.listen_port == 7 and served._clients == []
+
+
+def test_a_line_that_the_connection_ends_in_is_refused(served):
+    client = served.connect()
+    client.sendall(b"set=1\nlisten_port=7\nlisten_port=51")
+    client.shutdown(socket.SHUT_WR)
+    assert answer(served, client) == "errno=-71\n\n<end>"
+    assert served.interface.listen_port == 7 and served._clients == []
 
 
 def test_a_set_for_which_memory_is_short_says_so(served, monkeypatch):
