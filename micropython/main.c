@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry point of the static executable: one bounded heap, sys.argv, the frozen program, its exit
- * status.
- *
- * The heap is address space reserved by one mmap: pages count as memory only once touched, and the
- * collector runs after every COLLECT_BYTES of allocation so that few are.
+ * Entry point of the static executable: its heap, sys.argv, the frozen program, its exit status.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,27 +8,19 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "py/builtin.h"
 #include "py/compile.h"
 #include "py/cstack.h"
-#include "py/gc.h"
 #include "py/mperrno.h"
 #include "py/mphal.h"
 #include "py/runtime.h"
 #include "py/unicode.h"
-#include "shared/runtime/gchelper.h"
 
-enum {
-    HEAP_LEAST = 256 * 1024, /* below this the program fails while it loads */
-    HEAP_USUAL = 4 * 1024 * 1024,
-    HEAP_MOST = 64 * 1024 * 1024,
-    COLLECT_BYTES = 64 * 1024,
-    STACK_BYTES = 64 * 1024 * (int)(sizeof(void *) / 4),
-};
+enum { STACK_BYTES = 64 * 1024 * (int)(sizeof(void *) / 4) };
 
 /* ---- what MicroPython asks of a port -----------------------------------------------------------
  */
@@ -65,12 +53,6 @@ mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t len) {
 
 void mp_hal_stdout_tx_strn_cooked(const char *text, size_t len) {
     write_all(STDOUT_FILENO, text, len);
-}
-
-void gc_collect(void) {
-    gc_collect_start();
-    gc_helper_collect_regs_and_stack();
-    gc_collect_end();
 }
 
 mp_import_stat_t mp_import_stat(const char *path) {
@@ -107,17 +89,6 @@ static size_t heap_size(const char *text) {
         end++;
     }
     return *end == 0 && size >= HEAP_LEAST && size <= HEAP_MOST ? (size_t)size : 0;
-}
-
-static bool make_heap(size_t size) {
-    char *heap = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (heap == MAP_FAILED) {
-        return false;
-    }
-    gc_init(heap, heap + size);
-    MP_STATE_MEM(gc_alloc_threshold) = COLLECT_BYTES / MICROPY_BYTES_PER_GC_BLOCK;
-    return true;
 }
 
 static void set_argv(int argc, char **argv) {
@@ -173,7 +144,7 @@ static void run_program(int argc, char **argv) {
 
 /* Not inlined: main must capture the stack's top before this frame exists. */
 static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
-    if (!make_heap(heap)) {
+    if (!heap_make(heap)) {
         mp_printf(&mp_stderr_print, "tunlite: heap: %s\n", strerror(errno));
         return 1;
     }
@@ -205,7 +176,7 @@ int main(int argc, char **argv) {
     hold_stdio();
     mp_cstack_init_with_sp_here(STACK_BYTES);
     signal(SIGPIPE, SIG_IGN);
-    size_t heap = HEAP_USUAL;
+    size_t heap = heap_usual();
     if (argc > 2 && strcmp(argv[1], "--heap") == 0) {
         heap = heap_size(argv[2]);
         if (heap == 0) {

@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "py/runtime.h"
 
 static mp_obj_t checked(long result) {
@@ -78,6 +79,12 @@ static mp_obj_t os_exit(mp_obj_t status) {
     _exit(whole(status));
 }
 FUNCTION_1(os_exit);
+
+static mp_obj_t os_keep_back(mp_obj_t keep) {
+    heap_keep_back(mp_obj_is_true(keep));
+    return mp_const_none;
+}
+FUNCTION_1(os_keep_back);
 
 static mp_obj_t os_umask(mp_obj_t mask) {
     return mp_obj_new_int((mp_int_t)umask((mode_t)whole(mask)));
@@ -489,6 +496,19 @@ static mp_obj_t os_resolve(mp_obj_t host, mp_obj_t port) {
 }
 FUNCTION_2(os_resolve);
 
+/* inet_pton(text) -> the 4 or 16 bytes of an address, or None. */
+static mp_obj_t os_inet_pton(mp_obj_t text) {
+    size_t length;
+    const char *address = mp_obj_str_get_data(text, &length);
+    bool is_ipv6 = memchr(address, ':', length) != NULL;
+    byte bytes[16];
+    if (strlen(address) != length || inet_pton(is_ipv6 ? AF_INET6 : AF_INET, address, bytes) != 1) {
+        return mp_const_none;
+    }
+    return mp_obj_new_bytes(bytes, is_ipv6 ? 16 : 4);
+}
+FUNCTION_1(os_inet_pton);
+
 /* The io module, which json needs, brings the builtin `open`: files are descriptors here. */
 static mp_obj_t no_open(size_t n, const mp_obj_t *args, mp_map_t *keywords) {
     (void)n;
@@ -509,6 +529,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_pidfd_open), MP_ROM_PTR(&os_pidfd_open_obj)},
     {MP_ROM_QSTR(MP_QSTR_setsid), MP_ROM_PTR(&os_setsid_obj)},
     {MP_ROM_QSTR(MP_QSTR_fork), MP_ROM_PTR(&os_fork_obj)},
+    {MP_ROM_QSTR(MP_QSTR_keep_back), MP_ROM_PTR(&os_keep_back_obj)},
     {MP_ROM_QSTR(MP_QSTR_umask), MP_ROM_PTR(&os_umask_obj)},
     {MP_ROM_QSTR(MP_QSTR_waitpid), MP_ROM_PTR(&os_waitpid_obj)},
     {MP_ROM_QSTR(MP_QSTR_kill), MP_ROM_PTR(&os_kill_obj)},
@@ -549,6 +570,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_packet_pair), MP_ROM_PTR(&os_packet_pair_obj)},
     {MP_ROM_QSTR(MP_QSTR_watch), MP_ROM_PTR(&os_watch_obj)},
     {MP_ROM_QSTR(MP_QSTR_resolve), MP_ROM_PTR(&os_resolve_obj)},
+    {MP_ROM_QSTR(MP_QSTR_inet_pton), MP_ROM_PTR(&os_inet_pton_obj)},
     {MP_ROM_QSTR(MP_QSTR_AF_NETLINK), MP_ROM_INT(AF_NETLINK)},
     {MP_ROM_QSTR(MP_QSTR_AF_UNIX), MP_ROM_INT(AF_UNIX)},
     {MP_ROM_QSTR(MP_QSTR_AF_INET), MP_ROM_INT(AF_INET)},

@@ -17,7 +17,7 @@ include $(TOP)/py/py.mk
 NATIVE = $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(ROOT)/native/*.c $(ROOT)/native/crypto/*.c)))
 X25519 = src/ec/ec_c25519_m31.c src/codec/ccopy.c
 BORDER = $(BUILD)/modtunlite.c
-PORT = main.c modos.c modx25519.c
+PORT = main.c heap.c modos.c modx25519.c
 EXTMOD = extmod/modbinascii.c extmod/modheapq.c extmod/modjson.c shared/runtime/gchelper_generic.c
 
 MALLOC = $(if $(filter 1,$(SMALL_MALLOC)),malloc_small.c)
@@ -75,4 +75,4 @@ $(MPY_LIB_DIR)/README.md:
 $(OUT): $(OBJ)
 	$(ECHO) "LINK $@"
 	$(Q)$(MKDIR) -p $(@D)
-	$(Q)$(CC) -o $@ $(OBJ) -Wl,--gc-sections $(USER_CFLAGS) $(USER_LDFLAGS) -pthread -ldl
+	$(Q)$(CC) -o $@ $(OBJ) -Wl,--gc-sections -Wl,--wrap=gc_alloc,--wrap=gc_realloc $(USER_CFLAGS) $(USER_LDFLAGS) -pthread -ldl

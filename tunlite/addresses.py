@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""IPv4 and IPv6 addresses, prefixes and endpoints as text; pure.
+"""IPv4 and IPv6 addresses, prefixes and endpoints as text.
 
 An address is (family, bytes): family 4 with 4 bytes or 6 with 16. A prefix is (family, bytes,
 bits). A literal endpoint is (family, bytes, port, scope) with the scope as text ("" for none: it
 may name an interface). Every parser raises ValueError with a text that says what is wrong.
 """
+
+from tunlite.port import inet_pton
 
 
 def is_number(text):
@@ -23,61 +25,9 @@ def is_word(text, more):
     return True
 
 
-def _parse_ipv4(text):
-    parts = text.split(".")
-    if len(parts) != 4:
-        return None
-    out = bytearray(4)
-    for i, part in enumerate(parts):
-        if not is_number(part) or len(part) > 3 or (part[0] == "0" and len(part) > 1):
-            return None
-        value = int(part)
-        if value > 255:
-            return None
-        out[i] = value
-    return bytes(out)
-
-
-def _parse_groups(text):
-    """The bytes of colon-separated groups, the last of which may be an IPv4 address."""
-    if not text:
-        return b""
-    out = bytearray()
-    groups = text.split(":")
-    for i, group in enumerate(groups):
-        if "." in group and i == len(groups) - 1:
-            tail = _parse_ipv4(group)
-            if tail is None:
-                return None
-            out.extend(tail)
-            continue
-        if not group or len(group) > 4:
-            return None
-        for char in group:
-            if char not in "0123456789abcdefABCDEF":
-                return None
-        value = int(group, 16)
-        out.append(value >> 8)
-        out.append(value & 255)
-    return bytes(out)
-
-
-def _parse_ipv6(text):
-    halves = text.split("::")
-    if len(halves) > 2:
-        return None
-    head = _parse_groups(halves[0])
-    if len(halves) == 1:
-        return head if head is not None and len(head) == 16 else None
-    tail = _parse_groups(halves[1])
-    if head is None or tail is None or len(head) + len(tail) > 14 or "." in halves[0]:
-        return None
-    return head + bytes(16 - len(head) - len(tail)) + tail
-
-
 def parse_address(text):
     """(family, bytes) of "192.0.2.1" or "2001:db8::1"."""
-    packed = _parse_ipv6(text) if ":" in text else _parse_ipv4(text)
+    packed = inet_pton(text)
     if packed is None:
         raise ValueError("not an IP address: " + text)
     return 4 if len(packed) == 4 else 6, packed
@@ -124,11 +74,10 @@ def parse_prefix(text):
 def network(prefix):
     """The prefix with its host bits zeroed, as allowed IPs and routes have it."""
     family, packed, bits = prefix
-    out = bytearray(packed)
-    for i in range(len(out)):
-        kept = min(max(bits - 8 * i, 0), 8)
-        out[i] &= 0xFF00 >> kept & 255
-    return family, bytes(out), bits
+    size = len(packed)
+    host_bits = 8 * size - bits
+    kept = int.from_bytes(packed, "big") >> host_bits << host_bits
+    return family, kept.to_bytes(size, "big"), bits
 
 
 def format_prefix(prefix):
@@ -161,7 +110,7 @@ def literal_endpoint(text):
     host, port = split_endpoint(text)
     address, _, scope = host.partition("%")
     if ":" not in address:
-        packed = _parse_ipv4(address)
+        packed = inet_pton(address)
         return None if packed is None else (4, packed, port, "")
     return parse_address(address) + (port, scope)
 

@@ -7,7 +7,7 @@ secrets go from the file's bytes into bytearrays, never into a str. Of a thousan
 file's text is kept: a peer is parsed when it is reached.
 """
 
-from tunlite import addresses, config_values as values, keys, port
+from tunlite import addresses, config_values as values, keys, port, prefixes
 
 # name, whose it is, kind of value (config_values.py), default, help
 _TABLE = """
@@ -389,7 +389,7 @@ class _Owners:
     def __init__(self, parser):
         self._parser = parser
         self._lines = {}  # public key -> line of its peer
-        self._owners = {}  # prefix -> public key
+        self._owners = prefixes.Table()  # of public keys
 
     def compare(self, peer):
         line = peer["line"]
@@ -403,12 +403,12 @@ class _Owners:
         else:
             peers.count += 1
         self._lines[key] = line
-        for family, address, bits in peer.get("AllowedIPs", ()):
-            prefix = bytes((family, bits)) + address  # far smaller than a tuple
-            if self._owners.get(prefix, key) != key:
+        for prefix in peer.get("AllowedIPs", ()):
+            place = prefixes.key_of(prefix)
+            if self._owners.get(place, key) != key:
                 wrong = "another peer above has one of these prefixes too and loses it"
                 self._parser.warn("AllowedIPs", wrong, "give each prefix to one peer", line)
-            self._owners[prefix] = key
+            self._owners[place] = key
 
 
 def trimmed(line):

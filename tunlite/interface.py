@@ -5,13 +5,9 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
-import struct
-
-from tunlite import exchange, handshake, plane as planes, stamp, wire
+from tunlite import allowed_ips, exchange, handshake, plane as planes, stamp, wire
 from tunlite.peer import Peer
 
-_ROUTE = "<BBHI16s"
-_ROUTE_SIZE = 24
 _EACCES = 13
 
 
@@ -41,8 +37,7 @@ class Interface:
         self.listening = False
         self.listen_port = 0
         self.fwmark = 0
-        self._routes = {}  # family, bits, address (bytes) -> Peer
-        self._routes_changed = False
+        self.allowed = allowed_ips.AllowedIPs()
         self._removed = []
         self._turned_ms = 0
 
@@ -195,7 +190,7 @@ class Interface:
     def remove_peer(self, peer):
         if self.peers.pop(peer.public, None) is None:
             return
-        self.clear_allowed(peer)
+        self.allowed.clear(peer)
         peer.alive = False
         # At once: whoever sent this change set may take long to end it.
         peer.drop_sessions()
@@ -262,58 +257,13 @@ class Interface:
             self.exchange.now_ms = self.port.now_ms()
             self.exchange.want(peer, True)
 
-    # ---- allowed IPs ----
-
-    def add_allowed(self, peer, prefix):
-        """prefix: (family, address with its host bits zero, bits). It moves to its newest owner."""
-        key = _route_key(prefix)
-        before = self._routes.get(key)
-        if before is peer:
-            return
-        if before is not None:
-            before.allowed.remove(key)
-        self._routes[key] = peer
-        peer.allowed.append(key)
-        self._routes_changed = True
-
-    def remove_allowed(self, peer, prefix):
-        key = _route_key(prefix)
-        if self._routes.get(key) is peer:
-            del self._routes[key]
-            peer.allowed.remove(key)
-            self._routes_changed = True
-
-    def clear_allowed(self, peer):
-        for key in peer.allowed:
-            del self._routes[key]
-            self._routes_changed = True
-        peer.allowed = []
+    # ---- what changes together ----
 
     def commit(self):
         """Ends a change set: publishes the routes, then frees the peers that went."""
-        if self._routes_changed:
-            self.plane.routes(self._route_rows())
-            self._routes_changed = False
+        self.allowed.publish(self.plane)
         while self._removed:
             peer = self._removed.pop()
             self.by_handle.pop(peer.handle)
             peer.wipe()
             self._turn()
-
-    def _route_rows(self):
-        rows = bytearray(_ROUTE_SIZE * len(self._routes))
-        at = 0
-        for key, peer in self._routes.items():
-            struct.pack_into(_ROUTE, rows, at, key[0], key[1], 0, peer.handle, key[2:])
-            at += _ROUTE_SIZE
-        return rows
-
-
-def _route_key(prefix):
-    family, address, bits = prefix
-    return bytes((family, bits)) + bytes(address)
-
-
-def allowed_prefix(key):
-    """(family, address, bits) of an entry of peer.allowed."""
-    return key[0], key[2:], key[1]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A configuration as UAPI text: whole (setconf), added (addconf), or what differs (syncconf).
 
-Pieces are bytearrays of whole lines, peer by peer, so that a thousand peers need no long text.
+Pieces are bytearrays of whole lines, a peer or some of its prefixes: a thousand need no long text.
 A piece may hold a secret: whoever sends it wipes it (`sending` does).
 """
 
@@ -11,6 +11,7 @@ from tunlite import addresses, client, keys
 
 _ZERO_KEY = bytes(32)
 INTERFACE = ("PrivateKey", "FwMark", "ListenPort")  # what of [Interface] a daemon can be told
+_PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
 _COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
 
@@ -49,8 +50,10 @@ class _Lines:
         keys.wipe(digits)
 
 
-def _peer(lines, peer, names):
-    """What a peer's section sets; `names` are the options to write."""
+def _peer(peer, names):
+    """Pieces of what a peer's section sets; `names` are the options to write."""
+    lines = _Lines()
+    lines.add_public(peer["PublicKey"])
     if "PresharedKey" in names:
         lines.add_key("preshared_key", peer.get("PresharedKey", _ZERO_KEY))
     if "Endpoint" in names and "Endpoint" in peer:
@@ -60,9 +63,13 @@ def _peer(lines, peer, names):
     if "AllowedIPs" in names:
         lines.add("replace_allowed_ips", "true")
         for prefix in peer.get("AllowedIPs", ()):
+            if len(lines.piece) > _PIECE:
+                yield lines.piece
+                lines = _Lines()
             lines.add("allowed_ip", addresses.format_prefix(prefix))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
+    yield lines.piece
 
 
 _ALL = ("PresharedKey", "Endpoint", "PersistentKeepalive", "AllowedIPs", "Description")
@@ -77,10 +84,7 @@ def whole(config):
     lines.add("replace_peers", "true")
     yield lines.piece
     for peer in config.peers:
-        lines = _Lines()
-        lines.add_public(peer["PublicKey"])
-        _peer(lines, peer, _ALL)
-        yield lines.piece
+        yield from _peer(peer, _ALL)
 
 
 def added(config):
@@ -93,10 +97,7 @@ def added(config):
             lines.add(key, config.interface[name])
     yield lines.piece
     for peer in config.peers:
-        lines = _Lines()
-        lines.add_public(peer["PublicKey"])
-        _peer(lines, peer, [name for name in _ALL if name in peer])
-        yield lines.piece
+        yield from _peer(peer, [name for name in _ALL if name in peer])
 
 
 class Running:
@@ -178,19 +179,10 @@ def different(config, running, endpoints=None):
     if lines.piece:
         yield lines.piece
     for peer in config.peers:
-        lines = _Lines()
-        lines.add_public(peer["PublicKey"])
-        begin = len(lines.piece)
         before = running.peer(peer["PublicKey"])
-        if before is None:
-            _peer(lines, peer, _ALL)
-            yield lines.piece
-            continue
-        _peer(lines, peer, _changes(peer, before, endpoints))
-        if len(lines.piece) > begin:
-            yield lines.piece
-        else:
-            keys.wipe(lines.piece)
+        names = _ALL if before is None else _changes(peer, before, endpoints)
+        if names:
+            yield from _peer(peer, names)
 
 
 def _changes(peer, before, endpoints):

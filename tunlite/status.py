@@ -4,7 +4,7 @@
 import json
 
 from tunlite import addresses, features, plane as planes, uapi
-from tunlite.interface import allowed_prefix
+from tunlite.prefixes import prefix_of
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -133,6 +133,6 @@ def _allowed(peer):
     at = 0
     # The list may shrink while a slow client reads.
     while at < len(peer.allowed):
-        text = addresses.format_prefix(allowed_prefix(peer.allowed[at]))
+        text = addresses.format_prefix(prefix_of(peer.allowed[at]))
         yield (b"," if at else b"") + json.dumps(text).encode()
         at += 1

@@ -6,8 +6,8 @@ control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
 from tunlite import addresses, resolver
-from tunlite.interface import allowed_prefix
 from tunlite.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
+from tunlite.prefixes import prefix_of
 
 EINVAL = 22
 EPROTO = 71
@@ -15,6 +15,7 @@ EIO = 5
 ENOMEM = 12
 
 _ALLOWED_A_PIECE = 32
+_TAKES_AWAY = ("public_key", "remove", "replace_peers", "replace_allowed_ips")
 _KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
 
 
@@ -123,12 +124,18 @@ class Setter:
             raise UapiError(EPROTO, "not a line key=value")
         key = _text(line[:place])
         value = memoryview(line)[place + 1 :]
-        if key == "public_key":
-            self._begin_peer(value)
-        elif self._in_peer:
-            self._peer_line(key, value)
-        else:
-            self._interface_line(key, value)
+        port = self._interface.port
+        try:
+            # What adds leaves a part of the heap to what there is, and to what takes away.
+            port.keep_back(key not in _TAKES_AWAY)
+            if key == "public_key":
+                self._begin_peer(value)
+            elif self._in_peer:
+                self._peer_line(key, value)
+            else:
+                self._interface_line(key, value)
+        finally:
+            port.keep_back(False)
 
     def end(self):
         """Ends the set, refused or not: what was done so far takes effect."""
@@ -159,6 +166,7 @@ class Setter:
         self._in_peer = True
         self._public = bytes(self._key(value))
         self._made = self._public not in self._interface.peers
+        self._interface.port.keep_back(self._made)
         # Our own key gives None: its lines are read and ignored, as WireGuard does.
         self._peer = self._interface.add_peer(self._public)
 
@@ -191,7 +199,7 @@ class Setter:
         elif key == "replace_allowed_ips":
             _true(value)
             if peer is not None:
-                interface.clear_allowed(peer)
+                interface.allowed.clear(peer)
         elif key == "allowed_ip":
             self._allowed_ip(_text(value))
         elif key == "protocol_version":
@@ -225,9 +233,9 @@ class Setter:
         if self._peer is None:
             return
         if sign == "-":
-            self._interface.remove_allowed(self._peer, prefix)
+            self._interface.allowed.remove(self._peer, prefix)
         else:
-            self._interface.add_allowed(self._peer, prefix)
+            self._interface.allowed.add(self._peer, prefix)
 
 
 def errno_of(error):
@@ -300,7 +308,7 @@ def _peer_piece(interface, peer):
 def _allowed_piece(peer, at):
     out = bytearray()
     for key in peer.allowed[at : at + _ALLOWED_A_PIECE]:
-        _add(out, "allowed_ip", addresses.format_prefix(allowed_prefix(key)))
+        _add(out, "allowed_ip", addresses.format_prefix(prefix_of(key)))
     return out
 
 

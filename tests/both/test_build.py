@@ -190,6 +190,17 @@ def test_an_executable_past_its_bound_is_told(tmp_path, capsys):
     assert tasks_cross.report("mips", path)
 
 
+def test_the_usual_heap_grows_past_4_mb_before_it_says_no(shipped, tmp_path):
+    prefixes = ", ".join(f"10.{i >> 8 & 255}.{i & 255}.{i >> 16}/32" for i in range(60_000))
+    path = tmp_path / "wide.conf"
+    key = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+    path.write_text(f"[Interface]\n[Peer]\nPublicKey = {key}\nAllowedIPs = {prefixes}\n")
+    assert _run("x86_64", shipped, "check", str(path)).returncode == 0
+    done = _run("x86_64", shipped, "--heap", "4M", "check", str(path))
+    assert done.returncode == 1
+    assert "its heap of 4096 KB is full" in done.stderr
+
+
 def test_a_full_heap_is_told_with_the_way_out(shipped, tmp_path):
     peer = "[Peer]\nPublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n"
     path = tmp_path / "wide.conf"
@@ -221,7 +232,7 @@ _FILES = {
     "mistakes": "[Interface]\n" + "Foo = 1\n" * 500,
 }
 _WORDS = [
-    *("", "help", "--version", "--heap", "-x", "--", "-- show", "- x", "foo bar", "caf\xe9"),
+    *("", "help", "--version", "--heap", "-x", "--", "- x", "foo bar", "caf\xe9"),
     *("\xb2", "a/b", "show --nope", "show --json=1", "show nosuch0", "show ../x", "show a b"),
     *("show caf\xe9", "run", "run x", "run --config", "run --config nosuch.conf"),
     *("run --config good.conf x", "run --config good.conf --interface a/b", "run --config .", "up"),

@@ -23,7 +23,7 @@ def up(node):
 def add(node, last, *prefixes):
     peer = node.interface.add_peer(bytes([last]) * 32)
     for prefix in prefixes:
-        node.interface.add_allowed(peer, prefix)
+        node.interface.allowed.add(peer, prefix)
     node.interface.commit()
     return peer
 
@@ -53,10 +53,10 @@ def test_the_same_allowed_ip_twice_is_one(node):
 def test_only_the_owner_can_lose_an_allowed_ip(node):
     first = add(node, 1, (4, b"\x0a\0\0\0", 8))
     second = add(node, 2)
-    node.interface.remove_allowed(second, (4, b"\x0a\0\0\0", 8))
+    node.interface.allowed.remove(second, (4, b"\x0a\0\0\0", 8))
     node.interface.commit()
     assert routes(node) == [(4, 8, b"\x0a\0\0\0", first.handle)]
-    node.interface.remove_allowed(first, (4, b"\x0a\0\0\0", 8))
+    node.interface.allowed.remove(first, (4, b"\x0a\0\0\0", 8))
     node.interface.commit()
     assert routes(node) == []
 
@@ -67,7 +67,7 @@ def test_routes_are_published_once_for_a_change_set(node):
     node.native.tl_routes = lambda *args: calls.append(1) or publish(*args)
     peer = node.interface.add_peer(KEY)
     for i in range(50):
-        node.interface.add_allowed(peer, (4, bytes([10, 0, 0, i]), 32))
+        node.interface.allowed.add(peer, (4, bytes([10, 0, 0, i]), 32))
     node.interface.commit()
     node.interface.commit()
     assert len(calls) == 1

@@ -37,6 +37,8 @@ Process
     print_err(text)             one line to stderr
     write_out(data)             all of a str or bytes to stdout
     isatty(fd)
+    keep_back(flag)             whether a quarter of the heap is kept from what is allocated now;
+                                nothing where the heap has no bound
     strerror(errno)             the system's words for an error's number
 
 Signals
@@ -106,6 +108,10 @@ Links: `links`, an object with
     rule_del(family, rule)
                                 a rule is a dict: `table`, and `mark` (with `invert`), or
                                 `suppress_prefixlength`
+
+Addresses
+    inet_pton(text)             the 4 bytes of "192.0.2.1" or the 16 of "2001:db8::1", None for
+                                anything else
 
 Names
     resolve(host, port)         blocking; list of (family, address bytes, port, scope id). Only the

@@ -28,6 +28,7 @@ link_changes = links.link_changes
 route_monitor = links.route_monitor
 route_changes = links.route_changes
 resolve = _sockets.resolve
+inet_pton = _sockets.inet_pton
 
 # ---- time and chance ----
 
@@ -45,6 +46,10 @@ def wall_ns():
 def local_seconds():
     now = int(_time.time())
     return now + _time.localtime(now).tm_gmtoff
+
+
+def keep_back(_flag):
+    """Nothing: this heap has no bound."""
 
 
 def sleep_ms(ms):

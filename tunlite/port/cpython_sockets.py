@@ -98,6 +98,13 @@ def watch_path(path):
     return fd
 
 
+def inet_pton(text):
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, ValueError):  # a NUL, or not ASCII
+        return None
+
+
 def resolve(host, port):
     found = []
     for family, _, _, _, address in socket.getaddrinfo(

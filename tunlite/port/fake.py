@@ -150,6 +150,9 @@ class FakePort:
         self.writes += 1
         self.files[path] = bytes(data)
 
+    def keep_back(self, flag):
+        self.kept_back = flag
+
     def strerror(self, number):
         return os.strerror(number)
 

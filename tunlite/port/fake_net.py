@@ -117,7 +117,7 @@ class Node:
         peer = self.interface.add_peer(other.interface.me.public)
         if psk:
             self.interface.set_psk(peer, psk)
-        self.interface.add_allowed(peer, (4, inside, 32))
+        self.interface.allowed.add(peer, (4, inside, 32))
         if endpoint:
             self.interface.set_endpoint(peer, 4, other.address, other.interface.listen_port)
         if persistent_s:

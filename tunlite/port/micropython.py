@@ -14,6 +14,8 @@ native = _tunlite
 links = _links.links
 x25519 = _x25519.x25519
 resolve = _os.resolve
+inet_pton = _os.inet_pton
+keep_back = _os.keep_back
 
 _SIGHUP = 1
 _SIGINT = 2
