@@ -169,7 +169,7 @@ def sizes(c, arch="mips"):
     folder = ROOT / "build" / "cross" / one
     if not (folder / "tunlite").is_file():
         sys.exit(f"not built: ./dev cross-build --arch {one}")
-    frozen = folder / "frozen_content.o"
+    frozen = folder / "frozen.o"
     rows = {
         "MicroPython": [*folder.glob("py/*.o"), *folder.glob("extmod/*.o"), folder / "main.o"],
         "system calls, border": [folder / f"{n}.o" for n in ("modos", "modtunlite", "modx25519")],

@@ -23,7 +23,8 @@ EXTMOD = extmod/modbinascii.c extmod/modheapq.c extmod/modjson.c shared/runtime/
 MALLOC = $(if $(filter 1,$(SMALL_MALLOC)),malloc_small.c)
 
 SRC_QSTR += $(PORT) $(EXTMOD) $(BORDER)
-OBJ = $(PY_O) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) libc_small.c $(MALLOC) memcpy_mips.c $(EXTMOD) $(NATIVE) $(X25519))
+FROZEN = $(BUILD)/frozen.c
+OBJ = $(filter-out %/frozen_content.o,$(PY_O)) $(FROZEN:.c=.o) $(BORDER:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(PORT) libc_small.c $(MALLOC) memcpy_mips.c $(EXTMOD) $(NATIVE) $(X25519))
 
 # The same bytes wherever they are built.
 SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
@@ -60,13 +61,19 @@ $(BUILD)/libc_small.o $(BUILD)/malloc_small.o: CFLAGS = -Os -fno-builtin -Wall -
 $(BUILD)/src/%.o: CFLAGS = $(X25519_CFLAGS)
 # Objects follow their flags.
 FLAGS_SEEN = $(BUILD)/flags
-ALL_FLAGS = $(CC) $(CFLAGS) $(NATIVE_CFLAGS) $(SELDOM) $(X25519_CFLAGS)
+ALL_FLAGS = $(CC) $(CFLAGS) $(NATIVE_CFLAGS) $(SELDOM) $(X25519_CFLAGS) $(POOL)
 $(OBJ): $(FLAGS_SEEN)
 $(FLAGS_SEEN): FORCE | $(HEADER_BUILD)
 	$(Q)echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' >$@
 
 $(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
 	$(Q)$(PYTHON) gen_border.py $< $@
+
+$(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py names.h
+	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@
+# The pool of names that the program starts with is the one of names.h.
+POOL = -UMICROPY_QSTR_EXTRA_POOL -DMICROPY_QSTR_EXTRA_POOL=tl_qstr_pool
+$(BUILD)/py/qstr.o: CFLAGS += $(POOL)
 
 $(BUILD)/frozen_content.c: | $(MPY_LIB_DIR)/README.md
 $(MPY_LIB_DIR)/README.md:

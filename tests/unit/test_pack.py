@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""micropython/pack.py: the frozen code with its names as one text."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[2]
+_SPEC = importlib.util.spec_from_file_location("pack", _ROOT / "micropython" / "pack.py")
+pack = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(pack)
+
+_KNOWN = """
+QDEF0(MP_QSTRnull, 0, 0, "")
+QDEF1(MP_QSTR_EIO, 42630, 3, "EIO")
+QDEF0(MP_QSTR__0x0a_, 46511, 1, "\\x0a")
+"""
+
+
+def _frozen(*names):
+    return "\n".join(
+        (
+            "enum { A };",
+            "const qstr_len_t mp_qstr_frozen_const_lengths[] = {",
+            *("    1," for _ in names),
+            "};",
+            "",
+            "extern const qstr_pool_t mp_qstr_const_pool;",
+            "const qstr_pool_t mp_qstr_frozen_const_pool = {",
+            "    &mp_qstr_const_pool, // previous pool",
+            "    {",
+            *(f"        {name}," for name in names),
+            "    },",
+            "};",
+            "",
+            'static const mp_obj_str_t a_1 = {{&mp_type_str}, 37706, 3, (const byte*)"a{}"};',
+            'static const mp_obj_str_t a_2 = {{&mp_type_bytes}, 8091, 4, (const byte*)"b"};',
+            "",
+        )
+    )
+
+
+def test_names_stand_in_the_order_of_their_numbers_with_a_zero_behind_each():
+    out = pack.packed(_frozen('"\\x00"', '"a, \\x22"', '"b"'), _KNOWN)
+    start = out.index("packed_names[] =\n")
+    assert out[start:].split("\n")[1:-3] == [
+        '    "" "\\x00"',
+        '    "\\x0a" "\\x00"',
+        '    "EIO" "\\x00"',
+        '    "\\x00" "\\x00"',
+        '    "a, \\x22" "\\x00"',
+        '    "b" "\\x00"',
+    ]
+    assert "#define FROZEN_NAMES 3\n" in out
+
+
+def test_the_pool_that_it_replaces_is_gone_and_the_rest_stays():
+    out = pack.packed(_frozen('"a"'), _KNOWN)
+    assert "mp_qstr_frozen" not in out
+    assert out.startswith("enum { A };\n")
+
+
+def test_hashes_of_texts_are_not_known_and_can_be_written():
+    out = pack.packed(_frozen('"a"'), _KNOWN)
+    assert '\nstatic mp_obj_str_t a_1 = {{&mp_type_str}, 0, 3, (const byte*)"a{}"}' in out
+    assert '\nstatic mp_obj_str_t a_2 = {{&mp_type_bytes}, 0, 4, (const byte*)"b"}' in out
+
+
+def test_a_name_with_a_zero_among_other_letters_is_refused():
+    with pytest.raises(ValueError, match="zero"):
+        pack.packed(_frozen('"a\\x00b"'), _KNOWN)
