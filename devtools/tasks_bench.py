@@ -33,6 +33,7 @@ _BUILD = Path("build")
         "memory-only": "instead: the packet path without a kernel, with and without encryption",
         "sizing": "instead: what a gateway needs for 0, 100 and 1000 peers, and their handshakes",
         "workers": "instead: a gateway of one worker beside one of two",
+        "routes": "instead: what 1,000 route changes a second cost a gateway",
         "vxlan": "instead: the kernel's vxlan over the tunnel, with and without checksums",
     }
 )
@@ -52,6 +53,7 @@ def bench(
     memory_only=False,
     sizing=False,
     workers=False,
+    routes=False,
     vxlan=False,
 ):
     """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench-*.png."""
@@ -74,6 +76,10 @@ def bench(
         from bench import workers as several
 
         return several.main(int(rounds), int(seconds))
+    if routes:
+        from bench import route_changes
+
+        return route_changes.main(10)
     if vxlan:
         from bench import vxlan as over
 

@@ -15,8 +15,8 @@ from tunlite.uapi import endpoint_text
 
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000
-_SHARE = 100  # of the time, that looks may take
-_LONGEST_MS = 30_000
+_SHARE = 150  # of the time one part may go to looks
+_LONGEST_MS = 60_000
 
 
 class Ways:
@@ -69,9 +69,10 @@ class Ways:
         self._daemon.watch(self._fd, self._port.POLLIN, self._routes_changed)
 
     def _routes_changed(self, fd, _events):
-        # What comes meanwhile waits in the socket: a thousand changes wake us twenty times.
+        # What comes meanwhile waits in the socket, and what has no room there makes it a look at
+        # all: a thousand changes a second wake us twice.
         self._daemon.unwatch(fd)
-        self._soon(self._port.now_ms() + _SETTLE_MS)
+        self._soon(max(self._port.now_ms() + _SETTLE_MS, self._look_ms))
 
     def _soon(self, when_ms):
         if self._timer.timer_ms is None or when_ms < self._timer.timer_ms:

@@ -4,14 +4,13 @@
 router ==w1== middle (relay, attacker) ==w2== gateway ==w3== honest
 """
 
-import os
 import socket
 import struct
 
 import pytest
 
 from tests.net.topology import RelayedTunnel, Tunlite, endpoint, ping, wait_for
-from tunlite.port import cpython_links, rtnetlink_links
+from tunlite.port import cpython_links
 
 PORT = 7777
 
@@ -198,7 +197,7 @@ def test_links_above_ours_are_bridges_and_what_sends_through_them(lab):
     numbers = {name: space.link(name)["ifindex"] for name in ("bridge", "port", "end", "other")}
 
     def above(name):
-        links = rtnetlink_links.Links(cpython_links.links._open, None, os.read, os.write, os.close)
+        links = cpython_links.new()
         try:
             return links.above(numbers[name])
         finally:

@@ -19,4 +19,12 @@ def _monitor(groups):
     return netlink.detach()
 
 
-links = rtnetlink_links.Links(_open, _monitor, os.read, os.write, os.close)
+def _read_into(fd, buffer):
+    return os.readv(fd, [buffer])
+
+
+def new():
+    return rtnetlink_links.Links(_open, _monitor, os.read, _read_into, os.write, os.close)
+
+
+links = new()

@@ -18,4 +18,4 @@ def _monitor(groups):
     return netlink
 
 
-links = rtnetlink_links.Links(_open, _monitor, _os.read, _os.write, _os.close)
+links = rtnetlink_links.Links(_open, _monitor, _os.read, _os.read_into, _os.write, _os.close)

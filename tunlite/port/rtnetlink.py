@@ -79,17 +79,18 @@ def parse_links(data):
     return rows
 
 
-def drain(read, fd, take):
+def drain(read_into, fd, take):
     """Hands take() each datagram of a monitor that waits. OSError(ENOBUFS): some were lost, or too
     many are there."""
+    room = memoryview(bytearray(_READ))
     for _ in range(_READS_MAX):
         try:
-            data = read(fd, _READ)
+            size = read_into(fd, room)
         except OSError as e:
             if e.errno == errno.EAGAIN:
                 return
             raise
-        take(data)
+        take(room[:size])
     raise OSError(errno.ENOBUFS, "rtnetlink")
 
 

@@ -12,17 +12,19 @@ from tunlite.port import rtnetlink, rtnetlink_requests as requests
 _MAIN = 254
 _HEADS_MAX = 4096
 _READ = 32768  # the kernel fills at most this much of one answer
+_READ_ONE = 8192  # and a page or two where it is one message
 
 
 class Links:
     """`links` of tunlite/port/__init__.py. open() gives a connected rtnetlink descriptor,
-    monitor(groups) one that hears of changes and does not wait; read, write and close work on them
-    as port.os_read, os_write and close do."""
+    monitor(groups) one that hears of changes and does not wait; read, read_into, write and close
+    work on them as port.os_read, read_into, os_write and close do."""
 
-    def __init__(self, open, monitor, read, write, close):
+    def __init__(self, open, monitor, read, read_into, write, close):
         self._open = open
         self._monitor = monitor
         self._read = read
+        self._read_into = read_into
         self._write = write
         self._close = close
         self._fd = -1
@@ -40,7 +42,7 @@ class Links:
         self._write(self._fd, requests.finish(request, self._sequence))
         many = requests.is_dump(request)
         while True:
-            data = memoryview(self._read(self._fd, _READ))
+            data = memoryview(self._read(self._fd, _READ if many else _READ_ONE))
             for kind, _, sequence, at, end in rtnetlink.messages(data):
                 if sequence != self._sequence:
                     continue  # what is left of an answer that was not read to its end
@@ -71,14 +73,14 @@ class Links:
 
     def link_changes(self, fd):
         rows = []
-        rtnetlink.drain(self._read, fd, lambda data: rows.extend(rtnetlink.parse_links(data)))
+        rtnetlink.drain(self._read_into, fd, lambda data: rows.extend(rtnetlink.parse_links(data)))
         return rows
 
     def route_monitor(self):
         return self._monitor(rtnetlink.ROUTES)
 
     def route_changes(self, fd, heads):
-        rtnetlink.drain(self._read, fd, lambda data: heads.update(rtnetlink.route_heads(data)))
+        rtnetlink.drain(self._read_into, fd, lambda data: heads.update(rtnetlink.route_heads(data)))
         if len(heads) > _HEADS_MAX:
             raise OSError(errno.ENOBUFS, "rtnetlink")
 
