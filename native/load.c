@@ -21,11 +21,13 @@ int load_new(struct load *load, uint32_t size, uint32_t per_second) {
     load->ring = calloc(size, sizeof *load->ring);
     os_random(load->nonce, sizeof load->nonce);
     os_random(load->bucket_secret, sizeof load->bucket_secret);
-    return load->ring ? 0 : -ENOMEM;
+    load->from = calloc(size, sizeof *load->from);
+    return load->ring && load->from ? 0 : -ENOMEM;
 }
 
 void load_free(struct load *load) {
     free(load->ring);
+    free(load->from);
     ct_wipe(load->secret, sizeof load->secret);
     ct_wipe(load->bucket_secret, sizeof load->bucket_secret);
 }
@@ -46,17 +48,8 @@ static uint64_t bucket_key(const struct load *load, const struct endpoint *from)
     return load_le64(key) | 1;
 }
 
-/* The counter of this kind of message from there. */
-static uint32_t *counter_of(struct load *load, const uint8_t *message,
-                            const struct endpoint *from) {
-    if (is_cookie(message))
-        return &load->cookies;
-    return &load->held[(bucket_key(load, from) >> 1) % LOAD_PLACES];
-}
-
 void load_next(struct load *load) {
-    const struct handshake *h = load_peek(load);
-    --*counter_of(load, h->message, &h->from);
+    load->cookies -= is_cookie(load_peek(load)->message);
     load->tail++;
 }
 
@@ -174,8 +167,12 @@ static bool has_token(struct load *load, const struct endpoint *from, uint64_t n
 }
 
 /* Whether this address has so many quarters of what is load in the ring. */
-static bool has_quarters(struct load *load, const struct packet *p, uint32_t quarters) {
-    return *counter_of(load, p->data, p->endpoint) >= load->size / LOAD_SHARE * quarters / 4;
+static bool has_quarters(const struct load *load, const struct packet *p, uint32_t quarters) {
+    uint64_t key = bucket_key(load, p->endpoint);
+    uint32_t most = load->size / LOAD_SHARE * quarters / 4, n = 0;
+    for (uint32_t i = load->tail; i != load->head && n < most; i++)
+        n += load->from[i & (load->size - 1)] == key;
+    return n == most;
 }
 
 /* All who send have to prove their address, or this one has to. */
@@ -203,12 +200,14 @@ static bool is_admitted(struct worker *w, const struct packet *p) {
 
 static void ring_push(struct worker *w, const struct packet *p) {
     struct load *load = &w->load;
-    bool is_share_full = is_cookie(p->data) && load->cookies == load->size / LOAD_SHARE;
-    if (is_share_full || load->head - load->tail == load->size) {
+    bool cookie = is_cookie(p->data);
+    if (load->head - load->tail == load->size ||
+        (cookie && load->cookies == load->size / LOAD_SHARE)) {
         w->stats.drops[DROP_RING_FULL]++;
         return;
     }
-    ++*counter_of(load, p->data, p->endpoint);
+    load->cookies += cookie;
+    load->from[load->head & (load->size - 1)] = cookie ? 0 : bucket_key(load, p->endpoint);
     struct handshake *h = &load->ring[load->head++ & (load->size - 1)];
     h->from = *p->endpoint;
     h->len = p->len;

@@ -29,7 +29,6 @@ enum {
     LOAD_SHARE = 8,              /* an eighth of the ring: load, or all its cookie replies */
     LOAD_SETS = 256,             /* token buckets: sets of LOAD_WAYS, the longest unused goes */
     LOAD_WAYS = 4,
-    LOAD_PLACES = 512, /* counters of what an address has in the ring; a few share one */
 };
 
 struct handshake {
@@ -46,10 +45,10 @@ struct bucket {
 
 struct load {
     struct handshake *ring;
-    uint32_t size; /* a power of two */
+    uint64_t *from; /* MAC of each one's address; 0: a cookie reply */
+    uint32_t size;  /* a power of two */
     uint32_t head, tail;
-    uint32_t cookies;           /* replies among what is in it */
-    uint32_t held[LOAD_PLACES]; /* of the others, by address */
+    uint32_t cookies; /* replies among what is in it */
     uint64_t loaded_until;
     uint32_t per_second;
     bool has_identity;

@@ -170,7 +170,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     if (w->id == 0) /* handshakes are all its */
         err = load_new(&w->load, o->ring, o->handshakes_per_second);
     if (err)
-        goto out_queues;
+        goto out_load;
     err = open_engine(&w->io);
     if (err)
         goto out_load;
