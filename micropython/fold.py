@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Tells MicroPython's compiler which private whole numbers of a file never change.
+"""Writes a Python file as the executable's compiler gets it; CPython runs the files as they are.
 
-`_NAME = 3 << 3` becomes `_NAME = const(3 << 3)`, which that compiler puts in place wherever the
-name stands: no name, no place in the module's dictionary, no look-up at run time. CPython runs the
-files as they are.
+`_NAME = 3 << 3` becomes `_NAME = const(3 << 3)`, which MicroPython's compiler puts in place where
+the name stands: no name, no place in the module's dictionary, no look-up at run time.
+
+Other names of a file's own that begin with `_` become `_a`, `_b` and so on, parameters a, b and so
+on, the same few in every file: each name takes space once. A statement of several lines stands in
+its first one. Tracebacks tell the short names: `python3 micropython/fold.py tunlite/FILE.py` prints
+the file as it was compiled.
 """
 
 import ast
+import copy
+import string
+import sys
+from pathlib import Path
 
 _OPERATORS = (
     *(ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr),
@@ -40,19 +48,184 @@ def _bound(tree):
             yield from node.names
 
 
-def folded(source):
-    """The text of a file, every line where it was."""
-    tree = ast.parse(source)
+def fold_numbers(tree):
+    """Puts const() around them; the names that it knows then."""
     bound = list(_bound(tree))
-    lines = source.split("\n")
     known = set()
     for node in tree.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 once = name.startswith("_") and bound.count(name) == 1
-                if once and value.lineno == value.end_lineno and _is_number(value, known):
+                if once and _is_number(value, known):
                     known.add(name)
-                    line = lines[value.lineno - 1]
-                    start, end = value.col_offset, value.end_col_offset
-                    lines[value.lineno - 1] = f"{line[:start]}const({line[start:end]}){line[end:]}"
-    return "\n".join(lines)
+                    node.value = ast.Call(ast.Name("const", ast.Load()), [value], [])
+    return known
+
+
+_ASKED = {"_exit"}  # private by their look, but other files ask for them
+# Where a node has a name of the file.
+_FIELDS = {
+    ast.Name: "id",
+    ast.Attribute: "attr",
+    ast.FunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.arg: "arg",
+}
+
+
+def _own(tree):
+    """Private names that the file gives to something, in order."""
+    for node in ast.walk(tree):
+        field = _FIELDS.get(type(node))
+        if field and not isinstance(getattr(node, "ctx", None), ast.Load):
+            yield getattr(node, field)
+
+
+def _imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+
+
+def shortened(tree, numbers):
+    """{private name: its short one} for what the file names, but for its numbers."""
+    names = [name for name in dict.fromkeys(_own(tree)) if name[0] == "_" and name[:2] != "__"]
+    used = {name for name in names if len(name) < 3} | set(_imported(tree)) | numbers | _ASKED
+    letters = string.ascii_lowercase + string.ascii_uppercase
+    free = (f"_{first}{second}" for first in ("", *letters) for second in letters)
+    return {
+        name: next(short for short in free if short not in used)
+        for name in names
+        if name not in used
+    }
+
+
+def _rename(tree, names):
+    for node in ast.walk(tree):
+        field = _FIELDS.get(type(node))
+        if field:
+            setattr(node, field, names.get(getattr(node, field), getattr(node, field)))
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            node.names = [names.get(name, name) for name in node.names]
+
+
+def _names_in(node):
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.arg):
+            yield part.arg
+        elif isinstance(part, ast.ExceptHandler) and part.name:
+            yield part.name
+
+
+def _parameters(node):
+    given = node.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs]
+
+
+def _shorten_parameters(tree, keywords):
+    """Parameters become a, b and so on, but for those that somebody gives by their names."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.Lambda):
+            continue
+        kept = keywords | set(_imported(node))
+        kept |= {part.name for part in ast.walk(node) if isinstance(part, ast.ExceptHandler)}
+        used = set(_names_in(node)) | kept
+        free = (letter for letter in string.ascii_lowercase if letter not in used)
+        names = [arg.arg for arg in _parameters(node)]
+        short = {name: next(free, name) for name in names if len(name) > 1 and name not in kept}
+        # What stands for a missing argument is of the scope around.
+        outside = {id(part) for value in _defaults(node) for part in ast.walk(value)}
+        for part in ast.walk(node):
+            if id(part) in outside:
+                continue
+            if isinstance(part, ast.Name):
+                part.id = short.get(part.id, part.id)
+            elif isinstance(part, ast.arg):
+                part.arg = short.get(part.arg, part.arg)
+            elif isinstance(part, ast.Nonlocal):
+                part.names = [short.get(name, name) for name in part.names]
+
+
+def _defaults(node):
+    yield from node.args.defaults
+    yield from (value for value in node.args.kw_defaults if value)
+    yield from getattr(node, "decorator_list", ())
+
+
+def keywords(sources):
+    """Names by which somebody gives an argument."""
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.keyword):
+                yield node.arg
+
+
+class _Writer:
+    """Statements as text, each in the line where it begins."""
+
+    def __init__(self, count):
+        self.lines = [""] * count
+
+    def _put(self, number, depth, text):
+        if "\n" in text or self.lines[number - 1]:
+            raise ValueError(f"line {number} cannot be written: {text}")
+        self.lines[number - 1] = " " * depth + text
+
+    def body(self, statements, depth):
+        """A block."""
+        for node in statements:
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                if len(statements) == 1:
+                    self._put(node.lineno, depth, "pass")
+            elif hasattr(node, "body"):
+                self._compound(node, depth, "")
+            else:
+                self._put(node.lineno, depth, ast.unparse(node))
+
+    def _head(self, node):
+        if isinstance(node, ast.Try):
+            return "try:"
+        alone = copy.copy(node)
+        alone.body = [ast.Pass()]
+        alone.orelse = alone.decorator_list = []
+        return ast.unparse(alone).strip().split("\n")[0]
+
+    def _compound(self, node, depth, before):
+        for decorator in getattr(node, "decorator_list", ()):
+            self._put(decorator.lineno, depth, "@" + ast.unparse(decorator))
+        self._put(node.lineno, depth, before + self._head(node))
+        self.body(node.body, depth + 1)
+        for handler in getattr(node, "handlers", ()):
+            self._compound(handler, depth, "")
+        rest = getattr(node, "orelse", None)
+        if rest and isinstance(node, ast.If) and rest[0].col_offset == node.col_offset:
+            self._compound(rest[0], depth, "el")
+        else:
+            self._part("else:", rest, depth)
+        self._part("finally:", getattr(node, "finalbody", None), depth)
+
+    def _part(self, head, statements, depth):
+        if statements:
+            self._put(statements[0].lineno - 1, depth, head)
+            self.body(statements, depth + 1)
+
+
+def folded(source, given=frozenset()):
+    """The text of a file for the compiler; `given` are the program's keywords()."""
+    tree = ast.parse(source)
+    numbers = fold_numbers(tree)
+    _rename(tree, shortened(tree, numbers))
+    _shorten_parameters(tree, given)
+    ast.fix_missing_locations(tree)
+    writer = _Writer(source.count("\n") + 1)
+    writer.body(tree.body, 0)
+    return "\n".join(writer.lines)
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    package = Path(__file__).resolve().parents[1] / "tunlite"
+    texts = [file.read_text(encoding="utf-8") for file in package.rglob("*.py")]
+    print(folded(path.read_text(encoding="utf-8"), set(keywords(texts))))

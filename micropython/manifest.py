@@ -21,22 +21,24 @@ def _modules():
                 yield os.path.relpath(os.path.join(folder, name), _ROOT)
 
 
-def _fold(module):
+def _read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _fold(module, text):
     """Writes the file if it is another one: what is newer is compiled anew."""
-    with open(os.path.join(_ROOT, module), encoding="utf-8") as file:
-        text = fold.folded(file.read())
     path = os.path.join(_FOLDED, module)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            if file.read() == text:
-                return
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    if not os.path.exists(path) or _read(path) != text:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 _names = tuple(_modules())
-for _name in _names:
-    _fold(_name)
+_sources = [_read(os.path.join(_ROOT, _name)) for _name in _names]
+_given = set(fold.keywords(_sources))
+for _name, _source in zip(_names, _sources, strict=True):
+    _fold(_name, fold.folded(_source, _given))
 freeze(os.path.join(_ROOT, "micropython"), "_start.py", opt=_OPTIMISED)  # noqa: F821
 freeze(_FOLDED, _names, opt=_OPTIMISED)  # noqa: F821
