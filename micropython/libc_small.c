@@ -3,9 +3,13 @@
  * What zig's libc has in many KB and nothing here needs to be fast: its qsort alone is 15 KB on
  * aarch64 with what it calls. Defined here, they are not taken from there.
  */
+#include <limits.h>
+#include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 typedef int comparison(const void *, const void *);
 
@@ -73,4 +77,32 @@ char *strstr(const char *text, const char *wanted) {
         if (*text == 0)
             return NULL;
     }
+}
+
+/* Digits only, and base 10 whatever is asked: musl's resolver and --heap want no more. */
+unsigned long long strtoull(const char *restrict text, char **restrict end, int base) {
+    unsigned long long value = 0;
+    (void)base;
+    for (; *text >= '0' && *text <= '9'; text++)
+        value = value < ULLONG_MAX / 10 ? value * 10 + (unsigned)(*text - '0') : ULLONG_MAX;
+    if (end != NULL)
+        *end = (char *)text;
+    return value;
+}
+
+unsigned long strtoul(const char *restrict text, char **restrict end, int base) {
+    unsigned long long value = strtoull(text, end, base);
+    return value < ULONG_MAX ? (unsigned long)value : ULONG_MAX;
+}
+
+/* musl's own, which reads /etc/services: nobody here asks getaddrinfo for a service. */
+struct service {
+    uint16_t port;
+    unsigned char protocol, type;
+};
+
+int __lookup_serv(struct service *to, const char *name, int protocol, int type, int flags) {
+    (void)name, (void)protocol, (void)type, (void)flags;
+    *to = (struct service){.protocol = IPPROTO_UDP, .type = SOCK_DGRAM};
+    return 1;
 }

@@ -463,31 +463,19 @@ static mp_obj_t endpoint(const struct sockaddr *address) {
     return mp_obj_new_tuple(MP_ARRAY_SIZE(row), row);
 }
 
-/* Writes at most five digits and a zero byte; libc's printf would bring 10 KB. */
-static void decimal(char text[6], unsigned value) {
-    unsigned unit = 1;
-    while (value / unit >= 10) {
-        unit *= 10;
-    }
-    for (; unit > 0; unit /= 10) {
-        *text++ = (char)('0' + value / unit % 10);
-    }
-    *text = 0;
-}
-
 /* resolve(host, port) -> [(4 or 6, address, port, scope id)]; blocks. OSError(EAI_...). */
 static mp_obj_t os_resolve(mp_obj_t host, mp_obj_t port) {
-    char service[8];
-    decimal(service, (unsigned)whole(port) & 0xffff);
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
     struct addrinfo *found;
-    int error = getaddrinfo(mp_obj_str_get_str(host), service, &hints, &found);
+    int error = getaddrinfo(mp_obj_str_get_str(host), NULL, &hints, &found);
     if (error != 0) {
         mp_raise_OSError(error);
     }
     mp_obj_t rows = mp_obj_new_list(0, NULL);
     for (struct addrinfo *one = found; one; one = one->ai_next) {
         if (one->ai_family == AF_INET || one->ai_family == AF_INET6) {
+            /* IPv6 has it in the same place. */
+            ((struct sockaddr_in *)one->ai_addr)->sin_port = htons((uint16_t)whole(port));
             mp_obj_list_append(rows, endpoint(one->ai_addr));
         }
     }

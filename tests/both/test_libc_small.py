@@ -14,6 +14,9 @@ _PREAMBLE = """
 #define __strchrnul small_musl_strchrnul
 #define strstr small_strstr
 #define mbstowcs small_mbstowcs
+#define strtoull small_strtoull
+#define strtoul small_strtoul
+#define __lookup_serv small_lookup_serv
 #include "../micropython/libc_small.c"
 static int at_byte0(const void *a, const void *b) {
     return *(const unsigned char *)a - *(const unsigned char *)b;
@@ -33,6 +36,8 @@ _CDEF = """
 void sort(unsigned char *rows, int n, int size);
 size_t small_mbstowcs(wchar_t *to, const char *text, size_t room);
 int widened(int *to, const char *text, int room);
+unsigned long long small_strtoull(const char *text, char **end, int base);
+unsigned long small_strtoul(const char *text, char **end, int base);
 char *small_strchr(const char *text, int wanted);
 char *small_strchrnul(const char *text, int wanted);
 char *small_musl_strchrnul(const char *text, int wanted);
@@ -89,3 +94,19 @@ def test_a_character_is_a_byte_whatever_its_value(small):
     assert small.lib.widened(wide, text, 3) == 3
     assert small.lib.widened(wide, text, 8) == 5
     assert bytes(wide[0:5]) == b"caf\xc3\xa9"
+
+
+@pytest.mark.parametrize("name", ["small_strtoul", "small_strtoull"])
+def test_a_number_ends_behind_its_digits_and_a_larger_one_than_fits_is_the_largest(small, name):
+    parse = getattr(small.lib, name)
+    end = small.ffi.new("char **")
+    for text, value, length in (
+        (b"0", 0, 1),
+        (b"4096K", 4096, 4),
+        (b"4294967295", 4294967295, 10),
+        (b"x1", 0, 0),
+        (b"", 0, 0),
+        (b"99999999999999999999999", 2**64 - 1, 23),
+    ):
+        chars = small.ffi.new("char[]", text)
+        assert (parse(chars, end, 10), end[0] - chars) == (value, length)
