@@ -4,17 +4,18 @@
 `_NAME = 3 << 3` becomes `_NAME = const(3 << 3)`, which MicroPython's compiler puts in place where
 the name stands: no name, no place in the module's dictionary, no look-up at run time.
 
+So do public ones, in all files that ask for them as `file.NAME`.
+
 Other names of a file's own that begin with `_` become `_a`, `_b` and so on, parameters a, b and so
-on, the same few in every file: each name takes space once. A statement of several lines stands in
-its first one. Tracebacks tell the short names: `python3 micropython/fold.py tunlite/FILE.py` prints
-the file as it was compiled.
+on, the same few in every file: each name takes space once. Public names, but not those of classes,
+become two letters. A statement of several lines stands in its first one. Tracebacks tell the short
+names; the files as they were compiled are in the build's folder `folded`.
 """
 
 import ast
 import copy
+import keyword
 import string
-import sys
-from pathlib import Path
 
 _OPERATORS = (
     *(ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr),
@@ -62,6 +63,7 @@ def fold_numbers(tree):
     return known
 
 
+ELSEWHERE = ("cpython", "fake")  # other ports, by the start of a file's name
 _ASKED = {"_exit"}  # private by their look, but other files ask for them
 # Where a node has a name of the file.
 _FIELDS = {
@@ -162,6 +164,101 @@ def keywords(sources):
                 yield node.arg
 
 
+def _fixed(tree):
+    """What must keep its name wherever it stands: what is said as a text, or tells of itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.alias):
+            yield from (*node.name.split("."), node.asname)
+        elif isinstance(node, ast.keyword):
+            yield node.arg
+        elif isinstance(node, ast.ClassDef | ast.ExceptHandler):
+            yield node.name
+        elif isinstance(node, ast.ImportFrom):
+            yield from node.module.split(".")
+
+
+def public(sources, known):
+    """{public name: its short one}, for all files; `known` are the names of MicroPython itself."""
+    trees = [ast.parse(source) for source in sources]
+    fixed = known.union(*map(_fixed, trees), keyword.kwlist)
+    found = [(node, field) for tree in trees for node, field in _named(tree)]
+    everything = {getattr(node, field) for node, field in found}
+    names = {getattr(node, field) for node, field in found if field in ("attr", "name")} - fixed
+    names |= {name for tree in trees for name in _assigned(tree)} - fixed
+    letters = string.ascii_lowercase
+    pairs = (first + second for first in letters for second in letters + string.digits)
+    free = (pair for pair in pairs if pair not in fixed | everything)
+    return {name: next(free, name) for name in sorted(names) if len(name) > 2 and name[0] != "_"}
+
+
+def _assigned(tree):
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield from (to.id for to in node.targets if isinstance(to, ast.Name))
+
+
+def _named(tree):
+    for node in ast.walk(tree):
+        if type(node) in _FIELDS:
+            yield node, _FIELDS[type(node)]
+
+
+def _modules(tree):
+    """{name in the file: the file of ours that it stands for}"""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in ("tunlite", "tunlite.port"):
+            yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
+
+
+def numbers(sources):
+    """{file: {name: value}} of public numbers that others ask for as `file.NAME`, if at all."""
+    trees = {name: ast.parse(source) for name, source in sources.items()}
+    fixed = set().union(*map(_fixed, trees.values()))
+    asked = {}
+    for tree in trees.values():
+        ours = dict(_modules(tree))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                where = ours.get(getattr(node.value, "id", ""))
+                asked.setdefault(node.attr, set()).add(where)
+    return {
+        file: {
+            name: value
+            for name, value in _values(tree).items()
+            if name.isupper() and name[0] != "_" and name not in fixed
+            if asked.get(name, {file}) == {file}
+        }
+        for file, tree in trees.items()
+    }
+
+
+def _values(tree):
+    """{name: value} of the numbers that the file binds once."""
+    bound = list(_bound(tree))
+    values = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                if bound.count(name) == 1 and _is_number(value, values):
+                    values[name] = eval(ast.unparse(value), {}, values)
+    return values
+
+
+class Inline(ast.NodeTransformer):
+    """Puts numbers() of other files in place."""
+
+    def __init__(self, tree, numbers):
+        self.known = {name: numbers.get(file, {}) for name, file in _modules(tree)}
+
+    def visit_Attribute(self, node):  # noqa: N802
+        """The number for `file.NAME`."""
+        self.generic_visit(node)
+        known = self.known.get(getattr(node.value, "id", ""), {})
+        return ast.Constant(known[node.attr]) if node.attr in known else node
+
+
 class _Writer:
     """Statements as text, each in the line where it begins."""
 
@@ -212,9 +309,29 @@ class _Writer:
             self.body(statements, depth + 1)
 
 
-def folded(source, given=frozenset()):
-    """The text of a file for the compiler; `given` are the program's keywords()."""
+def name_of(path):
+    """By which other files import it."""
+    return path.parent.name if path.stem == "__init__" else path.stem
+
+
+class Program:
+    """What is known of all files together, {name: text}; `known` are MicroPython's own names."""
+
+    def __init__(self, sources, known=frozenset()):
+        self.keywords = set(keywords(sources.values()))
+        self.numbers = numbers(sources)
+        self.names = public(sources.values(), known)
+
+
+def folded(source, program=None, file=""):
+    """The text of a file for the compiler."""
     tree = ast.parse(source)
+    given = set()
+    if program:
+        given = program.keywords
+        tree = Inline(tree, program.numbers).visit(tree)
+        _rename(tree, {name: f"_{name}" for name in program.numbers[file]})
+        _rename(tree, program.names)
     numbers = fold_numbers(tree)
     _rename(tree, shortened(tree, numbers))
     _shorten_parameters(tree, given)
@@ -222,10 +339,3 @@ def folded(source, given=frozenset()):
     writer = _Writer(source.count("\n") + 1)
     writer.body(tree.body, 0)
     return "\n".join(writer.lines)
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    package = Path(__file__).resolve().parents[1] / "tunlite"
-    texts = [file.read_text(encoding="utf-8") for file in package.rglob("*.py")]
-    print(folded(path.read_text(encoding="utf-8"), set(keywords(texts))))

@@ -20,7 +20,8 @@ _FILES = sorted(
     for path in (_ROOT / "tunlite").rglob("*.py")
     if not path.name.startswith(("cpython", "fake"))
 )
-_GIVEN = set(fold.keywords(path.read_text() for path in _FILES))
+_KNOWN = {word for kind in (str, bytes, bytearray, list, dict, set, int) for word in dir(kind)}
+_PROGRAM = fold.Program({fold.name_of(path): path.read_text() for path in _FILES}, _KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,10 @@ def test_a_private_name_of_the_file_is_short(source, wanted):
     assert fold.folded(source) == wanted
 
 
+def _program(source, **others):
+    return fold.Program({"x": source, "y": "f(given=1)", **others}, set())
+
+
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
@@ -89,7 +94,7 @@ def test_a_private_name_of_the_file_is_short(source, wanted):
     ],
 )
 def test_a_parameter_is_short_unless_somebody_gives_it_by_its_name(source, wanted):
-    assert fold.folded(source, {"given", *fold.keywords([source])}) == wanted
+    assert fold.folded(source, _program(source), "x") == wanted
 
 
 def test_every_statement_begins_in_its_line_and_ends_there():
@@ -150,7 +155,8 @@ def f():
 
 def _code(source):
     """Its code without the marks of numbers, without docstrings, and with lines of its own."""
-    tree = _Unfold().visit(ast.parse(source))
+    tree = ast.parse(source)
+    tree = _Unfold().visit(fold.Inline(tree, _PROGRAM.numbers).visit(tree))
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
             node.body = [one for one in node.body if not _says_nothing(one)] or [ast.Pass()]
@@ -217,7 +223,7 @@ def _instructions(code):
 @pytest.mark.parametrize("path", _FILES, ids=lambda p: p.name)
 def test_our_files_keep_their_lines_and_their_meaning(path):
     source = path.read_text()
-    text = fold.folded(source, _GIVEN)
+    text = fold.folded(source, _PROGRAM, fold.name_of(path))
     assert text.count("\n") == source.count("\n")
     _Same().compare(_code(source), _code(text))
 
@@ -238,3 +244,52 @@ def test_no_other_file_asks_for_a_name_that_is_folded_or_short():
             )
             if isinstance(node, ast.ImportFrom):
                 assert not {alias.name for alias in node.names} & everything, path
+
+
+def test_a_number_of_another_file_stands_in_place():
+    wire = "SIZE = 3\nALL = 2 * SIZE\nOWN = f(SIZE)"
+    source = "from tunlite import wire\nx.y = wire.SIZE + wire.ALL + wire.OWN"
+    program = _program(source, wire=wire)
+    assert fold.folded(source, program, "x").endswith(f".y = 3 + 6 + wire.{program.names['OWN']}")
+    short = "_SIZE = const(3)\n_ALL = const(2 * _SIZE)\n"
+    assert fold.folded(wire, program, "wire").startswith(short)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from tunlite.wire import SIZE",
+        "x.SIZE",
+        "from tunlite import other\nother.SIZE",
+        "getattr(x, 'SIZE')",
+    ],
+)
+def test_a_number_that_is_asked_for_otherwise_stays(source):
+    program = _program(source, wire="SIZE = 3")
+    assert "const" not in fold.folded("SIZE = 3", program, "wire")
+
+
+def test_numbers_in_place_are_those_of_the_files():
+    count = 0
+    for path in _FILES:
+        if path.parent.name == "tunlite":
+            module = importlib.import_module(f"tunlite.{path.stem}".removesuffix(".__init__"))
+            for name, value in _PROGRAM.numbers[fold.name_of(path)].items():
+                assert getattr(module, name) == value
+                count += 1
+    assert count > 50
+
+
+def test_a_public_name_is_the_same_short_one_in_all_files_unless_it_is_said():
+    wire = "def parse():\n pass\ndef told():\n pass\nclass Word:\n pass"
+    source = "from tunlite import wire\nwire.parse()\nwire.told('told')\nwire.Word()"
+    program = _program(source, wire=wire)
+    short = program.names["parse"]
+    assert len(short) == 2
+    assert f"wire.{short}()\nwire.told('told')\nwire.Word()" in fold.folded(source, program, "x")
+    assert f"def {short}():" in fold.folded(wire, program, "wire")
+
+
+def test_no_public_name_is_short_that_micropython_knows():
+    program = fold.Program({"x": "x.append(1)\nx.other()"}, {"append"})
+    assert list(program.names) == ["other"]
