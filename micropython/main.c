@@ -4,10 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,6 +75,22 @@ void nlr_jump_fail(void *value) {
     static const char text[] = "tunlite: exception outside of the program\n";
     write_all(STDERR_FILENO, text, sizeof text - 1);
     abort();
+}
+
+/* What was relocated is only read from now on: a static program of musl leaves that to itself
+ * (1.2.5, rcrt1). */
+static void protect_relocated(void) {
+    const ElfW(Phdr) *rows = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    uintptr_t base = (uintptr_t)rows, page = (uintptr_t)getpagesize();
+    for (size_t i = 0; i < getauxval(AT_PHNUM); i++) {
+        if (rows[i].p_type == PT_PHDR) {
+            base -= rows[i].p_vaddr;
+        } else if (rows[i].p_type == PT_GNU_RELRO) {
+            uintptr_t start = (base + rows[i].p_vaddr) & -page;
+            uintptr_t end = (base + rows[i].p_vaddr + rows[i].p_memsz) & -page;
+            mprotect((void *)start, end - start, PROT_READ);
+        }
+    }
 }
 
 /* ---- start
@@ -178,6 +197,7 @@ static void hold_stdio(void) {
 int main(int argc, char **argv) {
     hold_stdio();
     mp_cstack_init_with_sp_here(STACK_BYTES);
+    protect_relocated();
     signal(SIGPIPE, SIG_IGN);
     size_t heap = heap_usual();
     if (argc > 2 && strcmp(argv[1], "--heap") == 0) {

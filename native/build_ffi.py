@@ -12,7 +12,10 @@ from cffi import FFI
 
 MODULE = "tunlite._native"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CFLAGS = ["-O3", "-std=gnu11", "-pthread", "-fvisibility=hidden"]
+CFLAGS = [
+    *("-O3", "-std=gnu11", "-pthread", "-fvisibility=hidden"),
+    *("-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"),
+]
 LIBRARIES = ["dl"]
 
 

@@ -80,3 +80,11 @@ def test_the_address_sanitizer_stops_a_program_that_reads_past_its_buffer(tree):
     result = subprocess.run([binary], capture_output=True, text=True)
     assert result.returncode != 0
     assert "stack-buffer-overflow" in result.stderr or "out of bounds" in result.stderr
+
+
+def test_the_extension_protects_its_stack_and_checks_what_libc_copies():
+    names = subprocess.run(
+        ["nm", "--dynamic", str(native_build.EXTENSION)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "__stack_chk_fail" in names
+    assert "_chk@" in names.replace("__stack_chk_fail", "")  # what _FORTIFY_SOURCE calls
