@@ -2,7 +2,7 @@
 """stamp.py: a router and a gateway that remembers the greatest stamp, over reboots and worse."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tunlite import stamp
 from tunlite.port.fake import Clock, FakePort
@@ -391,12 +391,14 @@ def test_a_peer_removed_and_added_again_gets_greater_stamps():
         max_size=12,
     )
 )
+@example([(stamp.RELEASED // stamp.SECOND, True, 1, False)] * 2)  # answered at the third
 def test_whatever_the_clock_does_a_gateway_is_reached_at_the_fourth_attempt_at_the_latest(boots):
     router, gateway = Router(), Gateway()
     for wall_s, synchronised, handshakes, cleanly in boots:
         router.boot(wall_s, synchronised)
         attempt = router.connect(gateway)
-        assert attempt == 1 or (synchronised and attempt == 4)
+        # A synchronised clock that was set back may pass what the gateway saw by itself.
+        assert 1 <= attempt <= (4 if synchronised else 1)
         for _ in range(handshakes):
             assert router.connect(gateway) == 1
             router.port.clock.now_ms += 120_000
