@@ -77,6 +77,7 @@ void nlr_jump_fail(void *value) {
     abort();
 }
 
+#ifdef __PIE__
 /* What was relocated is only read from now on: a static program of musl leaves that to itself
  * (1.2.5, rcrt1). */
 static void protect_relocated(void) {
@@ -92,6 +93,7 @@ static void protect_relocated(void) {
         }
     }
 }
+#endif
 
 /* ---- start
  * --------------------------------------------------------------------------------------- */
@@ -197,7 +199,9 @@ static void hold_stdio(void) {
 int main(int argc, char **argv) {
     hold_stdio();
     mp_cstack_init_with_sp_here(STACK_BYTES);
+#ifdef __PIE__
     protect_relocated();
+#endif
     signal(SIGPIPE, SIG_IGN);
     size_t heap = heap_usual();
     if (argc > 2 && strcmp(argv[1], "--heap") == 0) {
