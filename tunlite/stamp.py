@@ -55,6 +55,7 @@ class Stamps:
     def _begin(self, public):
         self._public = public
         self._given = self._reserve = self._highest = 0
+        self._answered = 0  # the highest that was
         self._floor = self._mark = RELEASED  # `_floor`: the mark that this run began with
         self._leapt = False
         self._unsaved_since = None
@@ -136,6 +137,7 @@ class Stamps:
     def answered(self, jar):
         """The peer's answer came: its last stamp was good."""
         jar.unanswered = -1
+        self._answered = max(self._answered, jar.stamp)
         if not self._given:
             self._given = jar.stamp
             self._write()
@@ -144,7 +146,8 @@ class Stamps:
         """A clean end: the next run need not begin ahead of what was given."""
         if self._highest:
             if self._given:
-                self._given = self._highest
+                # Not what a dead peer went on to: it would take all the others along.
+                self._given = max(self._given, self._answered)
             self._reserve = max(self._highest, self._floor)
             self._write()
             self._highest = 0

@@ -58,7 +58,7 @@ class Ways:
 
     def link_changed(self, ifindex):
         """Routes may have gone with it, which the kernel tells of IPv6 alone."""
-        self._links.add(ifindex)
+        self._links |= {ifindex, 0}  # 0: whose endpoint was not heard on any, or is barred
         self._soon(max(self._port.now_ms() + _SETTLE_MS, self._look_ms))
 
     def all_changed(self):
@@ -81,6 +81,16 @@ class Ways:
     def _settled(self, now_ms):
         self._read_changes()
         self._watch()
+        try:
+            self._ask(now_ms)
+        except Exception:
+            # A full heap, say: what was to be asked is among all that is asked a second later.
+            self._all = True
+            self._look_ms = now_ms + _LOOK_MS
+            self._soon(self._look_ms)
+            raise
+
+    def _ask(self, now_ms):
         new, self._peers = self._peers, []
         changed = self._all or self._heads or self._links
         if changed and now_ms >= self._look_ms:
@@ -96,7 +106,7 @@ class Ways:
     def _read_changes(self):
         try:
             self._port.route_changes(self._fd, self._heads)
-        except OSError:
+        except (OSError, MemoryError):
             self._all = True  # some were lost
             self._heads.clear()
 

@@ -210,6 +210,29 @@ def test_only_the_peer_that_does_not_answer_goes_on_from_the_reserve():
     assert other.stamp <= router.port.wall_ns()[0]
 
 
+def test_a_dead_peer_takes_no_other_ahead_over_a_clean_end():
+    """Its stamps are the reserve's; whoever answers the clock gets the clock's again."""
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(NOW_S + 60, True)  # the power was cut
+    assert router.connect(Gateway(b"z")) == 0
+    for minutes in (10, 20):
+        router.jar = Jar()
+        assert router.connect(gateway) == 1
+        router.down()
+        assert router.boot(NOW_S + 60 * minutes, True).connect(gateway) == 1
+        assert router.ahead_s() <= 0
+
+
+def test_a_peer_that_answered_the_reserve_is_reached_at_once_after_a_clean_end():
+    router, gateway = Router(), Gateway()
+    router.boot(NOW_S, True).connect(gateway)
+    router.boot(EPOCH_S, False).connect(gateway)
+    assert router.boot(NOW_S + 60, True).connect(gateway) == 4
+    router.down()
+    assert router.boot(NOW_S + 120, True).connect(gateway) == 1
+
+
 def test_a_file_of_0_1_0_is_a_reserve():
     router, gateway = Router(), Gateway()
     router.boot(NOW_S, True)

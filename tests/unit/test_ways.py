@@ -51,6 +51,8 @@ def node():
         changes, made.routes = made.routes, []
         if changes == "lost":
             raise OSError(105, "lost")
+        if changes == "no memory":
+            raise MemoryError
         heads.update(head(*row) for row in changes)
 
     made.port.route_monitor = lambda: 70
@@ -71,7 +73,7 @@ def peers(node):
 
 def change(node, *prefixes, seconds=0.1):
     """Routes change; what was asked meanwhile."""
-    node.routes = list(prefixes) if prefixes != ("lost",) else "lost"
+    node.routes = prefixes[0] if isinstance(prefixes[0], str) else list(prefixes)
     node.system.wake(70)
     node.world.run(seconds)
     asked, node.kernel.asked = node.kernel.asked, []
@@ -101,8 +103,52 @@ def test_only_endpoints_that_the_change_covers_are_asked_about(node):
     assert change(node, (4, A, 32), (4, bytes([198, 51, 0, 0]), 16)) == [A, B]
 
 
-def test_lost_messages_are_one_look_at_all(node):
-    assert change(node, "lost") == [A, B]
+@pytest.mark.parametrize("why", ["lost", "no memory"])
+def test_lost_messages_are_one_look_at_all(node, why):
+    assert change(node, why) == [A, B]
+    node.world.run(1)
+    assert change(node, (4, A, 32)) == [A], "the monitor is read on"
+
+
+def test_a_question_that_fails_is_asked_again(node):
+    """A full heap or the end of the descriptors: what is new and what changed are not forgotten."""
+    peer, other = peers(node)
+    answer = node.kernel.route_get
+
+    def fail(*_):
+        raise MemoryError
+
+    node.kernel.route_get = fail
+    for each in (peer, other):
+        node.interface.set_endpoint(each, 4, A, 1)
+    change(node, (4, B, 32))
+    node.kernel.route_get = answer
+    node.interface.set_endpoint(other, 4, B, 1)
+    node.world.run(3)
+    assert {A, B} <= set(node.kernel.asked)
+    node.kernel.asked = []
+    node.interface.set_endpoint(peer, 4, A, 2)
+    node.world.run(2)
+    assert node.kernel.asked == [A]
+
+
+@pytest.mark.parametrize("link", [OURS, FIRST])
+def test_what_is_barred_is_looked_at_again_when_a_link_changes(node, link):
+    """The kernel tells of no IPv4 route that goes with its link, `ip link set wg0 down`."""
+    node.interface.set_fwmark(9)
+    node.world.run(1.1)
+    peer = peers(node)[0]
+    peer.place = None
+    node.kernel.to[A] = OURS
+    change(node, (4, A, 32))
+    assert parts(node, peer)[2] == planes.LOOPS
+    node.kernel.to[A] = FIRST
+    node.world.run(1)
+    for up in (False, True):
+        node.system.changes = [(link, "w1", up, 1420, False)]
+        node.system.wake(50)
+        node.world.run(2)
+    assert parts(node, peer)[2] == 0
 
 
 def test_changes_are_looked_at_together_at_most_once_a_second(node):
