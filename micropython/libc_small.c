@@ -83,12 +83,24 @@ char *strstr(const char *text, const char *wanted) {
     }
 }
 
-/* Digits only, and base 10 whatever is asked: musl's resolver and --heap want no more. */
+static unsigned digit_of(char c) {
+    unsigned digit = (unsigned char)c - '0';
+    return digit < 10 ? digit : (((unsigned char)c | 32) - 'a') + 10U;
+}
+
+/* No blanks and no signs: musl's resolver and --heap have none. Base 0 is of musl's inet_aton,
+ * which reads 010.0.0.1 as wg(8) does: 8.0.0.1. */
 unsigned long long strtoull(const char *restrict text, char **restrict end, int base) {
     unsigned long long value = 0;
-    (void)base;
-    for (; *text >= '0' && *text <= '9'; text++)
-        value = value < ULLONG_MAX / 10 ? value * 10 + (unsigned)(*text - '0') : ULLONG_MAX;
+    unsigned unit = (unsigned)base, digit;
+    if (unit == 0)
+        unit = *text == '0' ? 8 : 10;
+    if (base == 0 && *text == '0' && (text[1] | 32) == 'x' && digit_of(text[2]) < 16) {
+        unit = 16;
+        text += 2;
+    }
+    for (; (digit = digit_of(*text)) < unit; text++)
+        value = value < ULLONG_MAX / 16 ? value * unit + digit : ULLONG_MAX;
     if (end != NULL)
         *end = (char *)text;
     return value;

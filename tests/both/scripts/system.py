@@ -91,6 +91,7 @@ print(port.lookup_user("root"), port.lookup_group("root"), port.lookup_group("5"
 attempt("ENOENT user", port.lookup_user, "nobody-has-this-name")
 print(len(port.random_bytes(40)), port.random_bytes(16) == port.random_bytes(16))
 print(port.resolve("127.0.0.1", 51820), port.resolve("::1", 1))
+print(port.resolve("010.0.0.1", 1), port.resolve("0x7f.0.0.0x1", 1), port.resolve("10.1", 1))
 print(port.environ_get("TUNLITE_BOTH"), port.environ_get("TUNLITE_NOT_THERE"))
 
 argv = b"/bin/sh\0-c\0read line; echo got $line; exit 3\0"
