@@ -52,6 +52,7 @@ _DAEMON_HELP = f"""\
 _FOREIGN = {
     "status": "show",
     "list": "show",
+    "showconf": "show",
     "start": "up",
     "stop": "down",
     "restart": "reload",
@@ -118,10 +119,10 @@ def _meant(word):
 
 def _refuse_slip(words):
     """A mistyped command must not make a daemon. An interface is meant where an option or -- comes
-    first, wg-quick asks, the name has a file, or has more than letters in it.
+    first, wg-quick asks, the name has a file, or has a digit, say, in it.
     """
     word = words[0]
-    meant = _meant(word) if word.isalpha() else None
+    meant = _meant(word) if word.replace("-", "").isalpha() else None
     if meant is None or "--" in words or port.environ_get("WG_QUICK_USERSPACE_IMPLEMENTATION"):
         return
     try:

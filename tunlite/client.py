@@ -11,10 +11,10 @@ _PIECE = 4096
 _STATUS_PIECE = 2048
 _STATUS_MAX = 1 << 20  # of one peer: far more than one has
 _LINE_MAX = 8192
-_ANSWER_MAX = 64 << 20  # of get=1: more than a million allowed IPs
+_ANSWER_MAX = 64 << 20  # more than a million allowed IPs
 _SILENCE_MS = 10_000  # of a daemon that is asked something, until it counts as stuck
 _SILENCE_OF_SET_MS = 60_000  # it answers once all routes are in place
-_ANSWER_MS = 60_000  # for a whole answer, or one peer of a status
+_ANSWER_MS = 60_000  # that we wait in all for a whole answer
 _NO_SUCH = (2, 20, errno.ECONNREFUSED)  # ENOENT, ENOTDIR
 _EACCES = 13
 _EAGAIN = 11
@@ -76,17 +76,21 @@ class _Talk:
     def __init__(self, name, silence_ms):
         self.name = name
         self.silence_ms = silence_ms
+        self._left = _ANSWER_MAX
         self.fd = connect(name)
         self.go_on()
 
     def go_on(self):
         """What was waited for came; the next may take as long."""
-        self._until_ms = port.now_ms() + _ANSWER_MS
+        self._left_ms = _ANSWER_MS
 
     def _wait(self, events):
-        left_ms = min(self.silence_ms, self._until_ms - port.now_ms())
+        """Only this time counts: whoever reads a long answer may pause."""
+        began_ms = port.now_ms()
+        left_ms = min(self.silence_ms, self._left_ms)
         if left_ms <= 0 or not port.poll([(self.fd, events)], left_ms):
             raise _stuck(self.name)
+        self._left_ms -= port.now_ms() - began_ms
 
     def send(self, data):
         view = memoryview(data)
@@ -100,18 +104,18 @@ class _Talk:
         part = port.os_read(self.fd, size)
         if not part:
             raise Refused("the daemon closed its socket in the middle of an answer")
+        self._left -= len(part)
+        if self._left < 0:
+            raise nonsense()
         return part
 
     def lines(self):
         """Lines (bytes) until the empty one that ends an answer."""
         rest = b""
-        left = _ANSWER_MAX
         while True:
-            part = self.read(_PIECE)
-            left -= len(part)
-            pieces = (rest + part).split(b"\n")
+            pieces = (rest + self.read(_PIECE)).split(b"\n")
             rest = pieces.pop()
-            if len(rest) > _LINE_MAX or left < 0:
+            if len(rest) > _LINE_MAX:
                 raise nonsense()
             for line in pieces:
                 if not line:
@@ -217,7 +221,6 @@ def _status_texts(talk):
             if at < 0 or 0 <= line_end < at:
                 break
             yield rest[:at] + b"}" if sought is _PEERS else rest[:at]
-            talk.go_on()
             rest = rest[at + skipped :]
             sought, skipped = _NEXT_PEER, 1
         if rest.endswith(_STATUS_END) and sought is not _PEERS:

@@ -203,19 +203,22 @@ def show(options, rest):
         port.write_out("[")
     for name in wanted or client.interfaces():
         pieces = page(show.look(name))
-        try:
-            first = next(pieces)
-        except (UserError, OSError) as e:
-            if wanted:
-                raise
-            if not isinstance(e, client.NoDaemon):  # such a socket is one that a killed one left
-                port.print_err(f"tunlite: {name}: {told(e)}")
-                failed = 1
-            continue
-        port.write_out(separator + first)
-        for piece in pieces:
-            port.write_out(piece)
-        separator = ", " if as_json else "\n"
+        before = separator
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration:
+                break
+            except Exception as e:
+                if wanted:
+                    raise CommandError(told(e))
+                if not isinstance(e, client.NoDaemon):  # one that was killed left its socket
+                    port.print_err(f"tunlite: {name}: {told(e)}")
+                    failed = 1
+                break
+            port.write_out(before + piece)
+            before = ""
+            separator = ", " if as_json else "\n"
     if as_json:
         port.write_out("\n" if wanted else "]\n")
     return failed

@@ -196,11 +196,15 @@ def _sweep(name, state):
     states.drop_file(client.socket_path(name))
 
 
+def _not_ours(name):
+    return steps.QuickError(f"{name} was not brought up by tunlite up or tunlite run")
+
+
 def down(name, log):
     """Takes down what `up` or `run` made. QuickError: there is nothing, or something failed."""
     state = states.read(name)
     if state is None:
-        raise steps.QuickError(f"{name} was not brought up by tunlite up or tunlite run")
+        raise _not_ours(name)
     states.refuse_busy(state)
     if states.has_parent(state):
         port.kill(state["parent"], _SIGTERM)
@@ -210,7 +214,10 @@ def down(name, log):
             )
         return
     patience = hooks.Patience()
-    take_down(states.claim(name, "down") or state, log, patience)
+    state = states.claim(name, "down")
+    if state is None:
+        raise _not_ours(name)
+    take_down(state, log, patience)
 
 
 def _save(state, log, patience):

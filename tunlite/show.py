@@ -168,7 +168,9 @@ _FOREIGN = {
 
 
 def _page(first, name, rows):
-    return f"{first}: {name}\n" + "".join([f"  {label}: {value}\n" for label, value in rows])
+    """Without what steers a terminal: a daemon that was taken over speaks to root's."""
+    text = f"{first}: {name}\n" + "".join([f"  {label}: {value}\n" for label, value in rows])
+    return "".join([c if c == "\n" or " " <= c < "\x7f" or c >= "\xa0" else " " for c in text])
 
 
 def pages(status):

@@ -35,7 +35,7 @@ def read(name):
     """The state of an interface, None for none. StateError."""
     try:
         state = json.loads(port.read_file(path(name)).decode())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: nested too deep
         return None
     if not isinstance(state, dict):
         return None
@@ -46,7 +46,7 @@ def read(name):
             " take the interface down with that one"
         )
     state.setdefault("busy", [])
-    return state
+    return state if "pid" in state else None
 
 
 def _locked(call):

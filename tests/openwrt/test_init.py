@@ -61,8 +61,11 @@ def test_the_group_of_the_file_is_procds(run, tmp_path):
     assert "param group gluon-mesh-vpn" in run("start_service ''")  # names have no case
     (tmp_path / "mesh.conf").write_text("[Interface]\n\tsocketgroup=gluon-mesh-vpn\n")
     assert "param group gluon-mesh-vpn" in run("start_service ''")
-    (tmp_path / "mesh.conf").write_text("[Interface]\nMyGroup = a\nMTU = 1420\n")
-    assert not [line for line in run("start_service ''") if line.startswith("param group")]
+    (tmp_path / "mesh.conf").write_text("[Interface]\nGroup = a\nSocketGroup = b\n")
+    assert "param group b" in run("start_service ''")  # the last one counts, as it does for us
+    for text in ("MyGroup = a\nMTU = 1420\n", "SocketGroup = a\nSocketGroup = auto\n"):
+        (tmp_path / "mesh.conf").write_text("[Interface]\n" + text)
+        assert not [line for line in run("start_service ''") if line.startswith("param group")]
 
 
 def test_a_file_with_spaces_in_its_path_stays_one_word(run, tmp_path):

@@ -101,6 +101,7 @@ def test_what_fails_is_told_in_a_line_with_the_exit_status_of_its_kind(words, to
         *((["statsu"], "show"), (["status"], "show"), (["shwo"], "show"), (["Show"], "show")),
         *((["donw"], "down"), (["pu"], "up"), (["relaod"], "reload"), (["chekc"], "check")),
         *((["genky"], "genkey"), (["shw", "wg0"], "show"), (["stop", "-f"], "down")),
+        *((["gen-key"], "genkey"), (["set-conf"], "setconf"), (["showconf"], "show")),
     ],
 )
 def test_a_mistyped_command_makes_no_daemon_and_is_told_what_was_meant(words, meant):

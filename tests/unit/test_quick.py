@@ -3,7 +3,7 @@
 
 import pytest
 
-from tunlite import addresses, config, keys, links, names, port
+from tunlite import addresses, config, hooks, keys, links, names, port, quick, state as states
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
@@ -235,3 +235,15 @@ def test_a_read_only_sysctl_is_complained_of_only_where_it_is_not_set(
     log = _Log()
     links._keep_marked_sources_valid(log)
     assert len(log.lines) == complaints
+
+
+def test_a_down_that_comes_when_another_has_just_ended_takes_nothing_down_again(monkeypatch):
+    record = {"parent": 0, "parent_began": "", "busy": []}
+    taken = []
+    monkeypatch.setattr(states, "read", lambda name: record)
+    monkeypatch.setattr(states, "claim", lambda name, doing: None)
+    monkeypatch.setattr(hooks, "Patience", lambda: None)
+    monkeypatch.setattr(quick, "take_down", lambda *_: taken.append(1))
+    with pytest.raises(quick.steps.QuickError, match="was not brought up"):
+        quick.down("t", None)
+    assert not taken

@@ -34,7 +34,7 @@ def test_what_is_written_is_read_and_nobody_else_may_read_it(tmp_path, monkeypat
     folder = tmp_path / "tunlite"
     folder.mkdir(mode=0o777)
     monkeypatch.setattr(state, "FOLDER", str(folder))
-    kept = {"interface": "wg0", "routes": [["10.0.0.0/8", 0]], "busy": []}
+    kept = {"interface": "wg0", "pid": 0, "routes": [["10.0.0.0/8", 0]], "busy": []}
     state.write(kept)
     assert state.read("wg0") == kept
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -44,8 +44,9 @@ def test_what_is_written_is_read_and_nobody_else_may_read_it(tmp_path, monkeypat
 def test_a_state_that_is_missing_or_broken_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "FOLDER", str(tmp_path))
     assert state.read("wg0") is None
-    (tmp_path / "wg0.json").write_text("{")
-    assert state.read("wg0") is None
+    for text in ("", "{", "null", "[]", "{}", '{"version": 2}', "[" * 200_000):
+        (tmp_path / "wg0.json").write_text(text)
+        assert state.read("wg0") is None
 
 
 def test_a_file_that_is_gone_is_dropped_without_a_word(tmp_path):
