@@ -178,8 +178,8 @@ def read(path, features=None, readable_ok=False):
     if config.holds_secret or any([name in config.interface for name in _HOOKS]):
         refusal = keys.file_refusal(path, config.holds_secret)
     if refusal:
-        wrong, fix = refusal.split("; ")
-        taken = readable_ok and keys.on_read_only_mount(path)
+        wrong, fix = refusal.split("; ", 1)
+        taken = readable_ok and " may write " not in wrong and keys.on_read_only_mount(path)
         (config.warnings if taken else config.errors).insert(0, (0, "", wrong, fix))
     return config
 

@@ -548,6 +548,15 @@ def test_a_file_that_everyone_may_read_is_taken_on_a_read_only_mount_where_the_c
     (told,) = parsed.lines_of(parsed.warnings)
     assert "everyone may read this file" in told
     assert "--allow-readable" in config.read(str(path)).errors[0][3]
+    path.chmod(0o646)  # whoever may write it does so where it is mounted otherwise
+    assert config.read(str(path), readable_ok=True).errors
+
+
+def test_a_refusal_tells_of_a_path_with_any_text_in_it(tmp_path):
+    path = tmp_path / "a; b.conf"
+    path.write_text(f"[Interface]\nPrivateKey = {PRIVATE}\n")
+    path.chmod(0o644)
+    assert f"chmod 600 {path}" in config.read(str(path)).errors[0][3]
 
 
 def test_a_file_without_a_secret_may_be_read_by_all(tmp_path):
