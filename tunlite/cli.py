@@ -143,7 +143,8 @@ def usage():
     lines.append("            write the version")
     lines.append("  --heap SIZE COMMAND ...")
     lines.append(
-        "            a router's memory for peers and configuration, 256K to 64M; else 4M\n"
+        "            a router's memory for peers and configuration, 256K to 64M; else an\n"
+        "            eighth of the machine's, 4M at least\n"
     )
     lines.append("tunlite COMMAND --help says more about one.")
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from tests.net.topology import RelayedTunnel, Tunlite, endpoint, ping, wait_for
+from tests.net.topology import RelayedTunnel, Tunlite, Tunnel, endpoint, ping, wait_for
 from tunlite.port import cpython_links
 
 PORT = 7777
@@ -170,6 +170,18 @@ def test_allowed_ips_over_the_endpoint_without_a_mark_tell_and_harm_nobody(gatew
     wait_for(
         lambda: ping(end.namespace, gateway.router.v4, count=1, wait=1).received, 10, "it goes on"
     )
+
+
+def test_an_endpoint_is_free_again_when_the_route_inside_goes_with_its_link(lab):
+    """The kernel tells of no IPv4 route that goes so."""
+    tunnel = Tunnel(lab).start()
+    tunnel.wait_up()
+    router = tunnel.router
+    router.namespace.ip("route", "add", tunnel.outside + "/32", "dev", router.name)
+    wait_for(lambda: "is routed into" in router.process.log(), 15, "the endpoint is refused")
+    router.namespace.ip("link", "set", router.name, "down")
+    router.namespace.ip("link", "set", router.name, "up")
+    tunnel.wait_up()
 
 
 def test_an_endpoint_that_a_mark_keeps_outside_is_not_refused(gateway):

@@ -327,6 +327,19 @@ def test_a_line_that_the_connection_ends_in_is_refused(served):
     assert served.interface.listen_port == 7 and served._clients == []
 
 
+def test_a_set_cut_off_at_every_byte_is_answered_and_leaves_no_client(served):
+    text = f"set=1\nlisten_port=7\n{PEER}\nallowed_ip=10.0.0.0/8\n\n".encode()
+    for size in range(len(text) + 1):
+        client = served.connect()
+        client.sendall(text[:size])
+        client.shutdown(socket.SHUT_WR)
+        wanted = "" if size < len("set=1\n") else "errno=-71\n\n"
+        if wanted and text[:size].endswith(b"\n"):
+            wanted = "errno=0\n\n"
+        assert answer(served, client) == wanted + "<end>", text[:size]
+        assert served._clients == []
+
+
 def test_a_set_for_which_memory_is_short_says_so(served, monkeypatch):
     def add(*_):
         raise MemoryError
