@@ -52,7 +52,7 @@ def _features():
 def _load(path, options):
     """Config of a file without errors; warnings go to stderr."""
     try:
-        config = configs.load(path, _features(), "--allow-readable" in options)
+        config = configs.load(path, _features(), "--allow-readable" in options, first=True)
     except configs.ConfigError as e:
         raise FileError("\n".join(e.args[0]))
     except OSError as e:

@@ -184,8 +184,11 @@ def read(path, features=None, readable_ok=False):
     return config
 
 
-def load(path, features=None, readable_ok=False):
-    """Config of a file without errors; ConfigError, OSError."""
+def load(path, features=None, readable_ok=False, first=False):
+    """Config of a file without errors; ConfigError, OSError. Only at `first` it may be a pipe:
+    nobody writes to that again, and we would wait for ever."""
+    if not first and port.stat(path)[0] & 0o170000 != 0o100000:
+        raise OSError(22, path + " is no regular file")
     config = read(path, features, readable_ok)
     if config.errors:
         config.wipe()

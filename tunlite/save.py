@@ -9,7 +9,7 @@ Description, and its Endpoint where that is a name: its address may be another o
 import binascii
 
 from tunlite import addresses, client, config as configs, keys, port, setconf
-from tunlite.errors import UserError
+from tunlite.errors import UserError, told
 
 _REPLACED = (b"privatekey", b"listenport", b"fwmark")
 _ZERO_KEY = b"0" * 64
@@ -147,7 +147,7 @@ def save(name, path, silence_ms, chosen=0):
     except configs.ConfigError as e:
         raise SaveError(f"{path} is not written anew: {e.args[0][0]}")
     except OSError as e:
-        raise SaveError(f"{path} cannot be read: {port.strerror(e.args[0])}")
+        raise SaveError(f"{path} cannot be read: {told(e)}")
     text = bytearray()
     try:
         text = render(config, running, chosen)

@@ -2,6 +2,8 @@
 """Configuration files: what wg and wg-quick accept, and what each mistake is told."""
 
 import base64
+import os
+import threading
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -550,6 +552,18 @@ def test_a_file_that_everyone_may_read_is_taken_on_a_read_only_mount_where_the_c
     assert "--allow-readable" in config.read(str(path)).errors[0][3]
     path.chmod(0o646)  # whoever may write it does so where it is mounted otherwise
     assert config.read(str(path), readable_ok=True).errors
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for_a_second_time(tmp_path):
+    path = tmp_path / "wg0.conf"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="is no regular file"):
+        config.load(str(path))
+    thread = threading.Thread(target=path.write_text, args=("[Interface]\nListenPort = 7\n",))
+    thread.start()
+    assert config.load(str(path), first=True).interface["ListenPort"] == 7
+    thread.join()
 
 
 def test_a_refusal_tells_of_a_path_with_any_text_in_it(tmp_path):
