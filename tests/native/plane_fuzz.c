@@ -56,6 +56,33 @@ static void put_place(uint8_t *r) {
     fill(r + 4, any(2) ? 4 : 16);
     if (any(4) == 0)
         fill(r + 24, 4);
+    if (any(8) == 0) { /* inside the tunnel, where put_ip() goes to */
+        memset(r, 0, 24);
+        store_le16(r, 4);
+        r[4] = 10;
+        r[5] = (uint8_t)any(PEERS);
+    }
+    store_le32(r + 40, any(4));                        /* the interface that it came by, ... */
+    store_le32(r + 44, any(12) ? any(4) : UINT32_MAX); /* ... and the way there */
+}
+
+/* Behind an IP header: extension headers, whole or not, ICMP of any type, and UDP from port 0,
+ * which is ours where nothing listens, with a type and perhaps an index that are ours too. */
+static void put_chain(uint8_t *next, uint8_t *out, uint32_t len) {
+    static const uint8_t kinds[] = {0, 1, 43, 44, 51, 58, 60};
+    uint32_t at = 0;
+    for (uint32_t i = any(3) ? 0 : any(10); i > 0 && at + 32 <= len; i--) {
+        *next = kinds[any(sizeof kinds)];
+        next = out + at;
+        next[1] = (uint8_t)(any(8) ? 0 : any(256));
+        at += 8;
+    }
+    *next = any(4) ? 17 : 58;
+    if (at + 16 > len)
+        return;
+    store_le32(out + at, 0);
+    store_le32(out + at + 8, 1 + any(4));
+    store_le32(out + at + 12, any(4));
 }
 
 /* An IP packet that is mostly well formed. */
@@ -67,11 +94,17 @@ static uint32_t put_ip(uint8_t *out) {
         store_be16(out + 2, (uint16_t)(any(10) ? len : any(65536)));
         out[12] = out[16] = 10;
         out[13] = (uint8_t)any(PEERS);
-        out[17] = (uint8_t)any(PEERS);
+        out[17] = (uint8_t)any(PEERS + 1);
+        if (any(2)) {
+            out[6] = out[7] = out[18] = out[19] = 0; /* whole */
+            put_chain(out + 9, out + 20, len - 20);
+        }
     } else if (len >= 40) {
         out[0] = 0x60;
         store_be16(out + 4, (uint16_t)(any(10) ? len - 40 : any(65536)));
-        out[8] = out[24] = 0xfd;
+        out[8] = out[24] = (uint8_t)(any(8) ? 0xfd : any(256));
+        if (any(2))
+            put_chain(out + 6, out + 40, len - 40);
     }
     return any(20) ? len : any(len);
 }
@@ -150,6 +183,7 @@ static void new_session(struct world *w, uint32_t which) {
     if (any(8) == 0)
         return;
     memcpy(r, w->index[which], 4);
+    store_le32(r + 4, any(4));
     store_le64(r + 8, w->now);
     memcpy(r + 16, send_key, 32);
     memcpy(r + 48, receive_key, 32);
@@ -178,7 +212,7 @@ static void call_something(struct world *w) {
     uint8_t bytes[4096], place[48];
     int peer = w->peer[any(PEERS)];
     put_place(place);
-    switch (any(12)) {
+    switch (any(14)) {
     case 0:
         new_session(w, any(SESSIONS));
         break;
@@ -218,6 +252,12 @@ static void call_something(struct world *w) {
     case 11:
         store_le64(bytes, w->now += any(any(50) ? 20 : 100000));
         tl_fake_clock(w->plane, bytes);
+        break;
+    case 12:
+        tl_plane_link(w->plane, any(4) ? 0 : (int)any(4));
+        break;
+    case 13:
+        tl_peer_endpoint(w->plane, peer, place);
         break;
     }
 }
