@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Giving up privileges. */
+/* Giving up privileges, of the calling thread: capabilities are a thread's, so all of this is done
+ * before there is another. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -34,14 +34,22 @@ static int keep_only(uint32_t caps) {
     return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
+/* The calls of libc would stop all threads to change each: 0.9 KB of code for none. Of the calls of
+ * 32-bit ARM those without a number have ids of 16 bits. */
+#ifdef SYS_setresuid32
+enum { SETGROUPS = SYS_setgroups32, SETRESGID = SYS_setresgid32, SETRESUID = SYS_setresuid32 };
+#else
+enum { SETGROUPS = SYS_setgroups, SETRESGID = SYS_setresgid, SETRESUID = SYS_setresuid };
+#endif
+
 static int change_user(int uid, int gid) {
-    if (gid != -1 && (setgroups(0, NULL) < 0 || setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) < 0))
+    if (gid != -1 && (syscall(SETGROUPS, 0, NULL) < 0 || syscall(SETRESGID, gid, gid, gid) < 0))
         return -errno;
     if (uid == -1)
         return 0;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return -errno;
-    return setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0 ? -errno : 0;
+    return syscall(SETRESUID, uid, uid, uid) < 0 ? -errno : 0;
 }
 
 static int no_new_privs(void) {
