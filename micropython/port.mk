@@ -32,7 +32,7 @@ SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
 COMMON = -std=gnu11 -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -fomit-frame-pointer -D_FILE_OFFSET_BITS=64 $(SAME_PATHS)
 CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc $(SMALL) $(COMMON) \
-	-DNDEBUG -D_GNU_SOURCE -DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -Wall \
+	-DNDEBUG -D_GNU_SOURCE -DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -DTL_TERSE=$(TUNLITE_NO_LINES) -Wall \
 	-Wno-unused-variable $(USER_CFLAGS)
 # The interpreter's loop and its collector are built for speed.
 CSUPEROPT = -O2
