@@ -19,7 +19,7 @@ from micropython import relr, trim
 _HARDENED = " ".join(
     f"-Xclang {word}" for word in ("-stack-protector", "1", "-stack-protector-buffer-size", "8")
 )
-_HARDENED = f"-fPIE {_HARDENED}"
+_HARDENED = f"-fPIE -DTL_RELOCATED=1 {_HARDENED}"
 _HARDENED_LINK = "-static-pie -Wl,-z,relro,-z,now"
 
 

@@ -77,7 +77,7 @@ void nlr_jump_fail(void *value) {
     abort();
 }
 
-#ifdef __PIE__
+#if TL_RELOCATED /* position-independent: zig does not tell by __PIE__ */
 /* What was relocated is only read from now on: a static program of musl leaves that to itself
  * (1.2.5, rcrt1). */
 static void protect_relocated(void) {
@@ -199,7 +199,7 @@ static void hold_stdio(void) {
 int main(int argc, char **argv) {
     hold_stdio();
     mp_cstack_init_with_sp_here(STACK_BYTES);
-#ifdef __PIE__
+#if TL_RELOCATED
     protect_relocated();
 #endif
     signal(SIGPIPE, SIG_IGN);
