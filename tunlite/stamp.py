@@ -4,9 +4,10 @@
 Gateways drop an initiation whose stamp is not past the last one they saw of that key, in silence;
 routers without a clock boot in the past. So a file for each own public key keeps two numbers:
 `given`, a stamp that was given (0: none whose answer we know of), and `reserve`, ahead of what is
-given without a clock. All times here are nanoseconds since 1970; a `jar` has `stamp` (the last one
-given for that peer, 0 for none) and `unanswered` (initiations that left since an answer; -1 when
-one was answered in this run, so that its stamps are known to be good). A Peer is one.
+given without a clock; and the boot of the last leap. All times here are nanoseconds since 1970; a
+`jar` has `stamp` (the last one given for that peer, 0 for none) and `unanswered` (initiations that
+left since an answer; -1 when one was answered in this run, so that its stamps are known to be
+good). A Peer is one.
 """
 
 from tunlite import handshake
@@ -50,6 +51,10 @@ class Stamps:
         self._folder = folder
         self._log = log
         self._path = None
+        try:
+            self._boot = port.read_file("/proc/sys/kernel/random/boot_id")[:8].decode()
+        except OSError:
+            self._boot = "-"
         self._begin("")
 
     def _begin(self, public):
@@ -57,7 +62,7 @@ class Stamps:
         self._given = self._reserve = self._highest = 0
         self._answered = 0  # the highest that was
         self._floor = self._mark = RELEASED  # `_floor`: the mark that this run began with
-        self._leapt = False
+        self._leapt = ""  # the boot that it leapt in
         self._unsaved_since = None
 
     def load(self, public):
@@ -70,7 +75,7 @@ class Stamps:
             return
         self._path = self._folder + "/" + _PREFIX + self._public[:16]
         try:
-            self._given, self._reserve = self._read()
+            self._given, self._reserve, self._leapt = self._read()
             self._floor = self._mark = max(RELEASED, _mark_of(self._given, self._reserve))
         except ValueError:
             self._log.error(f"{self._path}: not a stamp file of our key, begun anew")
@@ -106,15 +111,15 @@ class Stamps:
     def _further(self, ns, synchronised):
         """A stamp past all that the peer may have seen of us: once a peer, as it is past the floor
         then. What the floor does not cover (a lost file, an old backup) takes a leap of it, once a
-        run and only without a clock."""
-        if ns > self._floor and not synchronised and not self._leapt:
+        boot and only without a clock."""
+        if ns > self._floor and not synchronised and self._leapt != self._boot:
             self._leap()
         elif ns <= self._floor:
             self._log.info("no answer: the time in handshakes goes on from the reserve", "stamp")
         return ns if ns > self._floor else max(self._floor, self._highest) + TICK
 
     def _leap(self):
-        self._leapt = True
+        self._leapt = self._boot
         leap = LEAP if self._given else LEAP_UNPROVEN
         if self._highest + leap > LEAPS_END:
             return
@@ -158,27 +163,27 @@ class Stamps:
         return handshake.blake2s(self._port, text.encode()).hex()[:16]
 
     def _numbers(self, path):
-        """[public key in hex, given, reserve] of a file; OSError, ValueError."""
+        """[public key in hex, given, reserve, boot] of a file; OSError, ValueError."""
         data = self._port.read_file(path)
         if len(data) > _FILE_MAX:
             raise ValueError
         text, _, check = data.decode().strip().rpartition(" ")  # UnicodeError is a ValueError
         words = text.split(" ")
-        if check != self._check(text) or not 2 <= len(words) <= 3:
+        if check != self._check(text) or len(words) not in (2, 4):
             raise ValueError
-        if len(words) == 2:
-            words.insert(1, "1")  # 0.1.0 kept a mark alone: a reserve, whose stamps were answered
-        return [words[0], int(words[1]), int(words[2])]
+        if len(words) == 2:  # 0.1.0 kept a mark alone: a reserve, whose stamps were answered
+            words = [words[0], "1", words[1], "-"]
+        return [words[0], int(words[1]), int(words[2]), words[3]]
 
     def _read(self):
-        public, given, reserve = self._numbers(self._path)
+        public, given, reserve, leapt = self._numbers(self._path)
         if public != self._public:
             raise ValueError
-        return given, reserve
+        return given, reserve, leapt if leapt != "-" else ""
 
     def _age(self, path):
         try:
-            return max(self._numbers(path)[1:])
+            return max(self._numbers(path)[1:3])
         except ValueError:
             return 0
 
@@ -199,7 +204,7 @@ class Stamps:
     def _write(self):
         if self._path is None:
             return
-        text = f"{self._public} {self._given} {self._reserve}"
+        text = f"{self._public} {self._given} {self._reserve} {self._leapt or '-'}"
         try:
             self._port.write_file_atomic(
                 self._path, f"{text} {self._check(text)}\n".encode(), 0o600

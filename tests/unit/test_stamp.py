@@ -260,6 +260,19 @@ def test_a_lost_file_is_healed_by_one_leap_a_boot_and_each_is_logged():
     assert router.boot(EPOCH_S, False).connect(gateway) == 1
 
 
+def test_a_daemon_that_is_started_again_and_again_leaps_once_a_boot():
+    router, deaf = Router(), Gateway(stamp.tai64n(stamp.LEAPS_END))
+    for boot in (b"11111111-a\n", b"22222222-b\n"):
+        router.port.files["/proc/sys/kernel/random/boot_id"] = boot
+        lines = []
+        for _ in range(5):
+            assert not router.boot(EPOCH_S, False).connect(deaf, tries=10)
+            router.down()
+            lines += router.lines.infos
+        assert len([line for line in lines if "leaps" in line]) == 1, lines
+    assert router.jar.stamp < stamp.RELEASED + 2 * stamp.LEAP_UNPROVEN + stamp.DAY
+
+
 def test_a_lost_file_is_healed_by_a_synchronised_clock_at_once():
     router, gateway = Router(), gateway_of_now()
     assert router.boot(NOW_S + 5, True).connect(gateway) == 1
@@ -396,7 +409,7 @@ def test_a_new_key_ends_the_old_ones_file_cleanly():
     router = Router().boot(NOW_S, False)
     router.connect(Gateway())
     router.stamps.load(bytes(32))
-    _, given, reserve, _ = router.port.files[PATH].decode().split()
+    _, given, reserve, _, _ = router.port.files[PATH].decode().split()
     assert given == reserve == str(router.jar.stamp)
 
 
