@@ -555,6 +555,9 @@ def test_what_a_hook_leaves_running_goes_on(host):
     host.up()
     [pid] = host.hooks()
     assert Path(f"/proc/{pid}").exists()
+    # Nothing of ours came with it: no descriptor, so no lock of the record either.
+    assert sorted(fd.name for fd in Path(f"/proc/{pid}/fd").iterdir()) == ["0", "1", "2"]
+    assert f" {pid} " not in Path("/proc/locks").read_text()
     host.down()
     os.kill(int(pid), signal.SIGKILL)
 

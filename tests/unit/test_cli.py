@@ -2,6 +2,7 @@
 """The command line: words, help, exit statuses, keys."""
 
 import base64
+import errno
 import os
 import subprocess
 import sys
@@ -229,3 +230,32 @@ def test_probe_names_an_engine_and_an_aead():
     assert found["engine"] and found["aead"] and found["kernel"]
     page = _run("probe").stdout.decode()
     assert f"* {found['engine']}: " in page
+
+
+@pytest.mark.parametrize(
+    "opened, parent, refused",
+    [(True, 77, None), (True, 78, commands.CommandError), (False, 77, commands.CommandError)],
+)
+def test_a_parents_pid_is_held_before_it_is_compared_so_that_it_is_no_other_process_s(
+    monkeypatch, opened, parent, refused
+):
+    asked = []
+
+    def pidfd_open(pid):
+        asked.append(("pidfd_open", pid))
+        if not opened:
+            raise OSError(errno.ESRCH, "")
+        return 5
+
+    def getppid():
+        asked.append(("getppid",))
+        return parent
+
+    monkeypatch.setattr(commands.port, "pidfd_open", pidfd_open)
+    monkeypatch.setattr(commands.port, "getppid", getppid)
+    if refused:
+        with pytest.raises(refused, match="process 77 did not start us, or has ended"):
+            commands._parent({"--parent": "77"}, True)
+    else:
+        assert commands._parent({"--parent": "77"}, True) == 5
+    assert asked == [("pidfd_open", 77), ("getppid",)][: 1 + opened]
