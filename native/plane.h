@@ -82,17 +82,17 @@ struct worker {
     struct queue handshakes; /* of the turn */
     struct aead_op *ops;     /* one for each packet of a batch */
     struct peer *ready_first, *ready_last; /* peers with a session again, packets still staged */
-    struct packet *spare;                  /* as many as `out` has: what it is gathered into */
-    struct peer *gathering;                /* list of a batch's peers */
-    uint32_t batch_max;                    /* packets, super-packets or datagrams of one turn */
-    uint32_t batch_out, batch_in;          /* adapt to what a turn finds */
-    uint32_t slot_usual;                   /* io.slot while no longer datagram has been seen */
-    uint64_t slot_until;                   /* ms; 0: it is the usual one */
-    uint64_t unreachable_until;            /* ms; ahead by one for each answer of late */
-    bool device_gone;                      /* stopped polling it */
-    bool tell_device_gone;                 /* TL_WOKE_DEVICE_GONE, once */
-    bool pool_told;                        /* TL_WOKE_POOL, once until tl_plane_grow */
-    bool starved;                          /* the turn found no buffers to read into */
+    struct packet *spare; /* as `out`, or `urgent` where that is more: what they are sorted into */
+    struct peer *gathering;       /* list of a batch's peers */
+    uint32_t batch_max;           /* packets, super-packets or datagrams of one turn */
+    uint32_t batch_out, batch_in; /* adapt to what a turn finds */
+    uint32_t slot_usual;          /* io.slot while no longer datagram has been seen */
+    uint64_t slot_until;          /* ms; 0: it is the usual one */
+    uint64_t unreachable_until;   /* ms; ahead by one for each answer of late */
+    bool device_gone;             /* stopped polling it */
+    bool tell_device_gone;        /* TL_WOKE_DEVICE_GONE, once */
+    bool pool_told;               /* TL_WOKE_POOL, once until tl_plane_grow */
+    bool starved;                 /* the turn found no buffers to read into */
     bool lanes_full;   /* worker 0: another is behind, the device is not read until it rings */
     int bell;          /* eventfd; -1: there is only one worker */
     struct mate *mate; /* crew.c's; NULL likewise */

@@ -73,10 +73,12 @@ static int new_queue(struct queue *q, uint32_t max) {
 
 static int new_queues(struct worker *w) {
     uint32_t in = w->io.in_max, out = w->io.out_max;
-    if (new_queue(&w->out, out) || new_queue(&w->in, in) || new_queue(&w->handshakes, in))
+    uint32_t most = out > URGENT_MAX ? out : URGENT_MAX; /* `out` and `spare` change places */
+    if (new_queue(&w->out, most) || new_queue(&w->in, in) || new_queue(&w->handshakes, in))
         return -ENOMEM;
+    w->out.max = out;
     w->urgent.queue = (struct queue){.p = w->urgent.packet, .max = URGENT_MAX};
-    w->spare = calloc(out > URGENT_MAX ? out : URGENT_MAX, sizeof *w->spare);
+    w->spare = calloc(most, sizeof *w->spare);
     w->ops = calloc(in > out ? in : out, sizeof *w->ops);
     return w->ops && w->spare ? 0 : -ENOMEM;
 }
