@@ -105,8 +105,17 @@ void *__wrap_gc_alloc(size_t size, unsigned int flags) {
     return p == NULL && size > 0 && search_anew() ? __real_gc_alloc(size, flags) : p;
 }
 
+/* What lies where nothing is given would be counted no further than to there, and its rest lost
+ * when it moves: it may grow where it is. */
 void *__wrap_gc_realloc(void *old, size_t size, bool may_move) {
+    mp_state_mem_area_t *area = &MP_STATE_MEM(area);
+    size_t kept = open;
+    if ((byte *)old + gc_nbytes(old) > area->gc_pool_start + open * BLOCKS_A_BYTE * BLOCK)
+        area->gc_alloc_table_byte_len = open = table;
     search_on();
     void *p = __real_gc_realloc(old, size, may_move);
-    return p == NULL && size > 0 && search_anew() ? __real_gc_realloc(old, size, may_move) : p;
+    if (p == NULL && size > 0 && search_anew())
+        p = __real_gc_realloc(old, size, may_move);
+    area->gc_alloc_table_byte_len = open = kept;
+    return p;
 }
