@@ -157,7 +157,8 @@ def _note(found, key, value):
     elif before is not None:
         found[key] = value.decode() if before == "" else int(value)
     if key == "latest_handshake":
-        found["handshake_age_s"] = port.wall_ns()[0] // 1000000000 - found[key]
+        age = port.wall_ns()[0] // 1000000000 - found[key]
+        found["handshake_age_s"] = age if found[key] else None
 
 
 _FOREIGN = {

@@ -153,6 +153,7 @@ def test_another_programs_interface_is_shown_as_far_as_it_tells(monkeypatch, err
     assert set(found) == {"interface", "public_key", "listen_port", "fwmark", "peers"}
     assert found["interface"] == "wg0" and found["peers"][0]["tx_bytes"] == 2048
     assert [peer["preshared"] for peer in found["peers"]] == [True, False]
+    assert [peer["handshake_age_s"] is None for peer in found["peers"]] == [False, True]
 
 
 @pytest.mark.parametrize(
