@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What pyproject.toml cannot say: the C extension is made by cffi from the border header.
 
-TUNLITE_NATIVE=0 leaves it out: devtools/native_build.py builds it object by object.
+TUNLITE_NATIVE=0 leaves it out: machine/native_build.py builds it object by object.
 """
 
 import os

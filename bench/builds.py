@@ -4,7 +4,7 @@ without a kernel, and a tunlite whose cipher does nothing."""
 
 import sys
 
-from devtools import native_build
+from machine import native_build
 
 _LIST = "native/crypto/aead_list.c"  # the one file of the core that TL_BENCH_NULL changes
 _NULL = ["-fPIC", "-DTL_BENCH_NULL"]

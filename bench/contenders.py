@@ -8,7 +8,7 @@ start() returns a Link.
 import os
 import subprocess
 
-from devtools import debs
+from machine import debs
 from tests.net.netns import wait_for
 from tests.net.peers import Tunlite, WireguardGo, interface_name
 from tests.net.topology import endpoint

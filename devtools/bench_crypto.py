@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devtools import apt, native_build, toolchain
+from machine import apt, native_build, toolchain
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = [64, 128, 256, 512, 1024, 1420, 2048, 4096, 8192, 16384]

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from devtools import rootless
 from devtools.progress import Progress
+from machine import rootless
 from tests.net import netns
 from tests.net.topology import BackgroundTransfer, Tunnel, ping, wait_for
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tunlite
-from devtools.toolchain import ROOT, TARGETS
+from machine.toolchain import ROOT, TARGETS
 
 RELEASE = 1
 FORMATS = ("ipk", "apk")

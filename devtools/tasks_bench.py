@@ -8,7 +8,8 @@ from pathlib import Path
 
 from invoke import task
 
-from devtools import apt, debs, tasks_cross, toolchain
+from devtools import tasks_cross
+from machine import apt, debs, toolchain
 
 _PACKAGES = [
     *("wireguard-tools", "fastd", "tinc", "iperf3", "iputils-ping", "iproute2", "nftables"),

@@ -5,7 +5,7 @@ import sys
 
 from invoke import task
 
-from devtools import native_build
+from machine import native_build
 
 
 @task

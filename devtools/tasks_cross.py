@@ -10,8 +10,9 @@ import sys
 
 from invoke import task
 
-from devtools import openwrt, toolchain
-from devtools.toolchain import ROOT, TARGETS
+from devtools import openwrt
+from machine import toolchain
+from machine.toolchain import ROOT, TARGETS
 from micropython import relr, trim
 
 # The stack of functions with buffers of 8 bytes and more is protected: zig's own word for it takes
@@ -125,7 +126,7 @@ def cross_build(c, arch="all", test=False):
             sys.exit(str(e))
         fits = (test or report(one, path)) and fits
     if not fits:
-        sys.exit("an executable is past its size bound (devtools/toolchain.py)")
+        sys.exit("an executable is past its size bound (machine/toolchain.py)")
 
 
 @task(
@@ -150,7 +151,7 @@ def package(c, arch="all", format="ipk", as_=""):
         size = out.stat().st_size
         print(f"{out.relative_to(ROOT)}: {size} bytes (at most {TARGETS[one].ipk})")
         if format == "ipk" and size > TARGETS[one].ipk:
-            sys.exit(f"{out.name} is past its size bound (devtools/toolchain.py)")
+            sys.exit(f"{out.name} is past its size bound (machine/toolchain.py)")
 
 
 @task

@@ -6,8 +6,8 @@ import sys
 
 from invoke import task
 
-from devtools import apt, rootless
 from devtools.tasks_build import build
+from machine import apt, rootless
 
 
 @task(

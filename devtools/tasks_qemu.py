@@ -39,7 +39,7 @@ def qemu_test(
     package="",
 ):
     """Boot an emulated router with our package in it and test tunnels, mesh, memory, restarts."""
-    from devtools.debs import DebsError
+    from machine.debs import DebsError
     from qemu import kernels, router_test
 
     known = (DebsError, kernels.KernelError, router_test.RouterTestError)

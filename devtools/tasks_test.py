@@ -9,9 +9,10 @@ import time
 
 from invoke import task
 
-from devtools import apt, lint as linters, test_runs
+from devtools import lint as linters, test_runs
 from devtools.tasks_build import build
 from devtools.test_runs import BUILD, ROOT, SUITES
+from machine import apt
 
 
 def _matrix():

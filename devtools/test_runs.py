@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from devtools import rootless
+from machine import rootless
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"

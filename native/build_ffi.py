@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The extension module tunlite._native: the border header as cffi sees it, and what is compiled.
 
-setup.py asks for `ffibuilder`; devtools/native_build.py builds the same thing quicker.
+setup.py asks for `ffibuilder`; machine/native_build.py builds the same thing quicker.
 """
 
 import glob

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools import apt
-from devtools.debs import CACHE, Apt, unpacked
+from machine import apt
+from machine.debs import CACHE, Apt, unpacked
 from qemu import kernels
 from qemu.initramfs import Initramfs
 from qemu.targets import Target

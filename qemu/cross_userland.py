@@ -11,8 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from devtools import apt
-from devtools.debs import CACHE, Apt, unpack_source
+from machine import apt
+from machine.debs import CACHE, Apt, unpack_source
 from qemu.boot import GUEST
 from qemu.userland import in_environment
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools.debs import CACHE, Apt, unpacked
+from machine.debs import CACHE, Apt, unpacked
 
 UAPI = Path("/var/run/wireguard")
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import apt
-from devtools.debs import CACHE, Apt, unpacked
+from machine import apt
+from machine.debs import CACHE, Apt, unpacked
 
 CONFIGS = Path(__file__).parent / "kernels"
 SOURCE_PACKAGE = "linux-source-6.1"

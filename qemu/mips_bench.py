@@ -16,7 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from devtools.debs import DebsError
+from machine.debs import DebsError
 from qemu import boot, kernels, targets
 from qemu.initramfs import Initramfs
 from qemu.router_test import DIST, ROOT, RouterTestError, test_keys

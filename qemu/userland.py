@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from devtools.debs import CACHE, Apt, unpacked
+from machine.debs import CACHE, Apt, unpacked
 from qemu.initramfs import Initramfs
 from qemu.targets import Target
 

@@ -10,7 +10,8 @@ import sys
 import pytest
 from cffi import FFI
 
-from devtools import lint, native_build
+from devtools import lint
+from machine import native_build
 
 _ROOT = lint.ROOT
 _LICENCE = re.compile(r"(#|/\*|//) SPDX-License-Identifier: MIT\b")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 
 
 @pytest.fixture

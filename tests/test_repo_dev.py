@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from devtools import apt, lint, skips
+from devtools import lint, skips
 from devtools.progress import Progress
+from machine import apt
 
 
 def test_the_launcher_lists_the_tasks_from_any_folder(tmp_path):

@@ -3,7 +3,8 @@
 
 import pytest
 
-from devtools import lint, native_build
+from devtools import lint
+from machine import native_build
 
 
 @pytest.mark.parametrize("name", ["ruff check", "ruff format", "clang-format", "shellcheck"])

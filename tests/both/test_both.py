@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from devtools import tasks_cross, toolchain
+from devtools import tasks_cross
+from machine import toolchain
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SCRIPTS = sorted(path.name for path in (_ROOT / "tests/both/scripts").glob("*.py"))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from devtools import tasks_cross, toolchain
+from devtools import tasks_cross
+from machine import toolchain
 from micropython import trim
 from tests.both.test_both import runner
 

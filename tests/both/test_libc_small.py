@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 
 _PREAMBLE = """
 #define qsort small_qsort

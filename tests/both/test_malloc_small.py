@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 
 _NAMES = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "memalign", "strdup")
 _PREAMBLE = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import toolchain
+from machine import toolchain
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = """

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from devtools import native_build
+from machine import native_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import native_build, toolchain
+from machine import native_build, toolchain
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ANSWER_MAX = 1 << 25

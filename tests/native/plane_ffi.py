@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from devtools import native_build
+from machine import native_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bench import builds, memory_only
-from devtools import native_build
+from machine import native_build
 from tests.native.plane_ffi import lib, names
 
 

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 from tests.native.plane_ffi import ROOT, Plane, checked, ffi, lib, names, options
 
 

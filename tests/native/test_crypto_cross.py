@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from devtools import apt, bench_crypto, toolchain
+from devtools import bench_crypto
+from machine import apt, toolchain
 from tests.native import crypto_ffi
 
 VECTORS = crypto_ffi.ROOT / "tests/vectors"

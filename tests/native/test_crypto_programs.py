@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from devtools import apt, native_build
+from machine import apt, native_build
 from tests.native import crypto_ffi
 
 VECTORS = crypto_ffi.ROOT / "tests/vectors"

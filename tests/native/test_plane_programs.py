@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 
-from devtools import native_build
+from machine import native_build
 
 
 def test_random_datagrams_packets_and_calls_break_nothing_under_the_sanitizers():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 from tests.native import crypto_ffi, test_crypto_cross as cross
 
 SETS = ["sse2", "avx2", "avx512", "avx512ifma", "neon"]

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 from tests.native.plane_ffi import KEY_A, Plane, ipv4, lib, unseal
 from tests.native.test_crypto_cross import build, emulated
 

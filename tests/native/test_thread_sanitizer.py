@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 
 # libtsan of gcc 12 does not start where the kernel randomises more address bits than it expects
 _FIXED_ADDRESSES = ["setarch", "--addr-no-randomize"]

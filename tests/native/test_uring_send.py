@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "aarch64"), reason="no io_uring on this machine"

@@ -3,7 +3,7 @@
 
 import pytest
 
-from devtools import rootless
+from machine import rootless
 from tests.net import netns
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Network namespaces for one test: made with unique names, ended with everything that runs in them.
 
-Needs CAP_NET_ADMIN and a /run/netns of its own (devtools/rootless.py).
+Needs CAP_NET_ADMIN and a /run/netns of its own (machine/rootless.py).
 """
 
 import ctypes

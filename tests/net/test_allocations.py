@@ -11,7 +11,8 @@ import struct
 
 import pytest
 
-from devtools import native_build, tasks_cross
+from devtools import tasks_cross
+from machine import native_build
 from tests.net.topology import BackgroundTransfer, Keys, Tunlite, Tunnel, wait_for
 
 _STEADY = 4 << 20  # bytes until every buffer was used once

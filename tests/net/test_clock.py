@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from devtools import native_build
+from machine import native_build
 from tests.net.topology import BackgroundPing, Tunlite, Tunnel, WireguardGo, wait_for
 from tunlite import stamp
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devtools import openwrt, toolchain
+from devtools import openwrt
+from machine import toolchain
 from tunlite import __version__
 
 _ROOT = Path(__file__).resolve().parents[2]

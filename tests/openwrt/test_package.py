@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import tunlite
-from devtools import openwrt, toolchain
+from devtools import openwrt
+from machine import toolchain
 from tunlite import config, keys, privileges
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,8 @@ does. A machine that fails shows its console.
 
 import pytest
 
-from devtools import openwrt, rootless, tasks_cross
+from devtools import openwrt, tasks_cross
+from machine import rootless
 from qemu import router_test
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from devtools import debs
+from machine import debs
 
 SOURCES = """\
 Types: deb

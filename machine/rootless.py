@@ -4,7 +4,7 @@
 Root gets a mount namespace, so that nothing of a run is seen outside or outlives it; anybody else
 gets a user namespace too.
 
-    python -m devtools.rootless COMMAND ...     inside: prepares /run, becomes COMMAND
+    python -m machine.rootless COMMAND ...     inside: prepares /run, becomes COMMAND
 """
 
 import ctypes
@@ -29,7 +29,7 @@ def has_capabilities():
 
 def wrap(argv):
     """argv such that it runs inside; SystemExit says what to change where that cannot be."""
-    inside = ["--", sys.executable, "-m", "devtools.rootless", *argv]
+    inside = ["--", sys.executable, "-m", "machine.rootless", *argv]
     if has_capabilities():
         return ["unshare", "--mount", *inside]
     unshare = ["unshare", "--user", "--map-root-user", "--net", "--mount"]

@@ -17,7 +17,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import debs
+from machine import debs
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = debs.CACHE

@@ -4,7 +4,7 @@
 An object is rebuilt when it is older than its source or any header it includes (gcc's -MMD), and
 lives in a folder named by a hash of compiler and flags. Several processes may build at once.
 
-    python -m devtools.native_build     the extension, into tunlite/_native.abi3.so
+    python -m machine.native_build     the extension, into tunlite/_native.abi3.so
 """
 
 import fcntl

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What the tools need of a machine: packages, compilers, the rights of root."""
