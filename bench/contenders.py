@@ -8,11 +8,11 @@ start() returns a Link.
 import os
 import subprocess
 
+from lab.netns import wait_for
+from lab.peers import Tunlite, WireguardGo, interface_name
+from lab.topology import endpoint
+from lab.traffic import ping
 from machine import debs
-from tests.net.netns import wait_for
-from tests.net.peers import Tunlite, WireguardGo, interface_name
-from tests.net.topology import endpoint
-from tests.net.traffic import ping
 
 _NEWEST = "sid"  # the suite that has today's wireguard-go; bookworm's of 2022 is far slower
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bench import syscalls
-from tests.net.traffic import Iperf3, ping
+from lab.traffic import Iperf3, ping
 
 SEGMENT = 1368  # bytes that a TCP segment carries: every tunnel's MTU is 1420
 _TICK = os.sysconf("SC_CLK_TCK")

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from bench.contenders import static_command
-from tests.net.netns import Lab, wait_for
-from tests.net.peers import Keys, interface_name
+from lab.netns import Lab, wait_for
+from lab.peers import Keys, interface_name
 
 COUNT = 130_560
 

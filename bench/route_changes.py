@@ -10,8 +10,8 @@ import tempfile
 import time
 
 from bench.contenders import static_command
-from tests.net.netns import Lab
-from tests.net.peers import Keys, Tunlite
+from lab.netns import Lab
+from lab.peers import Keys, Tunlite
 from tunlite.port import cpython_links
 
 PEERS = (100, 1000)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from bench import builds, contenders, report, syscalls
-from tests.net.netns import Lab
+from lab.netns import Lab
 
 
 def choose(peer, quick):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a gateway needs: memory for its peers, and CPU time when all of them connect at once.
 
-    routers ==w1== gateway        the routers are one process, tests/net/crowd.py
+    routers ==w1== gateway        the routers are one process, lab/crowd.py
 
 The crowd takes the other core: only the gateway's own CPU time is counted.
 """
@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 from bench.contenders import static_command
-from tests.net import crowd
-from tests.net.netns import Lab
-from tests.net.peers import Keys, Tunlite
+from lab import crowd
+from lab.netns import Lab
+from lab.peers import Keys, Tunlite
 
 PEERS = (0, 100, 1000)
 

@@ -9,9 +9,9 @@ import tempfile
 
 from bench import measures
 from bench.contenders import Link
-from tests.net.netns import Lab
-from tests.net.peers import Tunlite
-from tests.net.topology import Iperf3, endpoint
+from lab.netns import Lab
+from lab.peers import Tunlite
+from lab.topology import Iperf3, endpoint
 
 NO_CHECKSUM = {4: ["noudpcsum"], 6: ["udp6zerocsumtx", "udp6zerocsumrx"]}
 _CHECKSUM = {4: ["udpcsum"], 6: ["noudp6zerocsumtx", "noudp6zerocsumrx"]}

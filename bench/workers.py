@@ -9,9 +9,9 @@ import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.net.netns import Lab
-from tests.net.peers import Tunlite
-from tests.net.topology import Iperf3, endpoint, ping, wait_for
+from lab.netns import Lab
+from lab.peers import Tunlite
+from lab.topology import Iperf3, endpoint, ping, wait_for
 
 _COUNTS = (1, 2)
 _ROUTERS = 2

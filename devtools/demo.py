@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from devtools.progress import Progress
+from lab import netns
+from lab.topology import BackgroundTransfer, Tunnel, ping, wait_for
 from machine import rootless
-from tests.net import netns
-from tests.net.topology import BackgroundTransfer, Tunnel, ping, wait_for
 
 _STEPS = [
     ("namespaces", 0.3),

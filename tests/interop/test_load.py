@@ -6,8 +6,8 @@ router ==w1== middle (relay, attacker) ==w2== gateway
 
 import pytest
 
-from tests.net.floods import FloodedTunnel
-from tests.net.topology import Tunlite, WireguardGo, ping
+from lab.floods import FloodedTunnel
+from lab.topology import Tunlite, WireguardGo, ping
 
 # wireguard-go works on every core: only a burst that outruns all of them fills its queue
 _RATE = {Tunlite: 6000, WireguardGo: 30_000}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.topology import BackgroundTransfer, Iperf3, Tunlite, WireguardGo, endpoint, wait_for
+from lab.topology import BackgroundTransfer, Iperf3, Tunlite, WireguardGo, endpoint, wait_for
 
 _SECONDS = 300
 _STALL_MS = 100

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.netns import Lab
-from tests.net.peers import Keys, Tunlite, WireguardGo, ini, preshared_key
+from lab.netns import Lab
+from lab.peers import Keys, Tunlite, WireguardGo, ini, preshared_key
 
 _EINVAL, _EPROTO, _EADDRINUSE = -22, -71, -98
 

@@ -10,8 +10,8 @@ import os
 
 import pytest
 
-from tests.net.name_server import NameServer
-from tests.net.peers import Keys, ini, interface_name, tunlite_command
+from lab.name_server import NameServer
+from lab.peers import Keys, ini, interface_name, tunlite_command
 
 
 class Host:

@@ -6,7 +6,7 @@ router ==w1== gateway, one of them wireguard-go; or with a relay in the middle
 
 import pytest
 
-from tests.net.topology import (
+from lab.topology import (
     BackgroundPing,
     Faults,
     RelayedTunnel,

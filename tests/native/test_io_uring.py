@@ -15,9 +15,9 @@ import traceback
 
 import pytest
 
+from lab.refuse import IO_URING_SETUP, refuse_system_call
 from tests.native.plane_ffi import KEY_A, KEY_B, NEVER, endpoint, ipv4, lib, seal, unseal
 from tests.native.test_engines import ALL_OFF, UDP_SEGMENT, Wired
-from tests.refuse import IO_URING_SETUP, refuse_system_call
 
 FORBIDDEN = "the kernel forbids it: sysctl kernel.io_uring_disabled, or a seccomp filter"
 

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.netns import wait_for
+from lab.refuse import CLONE3, SETSOCKOPT, refuse_system_call
 from tests.native import offload_model as model, offload_packets as packets
 from tests.native.offload_packets import Ip
 from tests.native.plane_ffi import (
@@ -33,8 +35,6 @@ from tests.native.plane_ffi import (
 )
 from tests.native.test_engines import PATIENCE_S, SO_SNDBUFFORCE, OnSockets, inside_pair
 from tests.native.test_io_uring import in_a_child
-from tests.net.netns import wait_for
-from tests.refuse import CLONE3, SETSOCKOPT, refuse_system_call
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"

@@ -3,8 +3,8 @@
 
 import pytest
 
+from lab import netns
 from machine import rootless
-from tests.net import netns
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,8 +12,8 @@ import struct
 import pytest
 
 from devtools import tasks_cross
+from lab.topology import BackgroundTransfer, Keys, Tunlite, Tunnel, wait_for
 from machine import native_build
-from tests.net.topology import BackgroundTransfer, Keys, Tunlite, Tunnel, wait_for
 
 _STEADY = 4 << 20  # bytes until every buffer was used once
 _COUNTED = 64 << 20

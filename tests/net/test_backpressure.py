@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.net.topology import Tunnel, ping, tcp_transfer, wait_for
+from lab.topology import Tunnel, ping, tcp_transfer, wait_for
 
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 

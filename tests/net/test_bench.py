@@ -7,7 +7,7 @@ router ==w1== relay ==w2== gateway, a cable that takes its time between hosts wi
 import socket
 
 from bench import measures, places
-from tests.net.topology import ping, tcp_transfer
+from lab.topology import ping, tcp_transfer
 
 
 def test_the_relay_delays_every_frame_and_loses_none(lab):

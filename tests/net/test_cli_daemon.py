@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.netns import seconds_to_end
-from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
-from tests.net.topology import Tunlite, Tunnel, WireguardGo, tcp_transfer, wait_for
+from lab.netns import seconds_to_end
+from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
+from lab.topology import Tunlite, Tunnel, WireguardGo, tcp_transfer, wait_for
 from tunlite import port
 from tunlite.port import rtnetlink
 

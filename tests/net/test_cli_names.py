@@ -7,7 +7,7 @@ one namespace, both ends in it: near -- lo -- far, where `localhost` is far's na
 import time
 from pathlib import Path
 
-from tests.net.topology import BackgroundPing, Tunlite, wait_for
+from lab.topology import BackgroundPing, Tunlite, wait_for
 
 
 class Pair:

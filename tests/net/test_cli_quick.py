@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.name_server import NameServer
-from tests.net.netns import seconds_to_end
-from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
-from tests.net.topology import BackgroundPing, Tunlite, Tunnel, wait_for
+from lab.name_server import NameServer
+from lab.netns import seconds_to_end
+from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
+from lab.topology import BackgroundPing, Tunlite, Tunnel, wait_for
 
 _SOCKETS = Path("/var/run/wireguard")
 _STATES = Path("/var/run/tunlite")

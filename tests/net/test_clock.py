@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from lab.topology import BackgroundPing, Tunlite, Tunnel, WireguardGo, wait_for
 from machine import native_build
-from tests.net.topology import BackgroundPing, Tunlite, Tunnel, WireguardGo, wait_for
 from tunlite import stamp
 
 _1970 = 60  # a router without a clock, a minute after it was switched on

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.peers import Keys, interface_name, tunlite_command
+from lab.peers import Keys, interface_name, tunlite_command
 from tunlite import addresses, config, keys, setconf
 
 _SOCKETS = Path("/var/run/wireguard")

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from tests.net.floods import FloodedTunnel
-from tests.net.peers import Tunlite
-from tests.net.topology import ping, wait_for
+from lab.floods import FloodedTunnel
+from lab.peers import Tunlite
+from lab.topology import ping, wait_for
 
 
 @pytest.mark.parametrize("flooded", [["gateway"], ["router"], ["router", "gateway"]], ids="-".join)

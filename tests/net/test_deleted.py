@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.net.topology import BackgroundPing, BackgroundTransfer, Tunnel, ping, wait_for
+from lab.topology import BackgroundPing, BackgroundTransfer, Tunnel, ping, wait_for
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from devtools.lint import ROOT
-from tests.net.netns import wait_for
+from lab.netns import wait_for
 
 _DEMO = [sys.executable, "-m", "devtools.demo"]
 

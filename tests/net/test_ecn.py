@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.net.topology import Tunnel, ping
+from lab.topology import Tunnel, ping
 
 _NAMES = {0: "not-ect", 1: "ect1", 2: "ect0", 3: "ce"}
 

@@ -6,7 +6,7 @@ router ==w1== middle (relay) ==w2== gateway
 
 import pytest
 
-from tests.net.topology import Faults, RelayedTunnel, ping, tcp_transfer
+from lab.topology import Faults, RelayedTunnel, ping, tcp_transfer
 
 CASES = {
     "loss": (Faults(loss=0.02), "lost"),

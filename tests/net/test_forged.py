@@ -6,7 +6,7 @@ router ==w1== middle (relay) ==w2== gateway
 
 import pytest
 
-from tests.net.topology import RelayedTunnel, ping
+from lab.topology import RelayedTunnel, ping
 
 TYPES = {1: "initiation", 2: "response", 4: "transport"}
 

@@ -11,8 +11,8 @@ import socket
 import pytest
 
 from devtools import tasks_cross
-from tests.net.netns import wait_for
-from tests.net.peers import interface_name
+from lab.netns import wait_for
+from lab.peers import interface_name
 
 
 class _Daemon:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import refuse
-from tests.net.peers import Tunlite
-from tests.net.topology import Tunnel, wait_for
-from tests.net.traffic import BackgroundTransfer
+from lab import refuse
+from lab.peers import Tunlite
+from lab.topology import Tunnel, wait_for
+from lab.traffic import BackgroundTransfer
 
 
 def _engine(end):

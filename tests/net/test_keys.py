@@ -6,7 +6,7 @@ router ==w1== gateway
 
 import time
 
-from tests.net.topology import Keys, Tunnel, ping, preshared_key, wait_for
+from lab.topology import Keys, Tunnel, ping, preshared_key, wait_for
 
 
 def _stays_down(tunnel, seconds=3):

@@ -7,12 +7,11 @@ attacker and routers ==w1== gateway
 import sys
 from pathlib import Path
 
-from tests.net.floods import flood, open_to_forged_sources
-from tests.net.peers import Tunlite
-from tests.net.topology import Keys, RelayedTunnel, Tunnel, endpoint, ping, wait_for
+from lab.floods import flood, open_to_forged_sources
+from lab.peers import Tunlite
+from lab.topology import Keys, RelayedTunnel, Tunnel, endpoint, ping, wait_for
 
-_HERE = Path(__file__).parent
-_ROOT = _HERE.parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_router_reconnects_by_cookie_while_forged_initiations_flood_the_gateway(lab):
@@ -113,7 +112,7 @@ def test_a_thousand_peers_behind_one_address_come_back_at_once(lab):
     gateway.start()
     listed = gateway.folder / "keys"
     listed.write_text("".join(keys.private + "\n" for keys in crowd), encoding="ascii")
-    argv = [sys.executable, _HERE / "crowd.py", far.v4, gateway.port, gateway.keys.public]
+    argv = [sys.executable, _ROOT / "lab/crowd.py", far.v4, gateway.port, gateway.keys.public]
     with open(listed, encoding="ascii") as keys:
         running = left.start(argv, "crowd", stdin=keys, env={"PYTHONPATH": str(_ROOT)})
     running.wait_line("all up", timeout=90)

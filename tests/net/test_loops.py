@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from tests.net.topology import RelayedTunnel, Tunlite, Tunnel, endpoint, ping, wait_for
+from lab.topology import RelayedTunnel, Tunlite, Tunnel, endpoint, ping, wait_for
 from tunlite.port import cpython_links
 
 PORT = 7777

@@ -6,8 +6,8 @@ router ==w1== gateway
 
 import pytest
 
-from tests.net.peers import Tunlite
-from tests.net.topology import Tunnel, ping, tcp_transfer, wait_for
+from lab.peers import Tunlite
+from lab.topology import Tunnel, ping, tcp_transfer, wait_for
 
 
 @pytest.mark.parametrize("wire_mtu", [1280, 1500, 9000])

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.net.name_server import NameServer
-from tests.net.peers import Keys
-from tests.net.topology import BackgroundPing, Tunnel, wait_for
+from lab.name_server import NameServer
+from lab.peers import Keys
+from lab.topology import BackgroundPing, Tunnel, wait_for
 
 
 class Lost:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.peers import tunlite_command
-from tests.net.topology import Tunlite, Tunnel, ping, tcp_transfer, wait_for
+from lab.peers import tunlite_command
+from lab.topology import Tunlite, Tunnel, ping, tcp_transfer, wait_for
 
 
 class Moved:

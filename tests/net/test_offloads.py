@@ -7,8 +7,8 @@ client ==w3== router ==w1== gateway         (the client only where it is named)
 import pytest
 
 from bench import vxlan
-from tests.net.peers import Tunlite
-from tests.net.topology import Tunnel, ping, tcp_transfer
+from lab.peers import Tunlite
+from lab.topology import Tunnel, ping, tcp_transfer
 
 SIZE = 64 << 20
 

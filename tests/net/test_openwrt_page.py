@@ -10,8 +10,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from tests.net.netns import wait_for
-from tests.net.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
+from lab.netns import wait_for
+from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/openwrt.md").read_text()
 

@@ -6,7 +6,7 @@ router ==w1== gateway
 
 import pytest
 
-from tests.net.topology import Tunnel, wait_for
+from lab.topology import Tunnel, wait_for
 
 
 @pytest.mark.parametrize("side", ["router", "gateway"])

@@ -4,7 +4,7 @@
 router ==w1== gateway
 """
 
-from tests.net.topology import BackgroundPing, Tunnel, ping, wait_for
+from lab.topology import BackgroundPing, Tunnel, ping, wait_for
 
 
 def _endpoint_of(end, other):
@@ -57,7 +57,7 @@ def test_a_router_that_moves_between_families_stays_reachable(lab):
 
 
 def test_a_nat_that_forgets_its_ports_loses_no_tunnel(lab):
-    from tests.net.topology import RelayedTunnel
+    from lab.topology import RelayedTunnel
 
     tunnel = RelayedTunnel(lab).start()
     tunnel.wait_up()

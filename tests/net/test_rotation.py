@@ -4,8 +4,8 @@
 router ==w1== gateway, RekeyAfter = 5 on both.
 """
 
-from tests.net.peers import Tunlite
-from tests.net.topology import BackgroundPing, BackgroundTransfer, Tunnel, wait_for
+from lab.peers import Tunlite
+from lab.topology import BackgroundPing, BackgroundTransfer, Tunnel, wait_for
 
 
 def _rotating(namespace, number):

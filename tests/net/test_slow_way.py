@@ -11,8 +11,8 @@ import threading
 
 import pytest
 
-from tests.net.peers import Tunlite
-from tests.net.topology import endpoint, ping, tcp_transfer, wait_for
+from lab.peers import Tunlite
+from lab.topology import endpoint, ping, tcp_transfer, wait_for
 
 _SO_SNDBUFFORCE = 32
 _PINGS, _MAY_BE_LOST = 100, 2

@@ -6,7 +6,7 @@ router ==w1== gateway
 
 import pytest
 
-from tests.net.topology import Tunnel, endpoint, ping
+from lab.topology import Tunnel, endpoint, ping
 
 
 def test_a_source_outside_allowed_ips_is_dropped_and_counted(lab):

@@ -4,8 +4,8 @@
 router ==w1== gateway
 """
 
-from tests.net.peers import Tunlite
-from tests.net.topology import BackgroundPing, Keys, Tunnel, endpoint, ping, wait_for
+from lab.peers import Tunlite
+from lab.topology import BackgroundPing, Keys, Tunnel, endpoint, ping, wait_for
 
 
 class _Stranger:

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 
 from devtools.skips import has_one_user
-from tests.net.peers import Keys, ini, interface_name, tunlite_command
-from tests.net.topology import wait_for
+from lab.peers import Keys, ini, interface_name, tunlite_command
+from lab.topology import wait_for
 
 # /dev becomes "$1", with what the daemon needs of the real one; nobody else sees it
 _OWN_DEV = """

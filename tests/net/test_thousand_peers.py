@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from devtools import tasks_cross
-from tests.net.peers import ini, interface_name, preshared_key
+from lab.peers import ini, interface_name, preshared_key
 
 PEERS = 1000
 HEAP_TO_ASK = "512K"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.echo import checksum
-from tests.net.topology import (
+from lab.echo import checksum
+from lab.topology import (
     BackgroundPing,
     Faults,
     Lab,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.topology import Tunnel, ping, tcp_transfer
+from lab.topology import Tunnel, ping, tcp_transfer
 
 
 @pytest.mark.parametrize("outside", [4, 6])
@@ -31,7 +31,7 @@ def test_ping_and_tcp_pass_on_both_families_inside_over_either_outside(lab, outs
 
 
 def test_a_preshared_key_on_both_ends_changes_nothing_for_the_traffic(lab):
-    from tests.net.topology import preshared_key
+    from lab.topology import preshared_key
 
     tunnel = Tunnel(lab, PresharedKey=preshared_key()).start()
     tunnel.wait_up()
@@ -61,8 +61,8 @@ def _receiver(address):
 
 
 def test_several_interfaces_in_several_processes_share_one_namespace(lab):
-    from tests.net.peers import Tunlite
-    from tests.net.topology import endpoint, ping, wait_for
+    from lab.peers import Tunlite
+    from lab.topology import endpoint, ping, wait_for
 
     left, right = lab.namespace("router"), lab.namespace("gateway")
     far = lab.wire(left, right)[1]
@@ -89,8 +89,8 @@ def test_several_interfaces_in_several_processes_share_one_namespace(lab):
 
 def test_nested_prefixes_of_two_peers_go_and_come_by_the_narrower_one(lab):
     """The node of the wider prefix has addresses in the narrower one too."""
-    from tests.net.peers import Tunlite
-    from tests.net.topology import endpoint
+    from lab.peers import Tunlite
+    from lab.topology import endpoint
 
     middle = lab.namespace("gateway")
     gateway = Tunlite(middle, 9, Table="auto")
@@ -141,7 +141,7 @@ def test_nested_prefixes_of_two_peers_go_and_come_by_the_narrower_one(lab):
 
 
 def test_the_firewall_mark_is_on_every_outer_packet(lab):
-    from tests.net.peers import Tunlite
+    from lab.peers import Tunlite
 
     def router(namespace, number):
         return Tunlite(namespace, number, FwMark="0x1234")
@@ -161,7 +161,7 @@ def test_a_tunnel_works_where_the_kernel_has_no_ipv6_at_all(lab):
     """What asks for an IPv6 socket gets EAFNOSUPPORT, as from a kernel without it."""
     tunnel = Tunnel(lab)
     for end in (tunnel.router, tunnel.gateway):
-        end.command = [sys.executable, "-m", "tests.net.no_ipv6", *end.command]
+        end.command = [sys.executable, "-m", "lab.no_ipv6", *end.command]
         end.interface["Address"] = end.v4 + "/16"
     tunnel.start()
     tunnel.wait_up()

@@ -8,7 +8,7 @@ import errno
 
 import pytest
 
-from tests.net.peers import Tunlite
+from lab.peers import Tunlite
 
 NOBODY = {4: "10.77.9.9", 6: "fd77::909"}
 

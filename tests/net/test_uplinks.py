@@ -8,7 +8,7 @@ mover          provider ==w3== far
 
 import pytest
 
-from tests.net.topology import BackgroundPing, Tunlite, WireguardGo, endpoint, ping, wait_for
+from lab.topology import BackgroundPing, Tunlite, WireguardGo, endpoint, ping, wait_for
 
 
 class _Uplinks:

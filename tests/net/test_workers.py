@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.peers import Tunlite
-from tests.net.topology import (
+from lab.peers import Tunlite
+from lab.topology import (
     BackgroundPing,
     BackgroundTransfer,
     Keys,

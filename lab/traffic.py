@@ -8,8 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from tests.net.echo import Echo
-from tests.net.netns import wait_for
+from lab.echo import Echo
+from lab.netns import wait_for
 
 _TCP_END = Path(__file__).with_name("tcp_end.py")
 _numbers = itertools.count(1)  # of logs: a name used twice would show the first run's lines

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Takes a system call away, as a container's seccomp filter does.
 
-python tests/refuse.py NUMBER ERRNO COMMAND...
+python lab/refuse.py NUMBER ERRNO COMMAND...
 """
 
 import ctypes

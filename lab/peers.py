@@ -15,9 +15,9 @@ from pathlib import Path
 import nacl.bindings
 import nacl.utils
 
-from tests.net.netns import wait_for
+from lab.netns import wait_for
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 _SOCKETS = Path("/var/run/wireguard")
 _SYS_PIDFD_GETFD = 438  # the same on every architecture; Linux 5.6
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -5,10 +5,10 @@ Tunnel        router ==w1== gateway                     two ends, one wire
 RelayedTunnel router ==w1== middle ==w2== gateway       with a Relay in the middle
 """
 
-from tests.net.netns import Lab, Namespace, WaitError, wait_for
-from tests.net.peers import Keys, Tunlite, WireguardGo, preshared_key
-from tests.net.relay import Faults, Relay
-from tests.net.traffic import (
+from lab.netns import Lab, Namespace, WaitError, wait_for
+from lab.peers import Keys, Tunlite, WireguardGo, preshared_key
+from lab.relay import Faults, Relay
+from lab.traffic import (
     BackgroundPing,
     BackgroundTransfer,
     Iperf3,

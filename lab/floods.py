@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.net.topology import RelayedTunnel, wait_for
+from lab.topology import RelayedTunnel, wait_for
 
 _FLOOD = Path(__file__).with_name("flood.py")
 _SOURCES = "10.98"  # the /16 that forged datagrams come from
