@@ -66,7 +66,7 @@ def bench(
         _up_to_date("mipsel")
         return mips_bench.main(batch)
     if crypto or mips_crypto:
-        from devtools import bench_crypto
+        from bench import crypto as bench_crypto
 
         options = ["--mips-crypto"] if mips_crypto else ["--rounds", str(max(5, rounds))]
         sys.exit(bench_crypto.main(options))

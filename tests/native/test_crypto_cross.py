@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from devtools import bench_crypto
+from bench import crypto as bench_crypto
 from machine import apt, toolchain
 from tests.native import crypto_ffi
 

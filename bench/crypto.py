@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What sealing and opening a packet costs, for every AEAD here and for libsodium and OpenSSL.
 
-    python -m devtools.bench_crypto [--batch N] [--rounds N] [--json FILE] [--only NAME,...]
-    python -m devtools.bench_crypto --mips-crypto [--json FILE]
+    python -m bench.crypto [--batch N] [--rounds N] [--json FILE] [--only NAME,...]
+    python -m bench.crypto --mips-crypto [--json FILE]
 
 The second counts instructions per byte on mips32r2, big endian, under qemu-user: two runs with
 different numbers of packets, every instruction logged, so the figure is the same on every machine.
@@ -42,7 +42,7 @@ def _sources():
 
 
 def _load():
-    sources = ["devtools/crypto_bench.c", *_sources()]
+    sources = ["bench/crypto_bench.c", *_sources()]
     module = native_build.test_module("_bench_crypto", _CDEF, _PREAMBLE, sources)
     return module.ffi, module.lib
 
@@ -134,7 +134,7 @@ def _mips_program():
     program.parent.mkdir(exist_ok=True)
     command = [str(toolchain.zig()), "cc", "-target", target.triple, f"-mcpu={target.cpu}"]
     command += ["-std=gnu11", "-O2", "-static", "-Inative/crypto", "-o", str(program)]
-    command += ["devtools/crypto_run.c", *_sources()]
+    command += ["bench/crypto_run.c", *_sources()]
     subprocess.run(command, cwd=ROOT, check=True, env=toolchain.environment())
     return program
 
