@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Collects the tasks of devtools/tasks_*.py: an area adds its file and edits no shared one."""
+"""Collects the tasks of devtools/tasks/: an area adds its file and edits no shared one."""
 
 import importlib
 import sys
@@ -13,8 +13,8 @@ if str(_ROOT) not in sys.path:
     sys.path.insert(0, str(_ROOT))
 
 namespace = Collection()
-for path in sorted((_ROOT / "devtools").glob("tasks_*.py")):
-    module = importlib.import_module("devtools." + path.stem)
+for path in sorted((_ROOT / "devtools/tasks").glob("[!_]*.py")):
+    module = importlib.import_module("devtools.tasks." + path.stem)
     for value in vars(module).values():
         if isinstance(value, Task) and value.body.__module__ == module.__name__:
             namespace.add_task(value)

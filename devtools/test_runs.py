@@ -32,9 +32,9 @@ _NOTHING_COLLECTED = 5  # pytest's exit status
 def _environment(variant):
     """What tells the harness the variant: ENGINE, ENGINE+AEAD, or static (the router's program)."""
     if variant == "static":
-        from devtools import tasks_cross
+        from devtools import cross
 
-        return {"TUNLITE_BIN": str(tasks_cross.build("x86_64"))}
+        return {"TUNLITE_BIN": str(cross.build("x86_64"))}
     if variant == "auto":
         return {}
     engine, _, aead = variant.partition("+")

@@ -235,7 +235,7 @@ def table(report: dict) -> str:
 
 
 def main(batch: str = "", seconds: int = 5, rows: str = "") -> None:
-    """What `invoke bench --mips` does: the table, and the report in build/bench-mips.json.
+    """What `invoke bench-mips` does: the table, and the report in build/bench-mips.json.
 
     `batch` is a list such as "1,4,8": a row of tunlite for each of these batch sizes.
     """

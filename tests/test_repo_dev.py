@@ -133,3 +133,20 @@ def test_without_a_terminal_each_step_is_one_line():
     progress.step("b", "second")
     progress.close()
     assert stream.getvalue() == "first\nsecond\n"
+
+
+@pytest.mark.parametrize(
+    "flags, task",
+    [
+        (["--memory-only"], "./dev bench-memory"),
+        (["--mips-crypto"], "./dev bench-crypto --mips"),
+        (["--mips", "--batch", "1,4"], "./dev bench-mips, ./dev bench-mips --batch"),
+        (["--sizing"], "./dev bench-sizing"),
+        (["--workers"], "./dev bench-workers"),
+    ],
+)
+def test_a_bench_s_old_flag_names_the_task_that_it_became(flags, task):
+    done = subprocess.run(
+        [lint.ROOT / "dev", "bench", *flags], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1 and done.stderr.strip().endswith("now " + task)

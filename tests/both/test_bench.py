@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 
 
 def _cpython():
@@ -16,7 +16,7 @@ def _cpython():
 
 
 def _executable():
-    return [str(tasks_cross.build("x86_64"))]
+    return [str(cross.build("x86_64"))]
 
 
 @pytest.mark.parametrize("command", [_cpython, _executable], ids=["CPython", "executable"])

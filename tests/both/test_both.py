@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 from machine import toolchain
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def runner(arch):
 @pytest.fixture(scope="module", params=list(toolchain.TARGETS))
 def executable(request):
     """The command that runs a script on this architecture."""
-    path = tasks_cross.build(request.param, test=True)
+    path = cross.build(request.param, test=True)
     return [*runner(request.param), str(path), "--script"]
 
 

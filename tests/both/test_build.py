@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 from machine import toolchain
 from micropython import trim
 from tests.both.test_both import runner
@@ -35,7 +35,7 @@ def _run(arch, path, *arguments, **kwargs):
 @pytest.fixture(scope="module")
 def shipped():
     """dist/tunlite-x86_64, fresh."""
-    return tasks_cross.build("x86_64")
+    return cross.build("x86_64")
 
 
 @pytest.mark.timeout(_LIMIT)
@@ -44,10 +44,10 @@ def test_a_build_in_another_folder_is_the_same_file(shipped, tmp_path):
         ignored = shutil.ignore_patterns("__pycache__", "*.so", ".*.recipe")
         shutil.copytree(_ROOT / name, tmp_path / "elsewhere" / name, ignore=ignored)
     out = tmp_path / "tunlite"
-    command = tasks_cross.make_command("x86_64", out, tmp_path / "objects", False)
+    command = cross.make_command("x86_64", out, tmp_path / "objects", False)
     command[command.index(str(_ROOT / "micropython"))] = str(tmp_path / "elsewhere/micropython")
     subprocess.run(command, env=toolchain.environment(), check=True, capture_output=True)
-    out.write_bytes(tasks_cross.finished(out.read_bytes()))
+    out.write_bytes(cross.finished(out.read_bytes()))
     assert _sha256(out) == _sha256(shipped)
 
 
@@ -68,7 +68,7 @@ def test_debians_mips_gcc_builds_it_by_the_same_makefile(tmp_path):
     emulated = ["qemu-mips-static", "-cpu", "24Kf", "-L", "/usr/mips-linux-gnu", str(out)]
     key = subprocess.run([*emulated, "genkey"], capture_output=True, text=True, check=True).stdout
     assert len(key) == 45
-    assert _run("x86_64", *([tasks_cross.build("x86_64"), "pubkey"]), input=key).stdout == (
+    assert _run("x86_64", *([cross.build("x86_64"), "pubkey"]), input=key).stdout == (
         subprocess.run(
             [*emulated, "pubkey"], input=key, capture_output=True, text=True, check=True
         ).stdout
@@ -194,7 +194,7 @@ def test_a_cold_cache_without_network_says_what_to_fetch(tmp_path, monkeypatch):
     with pytest.raises(toolchain.ToolchainError, match="ziglang==0.17.0"):
         toolchain.zig()
     with pytest.raises(toolchain.ToolchainError) as all_at_once:
-        tasks_cross.make_command("mips", tmp_path / "out", tmp_path, False)
+        cross.make_command("mips", tmp_path / "out", tmp_path, False)
     for missing in ("ziglang==0.17.0", "`micropython`", "`bearssl`"):
         assert missing in str(all_at_once.value)
 
@@ -227,10 +227,10 @@ def test_a_source_with_another_hash_is_refused(tmp_path, monkeypatch):
 def test_an_executable_past_its_bound_is_told(tmp_path, capsys):
     path = tmp_path / "tunlite-mips"
     path.write_bytes(os.urandom(300_000))
-    assert not tasks_cross.report("mips", path)
+    assert not cross.report("mips", path)
     assert "TOO BIG" in capsys.readouterr().out
     path.write_bytes(bytes(300_000))
-    assert tasks_cross.report("mips", path)
+    assert cross.report("mips", path)
 
 
 def test_the_usual_heap_grows_past_4_mb_before_it_says_no(shipped, tmp_path):

@@ -11,7 +11,7 @@ import struct
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 from lab.topology import BackgroundTransfer, Keys, Tunlite, Tunnel, wait_for
 from machine import native_build
 
@@ -78,7 +78,7 @@ def test_the_core_asks_for_no_memory_while_packets_flow(lab, direction):
 class _Static(Tunlite):
     def __init__(self, *arguments):
         super().__init__(*arguments, Engine="mmsg", AEAD="auto")  # it has no libcrypto
-        self.command = [str(tasks_cross.build("x86_64"))]
+        self.command = [str(cross.build("x86_64"))]
 
 
 @pytest.mark.parametrize("direction", ["out", "back"])

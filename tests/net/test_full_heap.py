@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 from lab.netns import wait_for
 from lab.peers import interface_name
 
@@ -19,7 +19,7 @@ class _Daemon:
     def __init__(self, lab, *options):
         self.name = interface_name()
         self.path = f"/var/run/wireguard/{self.name}.sock"
-        program = str(tasks_cross.build("x86_64"))
+        program = str(cross.build("x86_64"))
         host = lab.namespace("host")
         self.process = host.start([program, *options, "-f", self.name], "daemon")
         wait_for(lambda: os.path.exists(self.path), 10, "the daemon listens")

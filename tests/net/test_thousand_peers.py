@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 from lab.peers import ini, interface_name, preshared_key
 
 PEERS = 1000
@@ -24,7 +24,7 @@ _MOVING = ("memory_kb", "uptime_s", "counters", "returns", "drops")
 
 @pytest.fixture(scope="module")
 def static():
-    return str(tasks_cross.build("x86_64"))
+    return str(cross.build("x86_64"))
 
 
 def _key(number):

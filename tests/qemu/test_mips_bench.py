@@ -3,14 +3,14 @@
 
 import pytest
 
-from devtools import tasks_cross
+from devtools import cross
 from qemu import mips_bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_two_runs_print_the_same_numbers():
-    tasks_cross.build("mipsel")
+    cross.build("mipsel")
     options = mips_bench.Options(rows=("kernel", "tunlite"), seconds=2)
     first, second = mips_bench.mips_bench(options), mips_bench.mips_bench(options)
     assert first["rows"] == second["rows"]
@@ -27,7 +27,7 @@ def test_the_peers_have_their_known_speeds():
 
 
 def test_a_mips_router_is_faster_than_its_kernel_and_shakes_hands_quickly():
-    tasks_cross.build("mipsel")
+    cross.build("mipsel")
     rows = ("kernel", "tunlite", "tunlite-to-kernel")
     report = mips_bench.mips_bench(mips_bench.Options(rows=rows))
     kernel, tunlite, mixed = report["rows"]
@@ -46,7 +46,7 @@ def is_one_x25519(stays, side):
 
 
 def test_no_rekey_and_no_garbage_keeps_packets_waiting_longer_than_one_x25519():
-    tasks_cross.build("mipsel")
+    cross.build("mipsel")
     report = mips_bench.mips_bench(mips_bench.Options(rows=(mips_bench.REKEY,)))
     found = report["stays"][mips_bench.REKEY]
     for side in ("near", "far"):
@@ -55,7 +55,7 @@ def test_no_rekey_and_no_garbage_keeps_packets_waiting_longer_than_one_x25519():
 
 
 def test_two_hundred_peers_cost_packets_nothing():
-    tasks_cross.build("mipsel")
+    cross.build("mipsel")
     rows = ("kernel-to-tunlite", "kernel-to-tunlite-peers-200")
     report = mips_bench.mips_bench(mips_bench.Options(rows=rows))
     few, many = report["rows"]

@@ -5,7 +5,7 @@ does. A machine that fails shows its console.
 
 import pytest
 
-from devtools import openwrt, tasks_cross
+from devtools import cross, openwrt
 from machine import rootless
 from qemu import router_test
 
@@ -25,7 +25,7 @@ def _console(result):
     ],
 )
 def test_a_router_with_our_package_passes_every_scenario(arch):
-    tasks_cross.build(arch)
+    cross.build(arch)
     package = openwrt.package(arch, "ipk")
     said = []
     result = router_test.router_test(arch, router_test.Options(package=package), said.append)

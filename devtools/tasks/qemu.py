@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import task
 
-from devtools.tasks_build import build
+from devtools.tasks.build import build
 
 
 def _fail_with_console(result, log: Path) -> None:

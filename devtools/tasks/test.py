@@ -10,7 +10,7 @@ import time
 from invoke import task
 
 from devtools import lint as linters, test_runs
-from devtools.tasks_build import build
+from devtools.tasks.build import build
 from devtools.test_runs import BUILD, ROOT, SUITES
 from machine import apt
 

@@ -6,7 +6,7 @@ import sys
 
 from invoke import task
 
-from devtools.tasks_build import build
+from devtools.tasks.build import build
 from machine import apt, rootless
 
 

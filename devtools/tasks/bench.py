@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`invoke bench`: what tunlite is worth beside its peers, measured in one run."""
+"""The benches as tasks: `bench` beside other tunnels, the others of one thing each."""
 
 import importlib.util
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import task
 
-from devtools import tasks_cross
+from devtools import cross
 from machine import apt, debs, toolchain
 
 _PACKAGES = [
@@ -16,6 +16,18 @@ _PACKAGES = [
     *("linux-perf", "strace"),
 ]
 _BUILD = Path("build")
+
+
+# Flags of `bench` until 0.1.0, and the task that each became.
+_TASKS = {
+    "crypto": "bench-crypto",
+    "mips_crypto": "bench-crypto --mips",
+    "mips": "bench-mips",
+    "batch": "bench-mips --batch",
+    "memory_only": "bench-memory",
+    "sizing": "bench-sizing",
+    "workers": "bench-workers",
+}
 
 
 @task(
@@ -27,16 +39,7 @@ _BUILD = Path("build")
         "only": "contenders, by name and separated by commas; wireguard-go is always there",
         "places": "plain, realistic or both (default: plain,realistic)",
         "tcp": "congestion control of the TCP flows (default: cubic, else reno)",
-        "crypto": "instead: every AEAD beside libsodium and OpenSSL, 64 to 16384 bytes",
-        "mips-crypto": "instead: instructions per byte on mips32r2, counted under qemu-user",
-        "mips": "instead: beside kernel WireGuard, fastd and tinc on an emulated instruction clock",
-        "batch": "with --mips: more rows of tunlite, one for each of these batch sizes (1,4,8)",
-        "memory-only": "instead: the packet path without a kernel, with and without encryption",
-        "sizing": "instead: what a gateway needs for 0, 100 and 1000 peers, and their handshakes",
-        "workers": "instead: a gateway of one worker beside one of two",
-        "routes": "instead: what 1,000 route changes a second cost a gateway",
-        "prefixes": "instead: 130,560 allowed IPs of one peer: set, asked for, checked",
-        "vxlan": "instead: the kernel's vxlan over the tunnel, with and without checksums",
+        **{flag: f"now: ./dev {name}" for flag, name in _TASKS.items()},
     }
 )
 def bench(
@@ -55,55 +58,103 @@ def bench(
     memory_only=False,
     sizing=False,
     workers=False,
-    routes=False,
-    prefixes=False,
-    vxlan=False,
 ):
     """tunlite beside wireguard-go, fastd and tinc: a table, build/bench.json, build/bench-*.png."""
-    if mips or batch:
-        from qemu import mips_bench
-
-        _up_to_date("mipsel")
-        return mips_bench.main(batch)
-    if crypto or mips_crypto:
-        from bench import crypto as bench_crypto
-
-        options = ["--mips-crypto"] if mips_crypto else ["--rounds", str(max(5, rounds))]
-        sys.exit(bench_crypto.main(options))
-    if memory_only:
-        from bench import memory_only
-
-        return memory_only.print_table(memory_only.measure(max(5, rounds)))
+    moved = {name: value for name, value in locals().items() if name in _TASKS and value}
+    if moved:
+        flags = ", ".join("--" + name.replace("_", "-") for name in moved)
+        sys.exit(f"{flags}: now ./dev {', ./dev '.join(_TASKS[name] for name in moved)}")
     apt.need(_PACKAGES)
-    if workers:
-        from bench import workers as several
-
-        return several.main(int(rounds), int(seconds))
-    if routes:
-        from bench import route_changes
-
-        return route_changes.main(10)
-    if prefixes:
-        from bench import prefixes as wide
-
-        return wide.main()
-    if vxlan:
-        from bench import vxlan as over
-
-        return over.main(int(rounds), int(seconds), tcp)
-    if sizing:
-        from bench import sizing
-
-        return sizing.main()
     if not importlib.util.find_spec("matplotlib"):
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", ".[bench]"], check=True)
     _side_by_side(rounds, seconds, peer, quick, only, places, tcp)
 
 
+@task(
+    help={
+        "rounds": "of which the median is taken (default 5)",
+        "mips": "instructions per byte on mips32r2 instead, counted under qemu-user",
+    }
+)
+def bench_crypto(_, rounds=5, mips=False):
+    """Every AEAD beside libsodium and OpenSSL, 64 to 16384 bytes."""
+    from bench import crypto
+
+    sys.exit(crypto.main(["--mips-crypto"] if mips else ["--rounds", str(rounds)]))
+
+
+@task(help={"batch": "more rows of tunlite, one for each of these batch sizes (1,4,8)"})
+def bench_mips(_, batch=""):
+    """Beside kernel WireGuard, fastd and tinc on an emulated router, by an instruction clock."""
+    from qemu import mips_bench
+
+    _up_to_date("mipsel")
+    mips_bench.main(batch)
+
+
+@task(help={"rounds": "of which the median is taken (default 5)"})
+def bench_memory(_, rounds=5):
+    """The packet path without a kernel, with and without encryption."""
+    from bench import memory_only
+
+    memory_only.print_table(memory_only.measure(rounds))
+
+
+@task
+def bench_sizing(_):
+    """What a gateway needs for 0, 100 and 1000 peers, and their handshakes."""
+    from bench import sizing
+
+    apt.need(_PACKAGES)
+    sizing.main()
+
+
+@task(help={"rounds": "alternating rounds (default 3)", "seconds": "of each (default 1)"})
+def bench_workers(_, rounds=3, seconds=1):
+    """A gateway of one worker beside one of two."""
+    from bench import workers
+
+    apt.need(_PACKAGES)
+    workers.main(rounds, seconds)
+
+
+@task(help={"seconds": "of each storm; looks at all endpoints may be 45 s apart (default 120)"})
+def bench_routes(_, seconds=120):
+    """What 1,000 route changes a second cost a gateway."""
+    from bench import route_changes
+
+    apt.need(_PACKAGES)
+    route_changes.main(seconds)
+
+
+@task
+def bench_prefixes(_):
+    """130,560 allowed IPs of one peer: set, asked for, checked."""
+    from bench import prefixes
+
+    apt.need(_PACKAGES)
+    prefixes.main()
+
+
+@task(
+    help={
+        "rounds": "alternating rounds (default 3)",
+        "seconds": "of each (default 1)",
+        "tcp": "congestion control (default: cubic, else reno)",
+    }
+)
+def bench_vxlan(_, rounds=3, seconds=1, tcp=""):
+    """The kernel's vxlan over the tunnel, with and without checksums."""
+    from bench import vxlan
+
+    apt.need(_PACKAGES)
+    vxlan.main(rounds, seconds, tcp)
+
+
 def _up_to_date(arch):
     """dist/tunlite-ARCH is what the sources make today: else an older one would be measured."""
     try:
-        tasks_cross.build(arch)
+        cross.build(arch)
     except toolchain.ToolchainError as e:
         sys.exit(str(e))
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What ./dev can do: a file an area."""
