@@ -63,7 +63,6 @@ def fold_numbers(tree):
     return known
 
 
-ELSEWHERE = ("cpython", "fake")  # other ports, by the start of a file's name
 _ASKED = {"_exit"}  # private by their look, but other files ask for them
 # Where a node has a name of the file.
 _FIELDS = {
@@ -206,10 +205,11 @@ def _named(tree):
 
 
 def _modules(tree):
-    """{name in the file: the file of ours that it stands for}"""
+    """(name in the file, the file of ours that it may stand for)"""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module in ("tunlite", "tunlite.port"):
-            yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "tunlite":
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def numbers(sources):
@@ -310,8 +310,13 @@ class _Writer:
 
 
 def name_of(path):
-    """By which other files import it."""
-    return path.parent.name if path.stem == "__init__" else path.stem
+    """By which other files import it: tunlite.errors for tunlite/errors.py."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def is_frozen(path):
+    """Whether the executable has the file: what only CPython or only gateways run is left out."""
+    return not path.name.startswith(("cpython", "fake")) and "fleet" not in path.parts
 
 
 class Program:

@@ -18,8 +18,9 @@ def _modules():
     for folder, folders, files in os.walk(os.path.join(_ROOT, "tunlite")):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(files):
-            if name.endswith(".py") and not name.startswith(fold.ELSEWHERE):
-                yield os.path.relpath(os.path.join(folder, name), _ROOT)
+            path = os.path.relpath(os.path.join(folder, name), _ROOT)
+            if name.endswith(".py") and fold.is_frozen(pathlib.Path(path)):
+                yield path
 
 
 def _read(path):

@@ -15,13 +15,15 @@ fold = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(fold)
 
 
-_FILES = sorted(
-    path
-    for path in (_ROOT / "tunlite").rglob("*.py")
-    if not path.name.startswith(("cpython", "fake"))
-)
+_FILES = sorted(path for path in (_ROOT / "tunlite").rglob("*.py") if fold.is_frozen(path))
+
+
+def _name_of(path):
+    return fold.name_of(path.relative_to(_ROOT))
+
+
 _KNOWN = {word for kind in (str, bytes, bytearray, list, dict, set, int) for word in dir(kind)}
-_PROGRAM = fold.Program({fold.name_of(path): path.read_text() for path in _FILES}, _KNOWN)
+_PROGRAM = fold.Program({_name_of(path): path.read_text() for path in _FILES}, _KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,8 @@ def test_a_private_name_of_the_file_is_short(source, wanted):
 
 
 def _program(source, **others):
-    return fold.Program({"x": source, "y": "f(given=1)", **others}, set())
+    ours = {f"tunlite.{name}": text for name, text in others.items()}
+    return fold.Program({"x": source, "y": "f(given=1)", **ours}, set())
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ def _instructions(code):
 @pytest.mark.parametrize("path", _FILES, ids=lambda p: p.name)
 def test_our_files_keep_their_lines_and_their_meaning(path):
     source = path.read_text()
-    text = fold.folded(source, _PROGRAM, fold.name_of(path))
+    text = fold.folded(source, _PROGRAM, _name_of(path))
     assert text.count("\n") == source.count("\n")
     _Same().compare(_code(source), _code(text))
 
@@ -252,7 +255,7 @@ def test_a_number_of_another_file_stands_in_place():
     program = _program(source, wire=wire)
     assert fold.folded(source, program, "x").endswith(f".y = 3 + 6 + wire.{program.names['OWN']}")
     short = "_SIZE = const(3)\n_ALL = const(2 * _SIZE)\n"
-    assert fold.folded(wire, program, "wire").startswith(short)
+    assert fold.folded(wire, program, "tunlite.wire").startswith(short)
 
 
 @pytest.mark.parametrize(
@@ -266,15 +269,16 @@ def test_a_number_of_another_file_stands_in_place():
 )
 def test_a_number_that_is_asked_for_otherwise_stays(source):
     program = _program(source, wire="SIZE = 3")
-    assert "const" not in fold.folded("SIZE = 3", program, "wire")
+    assert "const" not in fold.folded("SIZE = 3", program, "tunlite.wire")
 
 
 def test_numbers_in_place_are_those_of_the_files():
     count = 0
     for path in _FILES:
-        if path.parent.name == "tunlite":
-            module = importlib.import_module(f"tunlite.{path.stem}".removesuffix(".__init__"))
-            for name, value in _PROGRAM.numbers[fold.name_of(path)].items():
+        numbers = _PROGRAM.numbers[_name_of(path)]
+        if numbers and path.name != "micropython.py":
+            module = importlib.import_module(_name_of(path))
+            for name, value in numbers.items():
                 assert getattr(module, name) == value
                 count += 1
     assert count > 50
@@ -287,7 +291,7 @@ def test_a_public_name_is_the_same_short_one_in_all_files_unless_it_is_said():
     short = program.names["parse"]
     assert len(short) == 2
     assert f"wire.{short}()\nwire.told('told')\nwire.Word()" in fold.folded(source, program, "x")
-    assert f"def {short}():" in fold.folded(wire, program, "wire")
+    assert f"def {short}():" in fold.folded(wire, program, "tunlite.wire")
 
 
 def test_no_public_name_is_short_that_micropython_knows():
