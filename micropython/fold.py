@@ -316,7 +316,7 @@ def name_of(path):
 
 def is_frozen(path):
     """Whether the executable has the file: what only CPython or only gateways run is left out."""
-    return not path.name.startswith(("cpython", "fake")) and "fleet" not in path.parts
+    return not path.name.startswith("cpython") and "fleet" not in path.parts
 
 
 class Program:

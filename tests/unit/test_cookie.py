@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 
+from lab.fakes.port import FakePort
 from tunlite import cookie, handshake, wire
-from tunlite.port.fake import FakePort
 
 PUBLIC = bytes(range(1, 33))
 

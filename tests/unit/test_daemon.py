@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from lab.fakes.net import Node, World
 from tunlite import plane as planes, status, tuning
-from tunlite.port.fake_net import Node, World
 
 PEER = bytes(range(1, 33))
 

@@ -7,9 +7,9 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from hypothesis import given, settings, strategies as st
 
+from lab.fakes.port import FakePort
 from tests.unit import noise_oracle
 from tunlite import handshake, wire
-from tunlite.port.fake import FakePort
 
 KEY = st.binary(min_size=32, max_size=32)
 STAMP = b"\x40\x00\x00\x00\x6a\x00\x00\x00\x12\x00\x00\x00"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.fakes.port import FakePort
 from tests import vectors
 from tunlite import cookie, handshake, port as real_port, wire
-from tunlite.port.fake import FakePort
 
 PATH = Path(__file__).parent.parent / "vectors" / "wireguard_go.txt"
 

@@ -3,9 +3,9 @@
 
 import pytest
 
+from lab.fakes.net import Node, World
 from tunlite import plane as planes
 from tunlite.plane import PlaneError
-from tunlite.port.fake_net import Node, World
 
 KEY = bytes(range(1, 33))
 

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
+from lab.fakes.net import Node, World
 from tunlite import port, server, status
-from tunlite.port.fake_net import Node, World
 
 PEER = "public_key=" + "ab" * 32
 

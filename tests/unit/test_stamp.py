@@ -4,8 +4,8 @@
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from lab.fakes.port import Clock, FakePort
 from tunlite import stamp
-from tunlite.port.fake import Clock, FakePort
 
 PUBLIC = bytes(range(32))
 PATH = "/state/stamp-" + PUBLIC.hex()[:16]

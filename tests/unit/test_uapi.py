@@ -4,9 +4,9 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from lab.fakes.net import Node, World
 from tunlite import uapi
 from tunlite.plane import PlaneError
-from tunlite.port.fake_net import Node, World
 
 KEY = bytes(range(1, 33))
 PEER = "public_key=" + "ab" * 32

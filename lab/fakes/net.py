@@ -12,8 +12,8 @@ import hmac
 import random
 import struct
 
+from lab.fakes.port import Clock, FakePort, Primitives
 from tunlite import daemon as daemons, plane as planes
-from tunlite.port.fake import Clock, FakePort, Primitives
 
 _ENOKEY = 126
 _LOADED_RING = 8

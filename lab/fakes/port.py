@@ -2,7 +2,7 @@
 """A port without a kernel, for unit tests on CPython: clock, chance, files, and the primitives.
 
 The primitives are other people's (hashlib, cryptography), so that our C is compared with them.
-tunlite/port/fake_net.py adds a network and the packet path.
+lab/fakes/net.py adds a network and the packet path.
 """
 
 import hashlib
