@@ -12,7 +12,7 @@ import time
 from bench.contenders import static_command
 from lab.netns import Lab
 from lab.peers import Keys, Tunlite
-from tunlite.port import cpython_links
+from tunlite.system import cpython_links
 
 PEERS = (100, 1000)
 _A_SECOND = 1000

@@ -17,7 +17,8 @@ import socket
 import sys
 import time
 
-from tunlite import cookie, handshake, port, stamp, wire
+from tunlite import cookie, handshake, stamp, wire
+from tunlite.system import port
 
 _RETRY_S = 5.0
 _RECEIVER = slice(wire.RESPONSE_RECEIVER, wire.RESPONSE_EPHEMERAL)

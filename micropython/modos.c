@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The module `_os`: system calls that tunlite/port/micropython.py is built of, one function each.
+ * The module `_os`: system calls that tunlite/system/micropython.py is built of, one function each.
  *
  * Descriptors and flags are ints, failures are OSError(errno). A call that a signal interrupts is
  * made again.

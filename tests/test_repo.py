@@ -69,7 +69,7 @@ def test_the_border_header_is_plain_enough_for_cffi():
 
 def _control_plane():
     names = lint.tracked("tunlite/*.py")
-    return [n for n in names if not re.search(r"port/(cpython|rtnetlink)", n)]
+    return [n for n in names if not re.search(r"system/(cpython|rtnetlink)", n)]
 
 
 @pytest.mark.parametrize("name", _control_plane())
@@ -82,7 +82,7 @@ def test_the_control_plane_imports_only_what_both_interpreters_have(name):
             modules = [node.module or ""]
         else:
             continue
-        banned = _ABSENT if "/port/" in name else _ABSENT | _IN_PORTS_ONLY
+        banned = _ABSENT if "/system/" in name else _ABSENT | _IN_PORTS_ONLY
         wrong += [module for module in modules if module.split(".")[0] in banned]
     assert wrong == []
 

@@ -3,7 +3,7 @@
 
 from binascii import unhexlify
 
-from tunlite import port
+from tunlite.system import port
 
 _DECIMAL = ("counter", "count")
 

@@ -6,7 +6,7 @@ bits). A literal endpoint is (family, bytes, port, scope) with the scope as text
 may name an interface). Every parser raises ValueError with a text that says what is wrong.
 """
 
-from tunlite.port import inet_pton
+from tunlite.system.port import inet_pton
 
 
 def is_number(text):

@@ -11,8 +11,9 @@ import json
 import struct
 
 import tunlite
-from tunlite import features, plane as planes, port, probe, tuning, wire
+from tunlite import features, plane as planes, probe, tuning, wire
 from tunlite.errors import UserError
+from tunlite.system import port
 
 SIZES = (64, 512, 1420)  # bytes of a packet inside the tunnel
 

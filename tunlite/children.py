@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Other programs: started by the border's posix_spawn, ended as pidfds."""
 
-from tunlite import port
+from tunlite.system import port
 
 _EAGAIN = 11
 _SIGKILL = 9

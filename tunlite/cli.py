@@ -5,8 +5,9 @@ Exit status: 0 done, 1 it failed (the reason is on stderr) and may go well anoth
 command line is wrong, 78 it fails until somebody changes the configuration.
 """
 
-from tunlite import commands, config, names, port
+from tunlite import commands, config, names
 from tunlite.errors import UsageError, UserError
+from tunlite.system import port
 
 _NAME_HELP = "NAME is an interface, its file is looked for in /etc/tunlite, then /etc/wireguard."
 

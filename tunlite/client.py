@@ -3,8 +3,8 @@
 
 import errno
 
-from tunlite import port
 from tunlite.errors import UserError
+from tunlite.system import port
 
 FOLDER = "/var/run/wireguard"
 _PIECE = 4096

@@ -3,16 +3,9 @@
 the exit status; UsageError, UserError, OSError.
 """
 
-from tunlite import (
-    addresses,
-    client,
-    config as configs,
-    keys,
-    log as logs,
-    names,
-    port,
-)
+from tunlite import addresses, client, config as configs, keys, log as logs, names
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
+from tunlite.system import port
 
 
 class CommandError(UserError):

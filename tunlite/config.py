@@ -7,7 +7,8 @@ secrets go from the file's bytes into bytearrays, never into a str. Of a thousan
 file's text is kept: a peer is parsed when it is reached.
 """
 
-from tunlite import addresses, config_values as values, keys, port, prefixes
+from tunlite import addresses, config_values as values, keys, prefixes
+from tunlite.system import port
 
 # name, whose it is, kind of value (config_values.py), default, help
 _TABLE = """

@@ -6,7 +6,8 @@ A parser takes str and returns the value, or raises Bad(what is wrong, what to d
 return a list, which lines of the same option extend.
 """
 
-from tunlite import addresses, keys, port
+from tunlite import addresses, keys
+from tunlite.system import port
 
 LISTS = ("prefixes", "allowed", "dns", "hook", "features")
 SECRETS = ("secret",)

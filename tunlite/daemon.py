@@ -23,7 +23,7 @@ _LOOK_AGAIN_MS = 1000
 class Daemon:
     """One interface.
 
-    port: as tunlite/port/__init__.py has it. name: of the interface. device_fd: its descriptor,
+    port: as tunlite/system/port.py has it. name: of the interface. device_fd: its descriptor,
     which the plane takes over. record: plane.options(). log: a log.Log. state_folder: where
     stamp.py keeps its mark, None for nowhere.
 

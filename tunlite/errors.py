@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a user is told."""
 
-from tunlite import port
+from tunlite.system import port
 
 AGAIN = 1  # exit statuses: the same may go well another time,
 NEVER = 78  # or fails until somebody changes the configuration: EX_CONFIG of sysexits.h

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
-from tunlite import children, port, privileges
+from tunlite import children, privileges
 from tunlite.errors import UserError, said
+from tunlite.system import port
 
 _SIGHUP = 1
 _IN_ALL_MS = 60_000  # for hooks, once a signal has asked us to end: systemd kills after 90 s,

@@ -12,7 +12,7 @@ _EACCES = 13
 
 
 class Interface:
-    """`port` as tunlite/port/__init__.py has it, `timers` a Timers, `log` a Log.
+    """`port` as tunlite/system/port.py has it, `timers` a Timers, `log` a Log.
 
     state_folder: for stamp.py, or None. resolver, ways: as tunlite/resolver.py and ways.py, or
     None.

@@ -7,7 +7,7 @@ quote a key.
 
 import binascii
 
-from tunlite import port
+from tunlite.system import port
 
 _BASE_POINT = b"\x09" + bytes(31)
 _S_IFMT = 0o170000

@@ -8,8 +8,9 @@ another process can undo it. State: "addresses" [text], "routes" [[prefix text, 
 
 import errno
 
-from tunlite import addresses, children, port
+from tunlite import addresses, children
 from tunlite.errors import UserError, said
+from tunlite.system import port
 
 OVERHEAD = 80  # IPv6, UDP and transport header and tag: what wg-quick takes off the MTU
 _FALLBACK_MTU = 1500

@@ -2,7 +2,8 @@
 """One line for each thing worth saying: to stderr, information in the foreground to stdout, or all
 to the system's log once there is neither; the same kind of thing at most so often."""
 
-from tunlite import port, syslog
+from tunlite import syslog
+from tunlite.system import port
 
 ERROR = 0
 INFO = 1

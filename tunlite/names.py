@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Names of interfaces, and the configuration files that they stand for."""
 
-from tunlite import addresses, port
+from tunlite import addresses
 from tunlite.errors import NEVER, UserError, said
+from tunlite.system import port
 
 CONFIG_FOLDERS = ("/etc/tunlite", "/etc/wireguard")
 _NAME_MAX = 15

@@ -8,7 +8,8 @@ Every method calls one function of native/include/tunlite.h and raises PlaneErro
 import errno
 import struct
 
-from tunlite import port, wire
+from tunlite import wire
+from tunlite.system import port
 
 # What tl_run returns.
 WOKE_DEADLINE = 1

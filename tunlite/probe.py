@@ -3,7 +3,8 @@
 
 import json
 
-from tunlite import children, features, port
+from tunlite import children, features
+from tunlite.system import port
 
 _ROWS_MAX = 64
 _ROW = 8

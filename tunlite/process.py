@@ -8,8 +8,9 @@ child that its parent is gone.
 
 import errno
 
-from tunlite import children, client, port, privileges
+from tunlite import children, client, privileges
 from tunlite.errors import AGAIN, NEVER, UserError, said, told
+from tunlite.system import port
 
 _LINE_MAX = 4096
 _EADDRINUSE = errno.EADDRINUSE

@@ -13,7 +13,6 @@ from tunlite import (
     hooks,
     links,
     names,
-    port,
     process,
     reload,
     setconf,
@@ -21,6 +20,7 @@ from tunlite import (
     steps,
 )
 from tunlite.errors import said
+from tunlite.system import port
 
 _SIGTERM = 15
 _SIGKILL = 9

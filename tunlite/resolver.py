@@ -9,7 +9,8 @@ A name that does not resolve is asked for again after 1 s, 2 s, 4 s ... 60 s.
 
 import json
 
-from tunlite import addresses, children, port
+from tunlite import addresses, children
+from tunlite.system import port
 
 WORKERS_MAX = 4
 FIRST_RETRY_MS = 1000

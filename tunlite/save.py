@@ -8,8 +8,9 @@ Description, and its Endpoint where that is a name: its address may be another o
 
 import binascii
 
-from tunlite import addresses, client, config as configs, keys, port, setconf
+from tunlite import addresses, client, config as configs, keys, setconf
 from tunlite.errors import UserError, told
+from tunlite.system import port
 
 _REPLACED = (b"privatekey", b"listenport", b"fwmark")
 _ZERO_KEY = b"0" * 64

@@ -4,7 +4,8 @@
 import binascii
 import json
 
-from tunlite import client, keys, port
+from tunlite import client, keys
+from tunlite.system import port
 
 _ZERO_KEY = b"0" * 64
 _UNITS = ("KiB", "MiB", "GiB", "TiB")

@@ -10,8 +10,9 @@ reload. The folder is locked while a record is read and written, and never while
 
 import json
 
-from tunlite import port, privileges
+from tunlite import privileges
 from tunlite.errors import UserError
+from tunlite.system import port
 
 FOLDER = "/var/run/tunlite"
 VERSION = 2  # of the record; that of tunlite 0.1.0 has none, and no "busy"

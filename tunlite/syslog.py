@@ -5,7 +5,7 @@ The stamp and the newline are no ornaments. logd of OpenWrt cuts 16 bytes off ev
 blank where a stamp ends, and takes lines that it reads together apart by their newlines.
 """
 
-from tunlite import port
+from tunlite.system import port
 
 _PATH = "/dev/log"
 _DAEMON = 3 << 3

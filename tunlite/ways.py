@@ -10,7 +10,7 @@ link the route no longer takes is forgotten.
 import struct
 
 from tunlite import plane as planes, timers
-from tunlite.port import rtnetlink
+from tunlite.system import rtnetlink
 from tunlite.uapi import endpoint_text
 
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes

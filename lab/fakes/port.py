@@ -106,7 +106,7 @@ class Clock:
 
 
 class FakePort:
-    """What tunlite/port/__init__.py lists, as far as the control plane uses it.
+    """What tunlite/system/port.py lists, as far as the control plane uses it.
 
     `files` is a dict of path to bytes; `disk_error` an errno that every write fails with, or 0;
     `lines` what went to stderr.

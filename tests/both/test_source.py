@@ -93,14 +93,14 @@ def _defined(path):
 
 
 def test_both_ports_offer_the_same_names():
-    folder = _ROOT / "tunlite/port"
+    folder = _ROOT / "tunlite/system"
     assert _defined(folder / "cpython.py") == _defined(folder / "micropython.py")
 
 
 def test_every_name_of_os_that_the_port_uses_is_in_its_c_file():
     used = set()
     for name in ("micropython.py", "micropython_links.py"):
-        text = (_ROOT / "tunlite/port" / name).read_text(encoding="utf-8")
+        text = (_ROOT / "tunlite/system" / name).read_text(encoding="utf-8")
         used |= set(re.findall(r"\b_os\.(\w+)", text))
     table = (_ROOT / "micropython/modos.c").read_text(encoding="utf-8")
     offered = set(re.findall(r"MP_ROM_QSTR\(MP_QSTR_(\w+)\)", table))

@@ -17,8 +17,7 @@ import pytest
 from lab.netns import seconds_to_end
 from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 from lab.topology import Tunlite, Tunnel, WireguardGo, tcp_transfer, wait_for
-from tunlite import port
-from tunlite.port import rtnetlink
+from tunlite.system import port, rtnetlink
 
 _SOCKETS = Path("/var/run/wireguard")
 

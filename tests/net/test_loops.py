@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from lab.topology import RelayedTunnel, Tunlite, Tunnel, endpoint, ping, wait_for
-from tunlite.port import cpython_links
+from tunlite.system import cpython_links
 
 PORT = 7777
 

@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from tunlite import client, port
+from tunlite import client
 from tunlite.errors import UserError
+from tunlite.system import port
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import threading
 import pytest
 from hypothesis import example, given, strategies as st
 
-from tunlite import config, config_values, keys, port
+from tunlite import config, config_values, keys
+from tunlite.system import port
 
 PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="

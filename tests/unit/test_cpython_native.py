@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunlite import port
-from tunlite.port import cpython_native
+from tunlite.system import cpython_native, port
 
 ROOT = Path(__file__).resolve().parents[2]
 

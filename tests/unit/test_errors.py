@@ -8,7 +8,7 @@ import pytest
 
 from tunlite import errors, plane
 
-_SOURCES = sorted((Path(__file__).resolve().parents[2] / "tunlite").glob("*.py"))
+_SOURCES = sorted((Path(__file__).resolve().parents[2] / "tunlite").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", _SOURCES, ids=lambda path: path.name)

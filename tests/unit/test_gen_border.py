@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunlite.port import cpython_native
+from tunlite.system import cpython_native
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HEADER = (_ROOT / "native/include/tunlite.h").read_text(encoding="utf-8")

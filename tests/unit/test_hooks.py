@@ -11,7 +11,7 @@ _HOOK = 7  # the pidfd of a hook that hangs, or ends after so many ms
 
 
 class Port:
-    """The part of tunlite.port that hooks use."""
+    """The part of tunlite.system.port that hooks use."""
 
     POLLIN = 1
 

@@ -8,19 +8,9 @@ import threading
 
 import pytest
 
-from tunlite import (
-    client,
-    commands,
-    links,
-    log,
-    port,
-    process,
-    quick,
-    setconf,
-    show,
-    state as states,
-)
+from tunlite import client, commands, links, log, process, quick, setconf, show, state as states
 from tunlite.errors import UserError
+from tunlite.system import port
 
 
 @pytest.fixture

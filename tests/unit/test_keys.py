@@ -8,7 +8,8 @@ import threading
 import pytest
 from hypothesis import given, strategies as st
 
-from tunlite import keys, port
+from tunlite import keys
+from tunlite.system import port
 
 _KEY = st.binary(min_size=32, max_size=32)
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tunlite import port
+from tunlite.system import port
 
 
 def _promised_functions():

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tunlite import client, log, port, privileges, process
+from tunlite import client, log, privileges, process
+from tunlite.system import port
 
 _SAYS = (
     (IndexError("odd"), "cannot be set up: IndexError: odd"),

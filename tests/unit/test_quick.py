@@ -3,7 +3,8 @@
 
 import pytest
 
-from tunlite import addresses, config, hooks, keys, links, names, port, quick, state as states
+from tunlite import addresses, config, hooks, keys, links, names, quick, state as states
+from tunlite.system import port
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="

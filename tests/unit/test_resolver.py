@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tunlite import log, port, resolver
+from tunlite import log, resolver
+from tunlite.system import port
 
 _CHILD = """
 import json, os, sys, time

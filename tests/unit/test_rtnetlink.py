@@ -6,7 +6,7 @@ import struct
 import pytest
 from hypothesis import given, strategies as st
 
-from tunlite.port import rtnetlink
+from tunlite.system import rtnetlink
 
 
 def _link(kind=16, family=0, flags=1, name=b"wg0\0", mtu=1420):

@@ -12,7 +12,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from tunlite.port import rtnetlink, rtnetlink_requests as requests
+from tunlite.system import rtnetlink, rtnetlink_requests as requests
 
 _V4 = (4, bytes([198, 51, 100, 0]), 24)
 _V6 = (6, bytes.fromhex("20010db8") + bytes(12), 64)

@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite import port, server, status
+from tunlite import server, status
+from tunlite.system import port
 
 PEER = "public_key=" + "ab" * 32
 

@@ -8,7 +8,8 @@ import re
 import nacl.bindings
 import pytest
 
-from tunlite import client, port, show
+from tunlite import client, show
+from tunlite.system import port
 
 STATUS = {
     "interface": "wg0",

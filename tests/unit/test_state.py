@@ -7,7 +7,8 @@ import stat
 
 import pytest
 
-from tunlite import port, state
+from tunlite import state
+from tunlite.system import port
 
 
 def test_a_process_is_known_by_its_start_so_that_a_reused_pid_is_not_mistaken():

@@ -9,7 +9,8 @@ import socket
 import pytest
 from hypothesis import given, strategies
 
-from tunlite import log, port, syslog
+from tunlite import log, syslog
+from tunlite.system import port
 
 
 @given(strategies.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2100, 1, 1)))

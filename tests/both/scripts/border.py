@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What crosses the border is checked: sizes, None, read-only buffers, ints that C has not."""
 
-from tunlite import port
+from tunlite.system import port
 
 native = port.native
 

@@ -4,7 +4,7 @@
 import sys
 from binascii import hexlify
 
-from tunlite import port
+from tunlite.system import port
 
 sys.path.append(sys.argv[1])  # there is a copy: beside it a folder has the same name
 import vectors  # noqa: E402

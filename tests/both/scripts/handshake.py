@@ -3,7 +3,8 @@
 
 from binascii import hexlify
 
-from tunlite import cookie, handshake, port, wire
+from tunlite import cookie, handshake, wire
+from tunlite.system import port
 
 
 class Seeded:

@@ -3,7 +3,7 @@
 
 import sys
 
-from tunlite import port
+from tunlite.system import port
 
 SIZE = 60_000
 MIDDLE = 30_000

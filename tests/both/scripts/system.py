@@ -4,7 +4,8 @@
 import errno
 import sys
 
-from tunlite import children, errors, port
+from tunlite import children, errors
+from tunlite.system import port
 
 folder = sys.argv[1]
 

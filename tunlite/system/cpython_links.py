@@ -4,7 +4,7 @@
 import os
 import socket
 
-from tunlite.port import rtnetlink_links
+from tunlite.system import rtnetlink_links
 
 
 def _open():

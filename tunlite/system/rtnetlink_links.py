@@ -7,7 +7,7 @@ be two ways to add a route to keep alike. The tests compare our messages with it
 
 import errno
 
-from tunlite.port import rtnetlink, rtnetlink_requests as requests
+from tunlite.system import rtnetlink, rtnetlink_requests as requests
 
 _MAIN = 254
 _HEADS_MAX = 4096
@@ -16,7 +16,7 @@ _READ_ONE = 8192  # and a page or two where it is one message
 
 
 class Links:
-    """`links` of tunlite/port/__init__.py. open() gives a connected rtnetlink descriptor,
+    """`links` of tunlite/system/port.py. open() gives a connected rtnetlink descriptor,
     monitor(groups) one that hears of changes and does not wait; read, read_into, write and close
     work on them as port.os_read, read_into, os_write and close do."""
 

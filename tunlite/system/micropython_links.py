@@ -3,7 +3,7 @@
 
 import _os
 
-from tunlite.port import rtnetlink_links, rtnetlink_requests
+from tunlite.system import rtnetlink_links, rtnetlink_requests
 
 _NETLINK_ROUTE = 0
 

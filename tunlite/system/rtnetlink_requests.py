@@ -9,7 +9,7 @@ rtnetlink(7), linux/rtnetlink.h, linux/fib_rules.h. An address is (4 or 6, bytes
 import struct
 import sys
 
-from tunlite.port.rtnetlink import attributes
+from tunlite.system.rtnetlink import attributes
 
 _ORDER = "<" if sys.byteorder == "little" else ">"
 _HEADER = _ORDER + "IHHII"  # length, type, flags, sequence, port
@@ -281,7 +281,7 @@ def change_rule(family, rule, delete):
 
 
 def rule_of(payload):
-    """The rule, as tunlite/port/__init__.py describes one, of a rule message."""
+    """The rule, as tunlite/system/port.py describes one, of a rule message."""
     _, _, _, _, table, _, _, _, flags = struct.unpack_from(_RULE, payload)
     rule = {"table": table}
     for attribute, value in attributes(payload, 12, len(payload)):

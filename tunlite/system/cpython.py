@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The port to CPython 3.11 and later on Linux; tunlite/port/__init__.py says what a port offers."""
+"""The port to CPython 3.11 and later on Linux; tunlite/system/port.py says what a port offers."""
 
 import fcntl as _fcntl
 import os as _os
@@ -8,7 +8,7 @@ import signal as _signal
 import sys as _sys
 import time as _time
 
-from tunlite.port import (
+from tunlite.system import (
     cpython_links as _links,
     cpython_native as _native,
     cpython_sockets as _sockets,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The port to MicroPython, over micropython/modos.c. tunlite/port/__init__.py has the names."""
+"""The port to MicroPython, over micropython/modos.c. tunlite/system/port.py has the names."""
 
 import errno
 import sys
@@ -8,7 +8,7 @@ import _os
 import _tunlite
 import _x25519
 
-from tunlite.port import micropython_links as _links
+from tunlite.system import micropython_links as _links
 
 native = _tunlite
 links = _links.links

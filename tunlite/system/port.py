@@ -122,8 +122,8 @@ Names
 import sys
 
 if sys.implementation.name == "micropython":
-    from tunlite.port.micropython import *  # noqa: F403
-    from tunlite.port.micropython import _exit  # noqa: F401
+    from tunlite.system.micropython import *  # noqa: F403
+    from tunlite.system.micropython import _exit  # noqa: F401
 else:
-    from tunlite.port.cpython import *  # noqa: F403
-    from tunlite.port.cpython import _exit  # noqa: F401
+    from tunlite.system.cpython import *  # noqa: F403
+    from tunlite.system.cpython import _exit  # noqa: F401

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What system and interpreter offer; port.py says it and chooses."""
