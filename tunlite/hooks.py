@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
-from tunlite import children, privileges
+from tunlite import privileges, programs
 from tunlite.errors import UserError, said
 from tunlite.system import port
 
@@ -58,7 +58,7 @@ class Patience:
     def run(self, argv, text):
         """Runs a hook; (its status, whether we ended it)."""
         self._cut_short = False
-        status = children.run(argv, text, wait=self._wait, by_fd3=True)
+        status = programs.run(argv, text, wait=self._wait, by_fd3=True)
         return status, self._cut_short
 
     def _left_ms(self, began_ms):
@@ -77,13 +77,13 @@ class Patience:
                 return
             left_ms = self._left_ms(began_ms)
         self._cut_short = True
-        children.end_group(pidfd)
+        programs.end_group(pidfd)
 
 
 def _argv(state):
     # wg-quick evaluates hooks with bash, and files in the wild rely on it. bash takes a stdin that
     # is a socket for somebody's login, and would read .bashrc.
-    bash = children.find("bash")
+    bash = programs.find("bash")
     shell = [bash, "--norc"] if bash else ["/bin/sh"]
     return shell + ["-c", _SHELL, "tunlite", state["interface"], state["path"]]
 
@@ -101,4 +101,4 @@ def run(kind, commands, state, patience):
                 f"{kind} = {command}: interrupted; it was still running when we had to end"
             )
         if status:
-            raise HookError(f"{kind} = {command}: the command {children.describe(status)}")
+            raise HookError(f"{kind} = {command}: the command {programs.describe(status)}")

@@ -8,7 +8,7 @@ another process can undo it. State: "addresses" [text], "routes" [[prefix text, 
 
 import errno
 
-from tunlite import addresses, children
+from tunlite import addresses, programs
 from tunlite.errors import UserError, said
 from tunlite.system import port
 
@@ -302,7 +302,7 @@ def set_filter(name, families, own, mark, state, log):
     """wg-quick's protection of a default route, by nft where it is there; always made anew, as the
     addresses may be others."""
     drop_filter(name, state, families)
-    nft = children.find("nft") if families else None
+    nft = programs.find("nft") if families else None
     if families and nft is None:
         log.error(
             "no nft program: packets from outside to the tunnel's addresses are not filtered and"
@@ -312,10 +312,10 @@ def set_filter(name, families, own, mark, state, log):
     for family in families:
         if family == 4:
             _keep_marked_sources_valid(log)
-        status = children.run([nft, "-f", "-"], _filter_text(name, family, own, mark).encode())
+        status = programs.run([nft, "-f", "-"], _filter_text(name, family, own, mark).encode())
         if status:
             log.error(
-                f"nft {children.describe(status)}: packets from outside to the tunnel's"
+                f"nft {programs.describe(status)}: packets from outside to the tunnel's"
                 " addresses are not filtered"
             )
         elif family not in state["filter"]:
@@ -326,9 +326,9 @@ def drop_filter(name, state, but=()):
     """`but`: families that keep theirs."""
     for family in list(state["filter"]):
         if family not in but:
-            nft = children.find("nft")
+            nft = programs.find("nft")
             if nft:
-                children.run([nft, "-f", "-"], _drop_text(name, family).encode())
+                programs.run([nft, "-f", "-"], _drop_text(name, family).encode())
             state["filter"].remove(family)
 
 
@@ -353,7 +353,7 @@ def set_dns(name, rows, state):
     if not rows:
         drop_dns(state)
         return
-    program = children.find("resolvconf")
+    program = programs.find("resolvconf")
     if program is None:
         raise LinkError(
             "DNS: there is no resolvconf program to hand the servers to; install openresolv or"
@@ -364,15 +364,15 @@ def set_dns(name, rows, state):
     if domains:
         text += "search " + " ".join(domains) + "\n"
     label = _resolvconf_name(name)
-    status = children.run([program, "-a", label, "-m", "0", "-x"], text.encode())
+    status = programs.run([program, "-a", label, "-m", "0", "-x"], text.encode())
     if status:
-        raise LinkError(f"DNS: resolvconf -a {label} {children.describe(status)}")
+        raise LinkError(f"DNS: resolvconf -a {label} {programs.describe(status)}")
     state["dns"] = label
 
 
 def drop_dns(state):
     if state["dns"]:
-        program = children.find("resolvconf")
+        program = programs.find("resolvconf")
         if program:
-            children.run([program, "-d", state["dns"], "-f"])
+            programs.run([program, "-d", state["dns"], "-f"])
         state["dns"] = ""

@@ -3,7 +3,7 @@
 
 import json
 
-from tunlite import children, features
+from tunlite import features, programs
 from tunlite.system import port
 
 _ROWS_MAX = 64
@@ -94,7 +94,7 @@ def collect():
         "net_admin": _may_administer_networks(),
         "ipv6": _exists("/proc/net/if_inet6"),
         "kernel_wireguard": _exists("/sys/module/wireguard"),
-        "programs": {name: children.find(name) for name in ("nft", "resolvconf", "bash", "wg")},
+        "programs": {name: programs.find(name) for name in ("nft", "resolvconf", "bash", "wg")},
         "engine": features.chosen(rows, "engine"),
         "aead": features.chosen(rows, "aead"),
         "x25519_us": measure_x25519(),

@@ -8,7 +8,7 @@ child that its parent is gone.
 
 import errno
 
-from tunlite import children, client, privileges
+from tunlite import client, privileges, programs
 from tunlite.errors import AGAIN, NEVER, UserError, said, told
 from tunlite.system import port
 
@@ -196,7 +196,7 @@ def start(name, settings, log, detach, forget=None):
     port.close(alive_write)
     status = port.waitpid(pid, True)
     _drop_dead_socket(client.socket_path(name))
-    error = StartError(word or f"the daemon {children.describe(status)} before it was ready")
+    error = StartError(word or f"the daemon {programs.describe(status)} before it was ready")
     if status == NEVER:
         error.status = NEVER
     raise error

@@ -8,12 +8,12 @@ A step that fails undoes the ones before it, last first.
 import errno
 
 from tunlite import (
-    children,
     client,
     hooks,
     links,
     names,
     process,
+    programs,
     reload,
     setconf,
     state as states,
@@ -295,7 +295,7 @@ def _ended_by_itself(state, child, log, patience):
     status = child.status()
     state["pid"] = 0
     if status:
-        log.error("the daemon " + children.describe(status))
+        log.error("the daemon " + programs.describe(status))
     try:
         take_down(state, log, patience)
     except steps.QuickError:

@@ -9,7 +9,7 @@ A name that does not resolve is asked for again after 1 s, 2 s, 4 s ... 60 s.
 
 import json
 
-from tunlite import addresses, children
+from tunlite import addresses, programs
 from tunlite.system import port
 
 WORKERS_MAX = 4
@@ -48,7 +48,7 @@ class _Worker:
             port.close(self.to)
             raise
         try:
-            self.pidfd = children.start(argv, in_read, out_write)
+            self.pidfd = programs.start(argv, in_read, out_write)
         except OSError:
             port.close(self.to)
             port.close(self.source)
@@ -132,7 +132,7 @@ class Resolver:
             self._end(worker)
         for pidfd in self._dying:
             self._loop.unwatch(pidfd)
-            children.kill(pidfd, 9)
+            programs.kill(pidfd, 9)
             port.close(pidfd)
         self._dying = []
 
@@ -271,13 +271,13 @@ class Resolver:
         self._loop.unwatch(worker.source)
         port.close(worker.source)
         port.close(worker.to)
-        children.kill(worker.pidfd, 15)
+        programs.kill(worker.pidfd, 15)
         self._dying.append(worker.pidfd)
         self._loop.watch(worker.pidfd, _POLLIN, lambda *_: self._reap(worker.pidfd))
 
     def _reap(self, pidfd):
         self._loop.unwatch(pidfd)
-        if children.reap(pidfd) is None:
+        if programs.reap(pidfd) is None:
             self._loop.watch(pidfd, _POLLIN, lambda *_: self._reap(pidfd))
         else:
             self._dying.remove(pidfd)

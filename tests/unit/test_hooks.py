@@ -47,9 +47,9 @@ class Port:
 def port(monkeypatch):
     made = Port()
     monkeypatch.setattr(hooks, "port", made)
-    monkeypatch.setattr(hooks.children, "run", lambda *_, wait, by_fd3: wait(_HOOK) or 0)
+    monkeypatch.setattr(hooks.programs, "run", lambda *_, wait, by_fd3: wait(_HOOK) or 0)
     monkeypatch.setattr(hooks.privileges, "is_openwrt", lambda: made.is_openwrt)
-    monkeypatch.setattr(hooks.children, "end_group", lambda pidfd: None)
+    monkeypatch.setattr(hooks.programs, "end_group", lambda pidfd: None)
     return made
 
 

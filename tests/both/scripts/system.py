@@ -4,7 +4,7 @@
 import errno
 import sys
 
-from tunlite import children, errors
+from tunlite import errors, programs
 from tunlite.system import port
 
 folder = sys.argv[1]
@@ -49,11 +49,11 @@ listener = port.unix_listen(path, 0o600, -1)
 print(oct(port.stat(path)[0] & 0o777))
 attempt("ENOENT lock", port.lock, path + "x")
 lock = port.lock(folder)
-left = children.start(["sleep", "60"])
-print("locked", children.run(["flock", "-n", folder, "true"]))
+left = programs.start(["sleep", "60"])
+print("locked", programs.run(["flock", "-n", folder, "true"]))
 port.close(lock)
-print("not by what was started meanwhile", children.run(["flock", "-n", folder, "true"]))
-children.kill(left, 9)
+print("not by what was started meanwhile", programs.run(["flock", "-n", folder, "true"]))
+programs.kill(left, 9)
 attempt("EADDRINUSE listen", port.unix_listen, path, 0o600, -1)
 port.close(port.unix_accept(listener))  # the look whether somebody listens
 client = port.unix_connect(path)
