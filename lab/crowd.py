@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 
-from tunlite import cookie, handshake, stamp, wire
+from tunlite.protocol import cookie, noise as handshake, stamp, wire
 from tunlite.system import port
 
 _RETRY_S = 5.0

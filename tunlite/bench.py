@@ -11,8 +11,9 @@ import json
 import struct
 
 import tunlite
-from tunlite import features, plane as planes, probe, tuning, wire
+from tunlite import features, plane as planes, probe, tuning
 from tunlite.errors import UserError
+from tunlite.protocol import wire
 from tunlite.system import port
 
 SIZES = (64, 512, 1420)  # bytes of a packet inside the tunnel

@@ -8,7 +8,8 @@ the other.
 
 import struct
 
-from tunlite import cookie, handshake, plane as planes, timers, wire
+from tunlite import plane as planes, timers
+from tunlite.protocol import cookie, noise, wire
 
 
 class Exchange:
@@ -50,7 +51,7 @@ class Exchange:
             self._job = job
         except StopIteration:
             pass
-        except handshake.HandshakeError as e:
+        except noise.HandshakeError as e:
             self._refuse(e.args[0])
 
     def _next_job(self):
@@ -123,7 +124,7 @@ class Exchange:
             state = None
             try:
                 stamp = owner.stamps.next(peer)
-                state, message = yield from handshake.initiate(owner.noise, me, peer, index, stamp)
+                state, message = yield from noise.initiate(owner.noise, me, peer, index, stamp)
             finally:
                 if state is None and peer.alive:
                     self.plane.index_free(index)
@@ -180,7 +181,7 @@ class Exchange:
     def _receive_initiation(self, record, message):
         owner = self.owner
         me = owner.me
-        state, peer, stamp = yield from handshake.consume_initiation(
+        state, peer, stamp = yield from noise.consume_initiation(
             owner.noise, me, message, owner.peers.get
         )
         index = None
@@ -200,7 +201,7 @@ class Exchange:
             peer.nowhere = False
             self.plane.heard(peer.handle, record, len(message))
             index = self.plane.index_new(peer.handle)
-            answer = yield from handshake.respond(state, peer, index)
+            answer = yield from noise.respond(state, peer, index)
             if not peer.alive or owner.me is not me:
                 return
             cookie.add_macs(self.port, answer, peer.public, peer, self.now_ms)
@@ -228,7 +229,7 @@ class Exchange:
             self._refuse("no one waits for it")
             return
         attempt = peer.attempt
-        state = yield from handshake.consume_response(owner.noise, me, peer, attempt, message)
+        state = yield from noise.consume_response(owner.noise, me, peer, attempt, message)
         session = None
         try:
             if not peer.alive or owner.me is not me or peer.attempt is not attempt:

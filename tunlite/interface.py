@@ -5,8 +5,9 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
-from tunlite import allowed_ips, exchange, handshake, plane as planes, stamp, wire
+from tunlite import allowed_ips, exchange, plane as planes
 from tunlite.peer import Peer
+from tunlite.protocol import noise, stamp, wire
 
 _EACCES = 13
 
@@ -25,7 +26,7 @@ class Interface:
         self.log = log
         self.resolver = None
         self.ways = None
-        self.noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
+        self.noise = noise.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS
         self.stamps = stamp.Stamps(port, state_folder, log)
@@ -53,13 +54,13 @@ class Interface:
         if key is not None and native.tl_equal(key, 32, bytes(32), 32):
             key = None
         if key is not None:
-            handshake.clamp(key)
+            noise.clamp(key)
         if self.me is None and key is None:
             return
         if self.me and key and native.tl_equal(self.me.private, 32, key, 32):
             native.tl_wipe(key, 32)
             return
-        me = handshake.Identity(self.noise, key) if key is not None else None
+        me = noise.Identity(self.noise, key) if key is not None else None
         self._reset_peers()
         if self.me is not None:
             self.me.wipe(self.port)
@@ -72,7 +73,7 @@ class Interface:
             self.remove_peer(own)
         self.stamps.load(me.public)
         self.plane.identity(
-            handshake.mac1_key(self.port, me.public), handshake.cookie_key(self.port, me.public)
+            noise.mac1_key(self.port, me.public), noise.cookie_key(self.port, me.public)
         )
         now_ms = self.port.now_ms()
         for peer in self.each_peer():

@@ -6,7 +6,8 @@ receives, `next` waits for its first packet, `parting` receives what is on its w
 "Sessions").
 """
 
-from tunlite import plane as planes, wire
+from tunlite import plane as planes
+from tunlite.protocol import wire
 
 _NEVER = b""  # sorts before every stamp
 

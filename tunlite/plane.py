@@ -8,7 +8,7 @@ Every method calls one function of native/include/tunlite.h and raises PlaneErro
 import errno
 import struct
 
-from tunlite import wire
+from tunlite.protocol import wire
 from tunlite.system import port
 
 # What tl_run returns.

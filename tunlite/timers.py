@@ -7,7 +7,7 @@ earliest entry in the heap, or None) and `expired(now_ms)`.
 
 import heapq
 
-from tunlite import wire
+from tunlite.protocol import wire
 
 # Actions that due() asks for.
 KEEPALIVE = 1

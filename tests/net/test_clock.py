@@ -11,7 +11,7 @@ import pytest
 
 from lab.topology import BackgroundPing, Tunlite, Tunnel, WireguardGo, wait_for
 from machine import native_build
-from tunlite import stamp
+from tunlite.protocol import stamp
 
 _1970 = 60  # a router without a clock, a minute after it was switched on
 _RELEASE = stamp.RELEASED // stamp.SECOND

@@ -2,7 +2,7 @@
 """A second implementation of the handshake, written from the Noise specification, for comparison.
 
 It follows revision 34 of the specification (CipherState, SymmetricState, tokens) rather than the
-WireGuard paper, and shares no line with tunlite/handshake.py.
+WireGuard paper, and shares no line with tunlite/protocol/noise.py.
 """
 
 import hashlib

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from lab.fakes.port import FakePort
-from tunlite import cookie, handshake, wire
+from tunlite.protocol import cookie, noise, wire
 
 PUBLIC = bytes(range(1, 33))
 
@@ -90,5 +90,5 @@ def test_a_reply_to_another_message_is_refused():
 
 def test_the_keys_are_hashes_of_label_and_public_key():
     port = FakePort()
-    assert handshake.mac1_key(port, PUBLIC) == hashlib.blake2s(b"mac1----" + PUBLIC).digest()
-    assert handshake.cookie_key(port, PUBLIC) == hashlib.blake2s(b"cookie--" + PUBLIC).digest()
+    assert noise.mac1_key(port, PUBLIC) == hashlib.blake2s(b"mac1----" + PUBLIC).digest()
+    assert noise.cookie_key(port, PUBLIC) == hashlib.blake2s(b"cookie--" + PUBLIC).digest()

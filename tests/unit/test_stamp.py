@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from lab.fakes.port import Clock, FakePort
-from tunlite import stamp
+from tunlite.protocol import stamp
 
 PUBLIC = bytes(range(32))
 PATH = "/state/stamp-" + PUBLIC.hex()[:16]

@@ -3,7 +3,7 @@
 
 from binascii import hexlify
 
-from tunlite import cookie, handshake, wire
+from tunlite.protocol import cookie, noise as handshake, wire
 from tunlite.system import port
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab.fakes.port import FakePort
 from tests import vectors
-from tunlite import cookie, handshake, wire
+from tunlite.protocol import cookie, noise as handshake, wire
 from tunlite.system import port as real_port
 
 PATH = Path(__file__).parent.parent / "vectors" / "wireguard_go.txt"

@@ -10,7 +10,7 @@ left since an answer; -1 when one was answered in this run, so that its stamps a
 good). A Peer is one.
 """
 
-from tunlite import handshake
+from tunlite.protocol import noise
 
 TICK = 1 << 24
 SECOND = 1_000_000_000
@@ -160,7 +160,7 @@ class Stamps:
     # ---- the files ----
 
     def _check(self, text):
-        return handshake.blake2s(self._port, text.encode()).hex()[:16]
+        return noise.blake2s(self._port, text.encode()).hex()[:16]
 
     def _numbers(self, path):
         """[public key in hex, given, reserve, boot] of a file; OSError, ValueError."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""handshake.py against a second implementation, message by message and bit by bit."""
+"""noise.py against a second implementation, message by message and bit by bit."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from lab.fakes.port import FakePort
 from tests.unit import noise_oracle
-from tunlite import handshake, wire
+from tunlite.protocol import noise as handshake, wire
 
 KEY = st.binary(min_size=32, max_size=32)
 STAMP = b"\x40\x00\x00\x00\x6a\x00\x00\x00\x12\x00\x00\x00"

@@ -10,7 +10,7 @@ A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, ze
 `static_static` (bytearray 32 or None; filled in when first needed).
 """
 
-from tunlite import wire
+from tunlite.protocol import wire
 
 
 class HandshakeError(Exception):

@@ -6,7 +6,7 @@ Judging the macs of others and sending cookies is C's work. A `jar` has
 `cookie_ms` (when it came); a Peer is one.
 """
 
-from tunlite import handshake, wire
+from tunlite.protocol import noise, wire
 
 
 def add_macs(port, message, public, jar, now_ms):
@@ -17,7 +17,7 @@ def add_macs(port, message, public, jar, now_ms):
     native = port.native
     mac1 = bytearray(wire.MAC_SIZE)
     end = len(message) - 2 * wire.MAC_SIZE
-    key = handshake.mac1_key(port, public)
+    key = noise.mac1_key(port, public)
     native.tl_blake2s(mac1, 16, key, 32, memoryview(message)[:end], end)
     message[end : end + 16] = mac1
     jar.sent_mac1 = bytes(mac1)
@@ -41,7 +41,7 @@ def consume(port, message, public, jar, now_ms):
         return False
     view = memoryview(message)
     cookie = bytearray(wire.MAC_SIZE)
-    key = handshake.cookie_key(port, public)
+    key = noise.cookie_key(port, public)
     nonce = view[wire.COOKIE_NONCE : wire.COOKIE_SEALED]
     sealed = view[wire.COOKIE_SEALED : wire.COOKIE_SIZE]
     code = port.native.tl_open(cookie, 16, key, nonce, 24, jar.sent_mac1, 16, sealed, 32)
