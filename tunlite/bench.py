@@ -11,8 +11,9 @@ import json
 import struct
 
 import tunlite
-from tunlite import features, plane as planes, probe, tuning
+from tunlite import probe
 from tunlite.errors import UserError
+from tunlite.plane import features, plane as planes, tuning
 from tunlite.protocol import wire
 from tunlite.system import port
 

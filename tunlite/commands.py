@@ -37,7 +37,7 @@ def _log(name, foreground=False):
 
 
 def _features():
-    from tunlite import features
+    from tunlite.plane import features
 
     return features.known(port.native)
 

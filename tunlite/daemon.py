@@ -7,8 +7,9 @@ one line, and is counted; the loop goes on.
 
 import errno
 
-from tunlite import plane as planes, server, status, timers, ways
+from tunlite import server, status, timers, ways
 from tunlite.interface import Interface
+from tunlite.plane import plane as planes
 
 _SIGHUP = 1
 _ENOENT = 2

@@ -8,7 +8,8 @@ the other.
 
 import struct
 
-from tunlite import plane as planes, timers
+from tunlite import timers
+from tunlite.plane import plane as planes
 from tunlite.protocol import cookie, noise, wire
 
 

@@ -5,8 +5,9 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
-from tunlite import allowed_ips, exchange, plane as planes
+from tunlite import exchange
 from tunlite.peer import Peer
+from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
 
 _EACCES = 13

@@ -6,7 +6,7 @@ receives, `next` waits for its first packet, `parting` receives what is on its w
 "Sessions").
 """
 
-from tunlite import plane as planes
+from tunlite.plane import plane as planes
 from tunlite.protocol import wire
 
 _NEVER = b""  # sorts before every stamp

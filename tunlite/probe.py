@@ -3,7 +3,8 @@
 
 import json
 
-from tunlite import features, programs
+from tunlite import programs
+from tunlite.plane import features
 from tunlite.system import port
 
 _ROWS_MAX = 64

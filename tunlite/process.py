@@ -40,7 +40,7 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
 
     `settings`: options of [Interface] that are not for the socket, as config.py reads them.
     """
-    from tunlite import plane
+    from tunlite.plane import plane
 
     try:
         owner = privileges.Owner(settings)
@@ -136,7 +136,8 @@ def _open_device(name, offloads_off, queue):
 
 
 def _machine(name, settings, log, device_fd, folder):
-    from tunlite import daemon, features, resolver, tuning
+    from tunlite import daemon, resolver
+    from tunlite.plane import features, tuning
 
     # loads libsodium while we are still who may read it: User may not see into root's home
     port.x25519(bytearray(32), bytearray(32), bytearray(32))

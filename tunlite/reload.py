@@ -58,7 +58,7 @@ def _load_alone(name, log):
 
 def load_again(state, log):
     """Applies the file's differences to the running interface and notes the outcome in `state`."""
-    from tunlite import features
+    from tunlite.plane import features
 
     state["loads"] += 1
     state["load_error"] = ""

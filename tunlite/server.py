@@ -6,7 +6,8 @@ client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGu
 ours: JSON (status.py), a newline, then errno=0.
 """
 
-from tunlite import plane as planes, uapi
+from tunlite import uapi
+from tunlite.plane import plane as planes
 
 CLIENTS_MAX = 8
 LINE_MAX = 1024

@@ -3,7 +3,8 @@
 
 import json
 
-from tunlite import addresses, features, plane as planes, uapi
+from tunlite import addresses, uapi
+from tunlite.plane import features, plane as planes
 from tunlite.prefixes import prefix_of
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

@@ -6,7 +6,7 @@ control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
 from tunlite import addresses, resolver
-from tunlite.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
+from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
 from tunlite.prefixes import prefix_of
 
 EINVAL = 22

@@ -13,7 +13,8 @@ import random
 import struct
 
 from lab.fakes.port import Clock, FakePort, Primitives
-from tunlite import daemon as daemons, plane as planes
+from tunlite import daemon as daemons
+from tunlite.plane import plane as planes
 
 _ENOKEY = 126
 _LOADED_RING = 8

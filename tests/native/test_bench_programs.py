@@ -23,7 +23,7 @@ def test_every_packet_comes_through_the_pipeline(size, aead):
 
 def _aeads(command):
     names = "print(*features.names(port.native))"
-    code = f"from tunlite import features; from tunlite.system import port; {names}"
+    code = f"from tunlite.plane import features; from tunlite.system import port; {names}"
     argv = [*command[:-2], "-c", code]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite import plane as planes, status, tuning
+from tunlite import status
+from tunlite.plane import plane as planes, tuning
 
 PEER = bytes(range(1, 33))
 

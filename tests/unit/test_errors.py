@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tunlite import errors, plane
+from tunlite import errors
+from tunlite.plane import plane
 
 _SOURCES = sorted((Path(__file__).resolve().parents[2] / "tunlite").rglob("*.py"))
 

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite import plane as planes
+from tunlite.plane import plane as planes
 from tunlite.protocol import stamp, wire
 
 A_INSIDE, B_INSIDE = b"\x01\0\0\x01", b"\x01\0\0\x02"

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tunlite import features
+from tunlite.plane import features
 
 
 def row(kind, name, on, why):

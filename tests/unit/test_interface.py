@@ -4,8 +4,8 @@
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite import plane as planes
-from tunlite.plane import PlaneError
+from tunlite.plane import plane as planes
+from tunlite.plane.plane import PlaneError
 
 KEY = bytes(range(1, 33))
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from lab.fakes.net import Node, World
 from tunlite import uapi
-from tunlite.plane import PlaneError
+from tunlite.plane.plane import PlaneError
 
 KEY = bytes(range(1, 33))
 PEER = "public_key=" + "ab" * 32

@@ -7,7 +7,7 @@ import pytest
 
 from lab.fakes.net import Node, World
 from tests.unit.test_daemon import System
-from tunlite import plane as planes
+from tunlite.plane import plane as planes
 
 OURS, FIRST, SECOND = 7, 2, 3
 A, B = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 1])

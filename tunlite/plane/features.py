@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the C core has or may have: engines, AEADs, offloads, workers. Their names come from C."""
 
-from tunlite import plane
+from tunlite.plane import plane
 from tunlite.system import port
 
 _ENGINES = ("basic", "mmsg", "io_uring")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The plane's options from the configuration, and what "auto" means for this machine."""
 
-from tunlite import features, plane as planes
+from tunlite.plane import features, plane as planes
 
 _SMALL_KB = 300_000  # a machine with less memory than this is a router
 
