@@ -177,7 +177,7 @@ def dispatch(words):
         port.write_out("tunlite " + tunlite.__version__ + "\n")
         return 0
     if words[0] == "--resolve":
-        from tunlite import resolver
+        from tunlite.control import resolver
 
         resolver.serve()
         return 0

@@ -136,7 +136,7 @@ def _open_device(name, offloads_off, queue):
 
 
 def _machine(name, settings, log, device_fd, folder):
-    from tunlite import daemon, resolver
+    from tunlite.control import daemon, resolver
     from tunlite.plane import features, tuning
 
     # loads libsodium while we are still who may read it: User may not see into root's home

@@ -5,7 +5,8 @@ Pure over lines. Lines are bytearrays, since some hold secrets: whoever made one
 control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
-from tunlite import addresses, resolver
+from tunlite import addresses
+from tunlite.control import resolver
 from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
 from tunlite.prefixes import prefix_of
 

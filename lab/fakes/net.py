@@ -13,7 +13,7 @@ import random
 import struct
 
 from lab.fakes.port import Clock, FakePort, Primitives
-from tunlite import daemon as daemons
+from tunlite.control import daemon as daemons
 from tunlite.plane import plane as planes
 
 _ENOKEY = 126

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tunlite import log, resolver
+from tunlite import log
+from tunlite.control import resolver
 from tunlite.system import port
 
 _CHILD = """

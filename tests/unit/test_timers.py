@@ -3,7 +3,7 @@
 
 from hypothesis import given, settings, strategies as st
 
-from tunlite import timers
+from tunlite.control import timers
 from tunlite.protocol import wire
 
 NOW = 1_000_000

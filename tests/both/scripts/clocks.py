@@ -3,7 +3,7 @@
 
 from binascii import hexlify
 
-from tunlite import timers
+from tunlite.control import timers
 from tunlite.protocol import stamp
 
 for ns in (0, 1, 999_999_999, 1_700_000_000_123_456_789, (1 << 62) + 5, 4_102_444_800 * 10**9):

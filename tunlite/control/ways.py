@@ -9,7 +9,7 @@ link the route no longer takes is forgotten.
 
 import struct
 
-from tunlite import timers
+from tunlite.control import timers
 from tunlite.plane import plane as planes
 from tunlite.system import rtnetlink
 from tunlite.uapi import endpoint_text

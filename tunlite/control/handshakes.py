@@ -8,7 +8,7 @@ the other.
 
 import struct
 
-from tunlite import timers
+from tunlite.control import timers
 from tunlite.plane import plane as planes
 from tunlite.protocol import cookie, noise, wire
 

@@ -7,8 +7,9 @@ one line, and is counted; the loop goes on.
 
 import errno
 
-from tunlite import server, status, timers, ways
-from tunlite.interface import Interface
+from tunlite import server, status
+from tunlite.control import timers, ways
+from tunlite.control.interface import Interface
 from tunlite.plane import plane as planes
 
 _SIGHUP = 1

@@ -5,8 +5,8 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
-from tunlite import exchange
-from tunlite.peer import Peer
+from tunlite.control import handshakes
+from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
 
@@ -16,8 +16,7 @@ _EACCES = 13
 class Interface:
     """`port` as tunlite/system/port.py has it, `timers` a Timers, `log` a Log.
 
-    state_folder: for stamp.py, or None. resolver, ways: as tunlite/resolver.py and ways.py, or
-    None.
+    state_folder: for stamp.py, or None. resolver, ways: as resolver.py and ways.py, or None.
     """
 
     def __init__(self, port, plane, timers, log, state_folder=None):
@@ -31,7 +30,7 @@ class Interface:
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS
         self.stamps = stamp.Stamps(port, state_folder, log)
-        self.exchange = exchange.Exchange(self)
+        self.exchange = handshakes.Exchange(self)
         self.me = None
         self.peers = {}
         self.by_handle = {}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The daemon: its loop, its interface, its peers, their handshakes and timers."""
