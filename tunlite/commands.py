@@ -3,9 +3,10 @@
 the exit status; UsageError, UserError, OSError.
 """
 
-from tunlite import addresses, client, config as configs, keys, log as logs, names
+from tunlite import addresses, config as configs, keys, log as logs, names
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 from tunlite.system import port
+from tunlite.uapi import client
 
 
 class CommandError(UserError):

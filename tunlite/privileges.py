@@ -6,9 +6,9 @@ CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a 
 which `wg set` or a reload may name at any time.
 """
 
-from tunlite import client
 from tunlite.errors import NEVER, UserError, said
 from tunlite.system import port
+from tunlite.uapi import client
 
 STATE_FOLDER = "/var/lib/tunlite"
 # OpenWrt's /var is in memory; this is flash, and its keep.d file names it.

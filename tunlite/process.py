@@ -8,9 +8,10 @@ child that its parent is gone.
 
 import errno
 
-from tunlite import client, privileges, programs
+from tunlite import privileges, programs
 from tunlite.errors import AGAIN, NEVER, UserError, said, told
 from tunlite.system import port
+from tunlite.uapi import client
 
 _LINE_MAX = 4096
 _EADDRINUSE = errno.EADDRINUSE

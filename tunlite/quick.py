@@ -7,20 +7,10 @@ A step that fails undoes the ones before it, last first.
 
 import errno
 
-from tunlite import (
-    client,
-    hooks,
-    links,
-    names,
-    process,
-    programs,
-    reload,
-    setconf,
-    state as states,
-    steps,
-)
+from tunlite import hooks, links, names, process, programs, reload, setconf, state as states, steps
 from tunlite.errors import said
 from tunlite.system import port
+from tunlite.uapi import client
 
 _SIGTERM = 15
 _SIGKILL = 9

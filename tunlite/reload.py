@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
-from tunlite import client, config as configs, links, setconf, state as states, steps
+from tunlite import config as configs, links, setconf, state as states, steps
 from tunlite.system import port
+from tunlite.uapi import client
 
 _SIGHUP = 1
 _PATIENCE_MS = 30000

@@ -8,9 +8,10 @@ Description, and its Endpoint where that is a name: its address may be another o
 
 import binascii
 
-from tunlite import addresses, client, config as configs, keys, setconf
+from tunlite import addresses, config as configs, keys, setconf
 from tunlite.errors import UserError, told
 from tunlite.system import port
+from tunlite.uapi import client
 
 _REPLACED = (b"privatekey", b"listenport", b"fwmark")
 _ZERO_KEY = b"0" * 64

@@ -7,7 +7,8 @@ A piece may hold a secret: whoever sends it wipes it (`sending` does).
 
 import binascii
 
-from tunlite import addresses, client, keys
+from tunlite import addresses, keys
+from tunlite.uapi import client
 
 _ZERO_KEY = bytes(32)
 INTERFACE = ("PrivateKey", "FwMark", "ListenPort")  # what of [Interface] a daemon can be told

@@ -4,8 +4,9 @@
 import binascii
 import json
 
-from tunlite import client, keys
+from tunlite import keys
 from tunlite.system import port
+from tunlite.uapi import client
 
 _ZERO_KEY = b"0" * 64
 _UNITS = ("KiB", "MiB", "GiB", "TiB")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Steps that bringing an interface up and changing it have in common."""
 
-from tunlite import addresses, client, links, setconf
+from tunlite import addresses, links, setconf
 from tunlite.errors import UserError, told
 from tunlite.system import port
+from tunlite.uapi import client
 
 # A change of these takes a new daemon; the others are applied by a reload.
 FIXED = (

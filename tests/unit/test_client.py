@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from tunlite import client
 from tunlite.errors import UserError
 from tunlite.system import port
+from tunlite.uapi import client
 
 
 @pytest.fixture

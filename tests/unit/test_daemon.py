@@ -6,8 +6,8 @@ import json
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite import status
 from tunlite.plane import plane as planes, tuning
+from tunlite.uapi import status
 
 PEER = bytes(range(1, 33))
 

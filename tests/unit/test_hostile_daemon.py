@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
-from tunlite import client, commands, links, log, process, quick, setconf, show, state as states
+from tunlite import commands, links, log, process, quick, setconf, show, state as states
 from tunlite.errors import UserError
 from tunlite.system import port
+from tunlite.uapi import client
 
 
 @pytest.fixture

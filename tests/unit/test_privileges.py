@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from tunlite import client, privileges
+from tunlite import privileges
+from tunlite.uapi import client
 
 
 def test_without_options_nothing_changes_and_the_socket_is_the_owners_alone():

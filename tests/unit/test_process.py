@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
-from tunlite import client, log, privileges, process
+from tunlite import log, privileges, process
 from tunlite.system import port
+from tunlite.uapi import client
 
 _SAYS = (
     (IndexError("odd"), "cannot be set up: IndexError: odd"),

@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from tunlite import client, config as configs, keys, save, setconf
+from tunlite import config as configs, keys, save, setconf
+from tunlite.uapi import client
 
 
 def _key(number):

@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite import server, status
 from tunlite.system import port
+from tunlite.uapi import server, status
 
 PEER = "public_key=" + "ab" * 32
 

@@ -8,8 +8,9 @@ import re
 import nacl.bindings
 import pytest
 
-from tunlite import client, show
+from tunlite import show
 from tunlite.system import port
+from tunlite.uapi import client
 
 STATUS = {
     "interface": "wg0",

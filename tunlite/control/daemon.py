@@ -7,10 +7,10 @@ one line, and is counted; the loop goes on.
 
 import errno
 
-from tunlite import server, status
 from tunlite.control import timers, ways
 from tunlite.control.interface import Interface
 from tunlite.plane import plane as planes
+from tunlite.uapi import server, status
 
 _SIGHUP = 1
 _ENOENT = 2

@@ -12,7 +12,7 @@ import struct
 from tunlite.control import timers
 from tunlite.plane import plane as planes
 from tunlite.system import rtnetlink
-from tunlite.uapi import endpoint_text
+from tunlite.uapi.text import endpoint_text
 
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000

@@ -3,9 +3,10 @@
 
 import json
 
-from tunlite import addresses, uapi
+from tunlite import addresses
 from tunlite.plane import features, plane as planes
 from tunlite.prefixes import prefix_of
+from tunlite.uapi import text as uapi
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 

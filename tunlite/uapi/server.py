@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The UNIX socket that speaks uapi.py: few clients, bounded memory, nothing that blocks.
+"""The UNIX socket that speaks text.py: few clients, bounded memory, nothing that blocks.
 
 A client sends requests one after the other; the answer to each is produced piece by piece as the
 client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGuard's; status=1 is
 ours: JSON (status.py), a newline, then errno=0.
 """
 
-from tunlite import uapi
 from tunlite.plane import plane as planes
+from tunlite.uapi import text as uapi
 
 CLIENTS_MAX = 8
 LINE_MAX = 1024

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""uapi.py: the configuration text of WireGuard, in and out."""
+"""text.py: the configuration text of WireGuard, in and out."""
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from lab.fakes.net import Node, World
-from tunlite import uapi
 from tunlite.plane.plane import PlaneError
+from tunlite.uapi import text as uapi
 
 KEY = bytes(range(1, 33))
 PEER = "public_key=" + "ab" * 32
