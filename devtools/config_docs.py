@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""docs/config.md, made from the table in tunlite/config.py.
+"""docs/config.md, made from the table in tunlite/config/options.py.
 
 python -m devtools.config_docs      writes it; a unit test fails while it is not current
 """
 
 from pathlib import Path
 
-from tunlite import config
+from tunlite.config import options
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "config.md"
 
 _HEAD = """\
 # Configuration files
 
-Made from the table in `tunlite/config.py` by `python -m devtools.config_docs`; edit that.
+Made from the table in `tunlite/config/options.py` by `python -m devtools.config_docs`; edit that.
 
 The files are WireGuard's: what `wg` and `wg-quick` accept is accepted here, with the same meaning.
 Names of sections and options have no case, `#` begins a comment, and lists may be split over
@@ -43,7 +43,7 @@ def render() -> str:
         parts.append(
             f"\n## [{section}]\n\n| option | meaning | default | of |\n|---|---|---|---|\n"
         )
-        for where, name, whose, _, default, text in config.KEYS:
+        for where, name, whose, _, default, text in options.KEYS:
             if where == section:
                 parts.append(f"| `{name}` | {text} | {default} | {whose} |\n")
     return "".join(parts)

@@ -5,7 +5,8 @@ Exit status: 0 done, 1 it failed (the reason is on stderr) and may go well anoth
 command line is wrong, 78 it fails until somebody changes the configuration.
 """
 
-from tunlite import commands, config, names
+from tunlite import commands
+from tunlite.config import files, options as config
 from tunlite.errors import UsageError, UserError
 from tunlite.system import port
 
@@ -127,7 +128,7 @@ def _refuse_slip(words):
     if meant is None or "--" in words or port.environ_get("WG_QUICK_USERSPACE_IMPLEMENTATION"):
         return
     try:
-        names.find_config(word)
+        files.find_config(word)
     except UserError:
         raise UsageError(
             f'"{word}" is no command, did you mean {meant}? An interface of that name:'

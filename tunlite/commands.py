@@ -3,7 +3,8 @@
 the exit status; UsageError, UserError, OSError.
 """
 
-from tunlite import addresses, config as configs, keys, log as logs, names
+from tunlite import addresses, keys, log as logs
+from tunlite.config import files, options as configs
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 from tunlite.system import port
 from tunlite.uapi import client
@@ -78,15 +79,15 @@ def run(options, rest):
         raise UsageError("--config FILE is missing")
     if "--no-new-privs" in options:
         privileges.no_new_privs()
-    name = options.get("--interface") or names.name_of(path)
-    names.check_name(name)
+    name = options.get("--interface") or files.name_of(path)
+    files.check_name(name)
     return quick.run(name, path, _load(path, options), _log(name, True))
 
 
 def up(options, rest):
     from tunlite import quick
 
-    name, path = names.find_config(_take(rest, 1, 1)[0])
+    name, path = files.find_config(_take(rest, 1, 1)[0])
     config = _load(path, options)
     try:
         quick.up(name, path, config, _log(name), stay=False)
@@ -113,8 +114,8 @@ def reload(options, rest):
 
 def _interface_name(text):
     if "/" in text or text.endswith(".conf"):
-        return names.name_of(text)
-    names.check_name(text)
+        return files.name_of(text)
+    files.check_name(text)
     return text
 
 
@@ -161,7 +162,7 @@ def serve(options, rest):
     if len(rest) != 1:
         raise UsageError(f'"{rest[0]}" is no command' if rest else "one interface is wanted")
     name = rest[0]
-    names.check_name(name)
+    files.check_name(name)
     device_fd = -1
     if port.environ_get("WG_TUN_FD"):
         # The descriptor came with us, so there is no other process to hand it to.
@@ -233,12 +234,12 @@ def _await(name, seconds):
 
 def _tell(options, rest, pieces):
     """`pieces(config, name)` gives what is sent."""
-    from tunlite import setconf
+    from tunlite.config import as_uapi
 
     name, path = _take(rest, 2, 2)
     wait = _number(options.get("--wait", "0"), "--wait takes seconds")
     config = _load(path, options)
-    unused = sorted([key for key in config.interface if key not in setconf.INTERFACE])
+    unused = sorted([key for key in config.interface if key not in as_uapi.INTERFACE])
     if unused:
         port.print_err(
             f"tunlite: warning: a running interface takes no {', '.join(unused)}: that is for"
@@ -246,29 +247,29 @@ def _tell(options, rest, pieces):
         )
     try:
         _await(name, wait)
-        setconf.apply(name, pieces(config, name))
+        as_uapi.apply(name, pieces(config, name))
     finally:
         config.wipe()
     return 0
 
 
 def setconf(options, rest):
-    from tunlite import setconf
+    from tunlite.config import as_uapi
 
-    return _tell(options, rest, lambda config, name: setconf.whole(config))
+    return _tell(options, rest, lambda config, name: as_uapi.whole(config))
 
 
 def addconf(options, rest):
-    from tunlite import setconf
+    from tunlite.config import as_uapi
 
-    return _tell(options, rest, lambda config, name: setconf.added(config))
+    return _tell(options, rest, lambda config, name: as_uapi.added(config))
 
 
 def syncconf(options, rest):
-    from tunlite import setconf
+    from tunlite.config import as_uapi
 
     def pieces(config, name):
-        return setconf.different(config, setconf.Running(client.get_device(name)))
+        return as_uapi.different(config, as_uapi.Running(client.get_device(name)))
 
     return _tell(options, rest, pieces)
 

@@ -7,7 +7,8 @@ A step that fails undoes the ones before it, last first.
 
 import errno
 
-from tunlite import hooks, links, names, process, programs, reload, setconf, state as states, steps
+from tunlite import hooks, links, process, programs, reload, state as states, steps
+from tunlite.config import as_uapi, files
 from tunlite.errors import said
 from tunlite.system import port
 from tunlite.uapi import client
@@ -118,7 +119,7 @@ def _climb(state, config, log, ladder, stay, patience):
         state["parent_began"] = states.start_time(port.getpid())
     ladder.add(lambda: _end_daemon(state, child))
     states.write(state)
-    setconf.apply(name, setconf.whole(config))
+    as_uapi.apply(name, as_uapi.whole(config))
     links.set_addresses(name, config.interface.get("Address", []), state)
 
     def is_asked():
@@ -211,7 +212,7 @@ def down(name, log):
 
 
 def _save(state, log, patience):
-    from tunlite import save
+    from tunlite.config import save
 
     patience.arrived()
     silence_ms = _SAVE_WHEN_ASKED_MS if patience.is_asked() else _SAVE_MS
@@ -254,7 +255,7 @@ def take_down(state, log, patience, child=None):
 
 def run(name, path, config, log):
     """In the foreground until SIGTERM, SIGINT or the daemon's end; gives the exit status."""
-    state, child, patience = up(name, names.absolute(path), config, log, stay=True)
+    state, child, patience = up(name, files.absolute(path), config, log, stay=True)
     config.wipe()
     log.info("ready")
     while not patience.is_asked():

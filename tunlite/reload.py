@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
-from tunlite import config as configs, links, setconf, state as states, steps
+from tunlite import links, state as states, steps
+from tunlite.config import as_uapi, options
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -66,9 +67,9 @@ def load_again(state, log):
     config = None
     try:
         known = features.known(port.native)
-        config = configs.load(state["path"], known, state.get("readable"))
+        config = options.load(state["path"], known, state.get("readable"))
         _apply(state, config, log)
-    except configs.ConfigError as e:
+    except options.ConfigError as e:
         state["load_error"] = "\n".join(e.args[0])
     except steps.STEP_ERRORS as e:
         state["load_error"] = steps.reason(e)
@@ -85,11 +86,11 @@ def _apply(state, config, log):
     for key in steps.FIXED:
         if config.interface.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
-    running = setconf.Running(client.get_device(name))
+    running = as_uapi.Running(client.get_device(name))
     if not config.interface.get("FwMark") and links.wants_default(config):
         # The mark of a default route is ours to choose; it stays.
         config.interface["FwMark"] = int(running.interface.get("fwmark", b"0"))
-    setconf.apply(name, setconf.different(config, running, state["endpoints"]))
+    as_uapi.apply(name, as_uapi.different(config, running, state["endpoints"]))
     links.set_addresses(name, config.interface.get("Address", []), state)
     mtu = steps.choose_mtu(name, config, _NAMES_MS)
     # What a hook made of our own choice stays, as long as that is the same.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Steps that bringing an interface up and changing it have in common."""
 
-from tunlite import addresses, links, setconf
+from tunlite import addresses, links
+from tunlite.config import as_uapi
 from tunlite.errors import UserError, told
 from tunlite.system import port
 from tunlite.uapi import client
@@ -40,7 +41,7 @@ def note_config(state, config):
         state[kind] = config.interface.get(kind, [])
     state["readable"] = config.readable_ok
     state["save"] = config.interface.get("SaveConfig", False)
-    state["endpoints"] = setconf.endpoints_of(config)
+    state["endpoints"] = as_uapi.endpoints_of(config)
     state["fixed"] = {key: config.interface[key] for key in FIXED if key in config.interface}
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.peers import Keys, interface_name, tunlite_command
-from tunlite import addresses, config, keys, setconf
+from tunlite import addresses, keys
+from tunlite.config import as_uapi, options as config
 
 _SOCKETS = Path("/var/run/wireguard")
 _READ = r"""
@@ -114,7 +115,7 @@ def ours(text):
     parsed = config.parse(keys.Text([bytearray(text.encode())]), "f")
     if parsed.errors:
         return None, parsed.lines_of(parsed.errors)
-    return parsed, b"".join(bytes(piece) for piece in setconf.whole(parsed)).decode()
+    return parsed, b"".join(bytes(piece) for piece in as_uapi.whole(parsed)).decode()
 
 
 def assert_same(groups, parsed):

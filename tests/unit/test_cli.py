@@ -10,7 +10,8 @@ import sys
 import pytest
 
 import tunlite
-from tunlite import cli, commands, names
+from tunlite import cli, commands
+from tunlite.config import files
 
 SYNOPSIS = "[--wait SECONDS] [--json] --config FILE NAME"
 
@@ -138,7 +139,7 @@ def test_an_interface_whose_name_is_near_a_command_s_runs_where_it_is_surely_mea
     assert _reached(monkeypatch, "shop") is None
     assert _reached(monkeypatch, "--", "shop") == ({}, ["shop"])
     assert _reached(monkeypatch, "-f", "shop") == ({"-f": True}, ["shop"])
-    monkeypatch.setattr(names, "CONFIG_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(files, "CONFIG_FOLDERS", (str(tmp_path),))
     assert _reached(monkeypatch, "shop") is None
     (tmp_path / "shop.conf").touch()
     assert _reached(monkeypatch, "shop") == ({}, ["shop"])

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tunlite import commands, links, log, process, quick, setconf, show, state as states
+from tunlite import commands, links, log, process, quick, show, state as states
+from tunlite.config import as_uapi
 from tunlite.errors import UserError
 from tunlite.system import port
 from tunlite.uapi import client
@@ -61,7 +62,7 @@ def says(tmp_path, monkeypatch):
 def test_an_answer_of_nonsense_is_a_refusal(says, answer):
     says(answer)
     with pytest.raises(client.Refused):
-        setconf.Running(client.get_device("t"))
+        as_uapi.Running(client.get_device("t"))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_a_status_that_lacks_what_ours_has_fails_a_reload_in_words_and_not_its_p
     monkeypatch.setattr(states, "write", lambda state: None)
     monkeypatch.setattr(links, "wants_default", lambda config: [])
     monkeypatch.setattr(links, "set_addresses", lambda *_: None)
-    monkeypatch.setattr(setconf, "apply", lambda *_: None)
+    monkeypatch.setattr(as_uapi, "apply", lambda *_: None)
     monkeypatch.setattr(client, "get_device", lambda name: iter([]))
     said = []
     state = {"interface": "t", "path": str(path), "loads": 1, "fixed": {}, "endpoints": {}}

@@ -3,7 +3,8 @@
 
 import pytest
 
-from tunlite import addresses, config, hooks, keys, links, names, quick, state as states
+from tunlite import addresses, hooks, keys, links, quick, state as states
+from tunlite.config import files, options
 from tunlite.system import port
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -12,7 +13,7 @@ OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
 def _config(interface, allowed):
     text = f"[Interface]\n{interface}\n[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {allowed}\n"
-    parsed = config.parse(keys.Text([bytearray(text.encode())]), "f")
+    parsed = options.parse(keys.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors
     return parsed
 
@@ -24,35 +25,35 @@ def _routes(interface, allowed, mark=51820):
 
 @pytest.mark.parametrize("name", ["wg0", "a", "fifteen-letters", "x_=+.-1"])
 def test_names_that_the_kernel_takes_are_taken(name):
-    names.check_name(name)
+    files.check_name(name)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "sixteen-letters-", "a/b", "a b", "a\n", "a:1"])
 def test_names_that_it_does_not_are_refused(name):
-    with pytest.raises(names.BadName):
-        names.check_name(name)
+    with pytest.raises(files.BadName):
+        files.check_name(name)
 
 
 def test_a_file_gives_its_interface_the_name():
-    assert names.find_config("/x/wg0.conf") == ("wg0", "/x/wg0.conf")
+    assert files.find_config("/x/wg0.conf") == ("wg0", "/x/wg0.conf")
     here = port.getcwd()
-    assert names.find_config("./gate") == ("gate", here + "/./gate")
-    assert names.find_config("wg0.conf") == ("wg0", here + "/wg0.conf")
-    with pytest.raises(names.BadName):
-        names.find_config("/x/too-long-for-an-interface.conf")
+    assert files.find_config("./gate") == ("gate", here + "/./gate")
+    assert files.find_config("wg0.conf") == ("wg0", here + "/wg0.conf")
+    with pytest.raises(files.BadName):
+        files.find_config("/x/too-long-for-an-interface.conf")
 
 
 def test_a_name_is_looked_for_in_our_folder_first(tmp_path, monkeypatch):
     folders = tmp_path / "tunlite", tmp_path / "wireguard"
-    monkeypatch.setattr(names, "CONFIG_FOLDERS", tuple(str(folder) for folder in folders))
+    monkeypatch.setattr(files, "CONFIG_FOLDERS", tuple(str(folder) for folder in folders))
     for folder in folders:
         folder.mkdir()
-    with pytest.raises(names.BadName):
-        names.find_config("wg0")
+    with pytest.raises(files.BadName):
+        files.find_config("wg0")
     (folders[1] / "wg0.conf").write_text("")
-    assert names.find_config("wg0") == ("wg0", str(folders[1] / "wg0.conf"))
+    assert files.find_config("wg0") == ("wg0", str(folders[1] / "wg0.conf"))
     (folders[0] / "wg0.conf").write_text("")
-    assert names.find_config("wg0") == ("wg0", str(folders[0] / "wg0.conf"))
+    assert files.find_config("wg0") == ("wg0", str(folders[0] / "wg0.conf"))
 
 
 def test_routes_go_to_the_main_table_the_narrowest_first():

@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from tunlite import config as configs, keys, save, setconf
+from tunlite import keys
+from tunlite.config import as_uapi, options, save
 from tunlite.uapi import client
 
 
@@ -19,15 +20,15 @@ def _base64(number):
 
 
 def _running(*peers, **interface):
-    """A setconf.Running of rows such as `get=1` gives; a peer is (number, [(key, value)])."""
+    """An as_uapi.Running of rows such as `get=1` gives; a peer is (number, [(key, value)])."""
     rows = [("private_key", _key(9).hex()), ("listen_port", "40001"), *interface.items()]
     for number, lines in peers:
         rows += [("public_key", _key(number).hex()), *lines]
-    return setconf.Running([(k.encode(), v.encode()) for k, v in rows])
+    return as_uapi.Running([(k.encode(), v.encode()) for k, v in rows])
 
 
 def _saved(text, running, chosen=0):
-    config = configs.parse(keys.Text([bytearray(text.encode())]), "t.conf")
+    config = options.parse(keys.Text([bytearray(text.encode())]), "t.conf")
     assert config.errors == []
     return save.render(config, running, chosen).decode()
 

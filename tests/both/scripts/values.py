@@ -3,7 +3,8 @@
 
 from binascii import hexlify
 
-from tunlite import addresses, config, keys, names, setconf
+from tunlite import addresses, keys
+from tunlite.config import as_uapi, files, options
 
 for text in (
     "10.1.2.3", "255.255.255.255", "1.2.3", "1.2.3.256", "01.2.3.4", "::", "::1", "2001:db8::1",
@@ -88,14 +89,14 @@ PersistentKeepalive = 2 5
 """.format(PUBLIC, PRIVATE)
 for name in ("wg0", "a.b-c_d=e+", "caf\u00e9", "\u00b2", "a b", "", "..", "x" * 16):
     try:
-        print(name.encode(), names.check_name(name))
-    except names.BadName:
+        print(name.encode(), files.check_name(name))
+    except files.BadName:
         print(name.encode(), "refused")
 for label, text in (("good", GOOD), ("bad", BAD), ("odd", ODD), ("empty", "")):
-    found = config.parse(keys.Text([bytearray(text.encode())]), label)
+    found = options.parse(keys.Text([bytearray(text.encode())]), label)
     print(label, sorted(found.interface), len(found.peers))
     for line in found.lines_of(found.errors) + found.lines_of(found.warnings):
         print(line)
     if not found.errors:
-        for piece in setconf.whole(found):
+        for piece in as_uapi.whole(found):
             print(bytes(piece).decode())

@@ -8,7 +8,8 @@ import threading
 import pytest
 from hypothesis import example, given, strategies as st
 
-from tunlite import config, config_values, keys
+from tunlite import keys
+from tunlite.config import options as config, values
 from tunlite.system import port
 
 PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -418,7 +419,7 @@ def test_a_name_server_may_have_a_scope():
     ],
 )
 def test_a_table_is_written_as_ip_reads_it(text, value, tmp_path, monkeypatch):
-    monkeypatch.setattr(config_values, "TABLES", str(tmp_path / "rt_tables"))
+    monkeypatch.setattr(values, "TABLES", str(tmp_path / "rt_tables"))
     (tmp_path / "rt_tables").write_text("# tables\n255\tlocal\n0x4d\tvpn # ours\n\n")
     assert _interface("Table = " + text)["Table"] == value
 
@@ -441,7 +442,7 @@ def test_an_mtu_is_written_as_ip_reads_it_and_a_small_one_is_told(text, value):
     ],
 )
 def test_an_endpoint_that_wg_takes_is_read_and_told(text, value, tmp_path, monkeypatch):
-    monkeypatch.setattr(config_values, "SERVICES", str(tmp_path / "services"))
+    monkeypatch.setattr(values, "SERVICES", str(tmp_path / "services"))
     (tmp_path / "services").write_text(
         "# ports\ntunnel 9/tcp\ntunnel\t1194/udp alias # a comment\nbad\n"
     )
@@ -451,7 +452,7 @@ def test_an_endpoint_that_wg_takes_is_read_and_told(text, value, tmp_path, monke
 
 
 def test_a_listen_port_may_be_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(config_values, "SERVICES", str(tmp_path / "services"))
+    monkeypatch.setattr(values, "SERVICES", str(tmp_path / "services"))
     (tmp_path / "services").write_text("tunnel 1194/udp\n")
     assert _interface("ListenPort = tunnel")["ListenPort"] == 1194
 
@@ -627,7 +628,7 @@ def test_every_row_of_the_table_has_a_parser():
     for section, name, whose, kind, default, text in config.KEYS:
         assert section in ("Interface", "Peer") and name and default and text
         assert whose in ("wg", "wg-quick", "tunlite")
-        assert kind in config_values.SECRETS or kind in config_values.PARSERS
+        assert kind in values.SECRETS or kind in values.PARSERS
 
 
 def test_every_default_that_can_be_written_is_accepted():

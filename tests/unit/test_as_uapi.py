@@ -6,7 +6,8 @@ import base64
 import pytest
 from hypothesis import given, strategies as st
 
-from tunlite import config, keys, setconf
+from tunlite import keys
+from tunlite.config import as_uapi, options
 
 A, B, C = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 PSK = base64.b64encode(bytes([9]) * 32).decode()
@@ -15,7 +16,7 @@ ZERO = "00" * 32
 
 
 def _config(text):
-    parsed = config.parse(keys.Text([bytearray(text.encode())]), "f")
+    parsed = options.parse(keys.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors, parsed.errors
     return parsed
 
@@ -25,7 +26,7 @@ def _lines(pieces):
 
 
 def _running(*rows):
-    return setconf.Running([row.encode().split(b"=", 1) for row in rows])
+    return as_uapi.Running([row.encode().split(b"=", 1) for row in rows])
 
 
 TEXT = f"""
@@ -55,7 +56,7 @@ RUNNING = (
 
 
 def test_a_whole_configuration_sets_everything_and_resets_the_rest():
-    assert _lines(setconf.whole(_config(TEXT))) == [
+    assert _lines(as_uapi.whole(_config(TEXT))) == [
         f"private_key={HEX_A}",
         "fwmark=16",
         "listen_port=7",
@@ -77,7 +78,7 @@ def test_a_whole_configuration_sets_everything_and_resets_the_rest():
 
 def test_an_added_configuration_names_only_what_the_file_does():
     text = f"[Interface]\nListenPort = 9\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.0.0.0/8\n"
-    assert _lines(setconf.added(_config(text))) == [
+    assert _lines(as_uapi.added(_config(text))) == [
         "listen_port=9",
         f"public_key={HEX_B}",
         "replace_allowed_ips=true",
@@ -87,14 +88,14 @@ def test_an_added_configuration_names_only_what_the_file_does():
 
 def test_nothing_differs_from_what_was_set():
     wanted = _config(TEXT)
-    lines = _lines(setconf.different(wanted, _running(*RUNNING), setconf.endpoints_of(wanted)))
+    lines = _lines(as_uapi.different(wanted, _running(*RUNNING), as_uapi.endpoints_of(wanted)))
     assert [line for line in lines if not line.startswith(("public_key", "description"))] == []
 
 
 def test_only_changed_options_of_changed_peers_are_sent():
     before = _config(TEXT)
     after = _config(TEXT.replace("25", "30").replace("ListenPort = 7", "ListenPort = 8"))
-    lines = _lines(setconf.different(after, _running(*RUNNING), setconf.endpoints_of(before)))
+    lines = _lines(as_uapi.different(after, _running(*RUNNING), as_uapi.endpoints_of(before)))
     assert lines == [
         "listen_port=8",
         f"public_key={HEX_B}",
@@ -109,16 +110,16 @@ def test_a_roamed_peer_stays_where_it_is_until_its_endpoint_is_changed():
         "Description = the gateway\n", ""
     )
     before = _config(literal)
-    same = _lines(setconf.different(before, _running(*moved), setconf.endpoints_of(before)))
+    same = _lines(as_uapi.different(before, _running(*moved), as_uapi.endpoints_of(before)))
     assert same == []
     after = _config(literal.replace("192.0.2.1:51820", "192.0.2.2:51820"))
-    lines = _lines(setconf.different(after, _running(*moved), setconf.endpoints_of(before)))
+    lines = _lines(as_uapi.different(after, _running(*moved), as_uapi.endpoints_of(before)))
     assert lines == [f"public_key={HEX_B}", "endpoint=192.0.2.2:51820"]
 
 
 def test_a_peer_that_is_not_named_goes_and_a_new_one_comes():
     text = f"[Interface]\nPrivateKey = {A}\nListenPort = 7\nFwMark = 16\n[Peer]\nPublicKey = {A}\n"
-    lines = _lines(setconf.different(_config(text), _running(*RUNNING)))
+    lines = _lines(as_uapi.different(_config(text), _running(*RUNNING)))
     assert lines == [
         *(f"public_key={HEX_B}", "remove=true", f"public_key={HEX_C}", "remove=true"),
         *(f"public_key={HEX_A}", f"preshared_key={ZERO}", "persistent_keepalive_interval=0"),
@@ -129,7 +130,7 @@ def test_a_peer_that_is_not_named_goes_and_a_new_one_comes():
 def test_a_new_or_dropped_preshared_key_is_sent():
     text = TEXT.replace(f"PresharedKey = {PSK}\n", "").replace("Description = the gateway\n", "")
     wanted = _config(text)
-    lines = _lines(setconf.different(wanted, _running(*RUNNING), setconf.endpoints_of(wanted)))
+    lines = _lines(as_uapi.different(wanted, _running(*RUNNING), as_uapi.endpoints_of(wanted)))
     assert lines == [f"public_key={HEX_B}", f"preshared_key={ZERO}"]
 
 
@@ -160,12 +161,12 @@ def test_a_new_or_dropped_preshared_key_is_sent():
 def test_what_a_file_no_longer_names_goes_back_to_its_default(line, without, sent):
     text = TEXT.replace("Description = the gateway\n", "")
     before, after = _config(text), _config(text.replace(line + "\n", without + "\n"))
-    lines = _lines(setconf.different(after, _running(*RUNNING), setconf.endpoints_of(before)))
+    lines = _lines(as_uapi.different(after, _running(*RUNNING), as_uapi.endpoints_of(before)))
     assert lines == sent
 
 
 def test_a_whole_configuration_that_names_nothing_sets_every_default():
-    assert _lines(setconf.whole(_config("[Interface]\n"))) == [
+    assert _lines(as_uapi.whole(_config("[Interface]\n"))) == [
         f"private_key={ZERO}",
         "fwmark=0",
         "listen_port=0",
@@ -174,8 +175,8 @@ def test_a_whole_configuration_that_names_nothing_sets_every_default():
 
 
 def test_a_sent_piece_is_wiped():
-    pieces = list(setconf.whole(_config(TEXT)))
-    sender = setconf.sending(pieces)
+    pieces = list(as_uapi.whole(_config(TEXT)))
+    sender = as_uapi.sending(pieces)
     seen = [bytes(piece) for piece in sender]
     assert HEX_A.encode() in seen[0]
     assert all(piece == bytes(len(piece)) for piece in pieces)
@@ -183,10 +184,10 @@ def test_a_sent_piece_is_wiped():
 
 @given(st.binary(min_size=32, max_size=32))
 def test_keys_are_written_as_hex(key):
-    assert bytes(setconf._hex(key)).decode() == key.hex()
+    assert bytes(as_uapi._hex(key)).decode() == key.hex()
 
 
 def test_a_thousand_peers_are_a_thousand_pieces():
     names = [keys.text(n.to_bytes(32, "big")) for n in range(1, 1001)]
     text = "[Interface]\n" + "".join(f"[Peer]\nPublicKey = {name}\n" for name in names)
-    assert len(list(setconf.whole(_config(text)))) == 1001
+    assert len(list(as_uapi.whole(_config(text)))) == 1001

@@ -8,7 +8,8 @@ Description, and its Endpoint where that is a name: its address may be another o
 
 import binascii
 
-from tunlite import addresses, config as configs, keys, setconf
+from tunlite import addresses, keys
+from tunlite.config import as_uapi, options
 from tunlite.errors import UserError, told
 from tunlite.system import port
 from tunlite.uapi import client
@@ -62,8 +63,8 @@ def _put_interface(out, text, running, mark):
     waiting = []  # comments and empty lines
     is_ours = is_first = True
     for read in text.lines():
-        line = read[3:] if read[:3] == configs.BYTE_ORDER_MARK else read
-        trimmed = configs.trimmed(line)
+        line = read[3:] if read[:3] == options.BYTE_ORDER_MARK else read
+        trimmed = options.trimmed(line)
         is_header = trimmed[:1] == b"["
         if is_header:
             is_ours = _bare(trimmed) == b"[interface]"
@@ -87,7 +88,7 @@ def _put_interface(out, text, running, mark):
 
 
 def _put_peer(out, public, runs, said):
-    """One [Peer]: `runs` of setconf.Running, `said` of the file, empty for a new one."""
+    """One [Peer]: `runs` of as_uapi.Running, `said` of the file, empty for a new one."""
     out.line()
     out.line(b"[Peer]")
     out.option("PublicKey", keys.text(public))
@@ -109,8 +110,9 @@ def _put_peer(out, public, runs, said):
 def render(config, running, chosen=0):
     """The file's new text, a bytearray to be wiped.
 
-    `config`: the file as it is read; `running`: a setconf.Running; `chosen`: the mark of our rules,
-    which is not saved where the file leaves it to us. Peers of the file come first, in its order.
+    `config`: the file as it is read; `running`: an as_uapi.Running; `chosen`: the mark of our
+    rules, which is not saved where the file leaves it to us. Peers of the file come first, in its
+    order.
     """
     out = _Text()
     mark = int(running.interface.get("fwmark", b"0"))
@@ -143,10 +145,10 @@ def save(name, path, silence_ms, chosen=0):
 
     SaveError, client.NoDaemon, client.Refused, client.NoAnswer: it was silent for so long.
     """
-    running = setconf.Running(client.get_device(name, silence_ms))
+    running = as_uapi.Running(client.get_device(name, silence_ms))
     try:
-        config = configs.load(path)
-    except configs.ConfigError as e:
+        config = options.load(path)
+    except options.ConfigError as e:
         raise SaveError(f"{path} is not written anew: {e.args[0][0]}")
     except OSError as e:
         raise SaveError(f"{path} cannot be read: {told(e)}")

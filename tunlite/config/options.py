@@ -7,10 +7,11 @@ secrets go from the file's bytes into bytearrays, never into a str. Of a thousan
 file's text is kept: a peer is parsed when it is reached.
 """
 
-from tunlite import addresses, config_values as values, keys, prefixes
+from tunlite import addresses, keys, prefixes
+from tunlite.config import values
 from tunlite.system import port
 
-# name, whose it is, kind of value (config_values.py), default, help
+# name, whose it is, kind of value (values.py), default, help
 _TABLE = """
 [Interface]
 PrivateKey wg secret none our private key, base64; tunlite genkey makes one
