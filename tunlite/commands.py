@@ -71,7 +71,7 @@ def strerror(e):
 
 
 def run(options, rest):
-    from tunlite import privileges, quick
+    from tunlite.host import privileges, tunnel
 
     _take(rest, 0, 0)
     path = options.get("--config")
@@ -81,31 +81,31 @@ def run(options, rest):
         privileges.no_new_privs()
     name = options.get("--interface") or files.name_of(path)
     files.check_name(name)
-    return quick.run(name, path, _load(path, options), _log(name, True))
+    return tunnel.run(name, path, _load(path, options), _log(name, True))
 
 
 def up(options, rest):
-    from tunlite import quick
+    from tunlite.host import tunnel
 
     name, path = files.find_config(_take(rest, 1, 1)[0])
     config = _load(path, options)
     try:
-        quick.up(name, path, config, _log(name), stay=False)
+        tunnel.up(name, path, config, _log(name), stay=False)
     finally:
         config.wipe()
     return 0
 
 
 def down(options, rest):
-    from tunlite import quick
+    from tunlite.host import tunnel
 
     name = _interface_name(_take(rest, 1, 1)[0])
-    quick.down(name, _log(name))
+    tunnel.down(name, _log(name))
     return 0
 
 
 def reload(options, rest):
-    from tunlite import reload
+    from tunlite.host import reload
 
     name = _interface_name(_take(rest, 1, 1)[0])
     reload.reload(name, _log(name))
@@ -154,7 +154,7 @@ def _daemon_settings(options):
 
 def serve(options, rest):
     """A WireGuard userspace daemon, as wg-quick(8) starts it."""
-    from tunlite import process
+    from tunlite.host import confined
 
     foreground = "-f" in options or "--foreground" in options
     if port.environ_get("WG_PROCESS_FOREGROUND") == "1":
@@ -173,11 +173,11 @@ def serve(options, rest):
     log = _log(name, foreground)
     try:
         if foreground:
-            machine = process.open_daemon(name, settings, log, device_fd, parent_fd)
+            machine = confined.open_daemon(name, settings, log, device_fd, parent_fd)
             log.info("ready")
             machine.run()
             return AGAIN if machine.failed else 0
-        process.start(name, settings, log, detach=True)
+        confined.start(name, settings, log, detach=True)
     except UserError as e:
         raise CommandError(f"{name}: {e.args[0]}").as_of(e)
     return 0

@@ -17,8 +17,9 @@ import pytest
 import tunlite
 from devtools import openwrt
 from machine import toolchain
-from tunlite import keys, privileges
+from tunlite import keys
 from tunlite.config import options
+from tunlite.host import privileges
 
 _ROOT = Path(__file__).resolve().parents[2]
 

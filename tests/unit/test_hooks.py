@@ -3,7 +3,7 @@
 
 import pytest
 
-from tunlite import hooks
+from tunlite.host import hooks
 
 _SIGTERM = 15
 _SIGHUP = 1

@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
-from tunlite import commands, links, log, process, quick, show, state as states
+from tunlite import commands, log, show
 from tunlite.config import as_uapi
 from tunlite.errors import UserError
+from tunlite.host import confined, links, record, tunnel
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -100,11 +101,11 @@ def test_a_daemon_that_speaks_where_it_has_nothing_to_say_is_ended(monkeypatch):
         os._exit(0)
     port.poll([(readable, port.POLLIN)], 5000)
     downs = []
-    monkeypatch.setattr(quick, "take_down", lambda state, *_: downs.append(state["pid"]))
-    child = process.Child(pid, readable, writable)
+    monkeypatch.setattr(tunnel, "take_down", lambda state, *_: downs.append(state["pid"]))
+    child = confined.Child(pid, readable, writable)
     lines = []
     said = log.Log("t", write=lines.append)
-    assert quick._ended_by_itself({"pid": pid}, child, said, None) != 0
+    assert tunnel._ended_by_itself({"pid": pid}, child, said, None) != 0
     assert downs == [0] and "was killed by signal 9" in lines[0]
     port.close(readable)
     port.close(writable)
@@ -146,7 +147,7 @@ def test_a_status_that_lacks_what_ours_has_fails_a_reload_in_words_and_not_its_p
     path = tmp_path / "t.conf"
     path.touch(mode=0o600)
     path.write_text(f"[Peer]\nPublicKey = {PUBLIC}\nEndpoint = a.example:1\n")
-    monkeypatch.setattr(states, "write", lambda state: None)
+    monkeypatch.setattr(record, "write", lambda state: None)
     monkeypatch.setattr(links, "wants_default", lambda config: [])
     monkeypatch.setattr(links, "set_addresses", lambda *_: None)
     monkeypatch.setattr(as_uapi, "apply", lambda *_: None)
@@ -154,7 +155,7 @@ def test_a_status_that_lacks_what_ours_has_fails_a_reload_in_words_and_not_its_p
     said = []
     state = {"interface": "t", "path": str(path), "loads": 1, "fixed": {}, "endpoints": {}}
     says(b'{"interface":"t","peers":[{"public_key":"A="}]}\nerrno=0\n\n')
-    quick._reload_in_place(state, log.Log("t", write=said.append))
+    tunnel._reload_in_place(state, log.Log("t", write=said.append))
     assert "not reloaded: KeyError" in said[0]
     assert state["load_error"].startswith("KeyError")
 
@@ -165,10 +166,10 @@ def test_the_way_down_goes_on_whatever_a_step_falls_over(monkeypatch):
     def falls(*_):
         raise ValueError("no key")
 
-    monkeypatch.setattr(quick, "_save", falls)
-    monkeypatch.setattr(states, "hold", lambda *_: None)
-    monkeypatch.setattr(states, "drop_file", lambda *_: None)
-    monkeypatch.setattr(quick, "_end_daemon", lambda *_: ended.append("daemon"))
+    monkeypatch.setattr(tunnel, "_save", falls)
+    monkeypatch.setattr(record, "hold", lambda *_: None)
+    monkeypatch.setattr(record, "drop_file", lambda *_: None)
+    monkeypatch.setattr(tunnel, "_end_daemon", lambda *_: ended.append("daemon"))
     state = links.new_state()
     state.update({"interface": "t", "pid": 1, "save": True, "PreDown": [], "PostDown": []})
 
@@ -176,7 +177,7 @@ def test_the_way_down_goes_on_whatever_a_step_falls_over(monkeypatch):
         later = reload = None
 
     with pytest.raises(UserError, match="with errors: ValueError: no key"):
-        quick.take_down(state, log.Log("t", write=lambda line: None), Patience())
+        tunnel.take_down(state, log.Log("t", write=lambda line: None), Patience())
     assert ended == ["daemon"]
 
 

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from tunlite import privileges
+from tunlite.host import privileges
 from tunlite.uapi import client
 
 

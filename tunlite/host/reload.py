@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
-from tunlite import links, state as states, steps
 from tunlite.config import as_uapi, options
+from tunlite.host import links, record, steps
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -13,23 +13,23 @@ _NAMES_MS = 700  # whoever ends `tunlite run` meanwhile gets its end within a se
 
 def reload(name, log):
     """Reads the file again and applies what differs. QuickError; the tunnel goes on as it was."""
-    state = states.read(name)
-    if not states.is_up(state):
+    state = record.read(name)
+    if not record.is_up(state):
         raise steps.QuickError(f"{name} is not up")
-    if not states.has_parent(state):
+    if not record.has_parent(state):
         _load_alone(name, log)
         return
-    states.refuse_busy(state, ("up", "hook"))
+    record.refuse_busy(state, ("up", "hook"))
     before = state["loads"]
     port.kill(state["parent"], _SIGHUP)
 
     def loaded():
-        now = states.read(name)
+        now = record.read(name)
         return now is None or now["loads"] != before
 
     if not steps.wait_until(loaded, _PATIENCE_MS):
         raise steps.QuickError(f"the tunlite run of {name} (pid {state['parent']}) does not answer")
-    error = (states.read(name) or {"load_error": "it went down"})["load_error"]
+    error = (record.read(name) or {"load_error": "it went down"})["load_error"]
     if error:
         raise steps.QuickError(error)
 
@@ -40,9 +40,9 @@ def _load_alone(name, log):
 
     def claimed():
         try:
-            found.append(states.claim(name, "reload"))
+            found.append(record.claim(name, "reload"))
             return True
-        except states.Busy as e:
+        except record.Busy as e:
             if e.args[1] != "reload" or port.now_ms() > until_ms:
                 raise
             return False
@@ -55,7 +55,7 @@ def _load_alone(name, log):
     try:
         load_again(state, log)
     finally:
-        states.hold(state, None)
+        record.hold(state, None)
 
 
 def load_again(state, log):
@@ -76,7 +76,7 @@ def load_again(state, log):
     finally:
         if config is not None:
             config.wipe()
-        states.write(state)
+        record.write(state)
     if state["load_error"]:
         raise steps.QuickError(state["load_error"])
 

@@ -7,9 +7,10 @@ A step that fails undoes the ones before it, last first.
 
 import errno
 
-from tunlite import hooks, links, process, programs, reload, state as states, steps
+from tunlite import programs
 from tunlite.config import as_uapi, files
 from tunlite.errors import said
+from tunlite.host import confined, hooks, links, record, reload, steps
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -64,11 +65,11 @@ def up(name, path, config, log, stay):
     ladder = _Ladder(log)
     try:
         _claim(state, log)
-        ladder.add(lambda: states.drop_file(states.path(name)))
+        ladder.add(lambda: record.drop_file(record.path(name)))
         child = _climb(state, config, log, ladder, stay, patience)
         patience.arrived()
         if patience.is_asked():
-            states.hold(state, "up")
+            record.hold(state, "up")
             raise steps.QuickError("interrupted; everything was undone")
     except steps.STEP_ERRORS as e:
         ladder.undo()
@@ -77,18 +78,18 @@ def up(name, path, config, log, stay):
 
 
 def _refuse_what_is_there(name):
-    state = states.read(name)
+    state = record.read(name)
     if state is not None:
-        states.refuse_busy(state)
+        record.refuse_busy(state)
     if (
-        states.is_up(state)
+        record.is_up(state)
         and state["parent"]
-        and not states.is_alive(state["parent"], state["parent_began"])
+        and not record.is_alive(state["parent"], state["parent_began"])
     ):
         # Its parent was killed; it has noticed, and ends.
-        steps.wait_until(lambda: not states.is_up(state), _PATIENCE_MS)
+        steps.wait_until(lambda: not record.is_up(state), _PATIENCE_MS)
     if state is not None:
-        states.refuse_up(state)
+        record.refuse_up(state)
     if port.links.link_get(name) is not None:
         raise steps.QuickError(f"there is a link {name} already, and it is not ours")
 
@@ -96,29 +97,29 @@ def _refuse_what_is_there(name):
 def _claim(state, log):
     """From here on nobody else brings it up or takes it down; hooks run, so no lock is held."""
     try:
-        found = states.claim(state["interface"], "up", state)
+        found = record.claim(state["interface"], "up", state)
     except OSError as e:
-        raise steps.QuickError(f"{states.FOLDER} cannot be used: {said(e)}; are you root?")
+        raise steps.QuickError(f"{record.FOLDER} cannot be used: {said(e)}; are you root?")
     if found is not state:
         log.info("cleaning up after an earlier run that was killed")
         _sweep(state["interface"], found)
-        states.write(state)
+        record.write(state)
 
 
 def _climb(state, config, log, ladder, stay, patience):
     """The steps, in wg-quick's order."""
     name = state["interface"]
     hooks.run("PreUp", config.interface.get("PreUp", []), state, patience)
-    child = process.start(name, steps.settings(config), log, detach=not stay, forget=config.wipe)
+    child = confined.start(name, steps.settings(config), log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
-    state["began"] = states.start_time(child.pid)
+    state["began"] = record.start_time(child.pid)
     # After the fork: the daemon has no use for it.
     steps.note_config(state, config)
     if stay:
         state["parent"] = port.getpid()
-        state["parent_began"] = states.start_time(port.getpid())
+        state["parent_began"] = record.start_time(port.getpid())
     ladder.add(lambda: _end_daemon(state, child))
-    states.write(state)
+    record.write(state)
     as_uapi.apply(name, as_uapi.whole(config))
     links.set_addresses(name, config.interface.get("Address", []), state)
 
@@ -135,7 +136,7 @@ def _climb(state, config, log, ladder, stay, patience):
     ladder.add(lambda: links.drop_rules(state))
     ladder.add(lambda: links.drop_filter(name, state))
     steps.set_routes(state, config, log)
-    states.write(state)
+    record.write(state)
     if stay:
         patience.reload = lambda: _reload_in_place(state, log)
     _run_post_up(config.interface.get("PostUp", []), state, patience)
@@ -144,13 +145,13 @@ def _climb(state, config, log, ladder, stay, patience):
 
 def _run_post_up(commands, state, patience):
     """Only then may a reload come in between: all that it compares with is there."""
-    states.hold(state, "hook")
+    record.hold(state, "hook")
     then = "up"  # it is undone
     try:
         hooks.run("PostUp", commands, state, patience)
         then = None
     finally:
-        states.hold(state, then, adopt=True)
+        record.hold(state, then, adopt=True)
 
 
 def _await_socket(name, config):
@@ -168,15 +169,15 @@ def _await_socket(name, config):
 def _end_daemon(state, child=None):
     """SIGTERM, then its socket: as another user it may not remove that itself."""
     pid = state["pid"]
-    if states.is_alive(pid, state["began"]):
+    if record.is_alive(pid, state["began"]):
         port.kill(pid, _SIGTERM)
         port.kill(pid, _SIGCONT)  # one that was stopped would not hear of it
-        if not steps.wait_until(lambda: not states.is_alive(pid, state["began"]), _PATIENCE_MS):
+        if not steps.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS):
             port.kill(pid, _SIGKILL)
-            steps.wait_until(lambda: not states.is_alive(pid, state["began"]), _PATIENCE_MS)
+            steps.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS)
     if child is not None:
         child.status()
-    states.drop_file(client.socket_path(state["interface"]))
+    record.drop_file(client.socket_path(state["interface"]))
 
 
 def _sweep(name, state):
@@ -184,7 +185,7 @@ def _sweep(name, state):
     links.drop_dns(state)
     links.drop_filter(name, state)
     links.drop_rules(state)
-    states.drop_file(client.socket_path(name))
+    record.drop_file(client.socket_path(name))
 
 
 def _not_ours(name):
@@ -193,19 +194,19 @@ def _not_ours(name):
 
 def down(name, log):
     """Takes down what `up` or `run` made. QuickError: there is nothing, or something failed."""
-    state = states.read(name)
+    state = record.read(name)
     if state is None:
         raise _not_ours(name)
-    states.refuse_busy(state)
-    if states.has_parent(state):
+    record.refuse_busy(state)
+    if record.has_parent(state):
         port.kill(state["parent"], _SIGTERM)
-        if not steps.wait_until(lambda: not states.has_parent(state), _PATIENCE_WITH_HOOKS_MS):
+        if not steps.wait_until(lambda: not record.has_parent(state), _PATIENCE_WITH_HOOKS_MS):
             raise steps.QuickError(
                 f"the tunlite run of {name} (pid {state['parent']}) does not end"
             )
         return
     patience = hooks.Patience()
-    state = states.claim(name, "down")
+    state = record.claim(name, "down")
     if state is None:
         raise _not_ours(name)
     take_down(state, log, patience)
@@ -234,7 +235,7 @@ def take_down(state, log, patience, child=None):
             failed.append(steps.reason(e))
 
     patience.reload = None
-    attempt(states.hold, state, "down")
+    attempt(record.hold, state, "down")
     patience.later = bool(state["PostDown"])
     attempt(hooks.run, "PreDown", state["PreDown"], state, patience)
     patience.later = False
@@ -245,7 +246,7 @@ def take_down(state, log, patience, child=None):
     attempt(links.drop_rules, state)
     attempt(_end_daemon, state, child)
     attempt(hooks.run, "PostDown", state["PostDown"], state, patience)
-    attempt(states.drop_file, states.path(name))
+    attempt(record.drop_file, record.path(name))
     if failed:
         raise steps.QuickError(f"{name} is down, with errors: " + failed[0])
 

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tunlite import state
+from tunlite.host import record as state
 from tunlite.system import port
 
 

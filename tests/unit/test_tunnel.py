@@ -3,8 +3,9 @@
 
 import pytest
 
-from tunlite import addresses, hooks, keys, links, quick, state as states
+from tunlite import addresses, keys
 from tunlite.config import files, options
+from tunlite.host import hooks, links, record as states, tunnel
 from tunlite.system import port
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -245,7 +246,7 @@ def test_a_down_that_comes_when_another_has_just_ended_takes_nothing_down_again(
     monkeypatch.setattr(states, "read", lambda name: record)
     monkeypatch.setattr(states, "claim", lambda name, doing: None)
     monkeypatch.setattr(hooks, "Patience", lambda: None)
-    monkeypatch.setattr(quick, "take_down", lambda *_: taken.append(1))
-    with pytest.raises(quick.steps.QuickError, match="was not brought up"):
-        quick.down("t", None)
+    monkeypatch.setattr(tunnel, "take_down", lambda *_: taken.append(1))
+    with pytest.raises(tunnel.steps.QuickError, match="was not brought up"):
+        tunnel.down("t", None)
     assert not taken

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tunlite import log, privileges, process
+from tunlite import log
+from tunlite.host import confined, privileges
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -15,7 +16,7 @@ _SAYS = (
     (MemoryError("no room"), "MemoryError: no room"),
     (ValueError(), "ValueError"),
     (OSError(24, "Too many open files"), "cannot be set up: Too many open files"),
-    (process.StartError("two\nlines"), "two lines"),
+    (confined.StartError("two\nlines"), "two lines"),
 )
 
 
@@ -29,7 +30,7 @@ def sockets(tmp_path, monkeypatch):
 
 
 def _start():
-    return process.start("t", {}, log.Log("t", -1), detach=False)
+    return confined.start("t", {}, log.Log("t", -1), detach=False)
 
 
 def _fails(monkeypatch, what, error):
@@ -38,7 +39,7 @@ def _fails(monkeypatch, what, error):
             raise error
         os.kill(os.getpid(), error)
 
-    monkeypatch.setattr(process, what, fail)
+    monkeypatch.setattr(confined, what, fail)
 
 
 @pytest.mark.parametrize(("error", "told"), _SAYS)
@@ -47,30 +48,30 @@ def test_what_fails_before_it_is_ready_is_told_with_its_type(
     sockets, monkeypatch, where, error, told
 ):
     _fails(monkeypatch, where, error)
-    with pytest.raises(process.StartError) as found:
+    with pytest.raises(confined.StartError) as found:
         _start()
     assert told in found.value.args[0]
     assert list(sockets.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", [privileges.PrivilegeError, process.StartError, ValueError])
+@pytest.mark.parametrize("kind", [privileges.PrivilegeError, confined.StartError, ValueError])
 def test_never_and_again_are_told_apart_across_the_fork(sockets, monkeypatch, kind):
     _fails(monkeypatch, "_machine", kind("x"))
-    with pytest.raises(process.StartError) as found:
+    with pytest.raises(confined.StartError) as found:
         _start()
     assert found.value.status == (78 if kind is privileges.PrivilegeError else 1)
 
 
 def test_a_child_that_is_killed_before_it_is_ready_leaves_no_socket(sockets, monkeypatch):
     _fails(monkeypatch, "_machine", signal.SIGKILL)
-    with pytest.raises(process.StartError, match="was killed by signal 9 before it was ready"):
+    with pytest.raises(confined.StartError, match="was killed by signal 9 before it was ready"):
         _start()
     assert list(sockets.iterdir()) == []
 
 
 def test_the_socket_of_another_daemon_stays(sockets, monkeypatch):
     listener = port.unix_listen(client.socket_path("t"), 0o600, -1)
-    with pytest.raises(process.StartError, match="another daemon answers"):
+    with pytest.raises(confined.StartError, match="another daemon answers"):
         _start()
     port.close(port.unix_connect(client.socket_path("t")))
     port.close(listener)
@@ -87,10 +88,10 @@ def test_a_socket_that_cannot_be_given_away_does_not_stay(sockets, monkeypatch, 
             self.socket_gid = self.gid
 
     monkeypatch.setattr(privileges, "Owner", Owner)
-    monkeypatch.setattr(process.port, "chown", refused)
+    monkeypatch.setattr(confined.port, "chown", refused)
     monkeypatch.setattr(os, "chown", refused)
-    with pytest.raises(process.StartError, match="Operation not permitted"):
-        process.open_daemon("t", {}, log.Log("t", -1))
+    with pytest.raises(confined.StartError, match="Operation not permitted"):
+        confined.open_daemon("t", {}, log.Log("t", -1))
     assert list(sockets.iterdir()) == []
 
 
@@ -101,6 +102,6 @@ def test_what_ends_a_running_child_is_logged_with_its_type(sockets, monkeypatch,
         def run(self):
             raise IndexError("odd")
 
-    monkeypatch.setattr(process, "open_daemon", lambda *_, **__: Machine())
-    assert process.start("t", {}, log.Log("t"), detach=False).status() == 1
+    monkeypatch.setattr(confined, "open_daemon", lambda *_, **__: Machine())
+    assert confined.start("t", {}, log.Log("t"), detach=False).status() == 1
     assert "t: ends: IndexError: odd" in capfd.readouterr().err

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the daemon keeps of root's rights once it is set up, and the folders it needs then.
 
-Hooks, links and files of the configuration stay with the root parent (process.py); the daemon needs
-CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a port under 1024,
-which `wg set` or a reload may name at any time.
+Hooks, links and files of the configuration stay with the root parent (confined.py); the daemon
+needs CAP_NET_ADMIN for its device and sockets' marks, and CAP_NET_BIND_SERVICE for a port under
+1024, which `wg set` or a reload may name at any time.
 """
 
 from tunlite.errors import NEVER, UserError, said

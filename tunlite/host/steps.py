@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Steps that bringing an interface up and changing it have in common."""
 
-from tunlite import addresses, links
+from tunlite import addresses
 from tunlite.config import as_uapi
 from tunlite.errors import UserError, told
+from tunlite.host import links
 from tunlite.system import port
 from tunlite.uapi import client
 

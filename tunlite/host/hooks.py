@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
-from tunlite import privileges, programs
+from tunlite import programs
 from tunlite.errors import UserError, said
+from tunlite.host import privileges
 from tunlite.system import port
 
 _SIGHUP = 1

@@ -10,8 +10,8 @@ reload. The folder is locked while a record is read and written, and never while
 
 import json
 
-from tunlite import privileges
 from tunlite.errors import UserError
+from tunlite.host import privileges
 from tunlite.system import port
 
 FOLDER = "/var/run/tunlite"

@@ -8,8 +8,9 @@ child that its parent is gone.
 
 import errno
 
-from tunlite import privileges, programs
+from tunlite import programs
 from tunlite.errors import AGAIN, NEVER, UserError, said, told
+from tunlite.host import privileges
 from tunlite.system import port
 from tunlite.uapi import client
 
