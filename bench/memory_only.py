@@ -33,7 +33,7 @@ def figures(lines):
 
 def _chosen():
     """The AEAD that this machine's tunlite chooses; the bench's own build would choose `null`."""
-    from tunlite import probe
+    from tunlite.cli import probe
 
     return probe.collect()["aead"]
 

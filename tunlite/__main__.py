@@ -5,9 +5,9 @@ import sys
 
 
 def main():
-    from tunlite import cli
+    from tunlite.cli import words
 
-    return cli.main(sys.argv[1:])
+    return words.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

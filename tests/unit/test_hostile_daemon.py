@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tunlite import commands, log, show
+from tunlite import log
+from tunlite.cli import commands, show
 from tunlite.config import as_uapi
 from tunlite.errors import UserError
 from tunlite.host import confined, links, record, tunnel

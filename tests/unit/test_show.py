@@ -8,7 +8,7 @@ import re
 import nacl.bindings
 import pytest
 
-from tunlite import show
+from tunlite.cli import show
 from tunlite.system import port
 from tunlite.uapi import client
 

@@ -3,7 +3,7 @@
 
 import json
 
-from tunlite import bench
+from tunlite.cli import bench
 
 for row in bench.seal():
     if row["aead"] == "portable":

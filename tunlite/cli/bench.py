@@ -11,7 +11,7 @@ import json
 import struct
 
 import tunlite
-from tunlite import probe
+from tunlite.cli import probe
 from tunlite.errors import UserError
 from tunlite.plane import features, plane as planes, tuning
 from tunlite.protocol import wire

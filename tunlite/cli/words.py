@@ -5,7 +5,7 @@ Exit status: 0 done, 1 it failed (the reason is on stderr) and may go well anoth
 command line is wrong, 78 it fails until somebody changes the configuration.
 """
 
-from tunlite import commands
+from tunlite.cli import commands
 from tunlite.config import files, options as config
 from tunlite.errors import UsageError, UserError
 from tunlite.system import port

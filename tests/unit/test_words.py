@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import tunlite
-from tunlite import cli, commands
+from tunlite.cli import commands, words as cli
 from tunlite.config import files
 
 SYNOPSIS = "[--wait SECONDS] [--json] --config FILE NAME"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What each command does. A function takes the options and words that cli.py read for it, and gives
-the exit status; UsageError, UserError, OSError.
+"""What each command does. A function takes the options and words that words.py read for it, and
+gives the exit status; UsageError, UserError, OSError.
 """
 
 from tunlite import addresses, keys, log as logs
@@ -187,7 +187,7 @@ def serve(options, rest):
 
 
 def show(options, rest):
-    from tunlite import show
+    from tunlite.cli import show
 
     wanted = _take(rest, 0, 1)
     as_json = bool(options.get("--json"))
@@ -301,7 +301,7 @@ def check(options, rest):
 
 
 def probe(options, rest):
-    from tunlite import probe
+    from tunlite.cli import probe
 
     _take(rest, 0, 0)
     port.write_out(probe.as_json() if options.get("--json") else probe.text())
@@ -309,7 +309,7 @@ def probe(options, rest):
 
 
 def bench(options, rest):
-    from tunlite import bench
+    from tunlite.cli import bench
 
     _take(rest, 0, 0)
     seconds = options.get("--seconds", "1")
