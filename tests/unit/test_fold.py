@@ -297,3 +297,11 @@ def test_a_public_name_is_the_same_short_one_in_all_files_unless_it_is_said():
 def test_no_public_name_is_short_that_micropython_knows():
     program = fold.Program({"x": "x.append(1)\nx.other()"}, {"append"})
     assert list(program.names) == ["other"]
+
+
+def test_all_rooms_are_frozen_but_the_gateways_and_all_files_but_those_of_cpython():
+    rooms = {path.parent.relative_to(_ROOT / "tunlite").as_posix() for path in _FILES}
+    assert " ".join(sorted(rooms)) == ". cli config control host plane protocol system uapi"
+    left_out = {path.name for path in (_ROOT / "tunlite").rglob("*.py")} - {p.name for p in _FILES}
+    assert left_out == {f"cpython{part}.py" for part in ("", "_links", "_native", "_sockets")}
+    assert not fold.is_frozen(Path("tunlite/fleet/gateway.py"))
