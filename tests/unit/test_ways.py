@@ -159,6 +159,27 @@ def test_changes_are_looked_at_together_at_most_once_a_second(node):
     assert node.kernel.asked == [A, B]
 
 
+@pytest.mark.parametrize("question_ms", [1, 100, 600])
+def test_a_storm_s_looks_take_their_share_of_the_time_however_slow_and_a_lone_change_waits_not(
+    node, question_ms
+):
+    clock, kernel = node.world.clock, node.kernel
+    look_ms = 2 * question_ms
+    ask = kernel.route_get
+
+    def route_get(*asked):
+        clock.now_ms += question_ms
+        return ask(*asked)
+
+    kernel.route_get = route_get
+    assert change(node, (4, bytes(4), 0), seconds=0.06) == [A, B]
+    began, looks = clock.now_ms, 0
+    for _ in range(20):
+        looks += len(change(node, (4, bytes(4), 0), seconds=max(1, look_ms / 20))) / 2
+    assert looks * look_ms <= (clock.now_ms - began) / 100
+    assert question_ms > 1 or looks >= 9
+
+
 def test_a_source_whose_link_the_route_has_left_is_forgotten(node):
     peer, other = peers(node)
     heard(node, peer, A, FIRST)

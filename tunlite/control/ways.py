@@ -17,7 +17,7 @@ from tunlite.uapi.text import endpoint_text
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000
 _SHARE = 150  # of the time one part may go to looks
-_LONGEST_MS = 60_000
+_LONGEST_MS = 300_000  # what takes longer is no look: the machine slept
 
 
 class Ways:
