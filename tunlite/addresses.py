@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""IPv4 and IPv6 addresses, prefixes and endpoints as text.
+"""IPv4 and IPv6 addresses and prefixes as text.
 
 An address is (family, bytes): family 4 with 4 bytes or 6 with 16. A prefix is (family, bytes,
 bits). A literal endpoint is (family, bytes, port, scope) with the scope as text ("" for none: it
@@ -83,43 +83,3 @@ def network(prefix):
 def format_prefix(prefix):
     family, packed, bits = prefix
     return f"{format_address(family, packed)}/{bits}"
-
-
-def split_endpoint(text):
-    """(host, port) of "host:port" or "[2001:db8::1%eth0]:port", without the brackets."""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or not rest.startswith(":"):
-            raise ValueError("an IPv6 endpoint is written [address]:port")
-        port = rest[1:]
-    else:
-        host, colon, port = text.rpartition(":")
-        if not colon:
-            raise ValueError("an endpoint is written host:port")
-        if ":" in host:
-            raise ValueError("an IPv6 endpoint is written [address]:port")
-    if not host:
-        raise ValueError("an endpoint is written host:port")
-    if not is_number(port) or len(port) > 5 or not 0 < int(port) < 65536:
-        raise ValueError("the port of an endpoint must be 1 to 65535")
-    return host, int(port)
-
-
-def literal_endpoint(text):
-    """(family, bytes, port, scope text), or None where the host is a name to be resolved."""
-    host, port = split_endpoint(text)
-    address, _, scope = host.partition("%")
-    if ":" not in address:
-        packed = inet_pton(address)
-        return None if packed is None else (4, packed, port, "")
-    return parse_address(address) + (port, scope)
-
-
-def format_endpoint(family, packed, port, scope=""):
-    """As wg(8) writes it: 192.0.2.1:51820, [fe80::1%eth0]:51820."""
-    text = format_address(family, packed)
-    if family == 4:
-        return f"{text}:{port}"
-    if scope:
-        text = text + "%" + scope
-    return f"[{text}]:{port}"

@@ -13,6 +13,7 @@ import random
 import struct
 
 from lab.fakes.port import Clock, FakePort, Primitives
+from tunlite import endpoints
 from tunlite.control import daemon as daemons
 from tunlite.plane import plane as planes
 
@@ -480,13 +481,13 @@ class FakePlane(Primitives):
         peer.first_unanswered = 0
 
     def _datagram(self, record, message):
-        family, address, port, _ = planes.endpoint_parts(record)
+        family, address, port, _ = endpoints.parts(record)
         if family and self.port:
             self.world.transmit(((self.address, self.port), (address, port), message))
 
     def _receive(self, packet):
         (address, port), _, message = packet
-        record = planes.endpoint(4, address, port)
+        record = endpoints.record(4, address, port)
         if message[0] == 4:
             self._receive_transport(record, message)
         elif self._is_for_us(record, message):

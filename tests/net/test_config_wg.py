@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.peers import Keys, interface_name, tunlite_command
-from tunlite import addresses, keys
+from tunlite import addresses, endpoints, keys
 from tunlite.config import as_uapi, options as config
 
 _SOCKETS = Path("/var/run/wireguard")
@@ -104,7 +104,7 @@ def effect(text):
         elif key == "allowed_ip":
             owners[addresses.network(addresses.parse_prefix(value))] = of
         elif key == "endpoint":
-            peers[of][key] = addresses.literal_endpoint(value)
+            peers[of][key] = endpoints.literal(value)
         elif key not in ("set", "replace_peers", ""):
             (interface if of is None else peers[of])[key] = value
     return interface, peers, owners

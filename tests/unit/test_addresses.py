@@ -74,25 +74,3 @@ def test_a_prefix_without_a_length_is_one_address():
 def test_a_bad_prefix_is_refused(text):
     with pytest.raises(ValueError):
         addresses.parse_prefix(text)
-
-
-def test_endpoints_are_literal_or_names():
-    assert addresses.literal_endpoint("192.0.2.1:51820") == (4, bytes([192, 0, 2, 1]), 51820, "")
-    family, packed, port, scope = addresses.literal_endpoint("[fe80::1%eth0]:1")
-    assert (family, packed[-1], port, scope) == (6, 1, 1, "eth0")
-    assert addresses.literal_endpoint("vpn.example.org:51820") is None
-    assert addresses.split_endpoint("vpn.example.org:51820") == ("vpn.example.org", 51820)
-
-
-@pytest.mark.parametrize("endpoint", ["192.0.2.1:1", "[2001:db8::1]:51820", "[fe80::1%eth0]:2"])
-def test_an_endpoint_is_written_as_it_was_read(endpoint):
-    assert addresses.format_endpoint(*addresses.literal_endpoint(endpoint)) == endpoint
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "host", "host:", "host:0", "host:65536", "::1:51820", "[::1]", "[::1]51820", ":1", "[x:1"],
-)
-def test_a_bad_endpoint_is_refused(text):
-    with pytest.raises(ValueError):
-        addresses.split_endpoint(text)

@@ -7,6 +7,7 @@ import pytest
 
 from lab.fakes.net import Node, World
 from tests.unit.test_daemon import System
+from tunlite import endpoints
 from tunlite.plane import plane as planes
 
 OURS, FIRST, SECOND = 7, 2, 3
@@ -82,7 +83,7 @@ def change(node, *prefixes, seconds=0.1):
 
 def heard(node, peer, address, link, local=b"\x0a\x01\0\x02", way=0):
     """The peer's endpoint is known with a source and the link it came by."""
-    record = planes.endpoint(4, address, 51820)[:24] + local + bytes(12)
+    record = endpoints.record(4, address, 51820)[:24] + local + bytes(12)
     node.plane = node.daemon.plane
     node.plane.peer_endpoint(peer.handle, record + struct.pack("<II", link, way))
 
@@ -141,7 +142,7 @@ def test_what_is_barred_is_looked_at_again_when_a_link_changes(node, link):
     peer.place = None
     node.kernel.to[A] = OURS
     change(node, (4, A, 32))
-    assert parts(node, peer)[2] == planes.LOOPS
+    assert parts(node, peer)[2] == endpoints.LOOPS
     node.kernel.to[A] = FIRST
     node.world.run(1)
     for up in (False, True):
@@ -213,7 +214,7 @@ def test_an_endpoint_routed_into_our_device_is_barred_where_a_mark_is_set(node):
     node.kernel.to[A] = OURS
     peer.place = None
     change(node, (4, A, 32))
-    assert parts(node, peer) == (bytes(4), 0, planes.LOOPS)
+    assert parts(node, peer) == (bytes(4), 0, endpoints.LOOPS)
     assert "192.0.2.1:51820 is routed into fake itself" in node.log.texts("error")[-1]
     node.kernel.to[A, 10] = FIRST
     node.interface.set_fwmark(10)
@@ -230,7 +231,7 @@ def test_without_a_mark_it_is_barred_only_if_it_still_is_a_second_later(node):
     assert parts(node, peer)[2] == parts(node, other)[2] == 0
     node.kernel.to[B] = FIRST  # `up` has set a mark and its rules
     node.world.run(1.2)
-    assert parts(node, peer)[2] == planes.LOOPS
+    assert parts(node, peer)[2] == endpoints.LOOPS
     assert parts(node, other)[2] == 0
 
 
@@ -244,7 +245,7 @@ def test_what_lies_above_our_device_is_ours(node):
     node.system.changes = [(12, "bridge", True, 1500, False)]
     node.system.wake(50)
     node.world.run(0.1)
-    assert parts(node, peer)[2] == planes.LOOPS
+    assert parts(node, peer)[2] == endpoints.LOOPS
 
 
 def test_a_move_inside_is_undone(node):
@@ -258,7 +259,7 @@ def test_a_move_inside_is_undone(node):
     node.native.raise_event(native_peer, planes.ROAMED)
     node.world.run(0.1)
     record = node.daemon.plane.endpoint_of(peer.handle)
-    assert planes.endpoint_parts(record)[1] == A
+    assert endpoints.parts(record)[1] == A
     assert native_peer.armed & planes.ROAMED, "the next move is heard of"
 
 
@@ -289,7 +290,7 @@ def test_the_sources_of_endpoints_with_a_zone_go_by_it(node):
     where = bytes.fromhex("fe80" + "0" * 27 + "1")
     node.interface.set_endpoint(peer, 6, where, 51820, OURS)
     node.world.run(3)
-    assert parts(node, peer)[2] == planes.LOOPS and node.kernel.asked == []
+    assert parts(node, peer)[2] == endpoints.LOOPS and node.kernel.asked == []
 
 
 def test_the_first_place_of_a_peer_is_judged_at_once(node):

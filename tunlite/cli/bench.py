@@ -11,6 +11,7 @@ import json
 import struct
 
 import tunlite
+from tunlite import endpoints
 from tunlite.cli import probe
 from tunlite.errors import UserError
 from tunlite.plane import features, plane as planes, tuning
@@ -73,7 +74,7 @@ def _join(ends):
     keys = (port.random_bytes(wire.KEY_SIZE), port.random_bytes(wire.KEY_SIZE))
     for side in (0, 1):
         plane, _, peer, index = ends[side]
-        plane.peer_endpoint(peer, planes.endpoint(4, _LOOPBACK, ends[1 - side][1]))
+        plane.peer_endpoint(peer, endpoints.record(4, _LOOPBACK, ends[1 - side][1]))
         plane.routes(_everything(peer))
         now = port.now_ms()
         remote = ends[1 - side][3]

@@ -8,7 +8,7 @@ Description, and its Endpoint where that is a name: its address may be another o
 
 import binascii
 
-from tunlite import addresses, keys
+from tunlite import endpoints, keys
 from tunlite.config import as_uapi, options
 from tunlite.errors import UserError, told
 from tunlite.system import port
@@ -96,7 +96,7 @@ def _put_peer(out, public, runs, said):
     if runs["allowed_ip"]:
         out.option("AllowedIPs", ", ".join(runs["allowed_ip"]))
     place = runs.get("endpoint", b"").decode()
-    if "Endpoint" in said and addresses.literal_endpoint(said["Endpoint"]) is None:
+    if "Endpoint" in said and endpoints.literal(said["Endpoint"]) is None:
         place = said["Endpoint"]
     if place:
         out.option("Endpoint", place)

@@ -6,7 +6,7 @@ A parser takes str and returns the value, or raises Bad(what is wrong, what to d
 return a list, which lines of the same option extend.
 """
 
-from tunlite import addresses, keys
+from tunlite import addresses, endpoints, keys
 from tunlite.system import port
 
 LISTS = ("prefixes", "allowed", "dns", "hook", "features")
@@ -216,8 +216,8 @@ def _endpoint(text):
     if host and number:
         text = host + ":" + number
     try:
-        host, _ = addresses.split_endpoint(text)
-        addresses.literal_endpoint(text)
+        host, _ = endpoints.split(text)
+        endpoints.literal(text)
     except ValueError as e:
         raise Bad(quoted(told) + ": " + e.args[0], "write host:port or [IPv6 address]:port")
     if not addresses.is_word(host, "-._:%"):

@@ -8,6 +8,7 @@ the other.
 
 import struct
 
+from tunlite import endpoints
 from tunlite.control import timers
 from tunlite.plane import plane as planes
 from tunlite.protocol import cookie, noise, wire
@@ -404,4 +405,4 @@ class Exchange:
         """The way to the peer may have changed: the kernel chooses our address anew."""
         record = self.plane.endpoint_of(peer.handle)
         if struct.unpack_from("<H", record, 0)[0]:
-            self.plane.peer_endpoint(peer.handle, planes.without_source(record))
+            self.plane.peer_endpoint(peer.handle, endpoints.without_source(record))

@@ -5,6 +5,7 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
+from tunlite import endpoints
 from tunlite.control import handshakes
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
@@ -216,7 +217,7 @@ class Interface:
         self._move(peer, family, address, number, scope)
 
     def _move(self, peer, family, address, number, scope):
-        record = planes.endpoint(family, address, number, scope)
+        record = endpoints.record(family, address, number, scope)
         self.plane.peer_endpoint(peer.handle, record)
         peer.nowhere = family == 0
         peer.arm()

@@ -9,7 +9,7 @@ A name that does not resolve is asked for again after 1 s, 2 s, 4 s ... 60 s.
 
 import json
 
-from tunlite import addresses, programs
+from tunlite import addresses, endpoints, programs
 from tunlite.system import port
 
 WORKERS_MAX = 4
@@ -352,7 +352,7 @@ def scope_id(text):
 def literal(text):
     """(family, bytes, port, scope id) of an endpoint without a name, None for one with. ValueError
     where it is none, or has the scope of no interface."""
-    found = addresses.literal_endpoint(text)
+    found = endpoints.literal(text)
     if found is None:
         return None
     family, packed, number, scope = found

@@ -3,16 +3,15 @@
 
 Asked when an endpoint is new, and again when a route, a rule, a link or the mark changes: only for
 endpoints that the change covers, for all of them together, at most once a second. One that routes
-into our own device, or a link above it, gets nothing sent (plane.LOOPS); a source address whose
+into our own device, or a link above it, gets nothing sent (endpoints.LOOPS); a source address whose
 link the route no longer takes is forgotten.
 """
 
 import struct
 
+from tunlite import endpoints
 from tunlite.control import timers
-from tunlite.plane import plane as planes
 from tunlite.system import rtnetlink
-from tunlite.uapi.text import endpoint_text
 
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000
@@ -130,7 +129,7 @@ class Ways:
     def _is_covered(self, record, prefixes):
         if self._all or struct.unpack_from("<I", record, 40)[0] in self._links:
             return True
-        family, address, _, _ = planes.endpoint_parts(record)
+        family, address, _, _ = endpoints.parts(record)
         number = int.from_bytes(address, "big")
         for (whose, bits), leading in prefixes.items():
             if whose == family and number >> (8 * len(address) - bits) in leading:
@@ -139,7 +138,7 @@ class Ways:
 
     def _link_to(self, record, source=None):
         """The ifindex that packets there leave by, 0 where none does."""
-        family, address, _, scope = planes.endpoint_parts(record)
+        family, address, _, scope = endpoints.parts(record)
         if scope:
             return scope
         mark = self._interface.fwmark
@@ -149,7 +148,7 @@ class Ways:
     def _judge(self, peer, record, covered, now_ms):
         peer.asked = False
         peer.arm()
-        family, address, _, _ = planes.endpoint_parts(record)
+        family, address, _, _ = endpoints.parts(record)
         if not family:
             return
         peer.judged_ms = now_ms
@@ -163,23 +162,23 @@ class Ways:
         peer.place = record[:24]
         wanted = record
         if covered and source and link not in (0, heard_on):
-            wanted = planes.without_source(record)
+            wanted = endpoints.without_source(record)
             way = heard_on
-        elif way in (planes.LOOPS, link):
+        elif way in (endpoints.LOOPS, link):
             way = 0
-        wanted = planes.with_way(wanted, way)
+        wanted = endpoints.with_way(wanted, way)
         if wanted != record:
             self._plane.peer_endpoint(peer.handle, wanted)
 
     def _loops(self, peer, record, way):
         """Where no mark is set, `up` may be about to set it, and its rules."""
-        if way == planes.LOOPS:
+        if way == endpoints.LOOPS:
             return
         if not self._interface.fwmark and not peer.doubted:
             peer.doubted = True
             self.endpoint_is_new(peer)
             return
-        text = endpoint_text(record)
+        text = endpoints.text(record)
         name = self._daemon.name
         if peer.place and self._link_to(peer.place + bytes(24)) not in self._above:
             self._plane.peer_endpoint(peer.handle, peer.place + bytes(24))
@@ -187,7 +186,7 @@ class Ways:
                 f"a peer moved to {text}, which is routed into {name}: undone", "way"
             )
             return
-        barred = planes.with_way(planes.without_source(record), planes.LOOPS)
+        barred = endpoints.with_way(endpoints.without_source(record), endpoints.LOOPS)
         self._plane.peer_endpoint(peer.handle, barred)
         self._daemon.log.error(
             f"the endpoint {text} is routed into {name} itself: nothing is sent there until the"

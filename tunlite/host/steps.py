@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Steps that bringing an interface up and changing it have in common."""
 
-from tunlite import addresses
+from tunlite import endpoints
 from tunlite.config import as_uapi
 from tunlite.errors import UserError, told
 from tunlite.host import links
@@ -67,14 +67,14 @@ def choose_mtu(name, config, patience_ms, is_asked=lambda: False):
     if config.interface.get("MTU"):
         return config.interface["MTU"]
     found = [peer["Endpoint"] for peer in config.peers.each(("Endpoint",)) if "Endpoint" in peer]
-    found = [addresses.literal_endpoint(text) for text in found]
+    found = [endpoints.literal(text) for text in found]
     if None in found:
         wait_until(
             lambda: is_asked() or "resolving" not in [row["resolver"] for row in _by_name(name)],
             patience_ms,
         )
         texts = [row["endpoint"] for row in _by_name(name)]
-        found += [addresses.literal_endpoint(text) for text in texts if text]
+        found += [endpoints.literal(text) for text in texts if text]
     places = set([place[:2] for place in found if place and not place[3]])
     return links.choose_mtu(name, places, config.interface.get("FwMark", 0))
 

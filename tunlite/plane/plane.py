@@ -8,6 +8,7 @@ Every method calls one function of native/include/tunlite.h and raises PlaneErro
 import errno
 import struct
 
+from tunlite import endpoints
 from tunlite.protocol import wire
 from tunlite.system import port
 
@@ -39,18 +40,12 @@ NAMES_FEATURE = 2
 NAMES_REASON = 3
 
 _OPTIONS = "<16s24s12I"
-_ENDPOINT = "<HH16sI16sII"
-_ENDPOINT_SIZE = 48
 _STATE_SIZE = 136
 _STATE = "<8QII"
 _STATE_ENDPOINT = 72
 _SESSION_SIZE = 120
 _EVENTS_MAX = 32
 _NEVER = b"\xff" * 8
-
-LOOPS = 0xFFFFFFFF  # an endpoint's way: its route leads into our own device
-
-NOWHERE = bytes(_ENDPOINT_SIZE)
 
 # Fields of state().
 RX_BYTES = 0
@@ -109,27 +104,6 @@ def options(
     )
 
 
-def endpoint(family, address, port, scope=0):
-    """An endpoint record with the source address left to the kernel. `address`: 4 or 16 bytes."""
-    return struct.pack(_ENDPOINT, family, port, bytes(address), scope, b"", 0, 0)
-
-
-def endpoint_parts(record):
-    """(family or 0, address of 4 or 16 bytes, port, scope) of an endpoint record."""
-    family, port, address, scope, _, _, _ = struct.unpack(_ENDPOINT, record)
-    return family, address[:4] if family == 4 else address, port, scope
-
-
-def without_source(record):
-    """The endpoint with the source address left to the kernel again."""
-    return bytes(record[:24]) + bytes(20) + record[44:]
-
-
-def with_way(record, way):
-    """The endpoint with LOOPS, an ifindex that its route has left, or 0."""
-    return bytes(record[:44]) + struct.pack("<I", way)
-
-
 def session_record(index, remote, born_ms, initiator, pad, rekey_ms):
     """A session record whose keys (bytes 16 to 80) are still zero; wipe it after use.
 
@@ -173,7 +147,7 @@ class Plane:
         self._deadline = bytearray(8)
         self._state = bytearray(_STATE_SIZE)
         self._rows = bytearray(8 * _EVENTS_MAX)
-        self._message = bytearray(_ENDPOINT_SIZE + 148)
+        self._message = bytearray(endpoints.SIZE + 148)
 
     def _check(self, code, what):
         if code < 0:
@@ -265,7 +239,7 @@ class Plane:
     def endpoint_of(self, peer):
         """The endpoint record that packets go to now."""
         self._read_state(peer)
-        return bytes(self._state[_STATE_ENDPOINT : _STATE_ENDPOINT + _ENDPOINT_SIZE])
+        return bytes(self._state[_STATE_ENDPOINT : _STATE_ENDPOINT + endpoints.SIZE])
 
     def arm(self, peer, events):
         self._check(self.native.tl_peer_arm(self.handle, peer, events), "arm")
@@ -304,8 +278,8 @@ class Plane:
         size = self._check(code, "handshake")
         if not size:
             return None
-        end = _ENDPOINT_SIZE + size
-        return bytes(self._message[:_ENDPOINT_SIZE]), bytes(self._message[_ENDPOINT_SIZE:end])
+        end = endpoints.SIZE + size
+        return bytes(self._message[: endpoints.SIZE]), bytes(self._message[endpoints.SIZE : end])
 
     def send(self, peer, record, message):
         """0, or -errno: a message that cannot leave is lost, as any datagram may be."""

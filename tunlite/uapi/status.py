@@ -3,10 +3,9 @@
 
 import json
 
-from tunlite import addresses
+from tunlite import addresses, endpoints
 from tunlite.plane import features, plane as planes
 from tunlite.prefixes import prefix_of
-from tunlite.uapi import text as uapi
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -108,7 +107,7 @@ def _peer(daemon, peer):
         ("public_key", base64_of(peer.public)),
         ("description", peer.description),
         ("preshared", any_psk != 0),
-        ("endpoint", uapi.endpoint_text(interface.plane.endpoint_of(peer.handle)) or None),
+        ("endpoint", endpoints.text(interface.plane.endpoint_of(peer.handle)) or None),
         ("latest_handshake", peer.handshake_time[0] if peer.handshake_time else 0),
         (
             "handshake_age_s",

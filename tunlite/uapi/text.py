@@ -5,9 +5,9 @@ Pure over lines. Lines are bytearrays, since some hold secrets: whoever made one
 control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
-from tunlite import addresses
+from tunlite import addresses, endpoints
 from tunlite.control import resolver
-from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError, endpoint_parts
+from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError
 from tunlite.prefixes import prefix_of
 
 EINVAL = 22
@@ -216,7 +216,7 @@ class Setter:
         """A literal endpoint; ours alone: a name, resolved while the interface runs."""
         try:
             found = resolver.literal(text)
-            name = None if found else addresses.split_endpoint(text)
+            name = None if found else endpoints.split(text)
         except ValueError:
             raise UapiError(EINVAL, "not an endpoint, or its scope is no interface here")
         if name and self._interface.resolver is None:
@@ -293,7 +293,7 @@ def _secret_piece(interface, label, key):
 def _peer_piece(interface, peer):
     out = bytearray()
     _add(out, "protocol_version", 1)
-    text = endpoint_text(interface.plane.endpoint_of(peer.handle))
+    text = endpoints.text(interface.plane.endpoint_of(peer.handle))
     if text:
         _add(out, "endpoint", text)
     seconds, nanoseconds = peer.handshake_time or (0, 0)
@@ -311,11 +311,3 @@ def _allowed_piece(peer, at):
     for key in peer.allowed[at : at + _ALLOWED_A_PIECE]:
         _add(out, "allowed_ip", addresses.format_prefix(prefix_of(key)))
     return out
-
-
-def endpoint_text(record):
-    """An endpoint record as wg(8) reads it; "" for none."""
-    family, address, number, scope = endpoint_parts(record)
-    if not family:
-        return ""
-    return addresses.format_endpoint(family, address, number, str(scope) if scope else "")

@@ -3,7 +3,7 @@
 
 from binascii import hexlify
 
-from tunlite import addresses, keys
+from tunlite import addresses, endpoints, keys
 from tunlite.config import as_uapi, files, options
 
 for text in (
@@ -23,7 +23,7 @@ for text in ("10.0.0.0/8", "10.0.0.1", "::/0", "2001:db8::/129", "1.2.3.4/33", "
         print(text, "refused", e.args)
 for text in ("example.org:51820", "1.2.3.4:1", "[2001:db8::1]:65535", "[::1]", "a:0", "a:70000"):
     try:
-        print(text, addresses.split_endpoint(text), addresses.literal_endpoint(text))
+        print(text, endpoints.split(text), endpoints.literal(text))
     except ValueError as e:
         print(text, "refused", e.args)
 
