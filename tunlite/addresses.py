@@ -2,8 +2,7 @@
 """IPv4 and IPv6 addresses and prefixes as text.
 
 An address is (family, bytes): family 4 with 4 bytes or 6 with 16. A prefix is (family, bytes,
-bits). A literal endpoint is (family, bytes, port, scope) with the scope as text ("" for none: it
-may name an interface). Every parser raises ValueError with a text that says what is wrong.
+bits). Every parser raises ValueError with a text that says what is wrong.
 """
 
 from tunlite.system.port import inet_pton

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Endpoints: as text, and as the record of 48 bytes that native/wire.h has."""
+"""Endpoints: as the record of 48 bytes that native/wire.h has, and as text.
+
+A literal endpoint is (family, bytes, port, scope) with the scope as text ("" for none: it may name
+an interface). Every parser raises ValueError with a text that says what is wrong.
+"""
 
 import struct
 

@@ -7,7 +7,7 @@ import pytest
 
 from lab.fakes.net import Node, World
 from tunlite.plane import plane as planes, tuning
-from tunlite.uapi import status
+from tunlite.uapi import server, status
 
 PEER = bytes(range(1, 33))
 
@@ -214,8 +214,14 @@ def test_a_kernel_that_cannot_tell_where_a_link_went_tells_whether_it_is_up(node
     assert node.interface.listening and node.daemon.mtu == 1420
 
 
+def _serve(node):
+    made = server.Server(node.daemon, node.port, node.interface, None, node.log)
+    made.listen(40)
+    node.daemon.serve(made, "/run/fake.sock")
+
+
 def test_a_socket_file_that_is_removed_ends_the_daemon(node):
-    node.daemon.serve(40, "/run/fake.sock")
+    _serve(node)
     node.system.wake(60)
     assert node.daemon.stopped is None
     node.system.gone = True
@@ -225,7 +231,7 @@ def test_a_socket_file_that_is_removed_ends_the_daemon(node):
 
 def test_sigterm_ends_it_keys_are_wiped_and_all_is_closed(node):
     private = node.interface.me.private
-    node.daemon.serve(40, "/run/fake.sock")
+    _serve(node)
     node.daemon.watch_link()
     node.daemon.watch_signals(70)
     node.system.signals = b"\x0f"
@@ -238,7 +244,7 @@ def test_sigterm_ends_it_keys_are_wiped_and_all_is_closed(node):
 
 def test_the_socket_file_goes_while_nobody_else_can_have_put_one_of_his_own_there(node):
     """Who finds nobody listening replaces the file; ours would then be the next daemon's."""
-    node.daemon.serve(40, "/run/fake.sock")
+    _serve(node)
     closed_before = []
     node.port.unlink = lambda path: closed_before.append(list(node.system.closed))
     node.daemon.close()

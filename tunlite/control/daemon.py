@@ -10,7 +10,6 @@ import errno
 from tunlite.control import timers, ways
 from tunlite.control.interface import Interface
 from tunlite.plane import plane as planes
-from tunlite.uapi import server, status
 
 _SIGHUP = 1
 _ENOENT = 2
@@ -29,8 +28,8 @@ class Daemon:
     which the plane takes over. record: plane.options(). log: a log.Log. state_folder: where
     stamp.py keeps its mark, None for nowhere.
 
-    Then, as wanted: serve(fd, path), reload = a callable for SIGHUP, interface's operations; then
-    run(). Children and names use watch(), unwatch(), at() and now().
+    Then, as wanted: serve(server, path), reload = a callable for SIGHUP, interface's operations;
+    then run(). Children and names use watch(), unwatch(), at() and now().
     """
 
     def __init__(self, port, name, device_fd, record, log, state_folder=None):
@@ -49,6 +48,7 @@ class Daemon:
         self._link_fd = None
         self._device_fd = device_fd
         self._ifindex = None  # 0: the device is in another network namespace than we
+        self._server = None
         self._socket_path = None
         self._path_fd = None
         self._signal_fd = None
@@ -63,7 +63,6 @@ class Daemon:
             if device_fd >= 0:
                 self.plane.device(device_fd)
             self.interface = Interface(port, self.plane, self.timers, log, state_folder)
-            self.server = server.Server(self, port, self.interface, self._status, log)
         except Exception:
             self.plane.free()
             raise
@@ -94,9 +93,10 @@ class Daemon:
         if self.stopped is None:
             self.stopped = why
 
-    def serve(self, fd, path=None):
-        """Serves the control socket `fd`; the daemon ends when its file `path` is removed."""
-        self.server.listen(fd)
+    def serve(self, server, path=None):
+        """`server` answers at the control socket and is closed at the end, which comes too when the
+        socket's file `path` is removed."""
+        self._server = server
         self._socket_path = path
         if path is not None:
             self._watch_path()
@@ -321,7 +321,8 @@ class Daemon:
                 self.port.unlink(self._socket_path)
             except OSError:
                 pass  # it may be gone, or in a folder that is no longer ours to write
-        self._guard("the end of the control socket", self.server.close)
+        if self._server is not None:
+            self._guard("the end of the control socket", self._server.close)
         if self._resolver is not None:
             self._guard("the end of the resolver", self._resolver.close)
         if self.interface.ways is not None:
@@ -335,9 +336,6 @@ class Daemon:
         self.plane.free()
 
     # ---- what is shown ----
-
-    def _status(self):
-        return status.pieces(self)
 
     def uptime_ms(self):
         return self._now_ms - self._began_ms

@@ -54,7 +54,8 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
             try:
                 if "MTU" in settings:
                     port.links.set_mtu(name, settings["MTU"])
-                _attach(machine, listener, path, parent_fd)
+                _serve(machine, listener, path, log)
+                _attach(machine, parent_fd)
                 privileges.confine(owner)
             except BaseException:
                 machine.close()
@@ -161,9 +162,16 @@ def _machine(name, settings, log, device_fd, folder):
     return machine
 
 
-def _attach(machine, listener, path, parent_fd):
+def _serve(machine, listener, path, log):
+    from tunlite.uapi import server, status
+
+    made = server.Server(machine, port, machine.interface, lambda: status.pieces(machine), log)
+    machine.serve(made, path)
+    made.listen(listener)
+
+
+def _attach(machine, parent_fd):
     """What the loop listens to."""
-    machine.serve(listener, path)
     machine.watch_signals(port.signal_fd())
     machine.watch_routes()
     machine.watch_link()
