@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys: base64 as wg(8) has it, new ones, and who may read the file that holds one.
+"""Keys: their base64 as wg(8) has it, their hex as UAPI has it, new ones.
 
 A secret lives in a bytearray that its owner wipes; its base64 is a bytearray too. Errors never
 quote a key.
@@ -10,9 +10,6 @@ import binascii
 from tunlite.system import port
 
 _BASE_POINT = b"\x09" + bytes(31)
-_S_IFMT = 0o170000
-_S_IFREG = 0o100000
-_EROFS = 30
 
 
 def _sextet(char):
@@ -99,84 +96,37 @@ def wipe(secret):
         port.native.tl_wipe(secret, len(secret))
 
 
-_READ_BYTES = 2048
-_MOST_BYTES = 64 << 20  # hundreds of thousands of peers; /dev/zero ends somewhere too
+def unhex(out, digits):
+    """32 bytes out of 64 hex digits, without a branch or a table on a digit; False where they are
+    not that."""
+    if len(digits) != 64:
+        return False
+    bad = 0
+    for i in range(32):
+        value = 0
+        for k in (2 * i, 2 * i + 1):
+            c = digits[k]
+            # Each mask is all ones where c lies in the range and zero elsewhere.
+            number = (47 - c) & (c - 58)
+            upper = (64 - c) & (c - 71)
+            lower = (96 - c) & (c - 103)
+            number >>= 12
+            upper >>= 12
+            lower >>= 12
+            bad |= ~(number | upper | lower)
+            nibble = (number & (c - 48)) | (upper & (c - 55)) | (lower & (c - 87))
+            value = value << 4 | nibble & 15
+        out[i] = value & 255
+    return bad == 0
 
 
-class Text:
-    """The bytes of a file in pieces: it never grows, so no other copy stays in memory; wipe it."""
-
-    def __init__(self, pieces):
-        self._pieces = pieces
-
-    def lines(self):
-        """Its lines as bytearrays without their newline, each wiped when the next is asked for."""
-        parts = []
-        for piece in self._pieces:
-            at = 0
-            while True:
-                end = piece.find(b"\n", at)
-                parts.append(memoryview(piece)[at : end if end >= 0 else len(piece)])
-                if end < 0:
-                    break
-                line = _joined(parts)
-                yield line
-                wipe(line)
-                parts = []
-                at = end + 1
-        line = _joined(parts)
-        if line:
-            yield line
-            wipe(line)
-
-    def whole(self):
-        """All of it in a bytearray of its own."""
-        return _joined(self._pieces)
-
-    def wipe(self):
-        for piece in self._pieces:
-            wipe(piece)
-        self._pieces = []
-
-
-def _joined(parts):
-    """A new bytearray, of its size from the start."""
-    out = bytearray(sum([len(part) for part in parts]))
-    at = 0
-    for part in parts:
-        out[at : at + len(part)] = part
-        at += len(part)
+def hexed(key):
+    """64 hex digits as a bytearray, without a table on a secret."""
+    out = bytearray(64)
+    for i in range(32):
+        for k, nibble in ((2 * i, key[i] >> 4), (2 * i + 1, key[i] & 15)):
+            out[k] = 48 + nibble + (((9 - nibble) >> 8) & 39)
     return out
-
-
-def read_text(fd):
-    """Text of what a descriptor gives until its end. OSError, also when it gives too much."""
-    pieces = []
-    size = 0
-    while True:
-        piece = bytearray(_READ_BYTES)
-        count = port.read_into(fd, piece)
-        if not count:
-            return Text(pieces)
-        if count < _READ_BYTES:
-            short = bytearray(count)
-            short[:] = memoryview(piece)[:count]
-            wipe(piece)
-            piece = short
-        pieces.append(piece)
-        size += count
-        if size > _MOST_BYTES:
-            Text(pieces).wipe()
-            raise OSError(27, "it is larger than 64 MB")
-
-
-def read_all(fd):
-    """What a descriptor gives until its end, as a bytearray; no other copy stays in memory."""
-    text = read_text(fd)
-    try:
-        return text.whole()
-    finally:
-        text.wipe()
 
 
 def clamp(key):
@@ -196,31 +146,3 @@ def public_of(private):
     out = bytearray(32)
     port.x25519(out, private, _BASE_POINT)
     return out
-
-
-def file_refusal(path, has_key=True):
-    """None where only its owner (and a reading group) can get at the file, else what to do.
-
-    0600 and 0640 and what is stricter will do; pipes and devices are the caller's own. Without a
-    key in it others may read it, but not write: it holds commands.
-    """
-    mode = port.stat(path)[0]
-    bad = mode & (0o037 if has_key else 0o022)
-    if mode & _S_IFMT != _S_IFREG or not bad:
-        return None
-    who = "everyone" if bad & 0o007 else "its group"
-    can = "write" if bad & 0o022 else "read" if bad & 0o004 else "use"
-    holds = "a private key" if has_key else "commands that root runs"
-    return (
-        f"{who} may {can} this file, which holds {holds}; mend it with: chmod 600 {path}"
-        " (--allow-readable takes it where its mount is read-only)"
-    )
-
-
-def on_read_only_mount(path):
-    """Whether nobody can write the file or change its mode there."""
-    try:
-        port.chmod(path, port.stat(path)[0] & 0o7777)
-    except OSError as e:
-        return e.errno == _EROFS
-    return False

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.peers import Keys, interface_name, tunlite_command
-from tunlite import addresses, endpoints, keys
-from tunlite.config import as_uapi, options as config
+from tunlite import addresses, endpoints
+from tunlite.config import as_uapi, options as config, secret_text
 
 _SOCKETS = Path("/var/run/wireguard")
 _READ = r"""
@@ -112,7 +112,7 @@ def effect(text):
 
 def ours(text):
     """(the parsed config, what we send); no config where it has errors."""
-    parsed = config.parse(keys.Text([bytearray(text.encode())]), "f")
+    parsed = config.parse(secret_text.Text([bytearray(text.encode())]), "f")
     if parsed.errors:
         return None, parsed.lines_of(parsed.errors)
     return parsed, b"".join(bytes(piece) for piece in as_uapi.whole(parsed)).decode()

@@ -4,10 +4,9 @@
 import base64
 
 import pytest
-from hypothesis import given, strategies as st
 
 from tunlite import keys
-from tunlite.config import as_uapi, options
+from tunlite.config import as_uapi, options, secret_text
 
 A, B, C = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 PSK = base64.b64encode(bytes([9]) * 32).decode()
@@ -16,7 +15,7 @@ ZERO = "00" * 32
 
 
 def _config(text):
-    parsed = options.parse(keys.Text([bytearray(text.encode())]), "f")
+    parsed = options.parse(secret_text.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors, parsed.errors
     return parsed
 
@@ -180,11 +179,6 @@ def test_a_sent_piece_is_wiped():
     seen = [bytes(piece) for piece in sender]
     assert HEX_A.encode() in seen[0]
     assert all(piece == bytes(len(piece)) for piece in pieces)
-
-
-@given(st.binary(min_size=32, max_size=32))
-def test_keys_are_written_as_hex(key):
-    assert bytes(as_uapi._hex(key)).decode() == key.hex()
 
 
 def test_a_thousand_peers_are_a_thousand_pieces():

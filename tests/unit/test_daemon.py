@@ -365,14 +365,6 @@ def test_the_status_is_json_and_names_everything(node):
     assert shown["handshakes"] == {"initiated": 0, "responded": 0, "completed": 0, "failed": 0}
 
 
-def test_a_key_in_the_status_is_wgs_base64():
-    import base64
-
-    for first in range(256):
-        key = bytes([first]) + bytes(range(31))
-        assert status.base64_of(key) == base64.b64encode(key).decode()
-
-
 @pytest.mark.parametrize(("total_kb", "small"), [(60_000, True), (8_000_000, False), (None, True)])
 def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, small):
     port = Node(World(), b"\x0a\0\0\x01").port

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from tunlite import keys
-from tunlite.config import options as config, values
+from tunlite.config import options as config, secret_text, values
 from tunlite.system import port
 
 PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -18,7 +18,7 @@ OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
 
 def _parse(text, features=None):
-    return config.parse(keys.Text([bytearray(text.encode())]), "wg0.conf", features)
+    return config.parse(secret_text.Text([bytearray(text.encode())]), "wg0.conf", features)
 
 
 def _errors(text, features=None):
@@ -298,7 +298,7 @@ def test_a_long_line_of_many_pieces_is_one_line():
     prefixes = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(20_000)]
     text = f"[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {', '.join(prefixes)}".encode()
     pieces = [bytearray(text[i : i + 7]) for i in range(0, len(text), 7)]
-    (peer,) = config.parse(keys.Text(pieces), "f").peers
+    (peer,) = config.parse(secret_text.Text(pieces), "f").peers
     assert len(peer["AllowedIPs"]) == 20_000
 
 
@@ -516,8 +516,8 @@ def test_no_error_ever_holds_a_secret(option, section, between):
 @example(b"[Interface]\nPostUp = a\0b\n")
 @example(b"[Interface]\n=\n\xff=1")
 def test_no_bytes_make_the_parser_raise(data):
-    config.parse(keys.Text([bytearray(b"[Interface]\n" + data)]), "f")
-    config.parse(keys.Text([bytearray(data)]), "f")
+    config.parse(secret_text.Text([bytearray(b"[Interface]\n" + data)]), "f")
+    config.parse(secret_text.Text([bytearray(data)]), "f")
 
 
 def test_a_command_with_a_nul_is_refused():
@@ -644,7 +644,7 @@ def test_every_default_that_can_be_written_is_accepted():
 @pytest.mark.parametrize("digits", ["\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT TWO}M"])
 def test_digits_that_are_no_digits_are_an_error_and_no_crash(option, digits):
     text = f"[Interface]\n{option} = {digits}\n"
-    found = config.parse(keys.Text([bytearray(text.encode())]), "x")
+    found = config.parse(secret_text.Text([bytearray(text.encode())]), "x")
     assert [row[1] for row in found.errors] == [option]
 
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from tunlite import addresses, keys
-from tunlite.config import files, options
+from tunlite import addresses
+from tunlite.config import files, options, secret_text
 from tunlite.host import hooks, links, record as states, tunnel
 from tunlite.system import port
 
@@ -14,7 +14,7 @@ OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
 def _config(interface, allowed):
     text = f"[Interface]\n{interface}\n[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {allowed}\n"
-    parsed = options.parse(keys.Text([bytearray(text.encode())]), "f")
+    parsed = options.parse(secret_text.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors
     return parsed
 

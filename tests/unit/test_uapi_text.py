@@ -242,24 +242,6 @@ def test_no_piece_grows_with_the_number_of_allowed_ips(node):
     assert get(node).count("allowed_ip=") == 2000
 
 
-@given(st.binary(min_size=32, max_size=32))
-def test_hex_digits_survive_the_way_there_and_back(key):
-    out = bytearray(32)
-    digits = uapi.hexed(key)
-    assert digits == key.hex().encode()
-    assert uapi.unhex(out, digits)
-    assert out == key
-    assert uapi.unhex(out, digits.upper())
-    assert out == key
-
-
-@given(st.integers(0, 63), st.integers(0, 255))
-def test_anything_but_hex_digits_is_refused(place, byte):
-    digits = bytearray(b"a" * 64)
-    digits[place] = byte
-    assert uapi.unhex(bytearray(32), digits) == (bytes([byte]) in b"0123456789abcdefABCDEF")
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(
     [PEER, "public_key=" + "ef" * 32, "remove=true", "update_only=true", "allowed_ip=10.0.0.1/32",

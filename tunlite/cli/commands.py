@@ -4,7 +4,7 @@ gives the exit status; UsageError, UserError, OSError.
 """
 
 from tunlite import addresses, keys, log as logs
-from tunlite.config import files, options as configs
+from tunlite.config import files, options as configs, secret_text
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 from tunlite.system import port
 from tunlite.uapi import client
@@ -353,7 +353,7 @@ def genpsk(options, rest):
 
 def pubkey(options, rest):
     _take(rest, 0, 0)
-    chars = keys.read_all(0)
+    chars = secret_text.read_all(0)
     end = len(chars)
     while end and chars[end - 1] in b" \t\r\n":
         end -= 1

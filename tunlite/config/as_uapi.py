@@ -17,20 +17,6 @@ _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
 _COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
 
 
-def _digit(nibble):
-    """A hex digit, without a table on a secret."""
-    return 48 + nibble + (((9 - nibble) >> 8) & 39)
-
-
-def _hex(key):
-    """Hex digits (bytearray) of a key."""
-    out = bytearray(64)
-    for i in range(32):
-        out[2 * i] = _digit(key[i] >> 4)
-        out[2 * i + 1] = _digit(key[i] & 15)
-    return out
-
-
 class _Lines:
     """A piece under construction."""
 
@@ -44,7 +30,7 @@ class _Lines:
         self.add("public_key", binascii.hexlify(key).decode())
 
     def add_key(self, name, key):
-        digits = _hex(key)
+        digits = keys.hexed(key)
         self.piece.extend(name.encode() + b"=")
         self.piece.extend(digits)
         self.piece.extend(b"\n")
@@ -163,8 +149,8 @@ def different(config, running, endpoints=None):
     """
     lines = _Lines()
     interface = config.interface
-    if _hex(interface.get("PrivateKey", _ZERO_KEY)) != running.interface.get(
-        "private_key", _hex(_ZERO_KEY)
+    if keys.hexed(interface.get("PrivateKey", _ZERO_KEY)) != running.interface.get(
+        "private_key", keys.hexed(_ZERO_KEY)
     ):
         lines.add_key("private_key", interface.get("PrivateKey", _ZERO_KEY))
     if interface.get("FwMark", 0) != int(running.interface.get("fwmark", b"0")):
@@ -189,7 +175,9 @@ def different(config, running, endpoints=None):
 def _changes(peer, before, endpoints):
     """Options of a peer that are not as they run."""
     changed = []
-    if _hex(peer.get("PresharedKey", _ZERO_KEY)) != before.get("preshared_key", _hex(_ZERO_KEY)):
+    if keys.hexed(peer.get("PresharedKey", _ZERO_KEY)) != before.get(
+        "preshared_key", keys.hexed(_ZERO_KEY)
+    ):
         changed.append("PresharedKey")
     if peer.get("PersistentKeepalive", 0) != int(before.get("persistent_keepalive_interval", b"0")):
         changed.append("PersistentKeepalive")

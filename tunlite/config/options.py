@@ -8,7 +8,7 @@ file's text is kept: a peer is parsed when it is reached.
 """
 
 from tunlite import addresses, keys, prefixes
-from tunlite.config import values
+from tunlite.config import secret_text, values
 from tunlite.system import port
 
 # name, whose it is, kind of value (values.py), default, help
@@ -169,19 +169,19 @@ def read(path, features=None, readable_ok=False):
     `readable_ok`: others may read its keys where its mount is read-only, which is a warning then.
     """
     if path in ("-", "/dev/stdin"):
-        return parse(keys.read_text(0), "stdin", features)
+        return parse(secret_text.read_text(0), "stdin", features)
     fd = port.open_read(path)
     try:
-        config = parse(keys.read_text(fd), path, features)
+        config = parse(secret_text.read_text(fd), path, features)
     finally:
         port.close(fd)
     config.readable_ok = readable_ok
     refusal = None
     if config.holds_secret or any([name in config.interface for name in _HOOKS]):
-        refusal = keys.file_refusal(path, config.holds_secret)
+        refusal = secret_text.file_refusal(path, config.holds_secret)
     if refusal:
         wrong, fix = refusal.split("; ", 1)
-        taken = readable_ok and " may write " not in wrong and keys.on_read_only_mount(path)
+        taken = readable_ok and " may write " not in wrong and secret_text.on_read_only_mount(path)
         (config.warnings if taken else config.errors).insert(0, (0, "", wrong, fix))
     return config
 
@@ -199,7 +199,7 @@ def load(path, features=None, readable_ok=False, first=False):
 
 
 def parse(text, path, features=None):
-    """Config of a keys.Text, which it keeps; never raises."""
+    """Config of a secret_text.Text, which it keeps; never raises."""
     config = Config(path, text)
     parser = _Parser(config, features, None)
     owners = _Owners(parser)

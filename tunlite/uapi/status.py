@@ -3,22 +3,9 @@
 
 import json
 
-from tunlite import addresses, endpoints
+from tunlite import addresses, endpoints, keys
 from tunlite.plane import features, plane as planes
 from tunlite.prefixes import prefix_of
-
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-
-def base64_of(public):
-    """A public key as wg(8) writes it."""
-    out = []
-    padded = bytes(public) + b"\0"
-    for i in range(0, 33, 3):
-        word = padded[i] << 16 | padded[i + 1] << 8 | padded[i + 2]
-        for shift in (18, 12, 6, 0):
-            out.append(_ALPHABET[word >> shift & 63])
-    return "".join(out[:43]) + "="
 
 
 def pieces(daemon):
@@ -54,7 +41,7 @@ def _head(daemon):
     plane = daemon.plane
     native = plane.native
     yield "interface", daemon.name
-    yield "public_key", base64_of(interface.me.public) if interface.me else None
+    yield "public_key", keys.text(interface.me.public) if interface.me else None
     yield "listen_port", interface.listen_port
     yield "fwmark", interface.fwmark
     yield "mtu", daemon.mtu
@@ -104,7 +91,7 @@ def _peer(daemon, peer):
         any_psk |= byte
     resolver = interface.resolver
     return (
-        ("public_key", base64_of(peer.public)),
+        ("public_key", keys.text(peer.public)),
         ("description", peer.description),
         ("preshared", any_psk != 0),
         ("endpoint", endpoints.text(interface.plane.endpoint_of(peer.handle)) or None),

@@ -5,7 +5,7 @@ Pure over lines. Lines are bytearrays, since some hold secrets: whoever made one
 control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
-from tunlite import addresses, endpoints
+from tunlite import addresses, endpoints, keys
 from tunlite.control import resolver
 from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError
 from tunlite.prefixes import prefix_of
@@ -29,39 +29,6 @@ class UapiError(Exception):
 
 
 # ---- values ----
-
-
-def unhex(out, digits):
-    """32 bytes out of 64 hex digits, without a branch or a table on a digit; False where they are
-    not that."""
-    if len(digits) != 64:
-        return False
-    bad = 0
-    for i in range(32):
-        value = 0
-        for k in (2 * i, 2 * i + 1):
-            c = digits[k]
-            # Each mask is all ones where c lies in the range and zero elsewhere.
-            number = (47 - c) & (c - 58)
-            upper = (64 - c) & (c - 71)
-            lower = (96 - c) & (c - 103)
-            number >>= 12
-            upper >>= 12
-            lower >>= 12
-            bad |= ~(number | upper | lower)
-            nibble = (number & (c - 48)) | (upper & (c - 55)) | (lower & (c - 87))
-            value = value << 4 | nibble & 15
-        out[i] = value & 255
-    return bad == 0
-
-
-def hexed(key):
-    """64 hex digits as a bytearray, without a table on a secret."""
-    out = bytearray(64)
-    for i in range(32):
-        for k, nibble in ((2 * i, key[i] >> 4), (2 * i + 1, key[i] & 15)):
-            out[k] = 48 + nibble + (((9 - nibble) >> 8) & 39)
-    return out
 
 
 def _text(value):
@@ -145,7 +112,7 @@ class Setter:
 
     def _key(self, value):
         out = bytearray(32)
-        if not unhex(out, value):
+        if not keys.unhex(out, value):
             raise UapiError(EINVAL, "not a key of 64 hex digits")
         return out
 
@@ -265,7 +232,7 @@ def get_pieces(interface):
     for peer in list(interface.peers.values()):
         # Peers may go while a slow client reads.
         if peer.alive:
-            yield b"public_key=" + hexed(peer.public) + b"\n"
+            yield b"public_key=" + keys.hexed(peer.public) + b"\n"
             yield _secret_piece(interface, b"preshared_key=", peer.psk)
         if peer.alive:
             yield _peer_piece(interface, peer)
@@ -283,7 +250,7 @@ def _secret_piece(interface, label, key):
     # Of the right size at once: growing would leave copies behind.
     out = bytearray(len(label) + 65)
     out[: len(label)] = label
-    digits = hexed(key)
+    digits = keys.hexed(key)
     out[len(label) : len(label) + 64] = digits
     interface.port.native.tl_wipe(digits, 64)
     out[len(label) + 64] = 10
