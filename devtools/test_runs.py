@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SUITES = {
     "lint": ["tests/test_repo_lint.py"],
-    "repo": ["tests/test_repo.py", "tests/test_repo_build.py", "tests/test_repo_dev.py"],
+    "repo": [f"tests/test_repo{part}.py" for part in ("", "_build", "_dev", "_floors")],
     "native": ["tests/native"],
     "unit": ["tests/unit"],
     "both": ["tests/both"],

@@ -14,7 +14,6 @@ from pathlib import Path
 from machine import apt
 from machine.debs import CACHE, Apt, unpack_source
 from qemu.boot import GUEST
-from qemu.userland import in_environment
 
 CROSS = "mips-linux-gnu-"
 _NEEDED = {f"{CROSS}gcc": "gcc-mips-linux-gnu", "make": "make", "flex": "flex", "bison": "bison"}
@@ -30,6 +29,17 @@ CFLAGS += -DHAVE_SETNS -DHAVE_HANDLE_AT -DNEED_STRLCPY
 """
 
 
+def _in_environment(argv: list[str], cwd: Path, log: Path, env: dict[str, str]) -> None:
+    """Run a build step at low priority; its output goes to `log` and is shown when it fails."""
+    with log.open("ab") as out:
+        done = subprocess.run(
+            ["nice", *argv], cwd=cwd, stdout=out, stderr=out, env={**os.environ, **env}
+        )
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise RuntimeError(f"{' '.join(argv)} failed in {cwd}:\n{tail}")
+
+
 def _busybox(tree: Path, log: Path) -> Path:
     config = (tree / "debian/config/pkg/static").read_text()
     for name in _BUSYBOX_OFF:
@@ -43,14 +53,14 @@ def _busybox(tree: Path, log: Path) -> Path:
         )
     questions.kill()
     questions.wait()
-    in_environment(["make", "-j2", "busybox"], tree, log, {})
+    _in_environment(["make", "-j2", "busybox"], tree, log, {})
     return tree / "busybox"
 
 
 def _ip(tree: Path, log: Path) -> Path:
     (tree / "config.mk").write_text(_IPROUTE2_CONFIG)
     settings = [f"CC={CROSS}gcc", "HOSTCC=gcc", f"AR={CROSS}ar", "SHARED_LIBS=n", "LDFLAGS=-static"]
-    in_environment(["make", "-j2", "SUBDIRS=lib ip", *settings], tree, log, {})
+    _in_environment(["make", "-j2", "SUBDIRS=lib ip", *settings], tree, log, {})
     return tree / "ip" / "ip"
 
 
@@ -58,7 +68,7 @@ def _wg(tree: Path, log: Path) -> Path:
     tree.mkdir()
     source = GUEST / "wg.c"
     flags = ["-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-static"]
-    in_environment([f"{CROSS}gcc", *flags, str(source), "-o", str(tree / "wg")], tree, log, {})
+    _in_environment([f"{CROSS}gcc", *flags, str(source), "-o", str(tree / "wg")], tree, log, {})
     return tree / "wg"
 
 

@@ -2,11 +2,10 @@
 """busybox, ip and wg for a guest: Debian's where Debian has the port, cross-built where not."""
 
 import hashlib
-import os
-import subprocess
 from pathlib import Path
 
 from machine.debs import CACHE, Apt, unpacked
+from qemu import cross_userland
 from qemu.initramfs import Initramfs
 from qemu.targets import Target
 
@@ -29,8 +28,6 @@ def add_busybox(image: Initramfs, arch: str, suite: str = "bookworm") -> None:
 def add_userland(image: Initramfs, target: Target) -> None:
     """/bin/busybox, /bin/sh, /bin/ip (iproute2's) and /bin/wg."""
     if not target.deb_arch:
-        from qemu import cross_userland
-
         for name, path in cross_userland.build().items():
             image.add_program(f"bin/{name}", path)
         image.link("bin/sh", "busybox")
@@ -42,14 +39,3 @@ def add_userland(image: Initramfs, target: Target) -> None:
         if not path.exists():
             path = root / "usr" / name
         image.add_program(f"bin/{Path(name).name}", path, root)
-
-
-def in_environment(argv: list[str], cwd: Path, log: Path, env: dict[str, str]) -> None:
-    """Run a build step at low priority; its output goes to `log` and is shown when it fails."""
-    with log.open("ab") as out:
-        done = subprocess.run(
-            ["nice", *argv], cwd=cwd, stdout=out, stderr=out, env={**os.environ, **env}
-        )
-    if done.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise RuntimeError(f"{' '.join(argv)} failed in {cwd}:\n{tail}")
