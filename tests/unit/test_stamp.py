@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""stamp.py: a router and a gateway that remembers the greatest stamp, over reboots and worse."""
+"""stamp.py and stamp_file.py: a router and a gateway that remembers the greatest stamp, over reboots
+and worse.
+"""
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from lab.fakes.port import Clock, FakePort
+from tunlite.control import stamp_file
 from tunlite.protocol import stamp
 
 PUBLIC = bytes(range(32))
@@ -53,7 +56,8 @@ class Router:
         self.port.clock.wall_s = wall_s - self.port.clock.now_ms // 1000
         self.port.clock.synchronised = synchronised
         self.lines = Lines()
-        self.stamps = stamp.Stamps(self.port, self.folder, self.lines)
+        kept = stamp_file.StampFile(self.port, self.folder, self.lines)
+        self.stamps = stamp.Stamps(self.port.wall_ns, kept, self.lines)
         self.stamps.load(self.public)
         self.jar = Jar()
         return self
@@ -238,7 +242,7 @@ def test_a_file_of_0_1_0_is_a_reserve():
     router.boot(NOW_S, True)
     mark = (NOW_S + 86400) * stamp.SECOND
     text = f"{PUBLIC.hex()} {mark}"
-    router.port.files[PATH] = f"{text} {router.stamps._check(text)}\n".encode()
+    router.port.files[PATH] = f"{text} {router.stamps._kept._check(text)}\n".encode()
     kept = dict(router.port.files)
     assert router.boot(NOW_S, True).connect(gateway) == 1
     assert router.ahead_s() <= 0 and not router.lines.errors
@@ -342,7 +346,7 @@ def test_a_disk_that_is_full_or_read_only_is_warned_of_and_retried(errno):
     assert router.connect(gateway) == 1
     assert len(router.lines.errors) == 1
     router.port.disk_error = 0
-    router.port.clock.now_ms += stamp.RETRY_MS
+    router.port.clock.now_ms += stamp_file.RETRY_MS
     assert router.connect(gateway) == 1
     assert PATH in router.port.files
 
@@ -395,12 +399,12 @@ def test_leaps_end_after_three_years():
 def test_files_of_old_keys_do_not_pile_up_and_the_newest_stay():
     port = FakePort()
     port.files["/state/other"] = b"kept"
-    for number in range(stamp.FILES_MOST + 20):
+    for number in range(stamp_file.FILES_MOST + 20):
         router = Router(port, public=number.to_bytes(1, "big") * 32)
         router.boot(NOW_S + 60 * number, True).connect(Gateway())
     names = [path for path in port.files if "/stamp-" in path]
-    assert len(names) == stamp.FILES_MOST
-    kept = [number.to_bytes(1, "big").hex() * 8 for number in range(20, stamp.FILES_MOST + 20)]
+    assert len(names) == stamp_file.FILES_MOST
+    kept = [number.to_bytes(1, "big").hex() * 8 for number in range(20, stamp_file.FILES_MOST + 20)]
     assert sorted(names) == ["/state/stamp-" + text for text in kept]
     assert port.files["/state/other"] == b"kept"
 

@@ -26,7 +26,7 @@ class Daemon:
 
     port: as tunlite/system/port.py has it. name: of the interface. device_fd: its descriptor,
     which the plane takes over. record: plane.options(). log: a log.Log. state_folder: where
-    stamp.py keeps its mark, None for nowhere.
+    stamp_file.py keeps its numbers, None for nowhere.
 
     Then, as wanted: serve(server, path), reload = a callable for SIGHUP, interface's operations;
     then run(). Children and names use watch(), unwatch(), at() and now().

@@ -6,7 +6,7 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints
-from tunlite.control import handshakes
+from tunlite.control import handshakes, stamp_file
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
@@ -17,7 +17,7 @@ _EACCES = 13
 class Interface:
     """`port` as tunlite/system/port.py has it, `timers` a Timers, `log` a Log.
 
-    state_folder: for stamp.py, or None. resolver, ways: as resolver.py and ways.py, or None.
+    state_folder: for stamp_file.py, or None. resolver, ways: as resolver.py and ways.py, or None.
     """
 
     def __init__(self, port, plane, timers, log, state_folder=None):
@@ -30,7 +30,8 @@ class Interface:
         self.noise = noise.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS
-        self.stamps = stamp.Stamps(port, state_folder, log)
+        kept = stamp_file.StampFile(port, state_folder, log)
+        self.stamps = stamp.Stamps(port.wall_ns, kept, log)
         self.exchange = handshakes.Exchange(self)
         self.me = None
         self.peers = {}
