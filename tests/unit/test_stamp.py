@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""stamp.py and stamp_file.py: a router and a gateway that remembers the greatest stamp, over reboots
-and worse.
+"""stamp.py and stamp_file.py: a router and a gateway that remembers the greatest stamp, over
+reboots and worse.
 """
 
 import pytest

@@ -9,9 +9,8 @@ the other.
 import struct
 
 from tunlite import endpoints
-from tunlite.control import timers
 from tunlite.plane import plane as planes
-from tunlite.protocol import cookie, noise, wire
+from tunlite.protocol import cookie, noise, schedule, wire
 
 
 class Exchange:
@@ -304,7 +303,7 @@ class Exchange:
         if events & planes.ACTIVE:
             peer.idle = False
             peer.checked_ms = now_ms
-            self._set_timer(peer, now_ms + timers.CHECK_MS)
+            self._set_timer(peer, now_ms + schedule.CHECK_MS)
         if events & (planes.WANTS_SESSION | planes.REKEY):
             self.want(peer, True)
         if events & planes.ROAMED:
@@ -337,15 +336,15 @@ class Exchange:
         if not peer.alive or not self.owner.listening:
             return
         # Looked at again even if this look fails.
-        self.owner.timers.set(peer, now_ms + timers.CHECK_MS)
+        self.owner.timers.set(peer, now_ms + schedule.CHECK_MS)
         peer.drop_parting(now_ms)
         checked = peer.checked_ms
         actions, _ = self._due(peer, checked)
         peer.checked_ms = now_ms
-        if actions & ~timers.WATCH:
+        if actions & ~schedule.WATCH:
             self._act(peer, actions)
         # Armed before the stamps are read: with workers, packets turn meanwhile.
-        peer.idle = actions & timers.WATCH != 0
+        peer.idle = actions & schedule.WATCH != 0
         peer.arm()
         _, deadline = self._due(peer, checked)
         self.owner.timers.set(peer, deadline)
@@ -362,24 +361,24 @@ class Exchange:
             peer.fired_ms,
             peer.jitter_ms,
         )
-        return timers.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], plan)
+        return schedule.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], plan)
 
     def _act(self, peer, actions):
-        if actions & timers.ZERO:
+        if actions & schedule.ZERO:
             peer.zero_ms = 0
             peer.drop_sessions()
             peer.drop_attempt()
-        if actions & timers.GIVE_UP:
+        if actions & schedule.GIVE_UP:
             self._give_up(peer)
-        if actions & timers.RETRY:
+        if actions & schedule.RETRY:
             self._retry(peer)
-        if actions & timers.NEW_HANDSHAKE:
+        if actions & schedule.NEW_HANDSHAKE:
             peer.fired_ms = self.now_ms
             jitter = self.port.random_bytes(2)
             peer.jitter_ms = (jitter[0] << 8 | jitter[1]) % (wire.REKEY_JITTER_MS + 1)
             self._forget_source(peer)
             self.want(peer, True)
-        if actions & (timers.KEEPALIVE | timers.PERSISTENT):
+        if actions & (schedule.KEEPALIVE | schedule.PERSISTENT):
             peer.tried_ms = self.now_ms
             if not self.plane.keepalive(peer.handle):
                 self.want(peer, True)

@@ -1,26 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""One heap of timers, and what a peer's timer decides (protocol.md, "Timers"; paper section 6).
+"""One heap of timers.
 
 A timer is any object with `timer_ms` (when it wants to expire, None: never), `timer_queued` (its
 earliest entry in the heap, or None) and `expired(now_ms)`.
 """
 
 import heapq
-
-from tunlite.protocol import wire
-
-# Actions that due() asks for.
-KEEPALIVE = 1
-NEW_HANDSHAKE = 2
-RETRY = 4
-GIVE_UP = 8
-PERSISTENT = 16
-ZERO = 32
-WATCH = 64  # idle: be told when data flows again
-
-# How often a peer whose data flows is looked at. Not longer than the keepalive timeout: what is
-# first unreplied after one look is due no earlier than the next.
-CHECK_MS = wire.KEEPALIVE_MS
 
 
 class Timer:
@@ -78,57 +63,3 @@ class Timers:
             timer.expired(now_ms)
             if is_long is not None and is_long():
                 return
-
-
-def due(now_ms, stamps, plan):
-    """What a peer needs now, and when to look again: (actions, deadline or None).
-
-    stamps: (sent_any, sent_data, received_any, received_data, first_unanswered, first_unreplied),
-    0 for never. plan: (checked, retry, attempts, zero, persistent, keepalive_tried, fired, jitter):
-    the last look; when the handshake under way is to be retried, how often it was; when keys are
-    wiped; interval of persistent keepalives; when a keepalive was last asked for; when a new
-    handshake was last asked for because data went unanswered; the jitter of the next one. 0: not.
-    """
-    sent_any, sent_data, received_any, received_data, first_unanswered, first_unreplied = stamps
-    checked, retry, attempts, zero, persistent, tried, fired, jitter = plan
-    actions = 0
-    deadline = None
-    for action, when in (
-        (GIVE_UP if attempts > wire.ATTEMPTS_MAX else RETRY, retry),
-        (ZERO, zero),
-        (KEEPALIVE, _keepalive_at(first_unreplied, tried)),
-        (NEW_HANDSHAKE, _new_handshake_at(first_unanswered, sent_data, fired, jitter)),
-        (PERSISTENT, _persistent_at(max(sent_any, received_any, tried), persistent, now_ms)),
-    ):
-        if not when:
-            continue
-        if when <= now_ms:
-            actions |= action
-        elif deadline is None or when < deadline:
-            deadline = when
-    data = max(sent_data, received_data)
-    if not data or data < checked:
-        actions |= WATCH
-    elif deadline is None or now_ms + CHECK_MS < deadline:
-        deadline = now_ms + CHECK_MS
-    return actions, deadline
-
-
-def _keepalive_at(first_unreplied, tried):
-    # One that could not be sent is not tried again at once.
-    return max(first_unreplied, tried) + wire.KEEPALIVE_MS if first_unreplied else 0
-
-
-def _new_handshake_at(first_unanswered, sent_data, fired, jitter):
-    if not first_unanswered:
-        return 0
-    if fired < first_unanswered:
-        return first_unanswered + wire.NEW_HANDSHAKE_MS + jitter
-    # Asked for already: again only when more data went out since.
-    return fired + wire.NEW_HANDSHAKE_MS + jitter if sent_data > fired else 0
-
-
-def _persistent_at(last, persistent, now_ms):
-    if not persistent:
-        return 0
-    return last + persistent if last else now_ms

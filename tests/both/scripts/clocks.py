@@ -4,7 +4,7 @@
 from binascii import hexlify
 
 from tunlite.control import timers
-from tunlite.protocol import stamp
+from tunlite.protocol import schedule, stamp
 
 for ns in (0, 1, 999_999_999, 1_700_000_000_123_456_789, (1 << 62) + 5, 4_102_444_800 * 10**9):
     print(ns, hexlify(stamp.tai64n(ns)).decode())
@@ -27,4 +27,4 @@ for _ in range(200):
     for _ in range(14):
         seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
         numbers.append(seed % 200_000 if seed & 0x10000 else 0)
-    print(timers.due(100_000, tuple(numbers[:6]), tuple(numbers[6:])))
+    print(schedule.due(100_000, tuple(numbers[:6]), tuple(numbers[6:])))
