@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "aead_impl.h"
+#include "crypto/aead_impl.h"
 
 #ifndef TL_BENCH_NULL
 #error "the bench alone has this"

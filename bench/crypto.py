@@ -31,7 +31,7 @@ const struct aead *bench_sodium(void *seal, void *open);
 double bench_run(const struct aead *a, bool opens, uint32_t len, uint32_t batch, double ms);
 """
 _PREAMBLE = """
-#include <aead.h>
+#include <crypto/aead.h>
 const struct aead *bench_sodium(void *seal, void *open);
 double bench_run(const struct aead *a, bool opens, uint32_t len, uint32_t batch, double ms);
 """
@@ -133,7 +133,7 @@ def _mips_program():
     program = ROOT / "build" / "crypto_run-mips"
     program.parent.mkdir(exist_ok=True)
     command = [str(toolchain.zig()), "cc", "-target", target.triple, f"-mcpu={target.cpu}"]
-    command += ["-std=gnu11", "-O2", "-static", "-Inative/crypto", "-o", str(program)]
+    command += ["-std=gnu11", "-O2", "-static", "-Inative", "-o", str(program)]
     command += ["bench/crypto_run.c", *_sources()]
     subprocess.run(command, cwd=ROOT, check=True, env=toolchain.environment())
     return program

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "aead.h"
+#include "crypto/aead.h"
 
 enum { BATCH_MAX = 64, LONGEST = 16384, HEADER = 16 };
 

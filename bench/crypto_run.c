@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aead.h"
+#include "crypto/aead.h"
 
 enum { LONGEST = 16384, BATCH_MAX = 64, HEADER = 16 };
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "native"
 EXTENSION = ROOT / "tunlite" / "_native.abi3.so"
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-INCLUDES = ["-Inative/include", "-Inative", "-Inative/crypto"]
+INCLUDES = ["-Inative/include", "-Inative"]
 SANITIZE = {
     "asan": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
     "tsan": ["-O1", "-g", "-fsanitize=thread"],
@@ -47,8 +47,7 @@ def build_ffi():
 
 def core_sources():
     """Every C file of the core, as paths relative to the root."""
-    found = [*ROOT.glob("native/*.c"), *ROOT.glob("native/crypto/*.c")]
-    return sorted(str(p.relative_to(ROOT)) for p in found)
+    return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("native/**/*.c"))
 
 
 def _run(argv):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The buffer pool. */
+/* The buffer pool. Once per packet. */
 #include "buf.h"
 
 #include <errno.h>

@@ -38,8 +38,7 @@ def border_cdef(header):
 
 def sources():
     """Paths of every C file of the core, relative to the root."""
-    found = glob.glob("native/*.c", root_dir=ROOT) + glob.glob("native/crypto/*.c", root_dir=ROOT)
-    return sorted(found)
+    return sorted(glob.glob("native/**/*.c", root_dir=ROOT, recursive=True))
 
 
 def make_ffi(source_files):
@@ -51,7 +50,7 @@ def make_ffi(source_files):
         MODULE,
         "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <tunlite.h>\n",
         sources=source_files,
-        include_dirs=["native/include", "native", "native/crypto"],
+        include_dirs=["native/include", "native"],
         extra_compile_args=CFLAGS,
         libraries=LIBRARIES,
     )

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The Internet checksum in portable C, and which way of summing is the fastest here.
+ * Once per packet. */
 #include "checksum.h"
 
 #include "bytes.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The checksum in AVX2's 32 bytes at a time. Once per packet. */
 #if defined(__x86_64__)
 
 #define VECTOR_BYTES 32

@@ -2,7 +2,7 @@
 /*
  * MIPS has no carry flag: adding a word into 64 bits takes three instructions. Its multiplier does
  * the same in one: maddu adds a product to the 64-bit pair HI:LO, so the words are multiplied by 1.
- * The multiplier works beside the loads and stores that stand between two maddu.
+ * The multiplier works beside the loads and stores that stand between two maddu. Once per packet.
  */
 #if defined(__mips__) && __mips == 32 && __mips_isa_rev < 6
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The checksum in vectors of 16 bytes: SSE2, NEON. Once per packet. */
 #if defined(__SSE2__) || defined(__ARM_NEON)
 
 #define VECTOR_BYTES 16

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Several workers. */
+/* Several workers. Once per packet. */
 #include "crew.h"
 
 #if defined(__x86_64__) || defined(__aarch64__)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands behind one msghdr. */
+/* What stands behind one msghdr. Once per packet. */
 #define _GNU_SOURCE
 #include "datagram.h"
 

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "aead.h"
 #include "bytes.h"
+#include "crypto/aead.h"
 #include "io.h"
 
 enum { ROW = 8 };

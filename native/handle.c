@@ -9,7 +9,7 @@
 
 #include "bytes.h"
 #include "crew.h"
-#include "ct.h"
+#include "crypto/ct.h"
 #include "feature.h"
 #include "tunlite.h"
 #include "wire.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every engine does with a packet when the kernel has answered. */
+/* What every engine does with a packet when the kernel has answered. Once per packet. */
 #include "io.h"
 
 #include <errno.h>

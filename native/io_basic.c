@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference engine: one packet a system call. Works on every kernel. */
+/* The reference engine: one packet a system call. Works on every kernel. Once per packet. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
  * With UDP_GRO a message may be a run of datagrams of one sender, so each slot of a receive is a
  * whole slab; runs are cut where the kernel says; runs.h has when they are not worth it. With
  * UDP_SEGMENT a run to one endpoint is one message. tx.c has put what goes to one peer side by
- * side.
+ * side. Once per packet.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Packets to messages: with UDP_SEGMENT a run to one endpoint is one message. tx.c has put what
- * goes to one peer side by side.
+ * goes to one peer side by side. Once per packet.
  */
 #define _GNU_SOURCE
 #include "io_send.h"

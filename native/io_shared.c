@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the engines that speak to the kernel have in common. */
+/* What the engines that speak to the kernel have in common. Once per packet. */
 #define _GNU_SOURCE
 #include "io_shared.h"
 

@@ -9,7 +9,7 @@
  * so that a send need not sort out what came in meanwhile.
  *
  * Multishot wants a blocking descriptor: on a non-blocking one it ends with EAGAIN instead of
- * waiting. Sends do not wait: they say so themselves.
+ * waiting. Sends do not wait: they say so themselves. Once per packet.
  */
 #define _GNU_SOURCE
 #include "uring.h"

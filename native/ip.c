@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* IP header fields. */
+/* IP header fields. Once per packet. */
 #include "ip.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Packets from one worker to another. */
+/* Packets from one worker to another. Once per packet. */
 #include "lane.h"
 
 #include <assert.h>

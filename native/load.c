@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "aead.h"
-#include "blake2s.h"
 #include "bytes.h"
-#include "ct.h"
+#include "crypto/aead.h"
+#include "crypto/blake2s.h"
+#include "crypto/ct.h"
 #include "os.h"
 #include "plane.h"
 #include "tx.h"

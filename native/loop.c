@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Datagrams of our own that come back out of the device. */
+/* Datagrams of our own that come back out of the device. Once per packet. */
 #include "loop.h"
 
 #include <errno.h>

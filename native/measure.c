@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aead.h"
 #include "bytes.h"
+#include "crypto/aead.h"
 #include "os.h"
 #include "tunlite.h"
 

@@ -5,7 +5,7 @@
  *   find:     the newest group of its flow, in a small table that may forget (then a new group
  *             begins: less merging, never another order);
  *   join:     that group, when nothing that differs would be lost, checksums last; or a new one.
- * Then every group of several packets gets its header and its list of payloads.
+ * Then every group of several packets gets its header and its list of payloads. Once per packet.
  */
 #include "offload.h"
 

@@ -4,6 +4,7 @@
  *   begin: header of the frame -> IP header -> extension headers -> transport header, each checked
  *          against the bytes that are really there; then the sums that all segments share;
  *   next:  headers copied, payload copied and summed in one pass, the differing fields put in.
+ * Once per packet.
  */
 #include "offload.h"
 

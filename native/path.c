@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether several datagrams to a peer may go out as one UDP_SEGMENT send. */
+/* Whether several datagrams to a peer may go out as one UDP_SEGMENT send. Once per packet. */
 #include "path.h"
 
 #include <errno.h>

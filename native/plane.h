@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aead.h"
 #include "alarm.h"
 #include "buf.h"
+#include "crypto/aead.h"
 #include "events.h"
 #include "io.h"
 #include "load.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The replay window (RFC 6479). */
+/* The replay window (RFC 6479). Once per packet. */
 #include "replay.h"
 
 bool replay_accept(struct replay *replay, uint64_t counter) {

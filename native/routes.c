@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Allowed IPs: sorted ranges. */
+/* Allowed IPs: sorted ranges. Once per packet. */
 #include "routes.h"
 
 #include <errno.h>

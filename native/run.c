@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wait: tl_run, and the descriptors of Python's that it watches. */
+/* The wait: tl_run, and the descriptors of Python's that it watches. Once per packet. */
 #include <errno.h>
 #include <sys/epoll.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Outside to inside. */
+/* Outside to inside. Once per packet. */
 #include "rx.h"
 
 #include "bytes.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions by receiver index. */
+/* Sessions by receiver index. Once per packet. */
 #include "session.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "ct.h"
+#include "crypto/ct.h"
 #include "os.h"
 
 enum {

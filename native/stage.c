@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Staged packets. */
+/* Staged packets. Once per packet. */
 #include "stage.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One turn of a worker: a batch in each direction, so that neither starves the other. */
+/* One turn of a worker: a batch in each direction, so that neither starves the other.
+ * Once per packet. */
 #include "crew.h"
 #include "full.h"
 #include "plane.h"

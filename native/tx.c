@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside to outside. */
+/* Inside to outside. Once per packet. */
 #include "tx.h"
 
 #include "bytes.h"

@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aead.h"
+#include "crypto/aead.h"
 #include "packet.h"
 
 struct worker;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ICMP for packets that nobody can be given. */
+/* ICMP for packets that nobody can be given. Once per packet. */
 #include "unreachable.h"
 
 #include "bytes.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* io_uring by its system calls. */
+/* io_uring by its system calls. Once per packet. */
 #define _GNU_SOURCE
 #include "uring.h"
 

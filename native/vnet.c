@@ -7,7 +7,7 @@
  * super-packet is made whole in the area and cut from there into slabs, segment behind segment with
  * room for header and tag, in the pass that also computes the checksums.
  * Write: packets are grouped by offload_merge and each group is one writev(2); what the device does
- * not take is taken apart again and stays in the queue.
+ * not take is taken apart again and stays in the queue. Once per packet.
  */
 #include "vnet.h"
 

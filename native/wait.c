@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker waits for. */
+/* What a worker waits for. Once per packet. */
 #define _GNU_SOURCE
 #include "wait.h"
 

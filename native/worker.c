@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ct.h"
+#include "crypto/ct.h"
 #include "full.h"
 #include "io_shared.h"
 #include "plane.h"

@@ -2,11 +2,15 @@
 """The native build compiles what changed, and only that."""
 
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from machine import native_build
+
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -88,3 +92,22 @@ def test_the_extension_protects_its_stack_and_checks_what_libc_copies():
     ).stdout
     assert "__stack_chk_fail" in names
     assert "_chk@" in names.replace("__stack_chk_fail", "")  # what _FORTIFY_SOURCE calls
+
+
+def _says_once_per_packet(path):
+    """Whether the first comment behind the licence ends so; nowhere else may these words stand."""
+    text = (_ROOT / path).read_text(encoding="utf-8").split("\n", 1)[1]
+    first = re.match(r"/\*(.*?)\*/", text, re.DOTALL)
+    says = bool(first) and first[1].replace("*", " ").split()[-3:] == ["Once", "per", "packet."]
+    rest = text[first.end() :] if first else text
+    assert "Once per packet." not in " ".join(rest.replace("*", " ").split()), path
+    return says
+
+
+def test_the_executable_is_built_for_speed_where_a_file_says_once_per_packet():
+    makefile = f"ROOT = {_ROOT}\ninclude {_ROOT}/micropython/often.mk\nall: ; @echo $(OFTEN)\n"
+    command = ["make", "-f", "-", "--no-print-directory"]
+    made = subprocess.run(command, input=makefile, capture_output=True, text=True, check=True)
+    wanted = [path for path in native_build.core_sources() if _says_once_per_packet(path)]
+    assert made.stdout.split() == wanted
+    assert "native/buf.c" in wanted and "native/spawn.c" not in wanted

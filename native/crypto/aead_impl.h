@@ -5,7 +5,7 @@
 
 #include <string.h> /* defines __GLIBC__ where it is */
 
-#include "aead.h"
+#include "crypto/aead.h"
 
 #if (defined(__aarch64__) || (defined(__arm__) && defined(__ARM_FP))) &&                           \
     __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -2,9 +2,9 @@
 /*
  * OpenSSL's ChaCha20-Poly1305 where a libcrypto can be loaded at run time: never a link dependency,
  * and nothing in static builds, which have no dlopen. One packet per call, so its strength is
- * assembly for a CPU that this directory has no vectors for.
+ * assembly for a CPU that this directory has no vectors for. Once per packet.
  */
-#include "aead_impl.h"
+#include "crypto/aead_impl.h"
 
 #ifdef TL_LIBCRYPTO
 
@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "le.h"
+#include "crypto/le.h"
 
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
 typedef struct evp_cipher_st EVP_CIPHER;

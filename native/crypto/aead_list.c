@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "aead_impl.h"
+#include "crypto/aead_impl.h"
 
 const struct aead *const aead_list[] = {
 #ifdef TL_BENCH_NULL

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Single messages with associated data: handshakes (RFC 8439) and cookies (XChaCha20). */
-#include "aead.h"
+#include "crypto/aead.h"
 
 #include <string.h>
 
-#include "chacha20.h"
-#include "ct.h"
-#include "le.h"
-#include "poly1305.h"
+#include "crypto/chacha20.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
+#include "crypto/poly1305.h"
 
 struct work {
     struct chacha20 cipher;

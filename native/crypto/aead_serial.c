@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "aead_serial.h"
+/* The AEAD one packet after the other. Once per packet. */
+#include "crypto/aead_serial.h"
 
 #include <string.h>
 
-#include "ct.h"
+#include "crypto/ct.h"
 
 /*
  * Everything secret that is in memory while a batch runs; wiped once per batch, not per packet.

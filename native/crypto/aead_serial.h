@@ -3,9 +3,9 @@
 #ifndef TL_AEAD_SERIAL_H
 #define TL_AEAD_SERIAL_H
 
-#include "aead.h"
-#include "chacha20.h"
-#include "poly1305.h"
+#include "crypto/aead.h"
+#include "crypto/chacha20.h"
+#include "crypto/poly1305.h"
 
 struct aead_parts {
     void (*xor_stream)(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t len);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* BLAKE2s (RFC 7693) and WireGuard's KDF. Small rather than fast: a handshake hashes 2 KB or so. */
-#include "blake2s.h"
+#include "crypto/blake2s.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "ct.h"
-#include "le.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
 
 static const uint32_t iv[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* ChaCha20 in portable C: the 16 words live in registers from the first round to the store. */
-#include "chacha20.h"
+/* ChaCha20 in portable C: the 16 words live in registers from the first round to the store.
+ * Once per packet. */
+#include "crypto/chacha20.h"
 
 #include <stdbool.h>
 
-#include "ct.h"
-#include "le.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
 
 #define WORD uint32_t
 #define ROTATE(x, n) ((x) << (n) | (x) >> (32 - (n)))
-#include "chacha20_rounds.h"
+#include "crypto/chacha20_rounds.h"
 
 /* Loops over the words are written out, so that x never has an address and stays in registers. */
 #define EACH_WORD(DO)                                                                              \

@@ -8,15 +8,15 @@
 #ifndef TL_CHACHA20_LANES_H
 #define TL_CHACHA20_LANES_H
 
-#include "aead.h"
-#include "chacha20.h"
-#include "ct.h"
-#include "lanes.h"
-#include "le.h"
+#include "crypto/aead.h"
+#include "crypto/chacha20.h"
+#include "crypto/ct.h"
+#include "crypto/lanes.h"
+#include "crypto/le.h"
 
 #define WORD vec32
 #define ROTATE(x, n) rotate_left(x, n)
-#include "chacha20_rounds.h"
+#include "crypto/chacha20_rounds.h"
 
 enum {
     BLOCK = CHACHA20_BLOCK,

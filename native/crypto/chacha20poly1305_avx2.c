@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* AVX2: 8 blocks of ChaCha20, 4 packets of Poly1305 at once. */
-#include "aead_impl.h"
+/* AVX2: 8 blocks of ChaCha20, 4 packets of Poly1305 at once. Once per packet. */
+#include "crypto/aead_impl.h"
 
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#include "aead_serial.h"
-#include "cpu_x86.h"
-#include "ct.h"
-#include "le.h"
+#include "crypto/aead_serial.h"
+#include "crypto/cpu_x86.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
@@ -20,7 +20,7 @@
 
 #define LANES 8
 #define POLY1305_ALONE poly1305_64
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 /* By whole bytes a shuffle is one instruction; shift, shift and or are three. */
 INLINE vec32 rotate_bytes(vec32 x, __m256i from) {
@@ -39,11 +39,11 @@ typedef vec64 factor;
 #define narrow(x) (x)
 #define multiply(a, b) ((vec64)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define multiply_add(sum, a, b) ((sum) + multiply(a, b))
-#include "poly1305_lanes26.h"
+#include "crypto/poly1305_lanes26.h"
 
-#include "poly1305_team.h"
+#include "crypto/poly1305_team.h"
 
-#include "chacha20poly1305_lanes.h"
+#include "crypto/chacha20poly1305_lanes.h"
 
 #ifdef __clang__
 #pragma clang attribute pop

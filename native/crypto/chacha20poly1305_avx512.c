@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* AVX-512 without IFMA: 16 blocks of ChaCha20, 8 packets of Poly1305 at once. */
-#include "aead_impl.h"
+/* AVX-512 without IFMA: 16 blocks of ChaCha20, 8 packets of Poly1305 at once. Once per packet. */
+#include "crypto/aead_impl.h"
 
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#include "aead_serial.h"
-#include "cpu_x86.h"
-#include "ct.h"
-#include "le.h"
+#include "crypto/aead_serial.h"
+#include "crypto/cpu_x86.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \
@@ -21,18 +21,18 @@
 
 #define LANES 16
 #define POLY1305_ALONE poly1305_64
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 #define rotate_left(x, n) ((vec32)_mm512_rol_epi32((__m512i)(x), n))
 typedef vec64 factor;
 #define narrow(x) (x)
 #define multiply(a, b) ((vec64)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define multiply_add(sum, a, b) ((sum) + multiply(a, b))
-#include "poly1305_lanes26.h"
+#include "crypto/poly1305_lanes26.h"
 
-#include "poly1305_team.h"
+#include "crypto/poly1305_team.h"
 
-#include "chacha20poly1305_lanes.h"
+#include "crypto/chacha20poly1305_lanes.h"
 
 #ifdef __clang__
 #pragma clang attribute pop

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* AVX-512 with 52-bit products: 16 blocks of ChaCha20, 8 packets of Poly1305 at once. */
-#include "aead_impl.h"
+/* AVX-512 with 52-bit products: 16 blocks of ChaCha20, 8 packets of Poly1305 at once.
+ * Once per packet. */
+#include "crypto/aead_impl.h"
 
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#include "aead_serial.h"
-#include "cpu_x86.h"
-#include "ct.h"
-#include "le.h"
+#include "crypto/aead_serial.h"
+#include "crypto/cpu_x86.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
 
 #ifdef __clang__
 #pragma clang attribute push(                                                                      \
@@ -21,18 +22,18 @@
 
 #define LANES 16
 #define POLY1305_ALONE poly1305_64
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 #define rotate_left(x, n) ((vec32)_mm512_rol_epi32((__m512i)(x), n))
 #define multiply_low(d, a, b)                                                                      \
     ((vec64)_mm512_madd52lo_epu64((__m512i)(d), (__m512i)(a), (__m512i)(b)))
 #define multiply_high(d, a, b)                                                                     \
     ((vec64)_mm512_madd52hi_epu64((__m512i)(d), (__m512i)(a), (__m512i)(b)))
-#include "poly1305_lanes44.h"
+#include "crypto/poly1305_lanes44.h"
 
-#include "poly1305_team.h"
+#include "crypto/poly1305_team.h"
 
-#include "chacha20poly1305_lanes.h"
+#include "crypto/chacha20poly1305_lanes.h"
 
 #ifdef __clang__
 #pragma clang attribute pop

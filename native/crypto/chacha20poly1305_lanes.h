@@ -14,9 +14,9 @@
 #ifndef TL_CHACHA20POLY1305_LANES_H
 #define TL_CHACHA20POLY1305_LANES_H
 
-#include "aead_serial.h"
-#include "chacha20_lanes.h"
-#include "ct.h"
+#include "crypto/aead_serial.h"
+#include "crypto/chacha20_lanes.h"
+#include "crypto/ct.h"
 
 enum {
     WINDOW = 64, /* packets that are sorted by length where lengths differ */

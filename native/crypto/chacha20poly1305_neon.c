@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* NEON of ARMv7 and ARMv8: 4 blocks of ChaCha20, 2 packets of Poly1305 at once. */
-#include "aead_impl.h"
+/* NEON of ARMv7 and ARMv8: 4 blocks of ChaCha20, 2 packets of Poly1305 at once. Once per packet. */
+#include "crypto/aead_impl.h"
 
 #ifdef TL_NEON
 
 #include <sys/auxv.h>
 
-#include "aead_serial.h"
-#include "ct.h"
-#include "le.h"
+#include "crypto/aead_serial.h"
+#include "crypto/ct.h"
+#include "crypto/le.h"
 
 #ifdef __aarch64__
 enum { HWCAP_VECTORS = 1 << 1 }; /* HWCAP_ASIMD */
@@ -27,7 +27,7 @@ enum { HWCAP_VECTORS = 1 << 12 }; /* HWCAP_NEON */
 #include <arm_neon.h>
 
 #define LANES 4
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 #define rotate_left(x, n)                                                                          \
     ((n) == 16                                                                                     \
@@ -37,11 +37,11 @@ typedef uint32x2_t factor;
 #define narrow(x) vmovn_u64((uint64x2_t)(x))
 #define multiply(a, b) ((vec64)vmull_u32(a, b))
 #define multiply_add(sum, a, b) ((vec64)vmlal_u32((uint64x2_t)(sum), a, b))
-#include "poly1305_lanes26.h"
+#include "crypto/poly1305_lanes26.h"
 
-#include "poly1305_team.h"
+#include "crypto/poly1305_team.h"
 
-#include "chacha20poly1305_lanes.h"
+#include "crypto/chacha20poly1305_lanes.h"
 
 static bool available(void) {
     return (getauxval(AT_HWCAP) & HWCAP_VECTORS) != 0;

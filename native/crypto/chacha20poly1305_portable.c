@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The AEAD in portable C: "portable" for every CPU, "portable64" for those with 64-bit products. */
-#include "aead_serial.h"
+/* The AEAD in portable C: "portable" for every CPU, "portable64" for those with 64-bit products.
+ * Once per packet. */
+#include "crypto/aead_serial.h"
 
-#include "aead_impl.h"
+#include "crypto/aead_impl.h"
 
 static bool always(void) {
     return true;

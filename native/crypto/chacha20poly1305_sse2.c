@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* SSE2, which every x86_64 has: 4 blocks of ChaCha20, 2 packets of Poly1305 at once. */
-#include "aead_impl.h"
+/* SSE2, which every x86_64 has: 4 blocks of ChaCha20, 2 packets of Poly1305 at once.
+ * Once per packet. */
+#include "crypto/aead_impl.h"
 
 #ifdef __x86_64__
 
@@ -8,12 +9,12 @@
 
 #define LANES 4
 #define POLY1305_ALONE poly1305_64
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 #define rotate_left(x, n) ((x) << (n) | (x) >> (32 - (n)))
-#include "poly1305_each.h"
+#include "crypto/poly1305_each.h"
 
-#include "chacha20poly1305_lanes.h"
+#include "crypto/chacha20poly1305_lanes.h"
 
 static bool always(void) {
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* cpuid and xgetbv by hand: __builtin_cpu_supports needs a runtime that not every static build has.
  */
-#include "cpu_x86.h"
+#include "crypto/cpu_x86.h"
 
 #ifdef __x86_64__
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Poly1305 as the AEAD of RFC 8439 section 2.8 feeds it. */
-#include "poly1305.h"
+/* Poly1305 as the AEAD of RFC 8439 section 2.8 feeds it. Once per packet. */
+#include "crypto/poly1305.h"
 
 #include <string.h>
 
-#include "le.h"
+#include "crypto/le.h"
 
 void poly1305_padded(const struct poly1305_impl *impl, struct poly1305 *s, const uint8_t *m,
                      size_t len) {

@@ -8,12 +8,13 @@
  * 2^28, s[1..3] < 1.25 * 2^28, s[0] < 5 * 2^28, each d < 5.5 * 2^60 + 2^33, hence its carry < 1.4 *
  * 2^30. Only h[4] * r[0] has no such way back: h[4] = 4 q + e, 4 q * 2^128 = 5 q, so q * s[0] goes
  * to the lowest word and e * r[0] (e < 4) stays at the top, again below 2.1 * 2^30 with the carry.
+ * Once per packet.
  */
 #include <string.h>
 
-#include "le.h"
-#include "poly1305.h"
-#include "poly1305_column.h"
+#include "crypto/le.h"
+#include "crypto/poly1305.h"
+#include "crypto/poly1305_column.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define HIGH(x) ((uint32_t)((x) >> 32))

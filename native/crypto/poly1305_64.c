@@ -2,12 +2,12 @@
 /*
  * Poly1305 with 64-bit words and 128-bit accumulators, for 64-bit CPUs. The same sums as
  * poly1305_32.c with half as many words: r < 2^60, s[1] = 5/4 r[1] < 1.25 * 2^60, s[0] = 5 r[0];
- * d < 3.5 * 2^124 + 2^65, so h[2] = e r[0] + carry + 1 < 7 * 2^60.
+ * d < 3.5 * 2^124 + 2^65, so h[2] = e r[0] + carry + 1 < 7 * 2^60. Once per packet.
  */
 #include <string.h>
 
-#include "le.h"
-#include "poly1305.h"
+#include "crypto/le.h"
+#include "crypto/poly1305.h"
 
 #ifdef __SIZEOF_INT128__
 

@@ -7,8 +7,8 @@
 #ifndef TL_POLY1305_EACH_H
 #define TL_POLY1305_EACH_H
 
-#include "lanes.h"
-#include "poly1305.h"
+#include "crypto/lanes.h"
+#include "crypto/poly1305.h"
 
 struct team {
     struct {

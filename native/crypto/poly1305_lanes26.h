@@ -10,7 +10,7 @@
 #ifndef TL_POLY1305_LANES26_H
 #define TL_POLY1305_LANES26_H
 
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 struct accumulator {
     vec64 h[5];

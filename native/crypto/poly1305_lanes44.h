@@ -11,7 +11,7 @@
 #ifndef TL_POLY1305_LANES44_H
 #define TL_POLY1305_LANES44_H
 
-#include "lanes.h"
+#include "crypto/lanes.h"
 
 struct accumulator {
     vec64 h[3];

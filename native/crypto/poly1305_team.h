@@ -14,9 +14,9 @@
 
 #include <stdbool.h>
 
-#include "lanes.h"
-#include "le.h"
-#include "poly1305.h"
+#include "crypto/lanes.h"
+#include "crypto/le.h"
+#include "crypto/poly1305.h"
 
 enum {
     STEP = 8 * PACKETS,                  /* bytes of a packet that make a square of 64-bit words */

@@ -46,11 +46,11 @@ void ct_wipe(void *, size_t);
 """
 
 PREAMBLE = """
-#include <aead.h>
-#include <blake2s.h>
-#include <chacha20.h>
-#include <ct.h>
-#include <poly1305.h>
+#include <crypto/aead.h>
+#include <crypto/blake2s.h>
+#include <crypto/chacha20.h>
+#include <crypto/ct.h>
+#include <crypto/poly1305.h>
 """
 
 

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aead.h"
-#include "blake2s.h"
-#include "chacha20.h"
-#include "le.h"
-#include "poly1305.h"
+#include "crypto/aead.h"
+#include "crypto/blake2s.h"
+#include "crypto/chacha20.h"
+#include "crypto/le.h"
+#include "crypto/poly1305.h"
 
 static int failures;
 

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
-#include "aead.h"
-#include "blake2s.h"
-#include "ct.h"
+#include "crypto/aead.h"
+#include "crypto/blake2s.h"
+#include "crypto/ct.h"
 
 enum { LONGEST = 1000, BATCH = 19 };
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "aead.h"
-#include "chacha20.h"
+#include "crypto/aead.h"
+#include "crypto/chacha20.h"
 
 enum { LEN = 100 };
 

@@ -27,7 +27,7 @@ def build(arch, name, sources):
     program.parent.mkdir(exist_ok=True)
     half = program.with_name(f"{program.name}.{os.getpid()}")
     command = ["nice", str(toolchain.zig()), "cc", "-target", target.triple]
-    command += [f"-mcpu={target.cpu}", "-std=gnu11", "-O2", "-static", "-Inative/crypto"]
+    command += [f"-mcpu={target.cpu}", "-std=gnu11", "-O2", "-static"]
     command += ["-Inative", "-Inative/include"]
     command += ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-o", str(half)]
     command += sources
