@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "offload.h"
 
 enum {

@@ -21,14 +21,14 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
+#include "base/wire.h"
 #include "handle.h"
 #include "io.h"
 #include "offload.h"
-#include "os.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
-#include "wire.h"
 
 enum {
     MTU = 1420,

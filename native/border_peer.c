@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "crew.h"
 #include "handle.h"
 #include "tunlite.h"
 #include "tx.h"
-#include "wire.h"
 
 enum { PEERS_FIRST = 8, PEERS_MAX = 65536 };
 

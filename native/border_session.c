@@ -2,12 +2,12 @@
 /* The border's functions about handshakes and sessions. */
 #include <errno.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "crew.h"
 #include "handle.h"
 #include "tunlite.h"
 #include "tx.h"
-#include "wire.h"
 
 int tl_index_new(int plane, int peer, unsigned char *index4) {
     struct plane *p = handle_plane(plane);

@@ -3,7 +3,7 @@
  * Once per packet. */
 #include "checksum.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 /* 64-bit accumulators of 32-bit words need no carry: 2^32 words would have to meet. On a 32-bit CPU
  * an addition is three instructions, still less than four loads of bytes. */

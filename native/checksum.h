@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 enum {
     CHECKSUM_BYTES_MAX = 1 << 20, /* of one run: the vector lanes hold no more */

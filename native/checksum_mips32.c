@@ -6,7 +6,7 @@
  */
 #if defined(__mips__) && __mips == 32 && __mips_isa_rev < 6
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "checksum.h"
 
 enum { STEP = 32 };

@@ -11,7 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "full.h"
 #include "lane.h"
 #include "rx.h"
@@ -19,7 +20,6 @@
 #include "tunlite.h"
 #include "tx.h"
 #include "wait.h"
-#include "wire.h"
 
 enum {
     OWNER_MASK = (1 << SESSION_OWNER_BITS) - 1,

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 /* linux/udp.h; older libcs lack them. */
 enum { SEGMENT_OPTION = 103, GRO_OPTION = 104 };

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "packet.h"
+#include "base/packet.h"
 
 enum {
     DATAGRAM_CONTROL = 128,

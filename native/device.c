@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "feature.h"
+#include "base/feature.h"
 #include "tunlite.h"
 
 enum {

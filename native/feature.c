@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What a kernel, a CPU or a build may offer. */
-#include "feature.h"
+#include "base/feature.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "crypto/aead.h"
 #include "io.h"
 

@@ -7,12 +7,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/feature.h"
+#include "base/wire.h"
 #include "crew.h"
 #include "crypto/ct.h"
-#include "feature.h"
 #include "tunlite.h"
-#include "wire.h"
 
 enum {
     PLANES_MAX = 16,

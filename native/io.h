@@ -9,12 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "events.h"
-#include "feature.h"
+#include "base/buf.h"
+#include "base/events.h"
+#include "base/feature.h"
+#include "base/packet.h"
+#include "base/stats.h"
 #include "full.h"
-#include "packet.h"
-#include "stats.h"
 
 enum { IO_V4 = 0, IO_V6 = 1, IO_SOCKETS = 2 };
 enum { IO_RING_SLOTS_MAX = 64 }; /* of the engine io_uring, for each of receives and sends */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/os.h"
 #include "datagram.h"
 #include "io_shared.h"
-#include "os.h"
 
 struct basic {
     struct endpoint *from; /* of this turn's datagrams, by place in the batch */

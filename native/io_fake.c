@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
+#include "base/wire.h"
 #include "datagram.h"
 #include "handle.h"
 #include "io_shared.h"
-#include "os.h"
 #include "socket.h"
 #include "tun.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
-#include "wire.h"
 
 enum { ENDS = 2, CLOCK_START = 1000000 };
 

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/packet.h"
 #include "checksum.h"
-#include "packet.h"
 #include "routes.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "os.h"
+#include "base/os.h"
 
 static_assert(sizeof(struct passed) <= LANE_HEADER, "the bytes stand behind it");
 static_assert(LANE_HEADER % LANE_ALIGN == 0, "records are aligned");

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "packet.h"
+#include "base/packet.h"
 
 /* A record; the packet's bytes stand LANE_HEADER behind its begin. */
 struct passed {

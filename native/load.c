@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "crypto/ct.h"
-#include "os.h"
 #include "plane.h"
 #include "tx.h"
 

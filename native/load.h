@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "packet.h"
-#include "wire.h"
+#include "base/packet.h"
+#include "base/wire.h"
 
 enum {
     LOAD_HOLD_MS = 1000,

@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "ip.h"
 #include "plane.h"
-#include "wire.h"
 
 enum { UDP_SOURCE = 0, UDP_DESTINATION = 2, UDP_HEADER = 8, UDP_INDEX = UDP_HEADER + 4 };
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "packet.h"
+#include "base/packet.h"
 
 struct peer;
 struct plane;

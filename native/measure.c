@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
 #include "crypto/aead.h"
-#include "os.h"
 #include "tunlite.h"
 
 enum { BATCH = 64, NAME_MAX_LEN = 23, SIZE_MAX_BYTES = 65536 };

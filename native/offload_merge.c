@@ -9,7 +9,7 @@
  */
 #include "offload.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "offload_fields.h"
 
 enum packet_class {

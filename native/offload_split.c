@@ -8,7 +8,7 @@
  */
 #include "offload.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "offload_fields.h"
 
 /* Loose and strict source routes: the checksum covers the last address, not the one in the header.

@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/feature.h"
+#include "base/os.h"
 #include "crew.h"
-#include "feature.h"
 #include "handle.h"
-#include "os.h"
 #include "socket.h"
 #include "tun.h"
 #include "tunlite.h"

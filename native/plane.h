@@ -11,19 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "alarm.h"
-#include "buf.h"
+#include "base/alarm.h"
+#include "base/buf.h"
+#include "base/events.h"
+#include "base/packet.h"
+#include "base/stats.h"
 #include "crypto/aead.h"
-#include "events.h"
 #include "io.h"
 #include "load.h"
 #include "loop.h"
-#include "packet.h"
 #include "path.h"
 #include "routes.h"
 #include "session.h"
 #include "stage.h"
-#include "stats.h"
 
 struct peer {
     uint32_t id;    /* its handle */

@@ -5,11 +5,11 @@
 #include <sys/timex.h>
 #include <time.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "crypto/ct.h"
-#include "os.h"
 #include "tunlite.h"
 
 /* The kernel's word on whether something (NTP, GPS) disciplines the clock. */

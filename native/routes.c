@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "wire.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 
 /* An address as a number; IPv4 in the top 32 bits, so that prefixes mean the same for both. */
 struct key {

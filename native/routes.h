@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "packet.h"
+#include "base/packet.h"
 
 struct routes;
 struct plane;

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
 #include "crew.h"
 #include "handle.h"
-#include "os.h"
 #include "plane.h"
 #include "tunlite.h"
 #include "vnet.h"

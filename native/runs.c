@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "io.h"
-#include "wire.h"
 
 enum { FUTILE_MAX = 6 }; /* an hour */
 

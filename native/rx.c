@@ -2,7 +2,7 @@
 /* Outside to inside. Once per packet. */
 #include "rx.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "crew.h"
 #include "ip.h"
 #include "plane.h"

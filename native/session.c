@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/os.h"
 #include "crypto/ct.h"
-#include "os.h"
 
 enum {
     BUCKETS_FIRST = 64,

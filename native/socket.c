@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "base/os.h"
+#include "base/wire.h"
 #include "session.h"
-#include "wire.h"
 
 enum {
     PORT_TRIES = 32,

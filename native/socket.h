@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "feature.h"
+#include "base/feature.h"
 
 struct socket_options {
     uint16_t port; /* 0: any */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "os.h"
+#include "base/os.h"
 #include "plane.h"
 
 /* In front of each packet's bytes. A record of no peer is dead or fills the end of the ring. */

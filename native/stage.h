@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "packet.h"
+#include "base/packet.h"
 
 enum { STAGE_NONE = UINT32_MAX };
 

@@ -10,10 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
 #include "offload.h"
 #include "offload_fields.h"
-#include "os.h"
 #include "tunlite.h"
 #include "vnet.h"
 

@@ -2,7 +2,7 @@
 /* Inside to outside. Once per packet. */
 #include "tx.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "crew.h"
 #include "full.h"
 #include "ip.h"

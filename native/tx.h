@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/packet.h"
 #include "crypto/aead.h"
-#include "packet.h"
 
 struct worker;
 struct peer;

@@ -2,7 +2,7 @@
 /* ICMP for packets that nobody can be given. Once per packet. */
 #include "unreachable.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "checksum.h"
 #include "plane.h"
 #include "rx.h"

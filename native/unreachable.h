@@ -9,7 +9,7 @@
 #ifndef TL_UNREACHABLE_H
 #define TL_UNREACHABLE_H
 
-#include "packet.h"
+#include "base/packet.h"
 
 struct worker;
 

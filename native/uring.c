@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "base/os.h"
 
 /* The same on every architecture but Alpha and MIPS, which have an offset. */
 #ifndef SYS_io_uring_setup

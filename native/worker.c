@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/wire.h"
 #include "crypto/ct.h"
 #include "full.h"
 #include "io_shared.h"
@@ -12,7 +13,6 @@
 #include "tun.h"
 #include "tx.h"
 #include "vnet.h"
-#include "wire.h"
 
 enum {
     POOL_SLABS_MIN = 6, /* both queues full, the open slab, and one to spare */

@@ -5,8 +5,8 @@
  * Only ints and byte pointers cross. A function returns 0, a count, a small handle, or -errno.
  * A pointer is followed by its length in bytes, or its name ends in its fixed length (key32 is 32
  * bytes); NULL is allowed only where said. C keeps no pointer after return and never calls Python.
- * 64-bit values and records cross as little-endian bytes; native/wire.h asserts their layouts and
- * tunlite/plane/plane.py reads and writes them. Times are milliseconds of CLOCK_BOOTTIME unless
+ * 64-bit values and records cross as little-endian bytes; native/base/wire.h asserts their layouts
+ * and tunlite/plane/plane.py reads and writes them. Times are milliseconds of CLOCK_BOOTTIME unless
  * said.
  *
  * Events never repeat by themselves: a peer's event bit is raised only while it is armed, raising

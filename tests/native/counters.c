@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "handle.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
-#include "wire.h"
 
 enum { LEN = 20, BURST = 4, DATAGRAM = LEN + 12 + TRANSPORT_OVERHEAD, OPTION_FIELDS = 10 };
 

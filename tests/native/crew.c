@@ -21,12 +21,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/os.h"
+#include "base/wire.h"
 #include "chance.h"
 #include "handle.h"
-#include "os.h"
 #include "tunlite.h"
-#include "wire.h"
 
 enum {
     PEERS = 100,

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "offload_harness.h"
 
 int main(void) {

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/wire.h"
 #include "chance.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
-#include "wire.h"
 
 enum { PEERS = 4, SESSIONS = 6, BIG = 3000 };
 

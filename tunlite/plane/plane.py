@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packet path as an object: packs and unpacks the records of native/wire.h; no policy.
+"""The packet path as an object: packs and unpacks the records of native/base/wire.h; no policy.
 
 Every method calls one function of native/include/tunlite.h and raises PlaneError where that gives
 -errno. Handles are ints, receiver indexes bytes of 4, endpoints bytes of 48, times milliseconds.

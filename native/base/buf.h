@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "packet.h"
+#include "base/packet.h"
 
 enum {
     SLAB_SIZE = 65536 + 1024, /* one super-packet of 65,535 bytes with its headroom */

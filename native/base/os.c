@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the core asks of the system outside of packets. */
-#include "os.h"
+#include "base/os.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The buffer pool. Once per packet. */
-#include "buf.h"
+#include "base/buf.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "base/os.h"
 
 static uint32_t align_up(uint32_t n) {
     return (n + BUF_ALIGN - 1) & ~(uint32_t)(BUF_ALIGN - 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Events of peers. */
-#include "events.h"
+#include "base/events.h"
 
 #include "plane.h"
 #include "tunlite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The alarm of sleeping machines. */
-#include "alarm.h"
+#include "base/alarm.h"
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The names of drops and counters. */
-#include "stats.h"
+#include "base/stats.h"
 
 #define TL_NAME(name, text) text "\n"
 const char stats_drop_names[] = TL_DROPS(TL_NAME);
