@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What native/offload*.c and checksum*.c cost: nanoseconds for one super-packet.
+ * What native/inside/offload*.c and checksum*.c cost: nanoseconds for one super-packet.
  *
- *   cc -O3 -Inative bench/offload.c native/offload*.c native/checksum*.c -o /tmp/offload
- *   /tmp/offload [SECONDS]      every checksum of this CPU, the quickest of SECONDS (1) of runs
- *   /tmp/offload split|merge N  N super-packets by the best one and nothing else, to count
+ *   cc -O3 -Inative bench/offload.c native/inside/offload*.c native/inside/checksum*.c -o
+ * /tmp/offload /tmp/offload [SECONDS]      every checksum of this CPU, the quickest of SECONDS (1)
+ * of runs /tmp/offload split|merge N  N super-packets by the best one and nothing else, to count
  *                               instructions: run it for two N and take the difference
  */
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "base/bytes.h"
-#include "offload.h"
+#include "inside/offload.h"
 
 enum {
     HEADERS = 52, /* IPv4, TCP, timestamps */

@@ -25,8 +25,8 @@
 #include "base/os.h"
 #include "base/wire.h"
 #include "handle.h"
+#include "inside/offload.h"
 #include "io.h"
-#include "offload.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 

@@ -53,7 +53,7 @@ include $(TOP)/py/mkrules.mk
 vpath %.c $(ROOT) $(BEARSSL)
 $(BUILD)/native/%.o: CFLAGS = $(NATIVE_CFLAGS)
 $(OFTEN_OBJ): SPEED = $(OFTEN_SPEED)
-$(filter $(BUILD)/native/checksum%,$(OFTEN_OBJ)): SPEED = -O2
+$(filter $(BUILD)/native/inside/checksum%,$(OFTEN_OBJ)): SPEED = -O2
 $(filter $(BUILD)/native/crypto/%,$(OFTEN_OBJ)): SPEED = -O2 -fno-tree-vectorize
 # They must not be compiled into calls of themselves.
 $(BUILD)/memcpy_mips.o: CFLAGS = -O2 -ffreestanding -fno-builtin $(COMMON) $(USER_CFLAGS)

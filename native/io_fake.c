@@ -11,9 +11,9 @@
 #include "base/wire.h"
 #include "datagram.h"
 #include "handle.h"
+#include "inside/tun.h"
 #include "io_shared.h"
 #include "socket.h"
-#include "tun.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 

@@ -13,9 +13,9 @@
 #include "base/bytes.h"
 #include "base/os.h"
 #include "base/wire.h"
+#include "inside/vnet.h"
 #include "session.h"
 #include "socket.h"
-#include "vnet.h"
 
 /* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
  * that tells a frame which the device has cut off, because its MTU has just grown. */

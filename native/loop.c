@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "ip.h"
+#include "inside/ip.h"
 #include "plane.h"
 
 enum { UDP_SOURCE = 0, UDP_DESTINATION = 2, UDP_HEADER = 8, UDP_INDEX = UDP_HEADER + 4 };

@@ -9,8 +9,8 @@
 #include "base/os.h"
 #include "crew.h"
 #include "handle.h"
+#include "inside/tun.h"
 #include "socket.h"
-#include "tun.h"
 #include "tunlite.h"
 
 enum {

@@ -17,11 +17,11 @@
 #include "base/packet.h"
 #include "base/stats.h"
 #include "crypto/aead.h"
+#include "inside/routes.h"
 #include "io.h"
 #include "load.h"
 #include "loop.h"
 #include "path.h"
-#include "routes.h"
 #include "session.h"
 #include "stage.h"
 

@@ -7,9 +7,9 @@
 #include "base/os.h"
 #include "crew.h"
 #include "handle.h"
+#include "inside/vnet.h"
 #include "plane.h"
 #include "tunlite.h"
-#include "vnet.h"
 #include "wait.h"
 
 enum {

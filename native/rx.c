@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "crew.h"
-#include "ip.h"
+#include "inside/ip.h"
 #include "plane.h"
 #include "tunlite.h"
 

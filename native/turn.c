@@ -3,10 +3,10 @@
  * Once per packet. */
 #include "crew.h"
 #include "full.h"
+#include "inside/vnet.h"
 #include "plane.h"
 #include "rx.h"
 #include "tx.h"
-#include "vnet.h"
 
 /* A full batch asks for a bigger one, a nearly empty one for a smaller. */
 static void adapt(const struct worker *w, uint32_t *batch, uint32_t got) {

@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "crew.h"
 #include "full.h"
-#include "ip.h"
+#include "inside/ip.h"
 #include "plane.h"
 #include "tunlite.h"
 #include "unreachable.h"

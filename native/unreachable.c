@@ -3,7 +3,7 @@
 #include "unreachable.h"
 
 #include "base/bytes.h"
-#include "checksum.h"
+#include "inside/checksum.h"
 #include "plane.h"
 #include "rx.h"
 #include "tunlite.h"

@@ -7,12 +7,12 @@
 #include "base/wire.h"
 #include "crypto/ct.h"
 #include "full.h"
+#include "inside/tun.h"
+#include "inside/vnet.h"
 #include "io_shared.h"
 #include "plane.h"
 #include "socket.h"
-#include "tun.h"
 #include "tx.h"
-#include "vnet.h"
 
 enum {
     POOL_SLABS_MIN = 6, /* both queues full, the open slab, and one to spare */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""native/offload*.c and checksum*.c for tests: the same requests answered in this process, by a
+"""Segmentation offload and checksums for tests: the same requests answered in this process, by a
 program under AddressSanitizer and UBSan, and by one for big-endian MIPS under an emulator."""
 
 import atexit
@@ -26,7 +26,7 @@ MIPS_QEMU = "qemu-mips-static"
 
 def _core():
     """The C files under test, relative to the root."""
-    found = [*ROOT.glob("native/offload*.c"), *ROOT.glob("native/checksum*.c")]
+    found = [*ROOT.glob("native/inside/offload*.c"), *ROOT.glob("native/inside/checksum*.c")]
     return sorted(str(p.relative_to(ROOT)) for p in found)
 
 
@@ -167,7 +167,7 @@ def _mips():
     target.parent.mkdir(parents=True, exist_ok=True)
     sources = [*_core(), HARNESS, MAIN]
     made = target.stat().st_mtime if target.exists() else 0
-    headers = [*ROOT.glob("native/*.h"), *ROOT.glob("tests/native/offload_harness*")]
+    headers = [*ROOT.glob("native/*/*.h"), *ROOT.glob("tests/native/offload_harness*")]
     if made < max(p.stat().st_mtime for p in [*headers, *(ROOT / s for s in sources)]):
         zig = [str(toolchain.zig()), "cc", "-target", "mips-linux-musleabi"]
         flags = ["-mcpu=mips32r2", "-O3", "-std=gnu11", "-static", *native_build.WARNINGS]

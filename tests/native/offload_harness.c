@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One request of bytes in, one answer of bytes out, through native/offload*.c and checksum*.c.
- * Every buffer that they see is a heap block of exactly its length, so AddressSanitizer and
- * valgrind notice a byte read or written too far. Linked into the tests' extension module, and a
- * program of its own for sanitizers and emulated CPUs:
+ * One request of bytes in, one answer of bytes out, through native/inside/offload*.c and
+ * checksum*.c. Every buffer that they see is a heap block of exactly its length, so
+ * AddressSanitizer and valgrind notice a byte read or written too far. Linked into the tests'
+ * extension module, and a program of its own for sanitizers and emulated CPUs:
  *
  *   offload_harness < requests > answers
  *
@@ -26,8 +26,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "checksum.h"
-#include "offload.h"
+#include "inside/checksum.h"
+#include "inside/offload.h"
 
 struct stream {
     uint8_t *p;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The slow second implementation of native/offload*.c: plain, obvious, written apart from it.
+"""The slow second implementation of segmentation offload: plain, obvious, written apart from it.
 
 Packets are bytes. Nothing here is incremental: every header is built and summed from scratch.
 """

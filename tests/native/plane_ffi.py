@@ -36,7 +36,7 @@ PREAMBLE = """
 #include <datagram.h>
 #include <handle.h>
 #include <replay.h>
-#include <routes.h>
+#include <inside/routes.h>
 
 /* What goes to an endpoint, taken for what came in: where from, put into the record, and its TOS */
 static int datagram_returned(unsigned char *record, unsigned char tos) {

@@ -6,10 +6,10 @@
  *   next:  headers copied, payload copied and summed in one pass, the differing fields put in.
  * Once per packet.
  */
-#include "offload.h"
+#include "inside/offload.h"
 
 #include "base/bytes.h"
-#include "offload_fields.h"
+#include "inside/offload_fields.h"
 
 /* Loose and strict source routes: the checksum covers the last address, not the one in the header.
  */

@@ -4,7 +4,7 @@
 
 #define VECTOR_BYTES 32
 #define VECTOR_TARGET __attribute__((target("avx2")))
-#include "checksum_vector.h"
+#include "inside/checksum_vector.h"
 
 #include <cpuid.h>
 

@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "checksum.h"
+#include "inside/checksum.h"
 
 typedef uint32_t vector __attribute__((vector_size(VECTOR_BYTES)));
 

@@ -7,7 +7,7 @@
 #if defined(__mips__) && __mips == 32 && __mips_isa_rev < 6
 
 #include "base/bytes.h"
-#include "checksum.h"
+#include "inside/checksum.h"
 
 enum { STEP = 32 };
 

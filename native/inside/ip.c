@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* IP header fields. Once per packet. */
-#include "ip.h"
+#include "inside/ip.h"
 
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/packet.h"
-#include "checksum.h"
-#include "routes.h"
+#include "inside/checksum.h"
+#include "inside/routes.h"
 
 enum {
     V4_HEADER = 20,

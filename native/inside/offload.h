@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "checksum.h"
+#include "inside/checksum.h"
 
 enum {
     OFFLOAD_HEADER = 10,        /* struct virtio_net_hdr */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Allowed IPs: sorted ranges. Once per packet. */
-#include "routes.h"
+#include "inside/routes.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #define VECTOR_BYTES 16
 #define VECTOR_TARGET
-#include "checksum_vector.h"
+#include "inside/checksum_vector.h"
 
 /* The whole executable is built for a CPU that has it. */
 static bool always(void) {

@@ -7,10 +7,10 @@
  *   join:     that group, when nothing that differs would be lost, checksums last; or a new one.
  * Then every group of several packets gets its header and its list of payloads. Once per packet.
  */
-#include "offload.h"
+#include "inside/offload.h"
 
 #include "base/bytes.h"
-#include "offload_fields.h"
+#include "inside/offload_fields.h"
 
 enum packet_class {
     CLASS_STRANGER, /* of no flow that we merge: passes through */

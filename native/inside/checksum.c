@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The Internet checksum in portable C, and which way of summing is the fastest here.
  * Once per packet. */
-#include "checksum.h"
+#include "inside/checksum.h"
 
 #include "base/bytes.h"
 

@@ -9,15 +9,15 @@
  * Write: packets are grouped by offload_merge and each group is one writev(2); what the device does
  * not take is taken apart again and stays in the queue. Once per packet.
  */
-#include "vnet.h"
+#include "inside/vnet.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "inside/offload.h"
 #include "io_shared.h"
-#include "offload.h"
 
 enum {
     FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_PACKET_MAX,

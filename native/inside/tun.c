@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a TUN device takes and gives. */
-#include "tun.h"
+#include "inside/tun.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,10 @@
 
 #include "base/bytes.h"
 #include "base/os.h"
-#include "offload.h"
-#include "offload_fields.h"
+#include "inside/offload.h"
+#include "inside/offload_fields.h"
+#include "inside/vnet.h"
 #include "tunlite.h"
-#include "vnet.h"
 
 enum {
     F_CSUM = 0x01, /* linux/if_tun.h; older copies lack the last two */
