@@ -5,7 +5,7 @@
  * Every received frame's bytes are summed, every sent one's copied to where it is sent from, as
  * opening and sealing would. Needs root.
  *
- *   cc -O3 -Inative bench/packet.c native/uring.c native/base/os.c -o /tmp/packet
+ *   cc -O3 -Inative bench/packet.c native/outside/uring.c native/base/os.c -o /tmp/packet
  *   unshare -n sh -c 'ip link add v0 type veth peer v1 && ip link set v0 up && ip link set v1 up &&
  *     sleep 3 && /tmp/packet v0 v1'
  */
@@ -19,8 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "outside/uring.h"
 #include "thread_time.h"
-#include "uring.h"
 
 enum {
     BATCH = 64,

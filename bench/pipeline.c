@@ -26,7 +26,7 @@
 #include "base/wire.h"
 #include "handle.h"
 #include "inside/offload.h"
-#include "io.h"
+#include "outside/io.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 

@@ -4,7 +4,7 @@
  * one message, the kernel's work included: UDP on loopback, 64 KB runs (UDP_SEGMENT, UDP_GRO) and
  * single datagrams of 64 bytes, and a TUN. Needs root for the TUN.
  *
- *   cc -O3 -Inative bench/uring.c native/uring.c native/base/os.c -o /tmp/uring
+ *   cc -O3 -Inative bench/uring.c native/outside/uring.c native/base/os.c -o /tmp/uring
  *   unshare -n sh -c 'ip link set lo up && /tmp/uring'
  */
 #define _GNU_SOURCE
@@ -18,8 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "outside/uring.h"
 #include "thread_time.h"
-#include "uring.h"
 
 enum {
     BATCH = 64,

@@ -32,7 +32,7 @@ def has_one_user():
 
 
 def _has_io_uring():
-    """Whether a ring can be made as native/uring.c makes it: Linux 6.1, and nothing forbids it."""
+    """Whether a ring can be made as outside/uring.c makes it: Linux 6.1, and nothing forbids it."""
     params = bytearray(120)
     struct.pack_into("=I", params, 8, 1 << 6 | 1 << 12 | 1 << 13)
     ring = ctypes.CDLL(None).syscall(425, 1, (ctypes.c_char * 120).from_buffer(params))

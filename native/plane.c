@@ -10,7 +10,7 @@
 #include "crew.h"
 #include "handle.h"
 #include "inside/tun.h"
-#include "socket.h"
+#include "outside/socket.h"
 #include "tunlite.h"
 
 enum {

@@ -18,10 +18,10 @@
 #include "base/stats.h"
 #include "crypto/aead.h"
 #include "inside/routes.h"
-#include "io.h"
 #include "load.h"
 #include "loop.h"
-#include "path.h"
+#include "outside/io.h"
+#include "outside/path.h"
 #include "session.h"
 #include "stage.h"
 

@@ -9,9 +9,9 @@
 #include "full.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
-#include "io_shared.h"
+#include "outside/io_shared.h"
+#include "outside/socket.h"
 #include "plane.h"
-#include "socket.h"
 #include "tx.h"
 
 enum {

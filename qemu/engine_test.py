@@ -11,7 +11,7 @@ from qemu import boot, targets
 from qemu.router_test import DIST, RouterTestError, test_keys
 from qemu.userland import add_userland
 
-# The rings that native/uring.c makes want 6.1; kernel.io_uring_disabled is of 6.6.
+# The rings that native/outside/uring.c makes want 6.1; kernel.io_uring_disabled is of 6.6.
 RING_SINCE = (6, 1)
 SYSCTL_SINCE = (6, 6)
 

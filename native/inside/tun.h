@@ -3,7 +3,7 @@
 #ifndef TL_TUN_H
 #define TL_TUN_H
 
-#include "io.h"
+#include "outside/io.h"
 
 /* Sets io->offload[FEATURE_TUN_*] for io->device, and io->vnet where its frames have a
  * virtio_net_hdr. A descriptor that is no TUN has none. 0 or -ENOMEM. */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "inside/offload.h"
-#include "io_shared.h"
+#include "outside/io_shared.h"
 
 enum {
     FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_PACKET_MAX,

@@ -4,7 +4,7 @@
 #ifndef TL_VNET_H
 #define TL_VNET_H
 
-#include "io.h"
+#include "outside/io.h"
 
 /* 0 or -ENOMEM. */
 int vnet_new(struct vnet **vnet);

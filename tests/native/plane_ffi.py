@@ -33,7 +33,7 @@ PREAMBLE = """
 #include <stdbool.h>
 #include <tunlite.h>
 #include <tunlite_test.h>
-#include <datagram.h>
+#include <outside/datagram.h>
 #include <handle.h>
 #include <replay.h>
 #include <inside/routes.h>

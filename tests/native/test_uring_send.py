@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 PREAMBLE = """
-#include "../../../native/io_uring.c"
+#include "../../../native/outside/io_uring.c"
 
 /* The ring: each call of uring_enter completes what script says, as (message, result). */
 static struct {
@@ -82,7 +82,7 @@ static int send_some(int n, const int *results, int calls, int err) {
 
 @pytest.fixture(scope="module")
 def send():
-    skipped = ("native/io_uring.c", "native/uring.c")
+    skipped = ("native/outside/io_uring.c", "native/outside/uring.c")
     sources = [name for name in native_build.core_sources() if name not in skipped]
     cdef = "static int send_some(int n, const int *results, int calls, int err);"
     module = native_build.test_module("_test_uring_send", cdef, PREAMBLE, sources)

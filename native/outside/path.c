@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether several datagrams to a peer may go out as one UDP_SEGMENT send. Once per packet. */
-#include "path.h"
+#include "outside/path.h"
 
 #include <errno.h>
 #include <linux/if.h>
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "io.h"
+#include "outside/io.h"
 #include "plane.h"
 
 enum {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The two UDP sockets on one port. */
-#include "socket.h"
+#include "outside/socket.h"
 
 #include <errno.h>
 #include <linux/filter.h>

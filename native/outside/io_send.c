@@ -4,12 +4,12 @@
  * goes to one peer side by side. Once per packet.
  */
 #define _GNU_SOURCE
-#include "io_send.h"
+#include "outside/io_send.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "path.h"
+#include "outside/path.h"
 
 int send_new(struct send *s, uint32_t max) {
     s->iov = calloc(max, sizeof *s->iov);

@@ -3,7 +3,7 @@
 #ifndef TL_IO_SHARED_H
 #define TL_IO_SHARED_H
 
-#include "io.h"
+#include "outside/io.h"
 
 /* A TUN or TAP descriptor is no socket: one packet a read(2) or write(2), whatever the engine. */
 enum io_status io_read_device(struct io *io, struct queue *q, uint32_t max);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* io_uring by its system calls. Once per packet. */
 #define _GNU_SOURCE
-#include "uring.h"
+#include "outside/uring.h"
 
 #ifdef TL_IO_URING
 

@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "crypto/aead.h"
-#include "io.h"
+#include "outside/io.h"
 
 enum { ROW = 8 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the engines that speak to the kernel have in common. Once per packet. */
 #define _GNU_SOURCE
-#include "io_shared.h"
+#include "outside/io_shared.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,8 +14,8 @@
 #include "base/os.h"
 #include "base/wire.h"
 #include "inside/vnet.h"
+#include "outside/socket.h"
 #include "session.h"
-#include "socket.h"
 
 /* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
  * that tells a frame which the device has cut off, because its MTU has just grown. */

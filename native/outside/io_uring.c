@@ -12,7 +12,7 @@
  * waiting. Sends do not wait: they say so themselves. Once per packet.
  */
 #define _GNU_SOURCE
-#include "uring.h"
+#include "outside/uring.h"
 
 #ifdef TL_IO_URING
 
@@ -21,9 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datagram.h"
-#include "io_send.h"
-#include "io_shared.h"
+#include "outside/datagram.h"
+#include "outside/io_send.h"
+#include "outside/io_shared.h"
 
 enum {
     SLOTS_USUAL = 8, /* at most, where none are asked for. docs/performance.md: more are slower */

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/os.h"
-#include "datagram.h"
-#include "io_shared.h"
+#include "outside/datagram.h"
+#include "outside/io_shared.h"
 
 struct basic {
     struct endpoint *from; /* of this turn's datagrams, by place in the batch */

@@ -14,10 +14,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "datagram.h"
-#include "io_send.h"
-#include "io_shared.h"
-#include "runs.h"
+#include "outside/datagram.h"
+#include "outside/io_send.h"
+#include "outside/io_shared.h"
+#include "outside/runs.h"
 
 struct mmsg {
     struct send send;                     /* its headers are the receive's too */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What every engine does with a packet when the kernel has answered. Once per packet. */
-#include "io.h"
+#include "outside/io.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "outside/uring.h"
 #include "plane.h"
 #include "tunlite.h"
-#include "uring.h"
 
 const struct io_ops *const io_list[] = {
     &io_mmsg,

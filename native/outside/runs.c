@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether runs of datagrams come by one socket. */
-#include "runs.h"
+#include "outside/runs.h"
 
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "io.h"
+#include "outside/io.h"
 
 enum { FUTILE_MAX = 6 }; /* an hour */
 

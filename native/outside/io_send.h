@@ -6,8 +6,8 @@
 
 #include <sys/socket.h>
 
-#include "datagram.h"
-#include "io.h"
+#include "outside/datagram.h"
+#include "outside/io.h"
 
 enum { SEND_MESSAGES_MAX = 64 }; /* of one io_calls.send */
 

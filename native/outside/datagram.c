@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What stands behind one msghdr. Once per packet. */
 #define _GNU_SOURCE
-#include "datagram.h"
+#include "outside/datagram.h"
 
 #include <string.h>
 
