@@ -7,8 +7,8 @@
 #include "base/wire.h"
 #include "crew.h"
 #include "handle.h"
+#include "path/tx.h"
 #include "tunlite.h"
-#include "tx.h"
 
 enum { PEERS_FIRST = 8, PEERS_MAX = 65536 };
 

@@ -6,8 +6,8 @@
 #include "base/wire.h"
 #include "crew.h"
 #include "handle.h"
+#include "path/tx.h"
 #include "tunlite.h"
-#include "tx.h"
 
 int tl_index_new(int plane, int peer, unsigned char *index4) {
     struct plane *p = handle_plane(plane);
@@ -67,7 +67,7 @@ int tl_handshake(int plane, unsigned char *out, int out_len) {
     struct plane *p = handle_plane(plane);
     if (!p)
         return -EBADF;
-    const struct handshake *h = load_peek(&p->worker->load);
+    const struct handshake *h = admission_peek(&p->worker->admission);
     if (!h)
         return 0;
     if (out_len < (int)(sizeof(struct record_endpoint) + h->len))
@@ -75,7 +75,7 @@ int tl_handshake(int plane, unsigned char *out, int out_len) {
     handle_put_endpoint(out, &h->from);
     memcpy(out + sizeof(struct record_endpoint), h->message, h->len);
     int len = (int)h->len;
-    load_next(&p->worker->load);
+    admission_next(&p->worker->admission);
     return len;
 }
 

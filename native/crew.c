@@ -13,12 +13,12 @@
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "full.h"
-#include "lane.h"
 #include "outside/socket.h"
-#include "rx.h"
+#include "path/full.h"
+#include "path/lane.h"
+#include "path/rx.h"
+#include "path/tx.h"
 #include "tunlite.h"
-#include "tx.h"
 #include "wait.h"
 
 enum {

@@ -17,7 +17,7 @@
 #ifndef TL_CREW_H
 #define TL_CREW_H
 
-#include "plane.h"
+#include "path/plane.h"
 
 /* Calls of what follows stand behind it, so that builds without CREW have nothing of them. */
 #define CREW_OF(plane) (CREW && (plane)->n_workers > 1)

@@ -3,7 +3,7 @@
 #ifndef TL_HANDLE_H
 #define TL_HANDLE_H
 
-#include "plane.h"
+#include "path/plane.h"
 
 /* NULL: none of that number. */
 struct plane *handle_plane(int handle);

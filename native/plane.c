@@ -139,7 +139,7 @@ int tl_plane_identity(int handle, const unsigned char *mac1_key32,
         return -EBADF;
     if (!mac1_key32 != !cookie_key32)
         return -EINVAL;
-    struct load *load = &plane->worker->load; /* handshakes are all worker 0's */
+    struct admission *load = &plane->worker->admission; /* handshakes are all worker 0's */
     load->has_identity = mac1_key32 != NULL;
     load->secret_until = 0; /* cookies of the earlier identity end with it */
     if (mac1_key32) {

@@ -8,7 +8,7 @@
 #include "crew.h"
 #include "handle.h"
 #include "inside/vnet.h"
-#include "plane.h"
+#include "path/plane.h"
 #include "tunlite.h"
 #include "wait.h"
 

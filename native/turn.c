@@ -2,11 +2,11 @@
 /* One turn of a worker: a batch in each direction, so that neither starves the other.
  * Once per packet. */
 #include "crew.h"
-#include "full.h"
 #include "inside/vnet.h"
-#include "plane.h"
-#include "rx.h"
-#include "tx.h"
+#include "path/full.h"
+#include "path/plane.h"
+#include "path/rx.h"
+#include "path/tx.h"
 
 /* A full batch asks for a bigger one, a nearly empty one for a smaller. */
 static void adapt(const struct worker *w, uint32_t *batch, uint32_t got) {

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "full.h"
-#include "plane.h"
+#include "path/full.h"
+#include "path/plane.h"
 #include "tunlite.h"
 
 enum {
@@ -83,7 +83,7 @@ int wait_woke(const struct worker *w) {
     int set = 0;
     if (w->events.first)
         set |= TL_WOKE_PEERS;
-    if (load_peek(&w->load))
+    if (admission_peek(&w->admission))
         set |= TL_WOKE_HANDSHAKE;
     if (w->tell_device_gone)
         set |= TL_WOKE_DEVICE_GONE;

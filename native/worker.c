@@ -6,13 +6,13 @@
 
 #include "base/wire.h"
 #include "crypto/ct.h"
-#include "full.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
 #include "outside/io_shared.h"
 #include "outside/socket.h"
-#include "plane.h"
-#include "tx.h"
+#include "path/full.h"
+#include "path/plane.h"
+#include "path/tx.h"
 
 enum {
     POOL_SLABS_MIN = 6, /* both queues full, the open slab, and one to spare */
@@ -170,7 +170,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     if (err)
         goto out_queues;
     if (w->id == 0) /* handshakes are all its */
-        err = load_new(&w->load, o->ring, o->handshakes_per_second);
+        err = admission_new(&w->admission, o->ring, o->handshakes_per_second);
     if (err)
         goto out_load;
     err = open_engine(&w->io);
@@ -180,7 +180,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     return 0;
 
 out_load:
-    load_free(&w->load);
+    admission_free(&w->admission);
 out_queues:
     free_queues(w);
     stage_free(&w->stage);
@@ -195,7 +195,7 @@ void worker_free(struct worker *w) {
     free(w->io.calls_state);
     if (w->io.device >= 0)
         close(w->io.device);
-    load_free(&w->load);
+    admission_free(&w->admission);
     free_queues(w);
     stage_free(&w->stage);
     buf_free(&w->pool);

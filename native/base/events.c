@@ -2,7 +2,7 @@
 /* Events of peers. */
 #include "base/events.h"
 
-#include "plane.h"
+#include "path/plane.h"
 #include "tunlite.h"
 
 void events_raise(struct events *events, struct peer *peer, uint32_t bits) {

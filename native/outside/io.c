@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "outside/uring.h"
-#include "plane.h"
+#include "path/plane.h"
 #include "tunlite.h"
 
 const struct io_ops *const io_list[] = {

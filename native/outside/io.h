@@ -14,7 +14,7 @@
 #include "base/feature.h"
 #include "base/packet.h"
 #include "base/stats.h"
-#include "full.h"
+#include "path/full.h"
 
 enum { IO_V4 = 0, IO_V6 = 1, IO_SOCKETS = 2 };
 enum { IO_RING_SLOTS_MAX = 64 }; /* of the engine io_uring, for each of receives and sends */

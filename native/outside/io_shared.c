@@ -15,7 +15,7 @@
 #include "base/wire.h"
 #include "inside/vnet.h"
 #include "outside/socket.h"
-#include "session.h"
+#include "path/session.h"
 
 /* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
  * that tells a frame which the device has cut off, because its MTU has just grown. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "outside/io.h"
-#include "plane.h"
+#include "path/plane.h"
 
 enum {
     LIMIT_MS = 10 * 60 * 1000,

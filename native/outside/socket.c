@@ -11,7 +11,7 @@
 
 #include "base/os.h"
 #include "base/wire.h"
-#include "session.h"
+#include "path/session.h"
 
 enum {
     PORT_TRIES = 32,

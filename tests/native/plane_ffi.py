@@ -35,7 +35,7 @@ PREAMBLE = """
 #include <tunlite_test.h>
 #include <outside/datagram.h>
 #include <handle.h>
-#include <replay.h>
+#include <path/replay.h>
 #include <inside/routes.h>
 
 /* What goes to an endpoint, taken for what came in: where from, put into the record, and its TOS */

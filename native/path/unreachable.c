@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* ICMP for packets that nobody can be given. Once per packet. */
-#include "unreachable.h"
+#include "path/unreachable.h"
 
 #include "base/bytes.h"
 #include "inside/checksum.h"
-#include "plane.h"
-#include "rx.h"
+#include "path/plane.h"
+#include "path/rx.h"
 #include "tunlite.h"
 
 enum {

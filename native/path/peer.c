@@ -2,7 +2,7 @@
 /* A peer's endpoint and stamps. */
 #include <string.h>
 
-#include "plane.h"
+#include "path/plane.h"
 #include "tunlite.h"
 
 static bool same_place(const struct endpoint *a, const struct endpoint *b) {

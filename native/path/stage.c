@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Staged packets. Once per packet. */
-#include "stage.h"
+#include "path/stage.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/os.h"
-#include "plane.h"
+#include "path/plane.h"
 
 /* In front of each packet's bytes. A record of no peer is dead or fills the end of the ring. */
 struct record {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside to outside. Once per packet. */
-#include "tx.h"
+#include "path/tx.h"
 
 #include "base/bytes.h"
 #include "crew.h"
-#include "full.h"
 #include "inside/ip.h"
-#include "plane.h"
+#include "path/full.h"
+#include "path/plane.h"
+#include "path/unreachable.h"
 #include "tunlite.h"
-#include "unreachable.h"
 
 /* Step 1 for one packet; layer 3 also takes the ECN field. */
 static bool is_valid(struct worker *w, struct packet *p) {

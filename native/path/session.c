@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions by receiver index. Once per packet. */
-#include "session.h"
+#include "path/session.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Datagrams of our own that come back out of the device. Once per packet. */
-#include "loop.h"
+#include "path/loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "base/wire.h"
 #include "inside/ip.h"
-#include "plane.h"
+#include "path/plane.h"
 
 enum { UDP_SOURCE = 0, UDP_DESTINATION = 2, UDP_HEADER = 8, UDP_INDEX = UDP_HEADER + 4 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Handshake messages before Python sees them. */
-#include "load.h"
+#include "path/admission.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,30 +10,30 @@
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "crypto/ct.h"
-#include "plane.h"
-#include "tx.h"
+#include "path/plane.h"
+#include "path/tx.h"
 
 enum { MAC_LEN = 16, TOKEN = 1000 };
 
-int load_new(struct load *load, uint32_t size, uint32_t per_second) {
-    load->size = size;
-    load->per_second = per_second;
-    load->ring = calloc(size, sizeof *load->ring);
-    os_random(load->nonce, sizeof load->nonce);
-    os_random(load->bucket_secret, sizeof load->bucket_secret);
-    load->from = calloc(size, sizeof *load->from);
-    return load->ring && load->from ? 0 : -ENOMEM;
+int admission_new(struct admission *a, uint32_t size, uint32_t per_second) {
+    a->size = size;
+    a->per_second = per_second;
+    a->ring = calloc(size, sizeof *a->ring);
+    os_random(a->nonce, sizeof a->nonce);
+    os_random(a->bucket_secret, sizeof a->bucket_secret);
+    a->from = calloc(size, sizeof *a->from);
+    return a->ring && a->from ? 0 : -ENOMEM;
 }
 
-void load_free(struct load *load) {
-    free(load->ring);
-    free(load->from);
-    ct_wipe(load->secret, sizeof load->secret);
-    ct_wipe(load->bucket_secret, sizeof load->bucket_secret);
+void admission_free(struct admission *a) {
+    free(a->ring);
+    free(a->from);
+    ct_wipe(a->secret, sizeof a->secret);
+    ct_wipe(a->bucket_secret, sizeof a->bucket_secret);
 }
 
-const struct handshake *load_peek(const struct load *load) {
-    return load->head == load->tail ? NULL : &load->ring[load->tail & (load->size - 1)];
+const struct handshake *admission_peek(const struct admission *a) {
+    return a->head == a->tail ? NULL : &a->ring[a->tail & (a->size - 1)];
 }
 
 static bool is_cookie(const uint8_t *message) {
@@ -41,16 +41,16 @@ static bool is_cookie(const uint8_t *message) {
 }
 
 /* A MAC of the IPv4 address or IPv6 /64: nobody can aim at a set, or at another's bucket. */
-static uint64_t bucket_key(const struct load *load, const struct endpoint *from) {
+static uint64_t bucket_key(const struct admission *a, const struct endpoint *from) {
     uint8_t key[8];
-    blake2s(key, sizeof key, load->bucket_secret, sizeof load->bucket_secret, from->addr,
+    blake2s(key, sizeof key, a->bucket_secret, sizeof a->bucket_secret, from->addr,
             from->family == 4 ? 4 : 8);
     return load_le64(key) | 1;
 }
 
-void load_next(struct load *load) {
-    load->cookies -= is_cookie(load_peek(load)->message);
-    load->tail++;
+void admission_next(struct admission *a) {
+    a->cookies -= is_cookie(admission_peek(a)->message);
+    a->tail++;
 }
 
 /* Where mac1 starts; mac2 follows it. */
@@ -62,7 +62,7 @@ static uint32_t mac1_at(const struct packet *p) {
 static bool has_mac1(const struct worker *w, const struct packet *p) {
     uint8_t mac[MAC_LEN];
     uint32_t at = mac1_at(p);
-    blake2s(mac, MAC_LEN, w->load.mac1_key, 32, p->data, at);
+    blake2s(mac, MAC_LEN, w->admission.mac1_key, 32, p->data, at);
     return ct_equal(mac, p->data + at, MAC_LEN);
 }
 
@@ -93,22 +93,22 @@ static bool is_for_us(struct worker *w, const struct packet *p) {
 
 /* Whenever the ring's fill is looked at. Cookie replies, forged perhaps, are no reason to ask
  * others for cookies. */
-static void note_load(struct load *load, uint64_t now) {
-    if (load->head - load->tail - load->cookies > load->size / LOAD_SHARE)
-        load->loaded_until = now + LOAD_HOLD_MS;
+static void note_load(struct admission *a, uint64_t now) {
+    if (a->head - a->tail - a->cookies > a->size / LOAD_SHARE)
+        a->loaded_until = now + LOAD_HOLD_MS;
 }
 
 /* The cookie: MAC of the sender's address and port under a secret of ours. */
-static void cookie_of(struct load *load, uint8_t cookie[MAC_LEN], const struct endpoint *from,
+static void cookie_of(struct admission *a, uint8_t cookie[MAC_LEN], const struct endpoint *from,
                       uint64_t now) {
     uint8_t name[19] = {from->family};
     memcpy(name + 1, from->addr, 16);
     store_be16(name + 17, from->port);
-    if (now >= load->secret_until) {
-        os_random(load->secret, sizeof load->secret);
-        load->secret_until = now + LOAD_SECRET_MS;
+    if (now >= a->secret_until) {
+        os_random(a->secret, sizeof a->secret);
+        a->secret_until = now + LOAD_SECRET_MS;
     }
-    blake2s(cookie, MAC_LEN, load->secret, sizeof load->secret, name, sizeof name);
+    blake2s(cookie, MAC_LEN, a->secret, sizeof a->secret, name, sizeof name);
 }
 
 static bool has_mac2(const struct packet *p, const uint8_t cookie[MAC_LEN]) {
@@ -131,12 +131,12 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
         return;
     }
     uint8_t message[sizeof(struct message_cookie)] = {MESSAGE_COOKIE};
-    uint8_t *nonce = w->load.nonce;
+    uint8_t *nonce = w->admission.nonce;
     memcpy(message + offsetof(struct message_cookie, receiver), p->data + 4, 4);
     store_le64(nonce + 16, load_le64(nonce + 16) + 1);
     memcpy(message + offsetof(struct message_cookie, nonce), nonce, 24);
-    xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie), w->load.cookie_key,
-                  nonce, (struct bytes){p->data + mac1_at(p), MAC_LEN},
+    xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie),
+                  w->admission.cookie_key, nonce, (struct bytes){p->data + mac1_at(p), MAC_LEN},
                   (struct bytes){cookie, MAC_LEN});
     tx_urgent(w, NULL, p->endpoint, (struct bytes){message, sizeof message});
     w->stats.drops[DROP_COOKIE_SENT]++;
@@ -144,9 +144,9 @@ static void answer_with_cookie(struct worker *w, const struct packet *p, const u
 }
 
 /* Step 3. Full buckets hold LOAD_BURST tokens and gain `per_second` a second. */
-static bool has_token(struct load *load, const struct endpoint *from, uint64_t now) {
-    uint64_t key = bucket_key(load, from);
-    struct bucket *set = load->bucket[(key >> 1) % LOAD_SETS], *b = &set[0];
+static bool has_token(struct admission *a, const struct endpoint *from, uint64_t now) {
+    uint64_t key = bucket_key(a, from);
+    struct bucket *set = a->bucket[(key >> 1) % LOAD_SETS], *b = &set[0];
     for (uint32_t i = 0; i < LOAD_WAYS; i++) {
         if (set[i].key == key) {
             b = &set[i];
@@ -157,7 +157,7 @@ static bool has_token(struct load *load, const struct endpoint *from, uint64_t n
     }
     if (b->key != key)
         *b = (struct bucket){key, now, LOAD_BURST * TOKEN};
-    uint64_t gained = (now - b->at) * load->per_second;
+    uint64_t gained = (now - b->at) * a->per_second;
     b->tokens = gained > LOAD_BURST * TOKEN - b->tokens ? LOAD_BURST * TOKEN : b->tokens + gained;
     b->at = now;
     if (b->tokens < TOKEN)
@@ -167,31 +167,31 @@ static bool has_token(struct load *load, const struct endpoint *from, uint64_t n
 }
 
 /* Whether this address has so many quarters of what is load in the ring. */
-static bool has_quarters(const struct load *load, const struct packet *p, uint32_t quarters) {
-    uint64_t key = bucket_key(load, p->endpoint);
-    uint32_t most = load->size / LOAD_SHARE * quarters / 4, n = 0;
-    for (uint32_t i = load->tail; i != load->head && n < most; i++)
-        n += load->from[i & (load->size - 1)] == key;
+static bool has_quarters(const struct admission *a, const struct packet *p, uint32_t quarters) {
+    uint64_t key = bucket_key(a, p->endpoint);
+    uint32_t most = a->size / LOAD_SHARE * quarters / 4, n = 0;
+    for (uint32_t i = a->tail; i != a->head && n < most; i++)
+        n += a->from[i & (a->size - 1)] == key;
     return n == most;
 }
 
 /* All who send have to prove their address, or this one has to. */
-static bool is_loaded(struct load *load, const struct packet *p, uint64_t now) {
-    note_load(load, now);
-    return now < load->loaded_until || has_quarters(load, p, 2);
+static bool is_loaded(struct admission *a, const struct packet *p, uint64_t now) {
+    note_load(a, now);
+    return now < a->loaded_until || has_quarters(a, p, 2);
 }
 
 /* Steps 2 and 3. A cookie reply is no question: it costs Python little and gets no answer. */
 static bool is_admitted(struct worker *w, const struct packet *p) {
     uint8_t cookie[MAC_LEN];
-    if (is_cookie(p->data) || !is_loaded(&w->load, p, w->io.now))
+    if (is_cookie(p->data) || !is_loaded(&w->admission, p, w->io.now))
         return true;
-    cookie_of(&w->load, cookie, p->endpoint, w->io.now);
+    cookie_of(&w->admission, cookie, p->endpoint, w->io.now);
     if (!has_mac2(p, cookie)) {
         answer_with_cookie(w, p, cookie);
         return false;
     }
-    if (has_quarters(&w->load, p, 3) || !has_token(&w->load, p->endpoint, w->io.now)) {
+    if (has_quarters(&w->admission, p, 3) || !has_token(&w->admission, p->endpoint, w->io.now)) {
         w->stats.drops[DROP_RATE_LIMITED]++;
         return false;
     }
@@ -199,27 +199,26 @@ static bool is_admitted(struct worker *w, const struct packet *p) {
 }
 
 static void ring_push(struct worker *w, const struct packet *p) {
-    struct load *load = &w->load;
+    struct admission *a = &w->admission;
     bool cookie = is_cookie(p->data);
-    if (load->head - load->tail == load->size ||
-        (cookie && load->cookies == load->size / LOAD_SHARE)) {
+    if (a->head - a->tail == a->size || (cookie && a->cookies == a->size / LOAD_SHARE)) {
         w->stats.drops[DROP_RING_FULL]++;
         return;
     }
-    load->cookies += cookie;
-    load->from[load->head & (load->size - 1)] = cookie ? 0 : bucket_key(load, p->endpoint);
-    struct handshake *h = &load->ring[load->head++ & (load->size - 1)];
+    a->cookies += cookie;
+    a->from[a->head & (a->size - 1)] = cookie ? 0 : bucket_key(a, p->endpoint);
+    struct handshake *h = &a->ring[a->head++ & (a->size - 1)];
     h->from = *p->endpoint;
     h->len = p->len;
     memcpy(h->message, p->data, p->len);
-    note_load(load, w->io.now);
+    note_load(a, w->io.now);
     w->stats.counts[COUNT_HANDSHAKES_READ]++;
 }
 
-void load_batch(struct worker *w, struct queue *q) {
+void admission_batch(struct worker *w, struct queue *q) {
     for (uint32_t i = 0; i < q->n; i++) {
         struct packet *p = &q->p[i];
-        if (!w->load.has_identity)
+        if (!w->admission.has_identity)
             w->stats.drops[DROP_NO_IDENTITY]++;
         else if (is_for_us(w, p) && is_admitted(w, p))
             ring_push(w, p);

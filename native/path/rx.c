@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Outside to inside. Once per packet. */
-#include "rx.h"
+#include "path/rx.h"
 
 #include "base/bytes.h"
 #include "crew.h"
 #include "inside/ip.h"
-#include "plane.h"
+#include "path/plane.h"
 #include "tunlite.h"
 
 /* Step 1 for one datagram: why it is refused, or DROP_NONE. */
@@ -180,7 +180,7 @@ void rx_batch(struct worker *w, struct queue *q, uint32_t from) {
         w->handshakes.n = crew_pass_outside(w, &w->handshakes, 0);
         q->n = crew_pass_outside(w, q, from);
     }
-    load_batch(w, &w->handshakes);
+    admission_batch(w, &w->handshakes);
     q->n = find_sessions(w, q, from);
     q->n = open_all(w, q, from);
     q->n = hear(w, q, from);

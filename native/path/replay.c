@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The replay window (RFC 6479). Once per packet. */
-#include "replay.h"
+#include "path/replay.h"
 
 bool replay_accept(struct replay *replay, uint64_t counter) {
     uint64_t window = (uint64_t)(replay->words - 1) * 64;

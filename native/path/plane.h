@@ -18,12 +18,12 @@
 #include "base/stats.h"
 #include "crypto/aead.h"
 #include "inside/routes.h"
-#include "load.h"
-#include "loop.h"
 #include "outside/io.h"
 #include "outside/path.h"
-#include "session.h"
-#include "stage.h"
+#include "path/admission.h"
+#include "path/loop.h"
+#include "path/session.h"
+#include "path/stage.h"
 
 struct peer {
     uint32_t id;    /* its handle */
@@ -75,7 +75,7 @@ struct worker {
     struct stats stats;
     struct stage stage;
     struct events events;
-    struct load load;
+    struct admission admission;
     struct urgent urgent;
     struct queue out;        /* sealed or to be sealed; what the socket did not take stays */
     struct queue in;         /* opened or to be opened; what the device did not take stays */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Packets from one worker to another. Once per packet. */
-#include "lane.h"
+#include "path/lane.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A socket that stays full. */
-#include "full.h"
+#include "path/full.h"
 
 #include <string.h>
 
-#include "plane.h"
+#include "path/plane.h"
 
 /* Of the peer's endpoint: packets have one of their own only when they are sealed. */
 static struct full *full_of(struct worker *w, const struct peer *peer) {

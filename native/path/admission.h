@@ -11,8 +11,8 @@
  *      Addresses that are not proved are never limited: they may be forged.
  *   4. the ring, for tl_handshake; cookie replies have an eighth of it and are no load
  */
-#ifndef TL_LOAD_H
-#define TL_LOAD_H
+#ifndef TL_ADMISSION_H
+#define TL_ADMISSION_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +43,7 @@ struct bucket {
     uint64_t tokens;
 };
 
-struct load {
+struct admission {
     struct handshake *ring;
     uint64_t *from; /* MAC of each one's address; 0: a cookie reply */
     uint32_t size;  /* a power of two */
@@ -64,14 +64,14 @@ struct load {
 struct worker;
 
 /* 0 or -ENOMEM; size is a power of two. */
-int load_new(struct load *load, uint32_t size, uint32_t per_second);
-void load_free(struct load *load);
+int admission_new(struct admission *a, uint32_t size, uint32_t per_second);
+void admission_free(struct admission *a);
 
 /* A batch of handshake messages of the right type and length. Releases all of them. */
-void load_batch(struct worker *w, struct queue *q);
+void admission_batch(struct worker *w, struct queue *q);
 
-/* The oldest message, or NULL; load_next removes it. */
-const struct handshake *load_peek(const struct load *load);
-void load_next(struct load *load);
+/* The oldest message, or NULL; admission_next removes it. */
+const struct handshake *admission_peek(const struct admission *a);
+void admission_next(struct admission *a);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Outside to inside. The steps of a batch, in order:
  *
- *   1. classify    by type and length; handshake messages go to load.h; what came by our own device
- *                  ends here
+ *   1. classify    by type and length; handshake messages go to admission.h; what came by our own
+ * device ends here
  *   2. session     by receiver index; refused past its age or its last message number
  *   3. open        the batch at once
  *   4. replay      only now, after authentication, is the counter marked

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "replay.h"
+#include "path/replay.h"
 
 enum {
     SESSION_OWNER_BITS = 4, /* of a receiver index: up to 16 workers */
