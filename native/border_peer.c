@@ -5,10 +5,10 @@
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "crew.h"
 #include "handle.h"
 #include "path/tx.h"
 #include "tunlite.h"
+#include "turn/crew.h"
 
 enum { PEERS_FIRST = 8, PEERS_MAX = 65536 };
 

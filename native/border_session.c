@@ -4,10 +4,10 @@
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "crew.h"
 #include "handle.h"
 #include "path/tx.h"
 #include "tunlite.h"
+#include "turn/crew.h"
 
 int tl_index_new(int plane, int peer, unsigned char *index4) {
     struct plane *p = handle_plane(plane);

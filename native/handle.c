@@ -10,9 +10,9 @@
 #include "base/bytes.h"
 #include "base/feature.h"
 #include "base/wire.h"
-#include "crew.h"
 #include "crypto/ct.h"
 #include "tunlite.h"
+#include "turn/crew.h"
 
 enum {
     PLANES_MAX = 16,

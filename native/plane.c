@@ -7,11 +7,11 @@
 #include "base/bytes.h"
 #include "base/feature.h"
 #include "base/os.h"
-#include "crew.h"
 #include "handle.h"
 #include "inside/tun.h"
 #include "outside/socket.h"
 #include "tunlite.h"
+#include "turn/crew.h"
 
 enum {
     SOCKET_BUFFER_MIN = 256 * 1024,

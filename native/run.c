@@ -5,12 +5,12 @@
 
 #include "base/bytes.h"
 #include "base/os.h"
-#include "crew.h"
 #include "handle.h"
 #include "inside/vnet.h"
 #include "path/plane.h"
 #include "tunlite.h"
-#include "wait.h"
+#include "turn/crew.h"
+#include "turn/wait.h"
 
 enum {
     READY_MAX = 16,   /* descriptors told at once */

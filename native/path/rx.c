@@ -3,10 +3,10 @@
 #include "path/rx.h"
 
 #include "base/bytes.h"
-#include "crew.h"
 #include "inside/ip.h"
 #include "path/plane.h"
 #include "tunlite.h"
+#include "turn/crew.h"
 
 /* Step 1 for one datagram: why it is refused, or DROP_NONE. */
 static enum drop classify(const struct worker *w, const struct packet *p) {

@@ -3,12 +3,12 @@
 #include "path/tx.h"
 
 #include "base/bytes.h"
-#include "crew.h"
 #include "inside/ip.h"
 #include "path/full.h"
 #include "path/plane.h"
 #include "path/unreachable.h"
 #include "tunlite.h"
+#include "turn/crew.h"
 
 /* Step 1 for one packet; layer 3 also takes the ECN field. */
 static bool is_valid(struct worker *w, struct packet *p) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a worker waits for. Once per packet. */
 #define _GNU_SOURCE
-#include "wait.h"
+#include "turn/wait.h"
 
 #include <errno.h>
 #include <sys/socket.h>

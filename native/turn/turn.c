@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One turn of a worker: a batch in each direction, so that neither starves the other.
  * Once per packet. */
-#include "crew.h"
 #include "inside/vnet.h"
 #include "path/full.h"
 #include "path/plane.h"
 #include "path/rx.h"
 #include "path/tx.h"
+#include "turn/crew.h"
 
 /* A full batch asks for a bigger one, a nearly empty one for a smaller. */
 static void adapt(const struct worker *w, uint32_t *batch, uint32_t got) {

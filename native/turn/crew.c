@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Several workers. Once per packet. */
-#include "crew.h"
+#include "turn/crew.h"
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
@@ -19,7 +19,7 @@
 #include "path/rx.h"
 #include "path/tx.h"
 #include "tunlite.h"
-#include "wait.h"
+#include "turn/wait.h"
 
 enum {
     OWNER_MASK = (1 << SESSION_OWNER_BITS) - 1,
