@@ -24,7 +24,7 @@
 #include "base/bytes.h"
 #include "base/os.h"
 #include "base/wire.h"
-#include "handle.h"
+#include "border/handles.h"
 #include "inside/offload.h"
 #include "outside/io.h"
 #include "tunlite.h"

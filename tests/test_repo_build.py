@@ -110,4 +110,4 @@ def test_the_executable_is_built_for_speed_where_a_file_says_once_per_packet():
     made = subprocess.run(command, input=makefile, capture_output=True, text=True, check=True)
     wanted = [path for path in native_build.core_sources() if _says_once_per_packet(path)]
     assert made.stdout.split() == wanted
-    assert "native/base/buf.c" in wanted and "native/spawn.c" not in wanted
+    assert "native/base/buf.c" in wanted and "native/border/spawn.c" not in wanted

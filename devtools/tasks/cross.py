@@ -95,12 +95,13 @@ def sizes(c, arch="mips"):
     if not (folder / "tunlite").is_file():
         sys.exit(f"not built: ./dev cross-build --arch {one}")
     frozen = folder / "frozen.o"
+    ciphers = set(folder.glob("native/crypto/*.o"))
     rows = {
         "MicroPython": [*folder.glob("py/*.o"), *folder.glob("extmod/*.o"), folder / "main.o"],
         "system calls, border": [folder / f"{n}.o" for n in ("modos", "modtunlite", "modx25519")],
         "X25519 (BearSSL)": folder.glob("src/*/*.o"),
-        "packet path (native/)": folder.glob("native/*.o"),
-        "ciphers and hashes (native/crypto/)": folder.glob("native/crypto/*.o"),
+        "packet path (native/)": set(folder.glob("native/*/*.o")) - ciphers,
+        "ciphers and hashes (native/crypto/)": ciphers,
         "frozen Python": [frozen],
     }
     for name, objects in rows.items():

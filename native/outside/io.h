@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The border to the kernel: a batch read or written at a time, from the device (inside) and the two
- * sockets (outside). Engines: io_basic.c, io_mmsg.c, and io_fake.c for tests.
+ * sockets (outside). Engines: io_basic.c, io_mmsg.c, and fake.c for tests.
  */
 #ifndef TL_IO_H
 #define TL_IO_H

@@ -120,7 +120,7 @@ def test_a_gateways_executable_lies_elsewhere_each_time_and_its_tables_are_read_
 @pytest.mark.timeout(_LIMIT)
 def test_the_stack_of_what_reads_from_outside_is_protected_on_gateways(shipped):
     objects = _ROOT / "build/cross/x86_64"
-    for name in ("modos", "native/outside/socket", "native/spawn"):
+    for name in ("modos", "native/outside/socket", "native/border/spawn"):
         names = subprocess.run(["nm", str(objects / f"{name}.o")], capture_output=True, text=True)
         assert "__stack_chk_fail" in names.stdout, name
 

@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "handle.h"
+#include "border/handles.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 

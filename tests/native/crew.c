@@ -24,8 +24,8 @@
 #include "base/bytes.h"
 #include "base/os.h"
 #include "base/wire.h"
+#include "border/handles.h"
 #include "chance.h"
-#include "handle.h"
 #include "tunlite.h"
 
 enum {

@@ -34,7 +34,7 @@ PREAMBLE = """
 #include <tunlite.h>
 #include <tunlite_test.h>
 #include <outside/datagram.h>
-#include <handle.h>
+#include <border/handles.h>
 #include <path/replay.h>
 #include <inside/routes.h>
 

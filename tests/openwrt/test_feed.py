@@ -73,7 +73,7 @@ def test_a_release_made_as_the_makefile_says_unpacks_to_what_the_build_wants(ope
     subprocess.run(words.split(), cwd=_ROOT, check=True)
     folder = openwrt_tree / f"tunlite-{__version__}"
     _make(openwrt_tree, f"PKG_BUILD_DIR={folder}", "prepare")
-    for path in ("micropython/Makefile", "native/plane.c", "tunlite/__init__.py", "LICENSE"):
+    for path in ("micropython/Makefile", "native/border/plane.c", "tunlite/__init__.py", "LICENSE"):
         assert (folder / path).is_file()
     for path in ("micropython-source/py/py.mk", "bearssl-source/inc/bearssl.h"):
         assert (folder / path).is_file()

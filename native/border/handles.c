@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Planes and peers by number: the only mutable global, since Python holds ints and no pointers. */
-#include "handle.h"
+#include "border/handles.h"
 
 #include <errno.h>
 #include <stdlib.h>

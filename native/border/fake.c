@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/os.h"
 #include "base/wire.h"
-#include "handle.h"
+#include "border/handles.h"
 #include "inside/tun.h"
 #include "outside/datagram.h"
 #include "outside/io_shared.h"

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/wire.h"
-#include "handle.h"
+#include "border/handles.h"
 #include "path/tx.h"
 #include "tunlite.h"
 #include "turn/crew.h"

@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/os.h"
-#include "handle.h"
+#include "border/handles.h"
 #include "inside/vnet.h"
 #include "path/plane.h"
 #include "tunlite.h"
@@ -34,7 +34,7 @@ static void told(struct worker *w, int set) {
         crew_told(w->plane, set);
 }
 
-/* A worker whose ends have no descriptors (io_fake.c) is always worth a look. */
+/* A worker whose ends have no descriptors (fake.c) is always worth a look. */
 static unsigned unpolled(const struct worker *w) {
     return w->io.ops->unpolled ? TURN_DEVICE | TURN_SOCKET : 0;
 }

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/feature.h"
 #include "base/os.h"
-#include "handle.h"
+#include "border/handles.h"
 #include "inside/tun.h"
 #include "outside/socket.h"
 #include "tunlite.h"
