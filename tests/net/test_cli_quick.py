@@ -550,16 +550,23 @@ def test_a_stopped_daemon_holds_up_neither_reload_nor_the_end_of_a_run_that_save
     host.assert_nothing_is_left()
 
 
-def test_what_a_hook_leaves_running_goes_on(host):
-    host.interface["PostUp"] = 'sleep 1000 > /dev/null 2>&1 & echo $! >> "$HOOKS"'
+@pytest.mark.parametrize("kind", ["PostUp", "PreDown"])
+def test_what_a_hook_leaves_running_goes_on_and_keeps_nothing_of_ours(host, kind):
+    host.interface[kind] = 'sleep 1000 > /dev/null 2>&1 & echo $! >> "$HOOKS"'
     host.up()
+    if kind == "PreDown":
+        host.down()
     [pid] = host.hooks()
-    assert Path(f"/proc/{pid}").exists()
-    # Nothing of ours came with it: no descriptor, so no lock of the record either.
+    # No descriptor came with it, so no lock of the record either.
     assert sorted(fd.name for fd in Path(f"/proc/{pid}/fd").iterdir()) == ["0", "1", "2"]
-    assert f" {pid} " not in Path("/proc/locks").read_text()
+    if kind == "PostUp":
+        host.cli("reload", host.name)
+    else:
+        host.up()
     host.down()
-    os.kill(int(pid), signal.SIGKILL)
+    assert Path(f"/proc/{pid}").exists()
+    for pid in host.hooks():
+        os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("command", ["up", "run"])

@@ -54,6 +54,8 @@ print("locked", programs.run(["flock", "-n", folder, "true"]))
 port.close(lock)
 print("not by what was started meanwhile", programs.run(["flock", "-n", folder, "true"]))
 programs.kill(left, 9)
+port.poll([(left, port.POLLIN)], 5000)
+print(programs.reap(left))
 attempt("EADDRINUSE listen", port.unix_listen, path, 0o600, -1)
 port.close(port.unix_accept(listener))  # the look whether somebody listens
 client = port.unix_connect(path)
