@@ -612,15 +612,14 @@ def test_a_peer_with_our_own_key_is_left_out_wherever_peers_are_walked():
     own = base64.b64encode(keys.public_of(base64.b64decode(PRIVATE))).decode()
     me = f"[Peer]\nPublicKey={own}\nPresharedKey={PRIVATE}\nAllowedIPs=::/0\nEndpoint=[::1]:1\n"
     other = f"[Peer]\nPublicKey={OTHER}\nAllowedIPs=::/0\n"
-    for peers in (me + other, other + me):
-        parsed = _parse(f"[Interface]\nPrivateKey={PRIVATE}\n{peers}")
+    us = f"[Interface]\nPrivateKey={PRIVATE}\n"
+    for text in (us + me + other, us + other + me, me + other + us, other + me + us):
+        parsed = _parse(text)
         assert parsed.errors == [] and len(parsed.peers) == 1
         (warning,) = parsed.lines_of(parsed.warnings)
         assert "PublicKey: it is our own: left out" in warning
         for peer in [*parsed.peers, *parsed.peers.each(("AllowedIPs",))]:
             assert peer["PublicKey"] == base64.b64decode(OTHER)
-    parsed = _parse(f"{me}{other}[Interface]\nPrivateKey={PRIVATE}\n")
-    assert [peer["PublicKey"] for peer in parsed.peers] == [base64.b64decode(OTHER)]
     assert len(list(_parse(me + other).peers)) == 2  # of whom it is for, nothing is known
 
 

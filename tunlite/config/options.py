@@ -198,14 +198,20 @@ def load(path, features=None, readable_ok=False, first=False):
     return config
 
 
-def parse(text, path, features=None):
-    """Config of a secret_text.Text, which it keeps; never raises."""
+def parse(text, path, features=None, own=None):
+    """Config of a secret_text.Text, kept; never raises. `own`: our public key, once known."""
     config = Config(path, text)
+    config.peers.own = own
     parser = _Parser(config, features, None)
     owners = _Owners(parser)
     for peer in parser.peers():
         parser.finish_peer(peer)
         owners.compare(peer)
+    found = config.peers.own
+    if own is None and found and found in owners.lines:
+        # We stand above our own key: it is read anew, now that the key is known.
+        keys.wipe(config.interface["PrivateKey"])
+        return parse(text, path, features, found)
     config.warnings.sort()
     config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
     return config
@@ -393,21 +399,21 @@ class _Owners:
 
     def __init__(self, parser):
         self._parser = parser
-        self._lines = {}  # public key -> line of its peer
+        self.lines = {}  # public key -> line of its peer
         self._owners = prefixes.Table()  # of public keys
 
     def compare(self, peer):
         line = peer["line"]
         key = peer.get("PublicKey")
         peers = self._parser.config.peers
-        if key is not None and key in self._lines:
-            wrong = f"the peer of line {self._lines[key]} has the same key: what differs is taken"
+        if key is not None and key in self.lines:
+            wrong = f"the peer of line {self.lines[key]} has the same key: what differs is taken"
             fix = "join the two sections"
             self._parser.warn("PublicKey", wrong + " from here, all AllowedIPs too", fix, line)
             peers.last[key] = line
         else:
             peers.count += 1
-        self._lines[key] = line
+        self.lines[key] = line
         for prefix in peer.get("AllowedIPs", ()):
             place = prefixes.key_of(prefix)
             if self._owners.get(place, key) != key:
