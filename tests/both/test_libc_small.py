@@ -96,39 +96,38 @@ def test_a_character_is_a_byte_whatever_its_value(small):
     assert bytes(wide[0:5]) == b"caf\xc3\xa9"
 
 
-@pytest.mark.parametrize("name", ["small_strtoul", "small_strtoull"])
-def test_a_number_ends_behind_its_digits_and_a_larger_one_than_fits_is_the_largest(small, name):
-    parse = getattr(small.lib, name)
-    end = small.ffi.new("char **")
-    for text, value, length in (
-        (b"0", 0, 1),
-        (b"4096K", 4096, 4),
-        (b"4294967295", 4294967295, 10),
-        (b"x1", 0, 0),
-        (b"", 0, 0),
-        (b"99999999999999999999999", 2**64 - 1, 23),
-        (b"010", 10, 3),
-        (b"0x7f", 0, 1),
-    ):
-        chars = small.ffi.new("char[]", text)
-        assert (parse(chars, end, 10), end[0] - chars) == (value, length)
+# text, value, length
+DECIMAL = (
+    (b"0", 0, 1),
+    (b"4096K", 4096, 4),
+    (b"4294967295", 4294967295, 10),
+    (b"x1", 0, 0),
+    (b"", 0, 0),
+    (b"99999999999999999999999", 2**64 - 1, 23),
+    (b"010", 10, 3),
+    (b"0x7f", 0, 1),
+)
+AS_WRITTEN = (
+    (b"010.0", 8, 3),
+    (b"08", 0, 1),
+    (b"0x7F.0", 127, 4),
+    (b"0XaG", 10, 3),
+    (b"0x", 0, 1),
+    (b"0xg", 0, 1),
+    (b"0", 0, 1),
+    (b"109:", 109, 3),
+    (b"a", 0, 0),
+    (b"0xfffffffffffffffff", 2**64 - 1, 19),
+)
 
 
 @pytest.mark.parametrize("name", ["small_strtoul", "small_strtoull"])
-def test_a_part_of_an_ipv4_address_may_be_octal_or_hexadecimal(small, name):
+@pytest.mark.parametrize("base, rows", [(10, DECIMAL), (0, AS_WRITTEN)])
+def test_a_number_ends_behind_its_digits_and_a_larger_one_than_fits_is_the_largest(
+    small, name, base, rows
+):
     parse = getattr(small.lib, name)
     end = small.ffi.new("char **")
-    for text, value, length in (
-        (b"010.0", 8, 3),
-        (b"08", 0, 1),
-        (b"0x7F.0", 127, 4),
-        (b"0XaG", 10, 3),
-        (b"0x", 0, 1),
-        (b"0xg", 0, 1),
-        (b"0", 0, 1),
-        (b"109:", 109, 3),
-        (b"a", 0, 0),
-        (b"0xfffffffffffffffff", 2**64 - 1, 19),
-    ):
+    for text, value, length in rows:
         chars = small.ffi.new("char[]", text)
-        assert (parse(chars, end, 0), end[0] - chars) == (value, length)
+        assert (parse(chars, end, base), end[0] - chars) == (value, length), text

@@ -312,19 +312,16 @@ def test_a_client_whose_set_cannot_end_is_dropped_all_the_same(served, monkeypat
     assert served._clients == [] and len(served.loop.callbacks) == 1
 
 
-def test_a_set_that_ends_with_the_connection_is_answered(served):
+@pytest.mark.parametrize(
+    "more, errno",
+    [(b"", 0), (b"listen_port=51", -71)],
+    ids=["behind a line", "inside a line"],
+)
+def test_a_set_that_ends_with_the_connection_is_answered(served, more, errno):
     client = served.connect()
-    client.sendall(b"set=1\nlisten_port=7\n")
+    client.sendall(b"set=1\nlisten_port=7\n" + more)
     client.shutdown(socket.SHUT_WR)
-    assert answer(served, client) == "errno=0\n\n<end>"
-    assert served.interface.listen_port == 7 and served._clients == []
-
-
-def test_a_line_that_the_connection_ends_in_is_refused(served):
-    client = served.connect()
-    client.sendall(b"set=1\nlisten_port=7\nlisten_port=51")
-    client.shutdown(socket.SHUT_WR)
-    assert answer(served, client) == "errno=-71\n\n<end>"
+    assert answer(served, client) == f"errno={errno}\n\n<end>"
     assert served.interface.listen_port == 7 and served._clients == []
 
 
