@@ -128,7 +128,6 @@ typedef long mp_off_t;
     X(EACCES)                                                                                      \
     X(EADDRINUSE)                                                                                  \
     X(EADDRNOTAVAIL)                                                                               \
-    X(EAFNOSUPPORT)                                                                                \
     X(EAGAIN)                                                                                      \
     X(ECONNREFUSED)                                                                                \
     X(EDESTADDRREQ)                                                                                \

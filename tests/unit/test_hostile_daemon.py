@@ -12,7 +12,7 @@ from tunlite import log
 from tunlite.cli import commands, show
 from tunlite.config import as_uapi
 from tunlite.errors import UserError
-from tunlite.host import confined, links, record, tunnel
+from tunlite.host import addresses, confined, record, routes, tunnel
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -149,8 +149,8 @@ def test_a_status_that_lacks_what_ours_has_fails_a_reload_in_words_and_not_its_p
     path.touch(mode=0o600)
     path.write_text(f"[Peer]\nPublicKey = {PUBLIC}\nEndpoint = a.example:1\n")
     monkeypatch.setattr(record, "write", lambda state: None)
-    monkeypatch.setattr(links, "wants_default", lambda config: [])
-    monkeypatch.setattr(links, "set_addresses", lambda *_: None)
+    monkeypatch.setattr(routes, "default_families", lambda config: [])
+    monkeypatch.setattr(addresses, "apply", lambda *_: None)
     monkeypatch.setattr(as_uapi, "apply", lambda *_: None)
     monkeypatch.setattr(client, "get_device", lambda name: iter([]))
     said = []
@@ -171,7 +171,7 @@ def test_the_way_down_goes_on_whatever_a_step_falls_over(monkeypatch):
     monkeypatch.setattr(record, "hold", lambda *_: None)
     monkeypatch.setattr(record, "drop_file", lambda *_: None)
     monkeypatch.setattr(tunnel, "_end_daemon", lambda *_: ended.append("daemon"))
-    state = links.new_state()
+    state = record.new()
     state.update({"interface": "t", "pid": 1, "save": True, "PreDown": [], "PostDown": []})
 
     class Patience:

@@ -2,10 +2,11 @@
 """What `up` and `run` did to an interface, kept so that any process can undo it.
 
 A JSON object in /var/run/tunlite/NAME.json, without secrets: "interface", "path" of its file, "pid"
-and "began" of the daemon, "parent" and "parent_began" of a `tunlite run` (0 and "" for none), the
-lists of links.py, hooks of the way down, and what the next reload compares with. "busy": rows of
-pid, when it began, and what it does to the interface: up, hook (an up that runs PostUp), down,
-reload. The folder is locked while a record is read and written, and never while a program runs.
+and "began" of the daemon, "parent" and "parent_began" of a `tunlite run` (0 and "" for none), what
+addresses.py, routes.py, rules.py, filter.py and dns.py did, hooks of the way down, and what the
+next reload compares with. "busy": rows of pid, when it began, and what it does to the interface:
+up, hook (an up that runs PostUp), down, reload. The folder is locked while a record is read and
+written, and never while a program runs.
 """
 
 import json
@@ -26,6 +27,11 @@ class StateError(UserError):
 
 class Busy(UserError):
     """Another process is at work on the interface; args[1]: what it does."""
+
+
+def new():
+    """The state of an interface to which nothing was done yet."""
+    return {"addresses": [], "routes": [], "rules": [], "filter": [], "dns": ""}
 
 
 def path(name):

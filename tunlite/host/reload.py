@@ -2,7 +2,8 @@
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
 from tunlite.config import as_uapi, options
-from tunlite.host import links, record, steps
+from tunlite.errors import told
+from tunlite.host import addresses, dns, failures, mtu as mtus, record, routes, steps, waiting
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -15,7 +16,7 @@ def reload(name, log):
     """Reads the file again and applies what differs. QuickError; the tunnel goes on as it was."""
     state = record.read(name)
     if not record.is_up(state):
-        raise steps.QuickError(f"{name} is not up")
+        raise failures.QuickError(f"{name} is not up")
     if not record.has_parent(state):
         _load_alone(name, log)
         return
@@ -27,11 +28,13 @@ def reload(name, log):
         now = record.read(name)
         return now is None or now["loads"] != before
 
-    if not steps.wait_until(loaded, _PATIENCE_MS):
-        raise steps.QuickError(f"the tunlite run of {name} (pid {state['parent']}) does not answer")
+    if not waiting.wait_until(loaded, _PATIENCE_MS):
+        raise failures.QuickError(
+            f"the tunlite run of {name} (pid {state['parent']}) does not answer"
+        )
     error = (record.read(name) or {"load_error": "it went down"})["load_error"]
     if error:
-        raise steps.QuickError(error)
+        raise failures.QuickError(error)
 
 
 def _load_alone(name, log):
@@ -48,10 +51,10 @@ def _load_alone(name, log):
             return False
 
     until_ms = port.now_ms() + _PATIENCE_MS
-    steps.wait_until(claimed, 2 * _PATIENCE_MS)
+    waiting.wait_until(claimed, 2 * _PATIENCE_MS)
     state = found[0]
     if state is None:
-        raise steps.QuickError(f"{name} is not up")
+        raise failures.QuickError(f"{name} is not up")
     try:
         load_again(state, log)
     finally:
@@ -71,14 +74,14 @@ def load_again(state, log):
         _apply(state, config, log)
     except options.ConfigError as e:
         state["load_error"] = "\n".join(e.args[0])
-    except steps.STEP_ERRORS as e:
-        state["load_error"] = steps.reason(e)
+    except failures.STEP_ERRORS as e:
+        state["load_error"] = told(e)
     finally:
         if config is not None:
             config.wipe()
         record.write(state)
     if state["load_error"]:
-        raise steps.QuickError(state["load_error"])
+        raise failures.QuickError(state["load_error"])
 
 
 def _apply(state, config, log):
@@ -87,16 +90,16 @@ def _apply(state, config, log):
         if config.interface.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
     running = as_uapi.Running(client.get_device(name))
-    if not config.interface.get("FwMark") and links.wants_default(config):
+    if not config.interface.get("FwMark") and routes.default_families(config):
         # The mark of a default route is ours to choose; it stays.
         config.interface["FwMark"] = int(running.interface.get("fwmark", b"0"))
     as_uapi.apply(name, as_uapi.different(config, running, state["endpoints"]))
-    links.set_addresses(name, config.interface.get("Address", []), state)
-    mtu = steps.choose_mtu(name, config, _NAMES_MS)
+    addresses.apply(name, config.interface.get("Address", []), state)
+    mtu = mtus.choose(name, config, _NAMES_MS)
     # What a hook made of our own choice stays, as long as that is the same.
     if config.interface.get("MTU") or mtu != state.get("mtu", mtu):
-        links.set_mtu(name, mtu)
+        mtus.apply(name, mtu)
     state["mtu"] = mtu
-    links.set_dns(name, config.interface.get("DNS", []), state)
+    dns.apply(name, config.interface.get("DNS", []), state)
     steps.set_routes(state, config, log)
     steps.note_config(state, config)

@@ -9,8 +9,21 @@ import errno
 
 from tunlite import programs
 from tunlite.config import as_uapi, files
-from tunlite.errors import said
-from tunlite.host import confined, hooks, links, record, reload, steps
+from tunlite.errors import said, told
+from tunlite.host import (
+    addresses,
+    confined,
+    dns,
+    failures,
+    filter as filters,
+    hooks,
+    mtu as mtus,
+    record,
+    reload,
+    rules,
+    steps,
+    waiting,
+)
 from tunlite.system import port
 from tunlite.uapi import client
 
@@ -41,8 +54,8 @@ class _Ladder:
         while self._rungs:
             try:
                 self._rungs.pop()()
-            except steps.STEP_ERRORS as e:
-                self._log.error("while undoing: " + steps.reason(e))
+            except failures.STEP_ERRORS as e:
+                self._log.error("while undoing: " + told(e))
 
 
 def up(name, path, config, log, stay):
@@ -54,7 +67,7 @@ def up(name, path, config, log, stay):
     _refuse_what_is_there(name)
     # From here on a signal waits until what was begun is done or undone.
     patience = hooks.Patience()
-    state = links.new_state()
+    state = record.new()
     state["interface"] = name
     state["path"] = path
     state["pid"] = state["parent"] = 0
@@ -70,10 +83,10 @@ def up(name, path, config, log, stay):
         patience.arrived()
         if patience.is_asked():
             record.hold(state, "up")
-            raise steps.QuickError("interrupted; everything was undone")
-    except steps.STEP_ERRORS as e:
+            raise failures.QuickError("interrupted; everything was undone")
+    except failures.STEP_ERRORS as e:
         ladder.undo()
-        raise steps.QuickError(steps.reason(e)).as_of(e)
+        raise failures.QuickError(told(e)).as_of(e)
     return state, child, patience
 
 
@@ -87,11 +100,11 @@ def _refuse_what_is_there(name):
         and not record.is_alive(state["parent"], state["parent_began"])
     ):
         # Its parent was killed; it has noticed, and ends.
-        steps.wait_until(lambda: not record.is_up(state), _PATIENCE_MS)
+        waiting.wait_until(lambda: not record.is_up(state), _PATIENCE_MS)
     if state is not None:
         record.refuse_up(state)
     if port.links.link_get(name) is not None:
-        raise steps.QuickError(f"there is a link {name} already, and it is not ours")
+        raise failures.QuickError(f"there is a link {name} already, and it is not ours")
 
 
 def _claim(state, log):
@@ -99,7 +112,7 @@ def _claim(state, log):
     try:
         found = record.claim(state["interface"], "up", state)
     except OSError as e:
-        raise steps.QuickError(f"{record.FOLDER} cannot be used: {said(e)}; are you root?")
+        raise failures.QuickError(f"{record.FOLDER} cannot be used: {said(e)}; are you root?")
     if found is not state:
         log.info("cleaning up after an earlier run that was killed")
         _sweep(state["interface"], found)
@@ -121,20 +134,20 @@ def _climb(state, config, log, ladder, stay, patience):
     ladder.add(lambda: _end_daemon(state, child))
     record.write(state)
     as_uapi.apply(name, as_uapi.whole(config))
-    links.set_addresses(name, config.interface.get("Address", []), state)
+    addresses.apply(name, config.interface.get("Address", []), state)
 
     def is_asked():
         patience.arrived()
         return patience.is_asked()
 
-    state["mtu"] = steps.choose_mtu(name, config, _NAMES_MS, is_asked)
-    links.set_mtu(name, state["mtu"])
+    state["mtu"] = mtus.choose(name, config, _NAMES_MS, is_asked)
+    mtus.apply(name, state["mtu"])
     port.links.set_up(name)
     _await_socket(name, config)
-    ladder.add(lambda: links.drop_dns(state))
-    links.set_dns(name, config.interface.get("DNS", []), state)
-    ladder.add(lambda: links.drop_rules(state))
-    ladder.add(lambda: links.drop_filter(name, state))
+    ladder.add(lambda: dns.undo(state))
+    dns.apply(name, config.interface.get("DNS", []), state)
+    ladder.add(lambda: rules.undo(state))
+    ladder.add(lambda: filters.undo(name, state))
     steps.set_routes(state, config, log)
     record.write(state)
     if stay:
@@ -156,9 +169,9 @@ def _run_post_up(commands, state, patience):
 
 def _await_socket(name, config):
     """The daemon opens its UDP sockets when it sees the link go up."""
-    if not steps.wait_until(lambda: client.is_up(name), _PATIENCE_MS):
+    if not waiting.wait_until(lambda: client.is_up(name), _PATIENCE_MS):
         number = config.interface.get("ListenPort", 0)
-        raise steps.QuickError(
+        raise failures.QuickError(
             f"UDP port {number} cannot be opened: another process has it; choose another ListenPort"
         )
 
@@ -172,9 +185,9 @@ def _end_daemon(state, child=None):
     if record.is_alive(pid, state["began"]):
         port.kill(pid, _SIGTERM)
         port.kill(pid, _SIGCONT)  # one that was stopped would not hear of it
-        if not steps.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS):
+        if not waiting.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS):
             port.kill(pid, _SIGKILL)
-            steps.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS)
+            waiting.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS)
     if child is not None:
         child.status()
     record.drop_file(client.socket_path(state["interface"]))
@@ -182,14 +195,14 @@ def _end_daemon(state, child=None):
 
 def _sweep(name, state):
     """Removes what outlives a daemon that was killed."""
-    links.drop_dns(state)
-    links.drop_filter(name, state)
-    links.drop_rules(state)
+    dns.undo(state)
+    filters.undo(name, state)
+    rules.undo(state)
     record.drop_file(client.socket_path(name))
 
 
 def _not_ours(name):
-    return steps.QuickError(f"{name} was not brought up by tunlite up or tunlite run")
+    return failures.QuickError(f"{name} was not brought up by tunlite up or tunlite run")
 
 
 def down(name, log):
@@ -200,8 +213,8 @@ def down(name, log):
     record.refuse_busy(state)
     if record.has_parent(state):
         port.kill(state["parent"], _SIGTERM)
-        if not steps.wait_until(lambda: not record.has_parent(state), _PATIENCE_WITH_HOOKS_MS):
-            raise steps.QuickError(
+        if not waiting.wait_until(lambda: not record.has_parent(state), _PATIENCE_WITH_HOOKS_MS):
+            raise failures.QuickError(
                 f"the tunlite run of {name} (pid {state['parent']}) does not end"
             )
         return
@@ -230,9 +243,9 @@ def take_down(state, log, patience, child=None):
     def attempt(call, *arguments):
         try:
             call(*arguments)
-        except steps.STEP_ERRORS as e:
-            log.error(steps.reason(e))
-            failed.append(steps.reason(e))
+        except failures.STEP_ERRORS as e:
+            log.error(told(e))
+            failed.append(told(e))
 
     patience.reload = None
     attempt(record.hold, state, "down")
@@ -241,14 +254,14 @@ def take_down(state, log, patience, child=None):
     patience.later = False
     if state.get("save") and state["pid"]:
         attempt(_save, state, log, patience)
-    attempt(links.drop_dns, state)
-    attempt(links.drop_filter, name, state)
-    attempt(links.drop_rules, state)
+    attempt(dns.undo, state)
+    attempt(filters.undo, name, state)
+    attempt(rules.undo, state)
     attempt(_end_daemon, state, child)
     attempt(hooks.run, "PostDown", state["PostDown"], state, patience)
     attempt(record.drop_file, record.path(name))
     if failed:
-        raise steps.QuickError(f"{name} is down, with errors: " + failed[0])
+        raise failures.QuickError(f"{name} is down, with errors: " + failed[0])
 
 
 # ---- run -------------------------------------------------------------------------------------
@@ -267,7 +280,7 @@ def run(name, path, config, log):
         patience.arrived()
     try:
         take_down(state, log, patience, child)
-    except steps.QuickError:
+    except failures.QuickError:
         return 1  # it was logged
     return 0
 
@@ -276,7 +289,7 @@ def _reload_in_place(state, log):
     try:
         reload.load_again(state, log)
         log.info("reloaded")
-    except steps.QuickError as e:
+    except failures.QuickError as e:
         log.error("not reloaded: " + e.args[0])
 
 
@@ -290,6 +303,6 @@ def _ended_by_itself(state, child, log, patience):
         log.error("the daemon " + programs.describe(status))
     try:
         take_down(state, log, patience)
-    except steps.QuickError:
+    except failures.QuickError:
         status = 1
     return 1 if status else 0  # its own word does not count: who took it over might say 78
