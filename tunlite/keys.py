@@ -130,7 +130,7 @@ def hexed(key):
 
 
 def clamp(key):
-    """Makes 32 random bytes an X25519 scalar, in place (RFC 7748, section 5)."""
+    """Makes 32 bytes an X25519 scalar, in place (RFC 7748, section 5); wg(8) shows keys so."""
     key[0] &= 248
     key[31] = (key[31] & 127) | 64
 

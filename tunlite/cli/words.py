@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: one table of commands, their words and help; commands.py does them.
+"""The words of the command line: a table of commands with their help; commands.py does them.
 
 Exit status: 0 done, 1 it failed (the reason is on stderr) and may go well another time, 2 the
 command line is wrong, 78 it fails until somebody changes the configuration.

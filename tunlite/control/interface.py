@@ -5,7 +5,7 @@ Operations take effect at once, except that routes are published and removed pee
 commit(), once for a whole change set. A PlaneError carries the errno for whoever asked.
 """
 
-from tunlite import endpoints
+from tunlite import endpoints, keys
 from tunlite.control import handshakes, stamp_file
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
@@ -56,7 +56,7 @@ class Interface:
         if key is not None and native.tl_equal(key, 32, bytes(32), 32):
             key = None
         if key is not None:
-            noise.clamp(key)
+            keys.clamp(key)
         if self.me is None and key is None:
             return
         if self.me and key and native.tl_equal(self.me.private, 32, key, 32):

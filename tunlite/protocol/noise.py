@@ -10,6 +10,7 @@ A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, ze
 `static_static` (bytearray 32 or None; filled in when first needed).
 """
 
+from tunlite import keys
 from tunlite.protocol import wire
 
 
@@ -41,7 +42,7 @@ class Identity:
     """Our own key pair and what follows from it. `private` (bytearray 32) is clamped and kept."""
 
     def __init__(self, noise, private):
-        clamp(private)
+        keys.clamp(private)
         public = bytearray(32)
         if not noise.x25519(public, private, wire.BASEPOINT):
             raise HandshakeError("our own key gives an all-zero public key")
@@ -68,12 +69,6 @@ def mac1_key(port, public):
 def cookie_key(port, public):
     """The key under which the owner of `public` seals cookies."""
     return blake2s(port, wire.LABEL_COOKIE + public)
-
-
-def clamp(private):
-    """RFC 7748 section 5: what X25519 does to a scalar anyway; wg(8) shows keys so."""
-    private[0] &= 248
-    private[31] = (private[31] & 127) | 64
 
 
 class Handshake:
@@ -106,13 +101,13 @@ class Handshake:
 
     def session_keys(self, out, initiator):
         """Writes send key and receive key (64 bytes) to `out` and wipes this state."""
-        keys = bytearray(64)
+        both = bytearray(64)
         try:
-            self._native.tl_kdf(keys, 64, self._chain, None, 0)
-            out[0:32] = memoryview(keys)[0:32] if initiator else memoryview(keys)[32:64]
-            out[32:64] = memoryview(keys)[32:64] if initiator else memoryview(keys)[0:32]
+            self._native.tl_kdf(both, 64, self._chain, None, 0)
+            out[0:32] = memoryview(both)[0:32] if initiator else memoryview(both)[32:64]
+            out[32:64] = memoryview(both)[32:64] if initiator else memoryview(both)[0:32]
         finally:
-            self._native.tl_wipe(keys, 64)
+            self._native.tl_wipe(both, 64)
             self.wipe()
 
     # Steps in the paper's words: hash := HASH(hash || data) and so on.
@@ -167,7 +162,7 @@ class Handshake:
     def _draw_ephemeral(self, out):
         """A fresh key pair; the public half goes to `out`."""
         private = self._noise.port.random_bytes(32)
-        clamp(private)
+        keys.clamp(private)
         self._private[:] = private
         self._native.tl_wipe(private, 32)
         public = bytearray(32)
