@@ -17,16 +17,23 @@ from tests.native.plane_ffi import (
     ipv4,
     ipv6,
     lib,
+    names,
     seal,
     unseal,
 )
+from tunlite.plane import features
 
-ENGINES = ["basic", "mmsg", "io_uring"]
+_FEATURES = names(lib.TL_NAMES_FEATURE)
+ENGINES = _FEATURES[: _FEATURES.index("tun_vnet")]  # of this build: each is tried
 IN_BATCHES = ["mmsg", "io_uring"]
 ALL_OFF = 0xFFFFFFFF  # offloads
 PATIENCE_S = 30
 UDP_SEGMENT = 103
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+
+
+def test_python_knows_each_engine_of_the_build_as_one():
+    assert [name for name in _FEATURES if features.kind(name) == "engine"] == ENGINES
 
 
 def inside_pair():
