@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "base/wire.h"
 #include "border/handles.h"
+#include "border/lifetime.h"
 #include "inside/tun.h"
 #include "outside/datagram.h"
 #include "outside/io_shared.h"
@@ -200,7 +201,7 @@ static const struct io_ops io_fake = {
 };
 
 int tl_fake_new(const unsigned char *options, int options_len) {
-    return handle_plane_new(options, options_len, &io_fake);
+    return lifetime_begin(options, options_len, &io_fake);
 }
 
 /* NULL: no such plane, or one of another engine. */

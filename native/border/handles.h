@@ -5,13 +5,13 @@
 
 #include "path/plane.h"
 
+/* A number that names no plane, or -EMFILE. */
+int handle_unused(void);
+/* From now on it names this plane; NULL: none. */
+void handle_set(int handle, struct plane *plane);
 /* NULL: none of that number. */
 struct plane *handle_plane(int handle);
 struct peer *handle_peer(const struct plane *plane, int peer);
-
-struct io_ops;
-/* tl_plane_new with an engine that has no name there; NULL: the one the options name. */
-int handle_plane_new(const unsigned char *options, int options_len, const struct io_ops *engine);
 
 /* A record_endpoint's bytes; false when they are none. */
 bool handle_endpoint(struct endpoint *e, const unsigned char *record);

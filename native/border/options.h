@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The options record of tl_plane_new. */
+#ifndef TL_OPTIONS_H
+#define TL_OPTIONS_H
+
+#include "path/plane.h"
+
+enum { MTU_MIN = 68 /* RFC 791 */, MTU_MAX = 65535 };
+
+/* What all workers share. 0, -EINVAL, or -ENOTSUP: this build has no such AEAD. */
+int options_of_plane(struct plane *plane, const unsigned char *record);
+/* What each is made with; an engine that is set stays. 0, -EINVAL, or -ENOTSUP: no such engine. */
+int options_of_worker(struct worker_options *o, const unsigned char *record);
+
+#endif
