@@ -43,7 +43,7 @@ def render() -> str:
         parts.append(
             f"\n## [{section}]\n\n| option | meaning | default | of |\n|---|---|---|---|\n"
         )
-        for where, name, whose, _, default, text in options.KEYS:
+        for where, name, whose, _, default, _, _, _, text in options.rows():
             if where == section:
                 parts.append(f"| `{name}` | {text} | {default} | {whose} |\n")
     return "".join(parts)

@@ -15,7 +15,7 @@ import pytest
 
 from lab.peers import Keys, interface_name, tunlite_command
 from tunlite import addresses, endpoints
-from tunlite.config import as_uapi, options as config, secret_text
+from tunlite.config import as_uapi, parser as config, secret_text
 
 _SOCKETS = Path("/var/run/wireguard")
 _READ = r"""

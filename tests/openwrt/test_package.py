@@ -17,7 +17,7 @@ import pytest
 import tunlite
 from devtools import openwrt
 from machine import toolchain
-from tunlite.config import options, secret_text
+from tunlite.config import parser, secret_text
 from tunlite.host import privileges
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def test_the_sample_is_the_pages_and_right_once_its_keys_are_there():
     text = text[text.index("[Interface]") :]
     assert textwrap.indent(text, "    ") in (_ROOT / "docs/openwrt.md").read_text()
     text = re.sub("<[^>]*>", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", text)
-    assert options.parse(secret_text.Text([bytearray(text.encode())]), "sample").errors == []
+    assert parser.parse(secret_text.Text([bytearray(text.encode())]), "sample").errors == []
 
 
 def test_keys_and_state_lie_in_flash_and_survive_a_sysupgrade(executable, tmp_path, monkeypatch):

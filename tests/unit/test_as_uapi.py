@@ -6,7 +6,7 @@ import base64
 import pytest
 
 from tunlite import keys
-from tunlite.config import as_uapi, options, secret_text
+from tunlite.config import as_uapi, parser, secret_text
 
 A, B, C = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 PSK = base64.b64encode(bytes([9]) * 32).decode()
@@ -15,7 +15,7 @@ ZERO = "00" * 32
 
 
 def _config(text):
-    parsed = options.parse(secret_text.Text([bytearray(text.encode())]), "f")
+    parsed = parser.parse(secret_text.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors, parsed.errors
     return parsed
 

@@ -2,7 +2,7 @@
 """host/routes.py: what Table and AllowedIPs ask for."""
 
 from tunlite import addresses
-from tunlite.config import options, secret_text
+from tunlite.config import parser, secret_text
 from tunlite.host import routes
 
 PUBLIC = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -11,7 +11,7 @@ OTHER = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
 def _config(interface, allowed):
     text = f"[Interface]\n{interface}\n[Peer]\nPublicKey = {PUBLIC}\nAllowedIPs = {allowed}\n"
-    parsed = options.parse(secret_text.Text([bytearray(text.encode())]), "f")
+    parsed = parser.parse(secret_text.Text([bytearray(text.encode())]), "f")
     assert not parsed.errors
     return parsed
 

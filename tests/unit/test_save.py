@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from tunlite.config import as_uapi, options, save, secret_text
+from tunlite.config import as_uapi, parser, save, secret_text
 from tunlite.uapi import client
 
 
@@ -27,7 +27,7 @@ def _running(*peers, **interface):
 
 
 def _saved(text, running, chosen=0):
-    config = options.parse(secret_text.Text([bytearray(text.encode())]), "t.conf")
+    config = parser.parse(secret_text.Text([bytearray(text.encode())]), "t.conf")
     assert config.errors == []
     return save.render(config, running, chosen).decode()
 

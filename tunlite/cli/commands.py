@@ -4,7 +4,7 @@ gives the exit status; UsageError, UserError, OSError.
 """
 
 from tunlite import addresses, keys, log as logs
-from tunlite.config import files, options as configs, secret_text
+from tunlite.config import files, options as table, parser, secret_text
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 from tunlite.system import port
 from tunlite.uapi import client
@@ -47,8 +47,8 @@ def _features():
 def _load(path, options):
     """Config of a file without errors; warnings go to stderr."""
     try:
-        config = configs.load(path, _features(), "--allow-readable" in options, first=True)
-    except configs.ConfigError as e:
+        config = parser.load(path, _features(), "--allow-readable" in options, first=True)
+    except parser.ConfigError as e:
         raise FileError("\n".join(e.args[0]))
     except OSError as e:
         raise CommandError(f"{path} cannot be read: {strerror(e)}")
@@ -279,14 +279,14 @@ def syncconf(options, rest):
 
 def check(options, rest):
     if options.get("--keys"):
-        for section, name, whose, _, default, text in configs.KEYS:
+        for section, name, whose, _, default, _, _, _, text in table.rows():
             port.write_out(f"[{section}] {name} ({whose}; default {default}): {text}\n")
     elif not rest:
         raise UsageError("a FILE is missing")
     failed = 0
     for path in rest:
         try:
-            config = configs.read(path, _features(), "--allow-readable" in options)
+            config = parser.read(path, _features(), "--allow-readable" in options)
         except OSError as e:
             port.print_err(f"{path}: it cannot be read: {strerror(e)}")
             failed = 1

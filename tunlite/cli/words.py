@@ -6,7 +6,7 @@ command line is wrong, 78 it fails until somebody changes the configuration.
 """
 
 from tunlite.cli import commands
-from tunlite.config import files, options as config
+from tunlite.config import files, parser
 from tunlite.errors import UsageError, UserError
 from tunlite.system import port
 
@@ -116,7 +116,7 @@ def _meant(word):
     for name, command in known.items():
         if sorted(name) == sorted(word.lower()):
             return command
-    return known.get(config.nearest(sorted(known), word))
+    return known.get(parser.nearest(sorted(known), word))
 
 
 def _refuse_slip(words):

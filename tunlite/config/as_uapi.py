@@ -8,13 +8,16 @@ A piece may hold a secret: whoever sends it wipes it (`sending` does).
 import binascii
 
 from tunlite import addresses, keys
+from tunlite.config import options, settings as filled
 from tunlite.uapi import client
 
 _ZERO_KEY = bytes(32)
-INTERFACE = ("PrivateKey", "FwMark", "ListenPort")  # what of [Interface] a daemon can be told
+INTERFACE = options.told("Interface")
+_PEER = options.told("Peer")
+_DEFAULTS = filled.defaults("Peer")
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
-_COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
+COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
 
 
 class _Lines:
@@ -37,19 +40,23 @@ class _Lines:
         keys.wipe(digits)
 
 
+def _said(peer, name):
+    return peer.get(name, _DEFAULTS[name])
+
+
 def _peer(peer, names):
     """Pieces of what a peer's section sets; `names` are the options to write."""
     lines = _Lines()
     lines.add_public(peer["PublicKey"])
     if "PresharedKey" in names:
-        lines.add_key("preshared_key", peer.get("PresharedKey", _ZERO_KEY))
+        lines.add_key("preshared_key", _said(peer, "PresharedKey") or _ZERO_KEY)
     if "Endpoint" in names and "Endpoint" in peer:
         lines.add("endpoint", peer["Endpoint"])
     if "PersistentKeepalive" in names:
-        lines.add("persistent_keepalive_interval", peer.get("PersistentKeepalive", 0))
+        lines.add("persistent_keepalive_interval", _said(peer, "PersistentKeepalive"))
     if "AllowedIPs" in names:
         lines.add("replace_allowed_ips", "true")
-        for prefix in peer.get("AllowedIPs", ()):
+        for prefix in _said(peer, "AllowedIPs"):
             if len(lines.piece) > _PIECE:
                 yield lines.piece
                 lines = _Lines()
@@ -59,19 +66,16 @@ def _peer(peer, names):
     yield lines.piece
 
 
-_ALL = ("PresharedKey", "Endpoint", "PersistentKeepalive", "AllowedIPs", "Description")
-
-
 def whole(config):
     """Sets everything; what the file does not name goes back to its default, other peers go."""
     lines = _Lines()
-    lines.add_key("private_key", config.interface.get("PrivateKey", _ZERO_KEY))
-    lines.add("fwmark", config.interface.get("FwMark", 0))
-    lines.add("listen_port", config.interface.get("ListenPort", 0))
+    lines.add_key("private_key", config.settings["PrivateKey"] or _ZERO_KEY)
+    lines.add("fwmark", config.settings["FwMark"])
+    lines.add("listen_port", config.settings["ListenPort"])
     lines.add("replace_peers", "true")
     yield lines.piece
     for peer in config.peers:
-        yield from _peer(peer, _ALL)
+        yield from _peer(peer, _PEER)
 
 
 def added(config):
@@ -84,7 +88,7 @@ def added(config):
             lines.add(key, config.interface[name])
     yield lines.piece
     for peer in config.peers:
-        yield from _peer(peer, [name for name in _ALL if name in peer])
+        yield from _peer(peer, [name for name in _PEER if name in peer])
 
 
 class Running:
@@ -114,10 +118,10 @@ class Running:
                 public = binascii.unhexlify(value)
                 lines = []
             elif public is None:
-                if key in _COMPARED:
+                if key in COMPARED:
                     raise ValueError  # of no peer
                 self.interface[key.decode()] = value
-            elif key in _COMPARED:
+            elif key in COMPARED:
                 value.decode()
                 lines.append(key + b"=" + value)
         self._keep(public, lines)
@@ -148,14 +152,13 @@ def different(config, running, endpoints=None):
     known: a peer that has roamed since then is left where it is. A listen port of 0 keeps the port.
     """
     lines = _Lines()
-    interface = config.interface
-    if keys.hexed(interface.get("PrivateKey", _ZERO_KEY)) != running.interface.get(
-        "private_key", keys.hexed(_ZERO_KEY)
-    ):
-        lines.add_key("private_key", interface.get("PrivateKey", _ZERO_KEY))
-    if interface.get("FwMark", 0) != int(running.interface.get("fwmark", b"0")):
-        lines.add("fwmark", interface.get("FwMark", 0))
-    port = interface.get("ListenPort", 0)
+    settings = config.settings
+    private = settings["PrivateKey"] or _ZERO_KEY
+    if keys.hexed(private) != running.interface.get("private_key", keys.hexed(_ZERO_KEY)):
+        lines.add_key("private_key", private)
+    if settings["FwMark"] != int(running.interface.get("fwmark", b"0")):
+        lines.add("fwmark", settings["FwMark"])
+    port = settings["ListenPort"]
     if port and port != int(running.interface.get("listen_port", b"0")):
         lines.add("listen_port", port)
     wanted = set([peer["PublicKey"] for peer in config.peers.each(("PublicKey",))])
@@ -167,7 +170,7 @@ def different(config, running, endpoints=None):
         yield lines.piece
     for peer in config.peers:
         before = running.peer(peer["PublicKey"])
-        names = _ALL if before is None else _changes(peer, before, endpoints)
+        names = _PEER if before is None else _changes(peer, before, endpoints)
         if names:
             yield from _peer(peer, names)
 
@@ -175,13 +178,13 @@ def different(config, running, endpoints=None):
 def _changes(peer, before, endpoints):
     """Options of a peer that are not as they run."""
     changed = []
-    if keys.hexed(peer.get("PresharedKey", _ZERO_KEY)) != before.get(
+    if keys.hexed(_said(peer, "PresharedKey") or _ZERO_KEY) != before.get(
         "preshared_key", keys.hexed(_ZERO_KEY)
     ):
         changed.append("PresharedKey")
-    if peer.get("PersistentKeepalive", 0) != int(before.get("persistent_keepalive_interval", b"0")):
+    if _said(peer, "PersistentKeepalive") != int(before.get("persistent_keepalive_interval", b"0")):
         changed.append("PersistentKeepalive")
-    prefixes = [addresses.format_prefix(prefix) for prefix in peer.get("AllowedIPs", ())]
+    prefixes = [addresses.format_prefix(prefix) for prefix in _said(peer, "AllowedIPs")]
     if sorted(prefixes) != sorted(before["allowed_ip"]):
         changed.append("AllowedIPs")
     if "Endpoint" in peer:

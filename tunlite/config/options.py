@@ -1,476 +1,119 @@
 # SPDX-License-Identifier: MIT
-"""Configuration files: WireGuard's INI as wg(8) and wg-quick(8) read it, and some keys of our own.
+"""The one table of what may stand in a configuration file.
 
-KEYS is the one table; docs/config.md and `tunlite check --keys` come from it. Reading never stops
-at the first error: `Config.errors` has them all, or the first hundred. No error holds a secret, and
-secrets go from the file's bytes into bytearrays, never into a str. Of a thousand peers only the
-file's text is kept: a peer is parsed when it is reached.
+docs/config.md, `tunlite check` and the defaults (settings.py) come from it, and so does what a
+reload cannot change, what a running daemon can be told and what SaveConfig writes; a test fails
+where one of them leaves a row out. A row:
+
+name     as it is written in a file
+whose    wg and wg-quick know their own; tunlite's have to go before they get the file
+kind     how its value is read (values.py); it says whether that is a list, or a secret
+default  as text; "none": an empty list, or nothing; "required": there is none
+when     now: up and reload apply it; start: it takes a new daemon
+UAPI     its key in the daemon's text; - where the daemon is not told, or only at its start
+UCI      its name in OpenWrt's files; WireGuard's own, where that has one
+help     the line below
 """
 
-from tunlite import addresses, keys, prefixes
-from tunlite.config import secret_text, values
-from tunlite.system import port
+SECTION = 0
+NAME = 1
+WHOSE = 2
+KIND = 3
+DEFAULT = 4
+WHEN = 5
+UAPI = 6
+UCI = 7
+HELP = 8
 
-# name, whose it is, kind of value (values.py), default, help
+SECTIONS = ("Interface", "Peer")
+
 _TABLE = """
 [Interface]
-PrivateKey wg secret none our private key, base64; tunlite genkey makes one
-ListenPort wg port 0 UDP port, 0 for any
-FwMark wg mark off mark of our UDP packets: a number, 0x and hex digits, or off
-Address wg-quick prefixes none addresses of the interface, separated by commas or blanks
-MTU wg-quick mtu auto bytes of an inside packet; auto: the way to the endpoints, less 80
-Table wg-quick table auto where routes to the allowed IPs go: auto, off or a table's number
-DNS wg-quick dns none name servers and search domains, given to resolvconf
-PreUp wg-quick hook none command before the interface is set up; %i is its name
-PostUp wg-quick hook none command after the interface was set up
-PreDown wg-quick hook none command before the interface is taken down
-PostDown wg-quick hook none command after the interface was taken down
-SaveConfig wg-quick bool false whether down writes what runs back into the file
-Engine tunlite word auto how packets are read and written; tunlite probe lists them
-AEAD tunlite word auto implementation of ChaCha20-Poly1305; tunlite probe lists them
-Offloads tunlite features auto offloads to leave off, separated by commas, or off for all
-Batch tunlite batch auto most packets in one turn, 1 to 256
-Memory tunlite memory auto bound of the packet buffers: bytes, or with K or M
-Workers tunlite workers auto threads that turn packets, 1 to 8; auto: 1
-RingSlots tunlite slots auto io_uring: buffers that wait, and after a comma sends at once; 1 to 64
-RekeyAfter tunlite rekey 120 age in seconds at which a session is replaced, 5 to 120
-User tunlite word root user that the daemon becomes after set-up
-SocketGroup tunlite word auto group that may use the daemon's socket and is the daemon's; auto: none
-StateDir tunlite folder /var/lib/tunlite folder of the clock's mark; OpenWrt: /etc/tunlite-state
-Layer tunlite layer 3 3: IP packets; 2 is reserved
+PrivateKey wg secret none now private_key private_key
+ our private key, base64; tunlite genkey makes one
+ListenPort wg port 0 now listen_port listen_port
+ UDP port, 0 for any
+FwMark wg mark off now fwmark fwmark
+ mark of our UDP packets: a number, 0x and hex digits, or off
+Address wg-quick prefixes none now - addresses
+ addresses of the interface, separated by commas or blanks
+MTU wg-quick mtu auto now - mtu
+ bytes of an inside packet; auto: the way to the endpoints, less 80
+Table wg-quick table auto now - table
+ where routes to the allowed IPs go: auto, off or a table's number
+DNS wg-quick dns none now - dns
+ name servers and search domains, given to resolvconf
+PreUp wg-quick hook none now - pre_up
+ command before the interface is set up; %i is its name
+PostUp wg-quick hook none now - post_up
+ command after the interface was set up
+PreDown wg-quick hook none now - pre_down
+ command before the interface is taken down
+PostDown wg-quick hook none now - post_down
+ command after the interface was taken down
+SaveConfig wg-quick bool false now - save_config
+ whether down writes what runs back into the file
+Engine tunlite engine auto start - engine
+ how packets are read and written; tunlite probe lists them
+AEAD tunlite aead auto start - aead
+ implementation of ChaCha20-Poly1305; tunlite probe lists them
+Offloads tunlite features auto start - offloads
+ offloads to leave off, separated by commas, or off for all
+Batch tunlite batch auto start - batch
+ most packets in one turn, 1 to 256
+Memory tunlite memory auto start - memory
+ bound of the packet buffers: bytes, or with K or M
+Workers tunlite workers auto start - workers
+ threads that turn packets, 1 to 8; auto: 1
+RingSlots tunlite slots auto start - ring_slots
+ io_uring: buffers that wait, and after a comma sends at once; 1 to 64
+RekeyAfter tunlite rekey 120 start - rekey_after
+ age in seconds at which a session is replaced, 5 to 120
+User tunlite word root start - user
+ user that the daemon becomes after set-up
+SocketGroup tunlite word auto start - unix_group
+ group that may use the daemon's socket and is the daemon's; auto: none
+StateDir tunlite folder /var/lib/tunlite start - state_dir
+ folder of the clock's mark; OpenWrt: /etc/tunlite-state
+Layer tunlite layer 3 start - layer
+ 3: IP packets; 2 is reserved
 [Peer]
-PublicKey wg public required the peer's public key, base64
-PresharedKey wg secret none a secret of both ends, base64; tunlite genpsk makes one
-AllowedIPs wg allowed none prefixes sent to this peer and accepted from it
-Endpoint wg endpoint none host:port or [IPv6 address]:port; names are resolved while it runs
-PersistentKeepalive wg keepalive off seconds between packets that keep a NAT open, or off
-Description tunlite text none a name for people
+PublicKey wg public required now public_key public_key
+ the peer's public key, base64
+PresharedKey wg secret none now preshared_key preshared_key
+ a secret of both ends, base64; tunlite genpsk makes one
+AllowedIPs wg allowed none now allowed_ip allowed_ips
+ prefixes sent to this peer and accepted from it
+Endpoint wg endpoint none now endpoint endpoint_host/endpoint_port
+ host:port or [IPv6 address]:port; names are resolved while it runs
+PersistentKeepalive wg keepalive off now persistent_keepalive_interval persistent_keepalive
+ seconds between packets that keep a NAT open, or off
+Description tunlite text none now description description
+ a name for people
 """
 
+ALIASES = (("Interface", "group", "socketgroup"),)  # as 0.1.0 wrote it; in lower case
 
-def _rows(table):
-    """Rows (section, name, whose, kind, default, help)."""
+
+def rows():
+    """Tuples of text, in the table's order."""
     section = ""
-    rows = []
-    for line in table.split("\n"):
+    row = []
+    for line in _TABLE.split("\n"):
         if line.startswith("["):
             section = line[1:-1]
-        elif line:
-            rows.append((section,) + tuple(line.split(" ", 4)))
-    return rows
-
-
-KEYS = _rows(_TABLE)
-_ROWS = {(row[0], row[1].lower()): row for row in KEYS}
-_ROWS["Interface", "group"] = _ROWS["Interface", "socketgroup"]  # as 0.1.0 wrote it
-_PEER_OPTIONS = [row[1] for row in KEYS if row[0] == "Peer"]
-
-_SECTIONS = ("Interface", "Peer")
-_HOOKS = ("PreUp", "PostUp", "PreDown", "PostDown")
-_SPACES = b" \t\r\v\f"
-_MOST_ERRORS = 100  # a file of another kind would fill a router's heap with its lines
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class Config:
-    """A file that was read.
-
-    interface: dict of the options that were set (a list for list kinds), by the table's names.
-    peers: a Peers, of such dicts; each has "line" too, the line of its [Peer].
-    errors, warnings: rows (line or 0, option or "", what is wrong, what to do), in file order.
-    """
-
-    def __init__(self, path, text):
-        self.path = path
-        self.interface = {}
-        self.peers = Peers(text)
-        self.errors = []
-        self.warnings = []
-        self.holds_secret = False  # a private or preshared key stands in it, good or bad
-        self.readable_ok = False  # everyone may read it where its mount is read-only
-
-    def wipe(self):
-        """Zeroes every secret; the configuration is of no use to a tunnel afterwards."""
-        keys.wipe(self.interface.get("PrivateKey"))
-        self.peers.wipe()
-
-    def lines_of(self, rows):
-        """Rows of errors or warnings as lines of text."""
-        return [format_row(self.path, row) for row in rows]
-
-
-class Peers:
-    """The [Peer] sections, each parsed when it is reached: its secret is wiped before the next.
-
-    One with our own public key is left out: in one list for all nodes each finds itself.
-    """
-
-    def __init__(self, text):
-        self.text = text
-        self.count = 0
-        self.own = None  # our public key
-        self.last = {}  # key of a peer with several sections -> line of its last
-
-    def __len__(self):
-        return self.count
-
-    def __iter__(self):
-        return self.each(_PEER_OPTIONS)
-
-    def each(self, names):
-        """Every peer, with only the options of `names`."""
-        config = Config("", self.text)
-        config.peers.own = self.own
-        peers = _Parser(config, None, list(names) + ["PublicKey"]).peers()
-        return _joined(peers, self.last) if self.last else peers
-
-    def wipe(self):
-        self.count = 0
-        self.text.wipe()
-
-
-def _joined(peers, last):
-    """Sections of one key as one peer, where the last of them stands. As wg sends them one after
-    the other, later options win, and AllowedIPs are the last section's alone."""
-    kept = {}
-    try:
-        for peer in peers:
-            key = peer.get("PublicKey")
-            before = kept.pop(key, {})
-            before.pop("AllowedIPs", None)
-            for option, value in before.items():
-                if peer.setdefault(option, value) is not value and option == "PresharedKey":
-                    keys.wipe(value)
-            if peer["line"] == last.get(key, peer["line"]):
-                yield peer
-                continue
-            kept[key] = dict(peer)
-            if "PresharedKey" in peer:
-                kept[key]["PresharedKey"] = bytearray(peer["PresharedKey"])
-    finally:
-        for peer in kept.values():
-            keys.wipe(peer.get("PresharedKey"))
-
-
-class ConfigError(Exception):
-    """A file with errors; args[0] is the list of its lines of text."""
-
-
-def format_row(path, row):
-    line, option, wrong, fix = row
-    place = f"{path}:{line}: " if line else f"{path}: "
-    return place + (f"{option}: " if option else "") + wrong + "; " + fix
-
-
-def read(path, features=None, readable_ok=False):
-    """Config of a file, or of stdin ("-"), with its errors in it. OSError when it cannot be read.
-
-    `features`: the core's names ("engine mmsg", "aead portable", offloads), None: not checked.
-    `readable_ok`: others may read its keys where its mount is read-only, which is a warning then.
-    """
-    if path in ("-", "/dev/stdin"):
-        return parse(secret_text.read_text(0), "stdin", features)
-    fd = port.open_read(path)
-    try:
-        config = parse(secret_text.read_text(fd), path, features)
-    finally:
-        port.close(fd)
-    config.readable_ok = readable_ok
-    refusal = None
-    if config.holds_secret or any([name in config.interface for name in _HOOKS]):
-        refusal = secret_text.file_refusal(path, config.holds_secret)
-    if refusal:
-        wrong, fix = refusal.split("; ", 1)
-        taken = readable_ok and " may write " not in wrong and secret_text.on_read_only_mount(path)
-        (config.warnings if taken else config.errors).insert(0, (0, "", wrong, fix))
-    return config
-
-
-def load(path, features=None, readable_ok=False, first=False):
-    """Config of a file without errors; ConfigError, OSError. Only at `first` it may be a pipe:
-    nobody writes to that again, and we would wait for ever."""
-    if not first and port.stat(path)[0] & 0o170000 != 0o100000:
-        raise OSError(22, path + " is no regular file")
-    config = read(path, features, readable_ok)
-    if config.errors:
-        config.wipe()
-        raise ConfigError(config.lines_of(config.errors))
-    return config
-
-
-def parse(text, path, features=None, own=None):
-    """Config of a secret_text.Text, kept; never raises. `own`: our public key, once known."""
-    config = Config(path, text)
-    config.peers.own = own
-    parser = _Parser(config, features, None)
-    owners = _Owners(parser)
-    for peer in parser.peers():
-        parser.finish_peer(peer)
-        owners.compare(peer)
-    found = config.peers.own
-    if own is None and found and found in owners.lines:
-        # We stand above our own key: it is read anew, now that the key is known.
-        keys.wipe(config.interface["PrivateKey"])
-        return parse(text, path, features, found)
-    config.warnings.sort()
-    config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
-    return config
-
-
-class _Parser:
-    """One pass over the text: the interface's options go into `config`, peers are handed out."""
-
-    def __init__(self, config, features, only):
-        self.config = config
-        self.features = features
-        self.only = only  # the options to parse; None: all
-        self.section = None  # the dict that options go to
-        self.name = ""  # of the section
-        self.line = 0
-        self.seen = {}  # option -> line, in this section
-
-    def peers(self):
-        """Each peer's dict when its section has ended; the caller takes copies of secrets."""
-        for line in self.config.peers.text.lines():
-            self.line += 1
-            if len(self.config.errors) > _MOST_ERRORS:
-                self.error("", "there are too many errors to tell more", "correct these first")
-                return
-            trimmed_line = trimmed(
-                line[3:] if self.line == 1 and line[:3] == BYTE_ORDER_MARK else line
-            )
-            if trimmed_line:
-                if trimmed_line[0] == 91:  # [
-                    yield from self._finished()
-                    self._begin_section(_as_text(trimmed_line))
-                else:
-                    self._take(trimmed_line)
-            keys.wipe(trimmed_line)
-        yield from self._finished()
-
-    def _finished(self):
-        if self.name == "Peer" and self.section is not None:
-            peer = self.section
-            self.section = None
-            try:
-                if peer.get("PublicKey", b"") == self.config.peers.own:
-                    fix = "that is right in one list for all nodes"
-                    self.warn("PublicKey", "it is our own: left out", fix, peer["line"])
-                else:
-                    yield peer
-            finally:
-                keys.wipe(peer.get("PresharedKey"))
-
-    def error(self, option, wrong, fix, line=0):
-        self.config.errors.append((line or self.line, option, wrong, fix))
-
-    def warn(self, option, wrong, fix, line=0):
-        if len(self.config.warnings) < _MOST_ERRORS:
-            self.config.warnings.append((line or self.line, option, wrong, fix))
-
-    def _take(self, line):
-        at = line.find(b"=")
-        if at < 1:
-            self.error(
-                "", "this line is neither a [Section] nor an Option = value", "correct or remove it"
-            )
-            return
-        name = _as_text(trimmed(line[:at])) or ""
-        value = trimmed(line[at + 1 :])
-        self._option(values.bare(name), value)
-        keys.wipe(value)
-
-    def _begin_section(self, text):
-        self.section = None
-        self.seen = {}
-        text = values.bare(text or "")
-        for name in _SECTIONS:
-            if text.lower() == "[" + name.lower() + "]":
-                self.name = name
-                self.section = self.config.interface
-                if name == "Peer":
-                    self.section = {"line": self.line}
-                return
-        self.name = ""
-        near = nearest(_SECTIONS, text.strip("[]"))
-        fix = f"did you mean [{near}]?" if near else "sections are [Interface] and [Peer]"
-        self.error("", "this section is not known", fix)
-
-    def _option(self, name, value):
-        if self.section is None:
-            if not self.name and not self.config.errors:
-                self.error(
-                    _printable(name), "it stands before any section", "begin with [Interface]"
-                )
-            return
-        row = _ROWS.get((self.name, name.lower()))
-        if row is None:
-            self._unknown(name)
-            return
-        _, option, whose, kind, _, _ = row
-        if self.only is not None and option not in self.only:
-            return
-        try:
-            parsed = self._parse_value(option, whose, kind, value)
-        except values.Bad as e:
-            self.error(option, e.args[0], e.args[1])
-            return
-        if kind in values.LISTS:
-            self.section.setdefault(option, []).extend(parsed)
+        elif line.startswith(" "):
+            yield (section,) + tuple(row) + (line[1:],)
         else:
-            self._set(option, kind, parsed)
-        self.seen[option] = self.line
-        self._check_features(option, parsed)
-
-    def _set(self, option, kind, parsed):
-        """The last one counts, as it does for wg and wg-quick."""
-        if option in self.seen:
-            wrong = f"it was set in line {self.seen[option]} already: the last one counts"
-            self.warn(option, wrong, "keep one of the two")
-        if kind in values.SECRETS:
-            keys.wipe(self.section.get(option))
-        self.section[option] = parsed
-        if option == "PrivateKey":
-            self.config.peers.own = bytes(keys.public_of(parsed))
-
-    def _parse_value(self, option, whose, kind, value):
-        if kind in values.SECRETS:
-            self.config.holds_secret = True
-            return self._parse_secret(option, value)
-        text = _as_text(value)
-        if text is None:
-            raise values.Bad("it is not UTF-8", "write it anew")
-        if not text and kind not in values.MAY_BE_EMPTY:
-            raise values.Bad("there is no value", "write one, or remove the line")
-        parsed = values.PARSERS[kind](values.bare(text) if whose == "wg" else text)
-        odd = values.doubt(kind, text, parsed)
-        if odd is not None:
-            self.warn(option, odd[0], odd[1])
-        return parsed
-
-    def _parse_secret(self, option, value):
-        bare = bytearray(value)
-        end = 0
-        for char in value:
-            if char not in _SPACES:
-                bare[end] = char
-                end += 1
-        short = bare[:end]
-        try:
-            parsed = values.parse_secret(short)
-        finally:
-            keys.wipe(bare)
-            keys.wipe(short)
-        if end < len(value):
-            self.warn(option, "blanks in it are left out", "remove them")
-        return parsed
-
-    def _unknown(self, name):
-        for section, option, _, _, _, _ in KEYS:
-            if section != self.name and option.lower() == name.lower():
-                fix = f"move it under [{section}]"
-                self.error(option, f"it does not belong under [{self.name}]", fix)
-                return
-        near = nearest([row[1] for row in KEYS if row[0] == self.name], name)
-        fix = f"did you mean {near}?" if near else "tunlite check --keys lists the known ones"
-        self.error(_printable(name), "this option is not known", fix)
-
-    def _check_features(self, option, parsed):
-        """Engine, AEAD and Offloads name what the C core has."""
-        kind = {"Engine": "engine ", "AEAD": "aead ", "Offloads": ""}.get(option)
-        if self.features is None or kind is None:
-            return
-        for word in parsed if isinstance(parsed, list) else [parsed]:
-            if kind + word not in self.features and word not in ("auto", "off"):
-                fix = "tunlite probe lists what there is"
-                self.error(option, values.quoted(word) + " is not known", fix)
-
-    def finish_peer(self, peer):
-        """The end of a peer's section: is there what it must have?"""
-        if "PublicKey" not in peer and not self._has_error_for("PublicKey", peer["line"]):
-            self.error("PublicKey", "this peer has none", "add its public key", peer["line"])
-
-    def _has_error_for(self, option, first_line):
-        return any([row[1] == option and row[0] >= first_line for row in self.config.errors])
+            row = line.split(" ")
 
 
-class _Owners:
-    """Sections of one key are one peer; of one prefix only the last peer gets the packets."""
-
-    def __init__(self, parser):
-        self._parser = parser
-        self.lines = {}  # public key -> line of its peer
-        self._owners = prefixes.Table()  # of public keys
-
-    def compare(self, peer):
-        line = peer["line"]
-        key = peer.get("PublicKey")
-        peers = self._parser.config.peers
-        if key is not None and key in self.lines:
-            wrong = f"the peer of line {self.lines[key]} has the same key: what differs is taken"
-            fix = "join the two sections"
-            self._parser.warn("PublicKey", wrong + " from here, all AllowedIPs too", fix, line)
-            peers.last[key] = line
-        else:
-            peers.count += 1
-        self.lines[key] = line
-        for prefix in peer.get("AllowedIPs", ()):
-            place = prefixes.key_of(prefix)
-            if self._owners.get(place, key) != key:
-                wrong = "another peer above has one of these prefixes too and loses it"
-                self._parser.warn("AllowedIPs", wrong, "give each prefix to one peer", line)
-            self._owners[place] = key
+def names(section, column=SECTION, text=None):
+    """The options of a section, or those of them that have this text in a column."""
+    text = text or section
+    return [row[NAME] for row in rows() if row[SECTION] == section and row[column] == text]
 
 
-def trimmed(line):
-    """A new bytearray: the bytes before a #, without white space around them."""
-    end = line.find(b"#")
-    if end < 0:
-        end = len(line)
-    start = 0
-    while start < end and line[start] in _SPACES:
-        start += 1
-    while end > start and line[end - 1] in _SPACES:
-        end -= 1
-    return line[start:end]
-
-
-def _as_text(line):
-    """str of UTF-8 bytes without control characters, None where they are not."""
-    try:
-        text = bytes(line).decode("utf-8")
-    except UnicodeError:
-        return None
-    for char in text:
-        if ord(char) < 32 and char != "\t":
-            return None
-    return text
-
-
-def _printable(name):
-    """An option's name for a message, "" where it may be something secret."""
-    return name if len(name) <= 24 and addresses.is_word(name, "") else ""
-
-
-def _distance(a, b):
-    """Edits (insert, delete, replace) between two words."""
-    row = list(range(len(b) + 1))
-    for i in range(len(a)):
-        before = row
-        row = [i + 1]
-        for j in range(len(b)):
-            change = before[j] + (a[i] != b[j])
-            row.append(min(change, before[j + 1] + 1, row[j] + 1))
-    return row[-1]
-
-
-def nearest(known, name):
-    """The known name at most two edits away, or None."""
-    best = (3, None)
-    if len(name) > 24:
-        return None
-    for candidate in known:
-        edits = _distance(name.lower(), candidate.lower())
-        if edits < best[0] and edits < len(candidate) // 2:
-            best = (edits, candidate)
-    return best[1]
+def told(section):
+    """The options that a running daemon is told."""
+    return [row[NAME] for row in rows() if row[SECTION] == section and row[UAPI] != "-"]

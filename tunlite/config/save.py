@@ -9,12 +9,12 @@ Description, and its Endpoint where that is a name: its address may be another o
 import binascii
 
 from tunlite import endpoints, keys
-from tunlite.config import as_uapi, options
+from tunlite.config import as_uapi, options, parser
 from tunlite.errors import UserError, told
 from tunlite.system import port
 from tunlite.uapi import client
 
-_REPLACED = (b"privatekey", b"listenport", b"fwmark")
+_REPLACED = [name.lower().encode() for name in options.told("Interface")]
 _ZERO_KEY = b"0" * 64
 
 
@@ -63,8 +63,8 @@ def _put_interface(out, text, running, mark):
     waiting = []  # comments and empty lines
     is_ours = is_first = True
     for read in text.lines():
-        line = read[3:] if read[:3] == options.BYTE_ORDER_MARK else read
-        trimmed = options.trimmed(line)
+        line = read[3:] if read[:3] == parser.BYTE_ORDER_MARK else read
+        trimmed = parser.trimmed(line)
         is_header = trimmed[:1] == b"["
         if is_header:
             is_ours = _bare(trimmed) == b"[interface]"
@@ -116,7 +116,7 @@ def render(config, running, chosen=0):
     """
     out = _Text()
     mark = int(running.interface.get("fwmark", b"0"))
-    if mark == chosen and not config.interface.get("FwMark"):
+    if mark == chosen and not config.settings["FwMark"]:
         mark = 0
     _put_interface(out, config.peers.text, running.interface, mark)
     left = set(running.peers)
@@ -147,8 +147,8 @@ def save(name, path, silence_ms, chosen=0):
     """
     running = as_uapi.Running(client.get_device(name, silence_ms))
     try:
-        config = options.load(path)
-    except options.ConfigError as e:
+        config = parser.load(path)
+    except parser.ConfigError as e:
         raise SaveError(f"{path} is not written anew: {e.args[0][0]}")
     except OSError as e:
         raise SaveError(f"{path} cannot be read: {told(e)}")

@@ -320,6 +320,8 @@ PARSERS = {
     "hook": _hook,
     "bool": _bool,
     "word": _word,
+    "engine": _word,
+    "aead": _word,
     "features": _features,
     "batch": _batch,
     "workers": _workers,

@@ -40,7 +40,7 @@ class Child:
 def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
     """A Daemon with device and socket, in this process, which is confined. StartError.
 
-    `settings`: options of [Interface] that are not for the socket, as options.py reads them.
+    `settings`: options of [Interface] that are not for the socket, as parser.py reads them.
     """
     from tunlite.plane import plane
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
-from tunlite.config import as_uapi, options
+from tunlite.config import as_uapi, parser
 from tunlite.errors import told
 from tunlite.host import addresses, dns, failures, mtu as mtus, record, routes, steps, waiting
 from tunlite.system import port
@@ -70,9 +70,9 @@ def load_again(state, log):
     config = None
     try:
         known = features.known(port.native)
-        config = options.load(state["path"], known, state.get("readable"))
+        config = parser.load(state["path"], known, state.get("readable"))
         _apply(state, config, log)
-    except options.ConfigError as e:
+    except parser.ConfigError as e:
         state["load_error"] = "\n".join(e.args[0])
     except failures.STEP_ERRORS as e:
         state["load_error"] = told(e)
@@ -92,7 +92,7 @@ def _apply(state, config, log):
     running = as_uapi.Running(client.get_device(name))
     if not config.interface.get("FwMark") and routes.default_families(config):
         # The mark of a default route is ours to choose; it stays.
-        config.interface["FwMark"] = int(running.interface.get("fwmark", b"0"))
+        config.settings["FwMark"] = int(running.interface.get("fwmark", b"0"))
     as_uapi.apply(name, as_uapi.different(config, running, state["endpoints"]))
     addresses.apply(name, config.interface.get("Address", []), state)
     mtu = mtus.choose(name, config, _NAMES_MS)

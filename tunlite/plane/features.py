@@ -24,7 +24,7 @@ def names(native):
 
 
 def known(native):
-    """The names as options.py checks them: "engine mmsg", "aead portable", "udp_gso"."""
+    """The names as parser.py checks them: "engine mmsg", "aead portable", "udp_gso"."""
     return [name if kind(name) == "offload" else kind(name) + " " + name for name in names(native)]
 
 

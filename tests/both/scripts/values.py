@@ -4,7 +4,7 @@
 from binascii import hexlify
 
 from tunlite import addresses, endpoints, keys
-from tunlite.config import as_uapi, files, options, secret_text
+from tunlite.config import as_uapi, files, parser, secret_text
 
 for text in (
     "10.1.2.3", "255.255.255.255", "1.2.3", "1.2.3.256", "01.2.3.4", "::", "::1", "2001:db8::1",
@@ -93,7 +93,7 @@ for name in ("wg0", "a.b-c_d=e+", "caf\u00e9", "\u00b2", "a b", "", "..", "x" * 
     except files.BadName:
         print(name.encode(), "refused")
 for label, text in (("good", GOOD), ("bad", BAD), ("odd", ODD), ("empty", "")):
-    found = options.parse(secret_text.Text([bytearray(text.encode())]), label)
+    found = parser.parse(secret_text.Text([bytearray(text.encode())]), label)
     print(label, sorted(found.interface), len(found.peers))
     for line in found.lines_of(found.errors) + found.lines_of(found.warnings):
         print(line)
