@@ -6,7 +6,7 @@
  *   pipeline AEAD SIZE MILLISECONDS      SIZE: bytes of a packet, or "super": TCP of 47 segments
  *
  * Two planes with the engine mmsg and all offloads. Instead of the four system calls of a turn
- * there is a copy: readv and recvmmsg by the linker's --wrap, the writes by io->calls. So all of
+ * there is a copy: readv and recvmmsg by the linker's --wrap, the writes by o->calls. So all of
  * tunlite's own work is in, batches, runs and super-packets included, and of the kernel's only the
  * copy. Prints one line of name=value, times in picoseconds a packet.
  */
@@ -25,6 +25,7 @@
 #include "base/os.h"
 #include "base/wire.h"
 #include "border/handles.h"
+#include "inside/device.h"
 #include "inside/offload.h"
 #include "outside/io.h"
 #include "tunlite.h"
@@ -98,8 +99,8 @@ ssize_t __wrap_readv(int fd, const struct iovec *iov, int n) {
     return done;
 }
 
-static int write_device(struct io *io, const struct iovec *iov, uint32_t n) {
-    (void)io;
+static int write_device(struct inside *in, const struct iovec *iov, uint32_t n) {
+    (void)in;
     gather(kernel.sink, iov, n);
     return 0;
 }
@@ -112,8 +113,8 @@ static uint32_t segment_of(const struct msghdr *m) {
     return size;
 }
 
-static int send_messages(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
-    (void)io;
+static int send_messages(struct outside *o, int fd, struct mmsghdr *messages, uint32_t n) {
+    (void)o;
     (void)fd;
     for (uint32_t i = 0; i < n; i++) {
         const struct msghdr *m = &messages[i].msg_hdr;
@@ -164,19 +165,20 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, str
     return i ? (int)i : -1;
 }
 
-static uint64_t now_ms(struct io *io) {
-    (void)io;
+static uint64_t now_ms(struct outside *o) {
+    (void)o;
     return 1000000;
 }
 
-static int switch_gro(struct io *io, int fd, bool on) {
-    (void)io;
+static int switch_gro(struct outside *o, int fd, bool on) {
+    (void)o;
     (void)fd;
     (void)on;
     return 0;
 }
 
-static const struct io_calls memory_calls = {send_messages, write_device, now_ms, switch_gro};
+static const struct io_calls memory_calls = {send_messages, now_ms, switch_gro};
+static const struct inside_calls memory_device = {device_read, device_write, write_device};
 
 /* ---- the two ends ------------------------------------------------------------------------------
  */
@@ -198,7 +200,8 @@ static struct plane *open_plane(const char *aead, int *handle) {
     checked(tl_plane_listen(*handle, 0, (const unsigned char[4]){0}), "socket");
     checked(tl_plane_grow(*handle, 16 << 20), "memory");
     struct plane *plane = handle_plane(*handle);
-    plane->worker->io.calls = &memory_calls;
+    plane->worker->outside.calls = &memory_calls;
+    plane->worker->inside.calls = &memory_device;
     return plane;
 }
 

@@ -11,6 +11,7 @@
 #include "base/wire.h"
 #include "border/handles.h"
 #include "border/lifetime.h"
+#include "inside/device.h"
 #include "inside/tun.h"
 #include "outside/datagram.h"
 #include "outside/io_shared.h"
@@ -66,9 +67,9 @@ static void pop(struct line *line) {
     free(item);
 }
 
-static int fake_open(struct io *io) {
+static int fake_open(struct outside *o) {
     struct fake *f = calloc(1, sizeof *f);
-    struct endpoint *from = calloc(io->in_max, sizeof *from);
+    struct endpoint *from = calloc(o->in_max, sizeof *from);
     if (!f || !from) {
         free(f);
         free(from);
@@ -77,12 +78,12 @@ static int fake_open(struct io *io) {
     f->from = from;
     f->now = CLOCK_START;
     f->end[TL_FAKE_DEVICE].room = f->end[TL_FAKE_SOCKET].room = -1;
-    io->state = f;
+    o->state = f;
     return 0;
 }
 
-static void fake_close(struct io *io) {
-    struct fake *f = io->state;
+static void fake_close(struct outside *o) {
+    struct fake *f = o->state;
     for (unsigned i = 0; i < ENDS; i++) {
         while (f->end[i].in.first)
             pop(&f->end[i].in);
@@ -94,8 +95,8 @@ static void fake_close(struct io *io) {
 }
 
 /* Reads from one end: the copy stands where a kernel would have put the bytes. */
-static enum io_status read_end(struct io *io, struct queue *q, uint32_t max, unsigned which) {
-    struct fake *f = io->state;
+static enum io_status read_end(struct fake *f, struct pool *pool, struct queue *q, uint32_t max,
+                               unsigned which) {
     struct line *line = &f->end[which].in;
     uint32_t head = which == TL_FAKE_DEVICE ? HEADROOM : 0;
     for (uint32_t i = 0; i < max && q->n < q->max; i++) {
@@ -103,19 +104,18 @@ static enum io_status read_end(struct io *io, struct queue *q, uint32_t max, uns
         if (!line->first)
             return IO_DONE;
         uint32_t need = head + line->first->len + TAILROOM;
-        uint8_t *at = buf_room(io->pool, need, &room);
+        uint8_t *at = buf_room(pool, need, &room);
         if (!at)
             return IO_STARVED;
         struct packet *p = &q->p[q->n++];
         *p = (struct packet){.data = at + head, .len = line->first->len, .tos = line->first->tos};
-        p->slab = buf_take(io->pool, need);
+        p->slab = buf_take(pool, need);
         memcpy(p->data, line->first->data, p->len);
         if (which == TL_FAKE_SOCKET) {
             f->from[i] = line->first->endpoint;
             p->endpoint = &f->from[i];
         }
         pop(line);
-        io->got++;
     }
     return IO_MORE;
 }
@@ -138,52 +138,56 @@ static int write_one(struct end *end, const struct packet *p) {
     return err ? err : -push(&end->out, p);
 }
 
-static enum io_status fake_write_device(struct io *io, struct queue *q) {
-    struct fake *f = io->state;
+static enum io_status fake_write_device(struct inside *in, struct queue *q) {
+    struct fake *f = in->calls_state;
     enum io_status status = IO_DONE;
     for (uint32_t i = 0; i < q->n; i++) {
         int err = write_one(&f->end[TL_FAKE_DEVICE], &q->p[i]);
         if (err == EAGAIN) {
-            io->stats->counts[COUNT_DEVICE_BLOCKED]++;
+            in->stats->counts[COUNT_DEVICE_BLOCKED]++;
             queue_advance(q, i);
             return IO_BLOCKED;
         }
         if (err == EBADFD)
             status = IO_GONE;
-        io_written(io, &q->p[i], err);
+        device_written(in, &q->p[i], err);
     }
     q->n = 0;
     return status;
 }
 
-static int send_one(struct io *io, struct packet *p) {
-    struct fake *f = io->state;
+static enum io_status fake_read_device(struct inside *in, struct queue *q, uint32_t max) {
+    uint32_t before = q->n;
+    enum io_status status = read_end(in->calls_state, in->pool, q, max, TL_FAKE_DEVICE);
+    in->got += q->n - before;
+    in->stats->counts[COUNT_DEVICE_READ] += q->n - before;
+    return status;
+}
+
+static const struct inside_calls fake_device = {fake_read_device, fake_write_device, device_writev};
+
+static int send_one(struct outside *o, struct packet *p) {
+    struct fake *f = o->state;
     return write_one(&f->end[TL_FAKE_SOCKET], p);
 }
 
-static enum io_status fake_write_socket(struct io *io, struct queue *q) {
-    const struct fake *f = io->state;
+static enum io_status fake_write_socket(struct outside *o, struct queue *q) {
+    const struct fake *f = o->state;
     for (unsigned i = 0; i < IO_SOCKETS && f->end[TL_FAKE_SOCKET].room < 0; i++)
-        io_has_room(io, i); /* there is no poll(2) to say so */
-    return io_write_each(io, q, send_one);
+        io_has_room(o, i); /* there is no poll(2) to say so */
+    return io_write_each(o, q, send_one);
 }
 
-static enum io_status fake_read_device(struct io *io, struct queue *q, uint32_t max) {
+static enum io_status fake_read_socket(struct outside *o, struct queue *q, uint32_t max) {
     uint32_t before = q->n;
-    enum io_status status = read_end(io, q, max, TL_FAKE_DEVICE);
-    io->stats->counts[COUNT_DEVICE_READ] += q->n - before;
+    enum io_status status = read_end(o->state, o->pool, q, max, TL_FAKE_SOCKET);
+    o->got += q->n - before;
+    o->stats->counts[COUNT_SOCKET_READ] += q->n - before;
     return status;
 }
 
-static enum io_status fake_read_socket(struct io *io, struct queue *q, uint32_t max) {
-    uint32_t before = q->n;
-    enum io_status status = read_end(io, q, max, TL_FAKE_SOCKET);
-    io->stats->counts[COUNT_SOCKET_READ] += q->n - before;
-    return status;
-}
-
-static uint64_t fake_now_ms(struct io *io) {
-    const struct fake *f = io->state;
+static uint64_t fake_now_ms(struct outside *o) {
+    const struct fake *f = o->state;
     return f->now;
 }
 
@@ -191,23 +195,27 @@ static const struct io_ops io_fake = {
     .name = "fake",
     .open = fake_open,
     .close = fake_close,
-    .read_device = fake_read_device,
-    .write_device = fake_write_device,
-    .read_socket = fake_read_socket,
-    .write_socket = fake_write_socket,
+    .read = fake_read_socket,
+    .write = fake_write_socket,
     .now_ms = fake_now_ms,
     .unpolled = true,
     .one_thread = true,
 };
 
 int tl_fake_new(const unsigned char *options, int options_len) {
-    return lifetime_begin(options, options_len, &io_fake);
+    int handle = lifetime_begin(options, options_len, &io_fake);
+    if (handle < 0)
+        return handle;
+    struct worker *w = handle_plane(handle)->worker;
+    w->inside.calls = &fake_device;
+    w->inside.calls_state = w->outside.state;
+    return handle;
 }
 
 /* NULL: no such plane, or one of another engine. */
 static struct fake *find(int handle) {
     const struct plane *plane = handle_plane(handle);
-    return plane && plane->worker->io.ops == &io_fake ? plane->worker->io.state : NULL;
+    return plane && plane->worker->outside.ops == &io_fake ? plane->worker->outside.state : NULL;
 }
 
 int tl_fake_clock(int plane, const unsigned char *ms8) {
@@ -300,8 +308,7 @@ struct refusals {
     unsigned full; /* set of IO_V4, IO_V6 */
 };
 
-static bool is_refused(struct io *io, int end) {
-    struct refusals *r = io->calls_state;
+static bool is_refused(struct refusals *r, int end) {
     if (r->times[end] <= 0)
         return false;
     r->times[end]--;
@@ -320,55 +327,62 @@ static bool is_run(const struct msghdr *m) {
     return false;
 }
 
-static int send_refusing(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
-    const struct refusals *r = io->calls_state;
+static int send_refusing(struct outside *o, int fd, struct mmsghdr *messages, uint32_t n) {
+    struct refusals *r = o->calls_state;
     for (unsigned which = 0; which < IO_SOCKETS; which++)
-        if ((r->full >> which & 1) && io->socket[which] == fd)
+        if ((r->full >> which & 1) && o->socket[which] == fd)
             return -EAGAIN;
     for (uint32_t i = 0; i < n; i++) {
         if (!is_run(&messages[i].msg_hdr))
             continue;
-        if (i == 0 && is_refused(io, TL_FAKE_SOCKET))
+        if (i == 0 && is_refused(r, TL_FAKE_SOCKET))
             return -r->err[TL_FAKE_SOCKET];
         if (i > 0) /* what stands before it, first */
             n = i;
         break;
     }
-    return io_calls_kernel.send(io, fd, messages, n);
+    return io_calls_kernel.send(o, fd, messages, n);
 }
 
-static int write_refusing(struct io *io, const struct iovec *iov, uint32_t n) {
-    const struct refusals *r = io->calls_state;
-    if (n > 1 && is_refused(io, TL_FAKE_DEVICE))
+static int write_refusing(struct inside *in, const struct iovec *iov, uint32_t n) {
+    struct refusals *r = in->calls_state;
+    if (n > 1 && is_refused(r, TL_FAKE_DEVICE))
         return r->err[TL_FAKE_DEVICE];
-    return io_calls_kernel.write_device(io, iov, n);
+    return device_writev(in, iov, n);
 }
 
-static uint64_t now_ahead(struct io *io) {
-    const struct refusals *r = io->calls_state;
-    return io_calls_kernel.now_ms(io) + (uint64_t)r->ahead_ms;
+static uint64_t now_ahead(struct outside *o) {
+    const struct refusals *r = o->calls_state;
+    return io_calls_kernel.now_ms(o) + (uint64_t)r->ahead_ms;
 }
 
-static int gro_late(struct io *io, int fd, bool on) {
-    const struct refusals *r = io->calls_state;
+static int gro_late(struct outside *o, int fd, bool on) {
+    const struct refusals *r = o->calls_state;
     struct pollfd next = {fd, POLLIN, 0};
     poll(&next, 1, r->gro_ms);
-    return io_calls_kernel.gro(io, fd, on);
+    return io_calls_kernel.gro(o, fd, on);
 }
 
-static const struct io_calls refusing = {send_refusing, write_refusing, now_ahead, gro_late};
+static const struct io_calls refusing = {send_refusing, now_ahead, gro_late};
+static const struct inside_calls device_refusing = {device_read, device_write, write_refusing};
 
-static struct refusals *refusals_in(struct io *io) {
-    if (!io->calls_state)
-        io->calls_state = calloc(1, sizeof(struct refusals));
-    if (io->calls_state)
-        io->calls = &refusing;
-    return io->calls_state;
+static struct refusals *refusals_in(struct worker *w) {
+    struct outside *o = &w->outside;
+    if (!o->calls_state)
+        o->calls_state = calloc(1, sizeof(struct refusals));
+    if (!o->calls_state)
+        return NULL;
+    o->calls = &refusing;
+    if (w->inside.calls == &device_calls) {
+        w->inside.calls = &device_refusing;
+        w->inside.calls_state = o->calls_state;
+    }
+    return o->calls_state;
 }
 
 static struct refusals *refusals_of(int handle) {
     struct plane *plane = handle_plane(handle);
-    return plane ? refusals_in(&plane->worker->io) : NULL;
+    return plane ? refusals_in(plane->worker) : NULL;
 }
 
 int tl_fake_refuse(int handle, int end, int err, int times) {
@@ -387,7 +401,7 @@ int tl_fake_full(int handle, int families) {
     if (!plane)
         return -EBADF;
     for (uint32_t i = 0; i < plane->n_workers; i++) {
-        struct refusals *r = refusals_in(&plane->worker[i].io);
+        struct refusals *r = refusals_in(&plane->worker[i]);
         if (!r)
             return -ENOMEM;
         r->full = (unsigned)families;
@@ -416,7 +430,7 @@ int tl_fake_vnet(int handle, int fd) {
     if (!plane)
         return -EBADF;
     int err = tl_plane_device(handle, fd);
-    return err ? err : tun_attach_as(&plane->worker->io, true, true);
+    return err ? err : tun_attach_as(&plane->worker->inside, true, true);
 }
 
 int tl_fake_kernel(const char *release) {

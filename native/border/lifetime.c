@@ -91,7 +91,7 @@ static int make_plane(struct plane **made, const unsigned char *record,
         free(plane);
         return err;
     }
-    plane->worker->io.offload[FEATURE_WORKERS] = workers;
+    plane->worker->offload[FEATURE_WORKERS] = workers;
     *made = plane;
     return 0;
 }

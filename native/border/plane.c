@@ -80,7 +80,7 @@ static int send_buffer(const struct plane *plane) {
 static int remark(const struct plane *plane, uint32_t mark) {
     int err = 0;
     for (uint32_t i = 0; i < plane->n_workers * IO_SOCKETS && !err; i++) {
-        int fd = plane->worker[i / IO_SOCKETS].io.socket[i % IO_SOCKETS];
+        int fd = plane->worker[i / IO_SOCKETS].outside.socket[i % IO_SOCKETS];
         err = fd < 0 ? 0 : socket_set_mark(fd, mark);
     }
     return err;
@@ -105,7 +105,7 @@ int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
                                      .mark = load_le32(fwmark4),
                                      .receive = receive_buffer(plane),
                                      .send = send_buffer(plane),
-                                     .gro = plane->worker->io.offload[FEATURE_UDP_GRO].on};
+                                     .gro = plane->worker->offload[FEATURE_UDP_GRO].on};
     int fds[WORKERS_MAX][IO_SOCKETS];
     if (port != 0 && port == plane->port) { /* ours already: only the mark can be new */
         int err = remark(plane, o.mark);

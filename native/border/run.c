@@ -36,13 +36,13 @@ static void told(struct worker *w, int set) {
 
 /* A worker whose ends have no descriptors (fake.c) is always worth a look. */
 static unsigned unpolled(const struct worker *w) {
-    return w->io.ops->unpolled ? TURN_DEVICE | TURN_SOCKET : 0;
+    return w->outside.ops->unpolled ? TURN_DEVICE | TURN_SOCKET : 0;
 }
 
 /* What was read but did not fit the last turn before Python's: no descriptor tells of it. */
 static unsigned held(const struct worker *w) {
-    return (vnet_has_more(w->io.vnet) ? TURN_DEVICE : 0) | (w->io.holds ? TURN_SOCKET : 0) |
-           (CREW_OF(w->plane) ? TURN_LANES : 0);
+    return (vnet_has_more(w->inside.vnet) ? TURN_DEVICE : 0) |
+           (w->outside.holds ? TURN_SOCKET : 0) | (CREW_OF(w->plane) ? TURN_LANES : 0);
 }
 
 /* What Python has to be told by any worker. */
@@ -66,7 +66,7 @@ static int run(struct worker *w, uint64_t deadline) {
         set = woke(w);
         if (fds[WAIT_CONTROL].revents)
             set |= TL_WOKE_CONTROL;
-        if (w->io.now >= deadline)
+        if (w->now >= deadline)
             set |= TL_WOKE_DEADLINE;
         if (set)
             return set;
@@ -81,22 +81,22 @@ int tl_run(int handle, const unsigned char *deadline8) {
     uint64_t deadline = deadline8 ? load_le64(deadline8) : 0;
     worker_tick(w);
     if (plane->left_at) {
-        stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->io.now - plane->left_at);
+        stats_highest(&w->stats.counts[COUNT_AWAY_LONGEST], w->now - plane->left_at);
         stats_highest(&w->stats.counts[COUNT_AWAY_SPENT_LONGEST],
                       (os_spent_ns() - plane->left_spent) / 1000);
     }
-    alarm_set(&plane->alarm, w->io.now, deadline);
+    alarm_set(&plane->alarm, w->now, deadline);
     int set = CREW_OF(plane) ? crew_start(plane) : 0;
     uint64_t until = deadline;
     if (set == -EAGAIN) { /* meanwhile the first turns alone, and its lanes hold what they can */
         set = 0;
-        until = deadline < w->io.now + THREADS_MS ? deadline : w->io.now + THREADS_MS;
+        until = deadline < w->now + THREADS_MS ? deadline : w->now + THREADS_MS;
     }
     if (!set)
         set = run(w, until);
     if (set > 0 && deadline8)
         told(w, set);
-    plane->left_at = w->io.ops->now_ms(&w->io);
+    plane->left_at = w->outside.ops->now_ms(&w->outside);
     plane->left_spent = os_spent_ns();
     return set;
 }

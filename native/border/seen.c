@@ -105,10 +105,10 @@ int tl_features(int handle, unsigned char *out, int out_len) {
     if (!plane)
         return -EBADF;
     HOLD hold = hold_all(plane);
-    const struct io *io = &plane->worker->io;
+    const struct worker *w = plane->worker;
     struct feature_state offload[FEATURE_AEADS];
-    const struct features chosen = {io->ops, plane->aead, offload};
-    memcpy(offload, io->offload, sizeof offload);
+    const struct features chosen = {w->outside.ops, plane->aead, offload};
+    memcpy(offload, w->offload, sizeof offload);
     note_paths(plane, &offload[FEATURE_UDP_GSO]);
     return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
 }

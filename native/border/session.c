@@ -110,9 +110,9 @@ int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned
     worker_tick(w);
     if (!tx_urgent(w, whose, &to, (struct bytes){message, (size_t)message_len}))
         return -EAGAIN;
-    w->io.message_error = 0;
+    w->outside.message_error = 0;
     tx_write(w);
-    return -w->io.message_error;
+    return -w->outside.message_error;
 }
 
 #define FIELD(record, field) ((record) + offsetof(struct record_session, field))

@@ -70,18 +70,18 @@ static bool has_header(int fd) {
     return control(fd, TUNSETVNETHDRSZ, (unsigned long)&size) == 0;
 }
 
-static void set_all(struct io *io, int32_t why) {
-    io->offload[FEATURE_TUN_VNET] = feature_off(why);
-    io->offload[FEATURE_TUN_TSO] = io->offload[FEATURE_TUN_USO] = feature_off(REASON_NEEDS_VNET);
+static void set_all(struct inside *in, int32_t why) {
+    in->offload[FEATURE_TUN_VNET] = feature_off(why);
+    in->offload[FEATURE_TUN_TSO] = in->offload[FEATURE_TUN_USO] = feature_off(REASON_NEEDS_VNET);
 }
 
 /* Asks the device for this kind of super-packets beside those of `flags`. */
-static uint32_t enable(struct io *io, enum feature feature, uint32_t flags, uint32_t more) {
-    struct feature_state *state = &io->offload[feature];
+static uint32_t enable(struct inside *in, enum feature feature, uint32_t flags, uint32_t more) {
+    struct feature_state *state = &in->offload[feature];
     *state = feature_on();
-    if (feature_in(io->offloads_off, feature))
+    if (feature_in(in->offloads_off, feature))
         *state = feature_off(REASON_SWITCHED_OFF);
-    else if (control(io->device, TUNSETOFFLOAD, flags | more) != 0)
+    else if (control(in->fd, TUNSETOFFLOAD, flags | more) != 0)
         *state = feature_off(REASON_NO_KERNEL);
     else
         flags |= more;
@@ -93,11 +93,11 @@ static bool may_write_udp(void) {
     return os_kernel() >= OS_KERNEL(6, 8, 5);
 }
 
-static void note_writes(struct io *io) {
-    struct feature_state *tso = &io->offload[FEATURE_TUN_TSO];
-    struct feature_state *uso = &io->offload[FEATURE_TUN_USO];
-    bool tcp = tso->on && takes_supers(io->device, true);
-    bool udp = uso->on && takes_supers(io->device, false);
+static void note_writes(struct inside *in) {
+    struct feature_state *tso = &in->offload[FEATURE_TUN_TSO];
+    struct feature_state *uso = &in->offload[FEATURE_TUN_USO];
+    bool tcp = tso->on && takes_supers(in->fd, true);
+    bool udp = uso->on && takes_supers(in->fd, false);
     if (tso->on && !tcp)
         tso->why = REASON_READ_ONLY;
     if (uso->on && !udp)
@@ -106,39 +106,39 @@ static void note_writes(struct io *io) {
         uso->why = REASON_KERNEL_BROKEN;
         udp = false;
     }
-    vnet_may_write(io->vnet, tcp, udp);
+    vnet_may_write(in->vnet, tcp, udp);
 }
 
-int tun_attach_as(struct io *io, bool tso, bool uso) {
-    int err = vnet_new(&io->vnet);
+int tun_attach_as(struct inside *in, bool tso, bool uso) {
+    int err = vnet_new(&in->vnet);
     if (err)
         return err;
-    io->offload[FEATURE_TUN_VNET] = feature_on();
-    io->offload[FEATURE_TUN_TSO] = tso ? feature_on() : feature_off(REASON_NO_KERNEL);
-    io->offload[FEATURE_TUN_USO] = uso ? feature_on() : feature_off(REASON_NO_KERNEL);
-    vnet_may_write(io->vnet, tso, uso);
+    in->offload[FEATURE_TUN_VNET] = feature_on();
+    in->offload[FEATURE_TUN_TSO] = tso ? feature_on() : feature_off(REASON_NO_KERNEL);
+    in->offload[FEATURE_TUN_USO] = uso ? feature_on() : feature_off(REASON_NO_KERNEL);
+    vnet_may_write(in->vnet, tso, uso);
     return 0;
 }
 
-int tun_attach(struct io *io) {
-    vnet_free(io->vnet);
-    io->vnet = NULL;
-    if (io->device < 0)
-        set_all(io, REASON_NO_DEVICE);
-    else if (io->layer != TL_LAYER3)
-        set_all(io, REASON_NOT_IN_LAYER);
-    else if (!has_header(io->device))
-        set_all(io, feature_in(io->offloads_off, FEATURE_TUN_VNET) ? REASON_SWITCHED_OFF
+int tun_attach(struct inside *in) {
+    vnet_free(in->vnet);
+    in->vnet = NULL;
+    if (in->fd < 0)
+        set_all(in, REASON_NO_DEVICE);
+    else if (in->layer != TL_LAYER3)
+        set_all(in, REASON_NOT_IN_LAYER);
+    else if (!has_header(in->fd))
+        set_all(in, feature_in(in->offloads_off, FEATURE_TUN_VNET) ? REASON_SWITCHED_OFF
                                                                    : REASON_NOT_IN_DEVICE);
     else {
-        int err = tun_attach_as(io, false, false);
+        int err = tun_attach_as(in, false, false);
         if (err)
             return err;
         /* An earlier owner may have left some on. */
-        uint32_t flags = control(io->device, TUNSETOFFLOAD, F_CSUM) == 0 ? F_CSUM : 0;
-        flags = enable(io, FEATURE_TUN_TSO, flags, TSO);
-        enable(io, FEATURE_TUN_USO, flags, F_USO4 | F_USO6);
-        note_writes(io);
+        uint32_t flags = control(in->fd, TUNSETOFFLOAD, F_CSUM) == 0 ? F_CSUM : 0;
+        flags = enable(in, FEATURE_TUN_TSO, flags, TSO);
+        enable(in, FEATURE_TUN_USO, flags, F_USO4 | F_USO6);
+        note_writes(in);
     }
     return 0;
 }

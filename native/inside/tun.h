@@ -3,14 +3,14 @@
 #ifndef TL_TUN_H
 #define TL_TUN_H
 
-#include "outside/io.h"
+#include "inside/device.h"
 
-/* Sets io->offload[FEATURE_TUN_*] for io->device, and io->vnet where its frames have a
+/* Sets in->offload[FEATURE_TUN_*] for in->fd, and in->vnet where its frames have a
  * virtio_net_hdr. A descriptor that is no TUN has none. 0 or -ENOMEM. */
-int tun_attach(struct io *io);
+int tun_attach(struct inside *in);
 
 /* As tun_attach, for a descriptor that is known to have the header: what is `on` is believed. */
-int tun_attach_as(struct io *io, bool tso, bool uso);
+int tun_attach_as(struct inside *in, bool tso, bool uso);
 
 /* What a device would have, without making one. */
 void tun_probe(struct feature_state *offload);

@@ -16,8 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "inside/device.h"
 #include "inside/offload.h"
-#include "outside/io_shared.h"
 
 enum {
     FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_PACKET_MAX,
@@ -73,70 +73,70 @@ static uint8_t *frame_of(struct vnet *v) {
     return v->area + AREA_HEAD;
 }
 
-static void append(struct io *io, struct queue *q, uint8_t *data, uint32_t len) {
+static void append(struct inside *in, struct queue *q, uint8_t *data, uint32_t len) {
     struct packet *p = &q->p[q->n++];
     *p = (struct packet){.data = data, .len = len};
-    io->stats->counts[COUNT_DEVICE_READ]++;
+    in->stats->counts[COUNT_DEVICE_READ]++;
 }
 
 /* Cuts what is left of the super-packet while there is room. */
-static enum io_status cut(struct io *io, struct queue *q) {
-    struct vnet *v = io->vnet;
+static enum io_status cut(struct inside *in, struct queue *q) {
+    struct vnet *v = in->vnet;
     struct offload_slice slices[SLICES];
     while (!v->split.done && q->n < q->max) {
         struct offload_room room = {.headroom = HEADROOM, .tailroom = TAG, .pad = PAD};
         uint32_t most = q->max - q->n < SLICES ? q->max - q->n : SLICES;
         uint32_t segment = (uint32_t)v->split.payload + v->split.gso_size;
-        room.mtu = (uint16_t)io->mtu;
-        room.data = buf_room(io->pool, HEADROOM + segment + TAILROOM, &room.size);
+        room.mtu = (uint16_t)in->mtu;
+        room.data = buf_room(in->pool, HEADROOM + segment + TAILROOM, &room.size);
         if (!room.data)
             return IO_STARVED;
         int n = offload_split_next(&v->split, &room, slices, most);
         if (n <= 0) { /* segments longer than a slab: no kernel makes them */
             v->split.done = true;
-            io->stats->drops[DROP_DEVICE_UNSPLITTABLE]++;
+            in->stats->drops[DROP_DEVICE_UNSPLITTABLE]++;
             break;
         }
         const struct offload_slice *last = &slices[n - 1];
         uint32_t used = last->offset + offload_padded(&room, last->len) + TAG;
-        struct slab *slab = buf_take_many(io->pool, used, (uint32_t)n);
+        struct slab *slab = buf_take_many(in->pool, used, (uint32_t)n);
         for (int i = 0; i < n; i++) {
-            append(io, q, room.data + slices[i].offset, slices[i].len);
+            append(in, q, room.data + slices[i].offset, slices[i].len);
             q->p[q->n - 1].slab = slab;
         }
     }
     return IO_MORE;
 }
 
-static void refuse(struct io *io, int refusal) {
+static void refuse(struct inside *in, int refusal) {
     bool is_short = refusal == OFFLOAD_SHORT || refusal == OFFLOAD_LENGTH;
-    io->stats->drops[is_short ? DROP_DEVICE_BAD_LENGTH : DROP_DEVICE_UNSPLITTABLE]++;
+    in->stats->drops[is_short ? DROP_DEVICE_BAD_LENGTH : DROP_DEVICE_UNSPLITTABLE]++;
 }
 
 /* A single packet longer than the MTU that we know of, which may have changed just now, or one that
  * was to be cut into one segment. */
-static enum io_status copy_whole(struct io *io, struct queue *q) {
-    struct vnet *v = io->vnet;
+static enum io_status copy_whole(struct inside *in, struct queue *q) {
+    struct vnet *v = in->vnet;
     uint32_t room, need = HEADROOM + v->whole + TAILROOM;
-    uint8_t *at = buf_room(io->pool, need, &room);
+    uint8_t *at = buf_room(in->pool, need, &room);
     if (!at)
         return IO_STARVED;
     memcpy(at + HEADROOM, frame_of(v) + OFFLOAD_HEADER, v->whole);
-    append(io, q, at + HEADROOM, v->whole);
-    q->p[q->n - 1].slab = buf_take(io->pool, need);
+    append(in, q, at + HEADROOM, v->whole);
+    q->p[q->n - 1].slab = buf_take(in->pool, need);
     v->whole = 0;
     return IO_MORE;
 }
 
 /* Goes on with what is in the area. */
-static enum io_status go_on(struct io *io, struct queue *q) {
-    return io->vnet->whole ? copy_whole(io, q) : cut(io, q);
+static enum io_status go_on(struct inside *in, struct queue *q) {
+    return in->vnet->whole ? copy_whole(in, q) : cut(in, q);
 }
 
 /* A frame of `len` bytes whose first `here` bytes are at `at`, the others in the area. */
-static enum io_status take_frame(struct io *io, struct queue *q, uint8_t *at, uint32_t len,
+static enum io_status take_frame(struct inside *in, struct queue *q, uint8_t *at, uint32_t len,
                                  uint32_t here) {
-    struct vnet *v = io->vnet;
+    struct vnet *v = in->vnet;
     bool is_super = len > OFFLOAD_HEADER && offload_header_load(at).gso_type != VNET_GSO_NONE;
     bool is_whole = len <= here;
     uint8_t *frame = at;
@@ -147,45 +147,45 @@ static enum io_status take_frame(struct io *io, struct queue *q, uint8_t *at, ui
     int kind = offload_split_begin(&v->split, frame, len);
     if (kind < 0) {
         v->split.done = true;
-        refuse(io, kind);
+        refuse(in, kind);
         return IO_MORE;
     }
-    io->stats->counts[COUNT_SUPERS_READ] += kind == 2;
+    in->stats->counts[COUNT_SUPERS_READ] += kind == 2;
     if (frame != at) {
         v->whole = kind == 1 ? len - OFFLOAD_HEADER : 0;
-        return go_on(io, q);
+        return go_on(in, q);
     }
-    append(io, q, at + OFFLOAD_HEADER, len - OFFLOAD_HEADER);
-    q->p[q->n - 1].slab = buf_take(io->pool, HEADROOM + len - OFFLOAD_HEADER + TAILROOM);
+    append(in, q, at + OFFLOAD_HEADER, len - OFFLOAD_HEADER);
+    q->p[q->n - 1].slab = buf_take(in->pool, HEADROOM + len - OFFLOAD_HEADER + TAILROOM);
     return IO_MORE;
 }
 
 /* Adds the frame's length to `bytes`. */
-static enum io_status read_frame(struct io *io, struct queue *q, uint32_t *bytes) {
-    uint32_t room, here = OFFLOAD_HEADER + io->mtu;
-    uint8_t *at = buf_room(io->pool, HEADROOM + io->mtu + TAILROOM, &room);
+static enum io_status read_frame(struct inside *in, struct queue *q, uint32_t *bytes) {
+    uint32_t room, here = OFFLOAD_HEADER + in->mtu;
+    uint8_t *at = buf_room(in->pool, HEADROOM + in->mtu + TAILROOM, &room);
     if (!at)
         return IO_STARVED;
     at += HEADROOM - OFFLOAD_HEADER;
-    struct iovec iov[2] = {{at, here}, {frame_of(io->vnet) + here, FRAME_MAX - here}};
-    ssize_t got = readv(io->device, iov, 2);
-    io->stats->counts[COUNT_READ_CALLS]++;
+    struct iovec iov[2] = {{at, here}, {frame_of(in->vnet) + here, FRAME_MAX - here}};
+    ssize_t got = readv(in->fd, iov, 2);
+    in->stats->counts[COUNT_READ_CALLS]++;
     if (got <= 0)
-        return got < 0 && io_is_gone(errno) ? IO_GONE : IO_DONE;
-    io->got++;
+        return got < 0 && device_is_gone(errno) ? IO_GONE : IO_DONE;
+    in->got++;
     *bytes += (uint32_t)got;
-    return take_frame(io, q, at, (uint32_t)got, here);
+    return take_frame(in, q, at, (uint32_t)got, here);
 }
 
-enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max) {
+enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max) {
     if (q->n == q->max) /* staged packets took all places */
         return IO_MORE;
-    enum io_status status = vnet_has_more(io->vnet) ? go_on(io, q) : IO_MORE;
+    enum io_status status = vnet_has_more(in->vnet) ? go_on(in, q) : IO_MORE;
     uint32_t bytes = 0;
-    for (uint32_t i = 0; i < max && q->n < q->max && bytes < io->turn_bytes; i++) {
+    for (uint32_t i = 0; i < max && q->n < q->max && bytes < in->turn_bytes; i++) {
         if (status != IO_MORE)
             break;
-        status = read_frame(io, q, &bytes);
+        status = read_frame(in, q, &bytes);
     }
     return status;
 }
@@ -193,47 +193,47 @@ enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max) {
 /* ---- write ------------------------------------------------------------------------------------
  */
 
-static int write_frame(struct io *io, const struct iovec *iov, uint32_t n) {
-    io->stats->counts[COUNT_WRITE_CALLS]++;
-    return io->calls->write_device(io, iov, n);
+static int write_frame(struct inside *in, const struct iovec *iov, uint32_t n) {
+    in->stats->counts[COUNT_WRITE_CALLS]++;
+    return in->calls->writev(in, iov, n);
 }
 
 /* Tells the group's packets, of which the first is `at` in p. */
-static void told(struct io *io, struct packet *p, uint32_t at, int err) {
-    io_written(io, &p[at], err);
+static void told(struct inside *in, struct packet *p, uint32_t at, int err) {
+    device_written(in, &p[at], err);
     p[at].data = NULL;
 }
 
 /* The members of a group one by one; EAGAIN: the rest are still to be written. */
-static int write_singly(struct io *io, struct packet *p, struct offload_group *g) {
-    struct offload_merge *m = &io->vnet->merge;
+static int write_singly(struct inside *in, struct packet *p, struct offload_group *g) {
+    struct offload_merge *m = &in->vnet->merge;
     uint32_t at = g->head;
     offload_unmerge(m, g);
     for (uint32_t i = 0; i < g->packets; i++, at = m->next[at]) {
-        int err = write_frame(io, &m->iov[g->first + i], 1);
+        int err = write_frame(in, &m->iov[g->first + i], 1);
         if (err == EAGAIN)
             return err;
-        told(io, p, at, err);
+        told(in, p, at, err);
     }
     return 0;
 }
 
-static int write_group(struct io *io, struct packet *p, struct offload_group *g) {
-    struct offload_merge *m = &io->vnet->merge;
-    int err = write_frame(io, &m->iov[g->first], g->packets);
+static int write_group(struct inside *in, struct packet *p, struct offload_group *g) {
+    struct offload_merge *m = &in->vnet->merge;
+    int err = write_frame(in, &m->iov[g->first], g->packets);
     if (err == EINVAL && g->packets > 1) {
-        io->stats->counts[COUNT_SUPERS_REFUSED]++;
-        return write_singly(io, p, g);
+        in->stats->counts[COUNT_SUPERS_REFUSED]++;
+        return write_singly(in, p, g);
     }
     if (err == EAGAIN) {
         if (g->packets > 1)
             offload_unmerge(m, g);
         return err;
     }
-    io->stats->counts[COUNT_SUPERS_WRITTEN] += g->packets > 1;
+    in->stats->counts[COUNT_SUPERS_WRITTEN] += g->packets > 1;
     for (uint32_t i = 0, at = g->head; i < g->packets; i++) {
         uint32_t next = m->next[at];
-        told(io, p, at, err);
+        told(in, p, at, err);
         at = next;
     }
     return err;
@@ -249,17 +249,17 @@ static void keep_rest(struct queue *q, uint32_t from) {
 }
 
 /* IO_DONE, IO_GONE, or IO_BLOCKED with the rest of the packets as they came. */
-static enum io_status write_some(struct io *io, struct packet *p, uint32_t n) {
-    struct offload_merge *m = &io->vnet->merge;
+static enum io_status write_some(struct inside *in, struct packet *p, uint32_t n) {
+    struct offload_merge *m = &in->vnet->merge;
     enum io_status status = IO_DONE;
     for (uint32_t i = 0; i < n; i++)
         m->in[i] = (struct iovec){p[i].data, p[i].len};
     uint32_t groups = offload_merge(m, n), g = 0;
     for (; g < groups && status != IO_BLOCKED; g++) {
-        int err = write_group(io, p, &m->group[g]);
+        int err = write_group(in, p, &m->group[g]);
         if (err == EAGAIN)
             status = IO_BLOCKED;
-        else if (io_is_gone(err))
+        else if (device_is_gone(err))
             status = IO_GONE;
     }
     for (; g < groups; g++)
@@ -268,13 +268,13 @@ static enum io_status write_some(struct io *io, struct packet *p, uint32_t n) {
     return status;
 }
 
-enum io_status vnet_write(struct io *io, struct queue *q) {
+enum io_status vnet_write(struct inside *in, struct queue *q) {
     enum io_status worst = IO_DONE;
     for (uint32_t at = 0; at < q->n;) {
         uint32_t left = q->n - at, n = left < OFFLOAD_MERGE_MAX ? left : OFFLOAD_MERGE_MAX;
-        enum io_status status = write_some(io, q->p + at, n);
+        enum io_status status = write_some(in, q->p + at, n);
         if (status == IO_BLOCKED) {
-            io->stats->counts[COUNT_DEVICE_BLOCKED]++;
+            in->stats->counts[COUNT_DEVICE_BLOCKED]++;
             keep_rest(q, at);
             return status;
         }

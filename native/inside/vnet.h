@@ -4,7 +4,7 @@
 #ifndef TL_VNET_H
 #define TL_VNET_H
 
-#include "outside/io.h"
+#include "inside/device.h"
 
 /* 0 or -ENOMEM. */
 int vnet_new(struct vnet **vnet);
@@ -17,8 +17,8 @@ void vnet_may_write(struct vnet *vnet, bool tcp, bool udp);
  * is readable. */
 bool vnet_has_more(const struct vnet *vnet);
 
-/* As io_ops has them; `max` counts frames, of which each may be many packets. */
-enum io_status vnet_read(struct io *io, struct queue *q, uint32_t max);
-enum io_status vnet_write(struct io *io, struct queue *q);
+/* As inside_calls has them; `max` counts frames, of which each may be many packets. */
+enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max);
+enum io_status vnet_write(struct inside *in, struct queue *q);
 
 #endif

@@ -21,7 +21,7 @@ struct send {
 /* For queues of `max` packets. 0 or -ENOMEM; send_free either way. */
 int send_new(struct send *s, uint32_t max);
 void send_free(struct send *s);
-/* As io_ops.write_socket. */
-enum io_status send_queue(struct io *io, struct send *s, struct queue *q);
+/* As io_ops.write. */
+enum io_status send_queue(struct outside *o, struct send *s, struct queue *q);
 
 #endif

@@ -44,7 +44,7 @@ struct engine {
     uint32_t slots;
     struct msghdr form;        /* how much room a name and control messages get */
     int armed[IO_SOCKETS];     /* the descriptor that a receive is under way on; -1: none */
-    struct endpoint *from;     /* of this turn's messages; io->in_max */
+    struct endpoint *from;     /* of this turn's messages; o->in_max */
     uint32_t from_used, bytes; /* of this turn */
 };
 
@@ -90,12 +90,12 @@ static void submit(struct engine *s, int fd, struct mmsghdr *messages, uint32_t 
 
 /* As sendmmsg(2). A signal may end a wait before all are done; what is not known to be sent is not.
  */
-static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t n) {
-    struct engine *s = io->state;
+static int uring_send(struct outside *o, int fd, struct mmsghdr *messages, uint32_t n) {
+    struct engine *s = o->state;
     struct account a = {.first = UINT32_MAX};
     int err = 0, sent = 0;
-    if (io->ring_sends && n > io->ring_sends) /* the others are the next call's */
-        n = io->ring_sends;
+    if (o->ring_sends && n > o->ring_sends) /* the others are the next call's */
+        n = o->ring_sends;
     submit(s, fd, messages, n);
     for (unsigned waits = 0; !err && a.seen < n && waits < WAITS_MAX; waits++) {
         err = uring_enter(&s->out, n - a.seen);
@@ -108,20 +108,20 @@ static int uring_send(struct io *io, int fd, struct mmsghdr *messages, uint32_t 
     return err ? err : -EINTR;
 }
 
-static enum io_status uring_write_socket(struct io *io, struct queue *q) {
-    struct engine *s = io->state;
-    return send_queue(io, &s->send, q);
+static enum io_status uring_write_socket(struct outside *o, struct queue *q) {
+    struct engine *s = o->state;
+    return send_queue(o, &s->send, q);
 }
 
 /* ---- receive ----------------------------------------------------------------------------------
  */
 
 /* Slabs for the slots that have none, but never more than half of the pool. */
-static uint32_t fill_slots(struct io *io, struct engine *s) {
-    uint32_t most = io->pool->size / 2 < s->slots ? io->pool->size / 2 : s->slots, filled = 0;
+static uint32_t fill_slots(struct outside *o, struct engine *s) {
+    uint32_t most = o->pool->size / 2 < s->slots ? o->pool->size / 2 : s->slots, filled = 0;
     for (uint32_t i = 0; i < most; i++) {
         if (!s->slot[i]) {
-            s->slot[i] = buf_whole(io->pool);
+            s->slot[i] = buf_whole(o->pool);
             if (!s->slot[i])
                 continue;
             uring_buffers_put(&s->buffers, (uint16_t)i, s->slot[i]->data, SLAB_SIZE);
@@ -132,10 +132,10 @@ static uint32_t fill_slots(struct io *io, struct engine *s) {
 }
 
 /* Begins the receives that are not under way; the set of them. */
-static unsigned arm(struct io *io, struct engine *s) {
+static unsigned arm(struct outside *o, struct engine *s) {
     unsigned begun = 0;
     for (unsigned which = 0; which < IO_SOCKETS; which++) {
-        int fd = io->socket[which];
+        int fd = o->socket[which];
         if (fd < 0 || s->armed[which] == fd)
             continue;
         int flags = fcntl(fd, F_GETFL);
@@ -174,10 +174,10 @@ static void parse(const uint8_t *at, struct packet *p, struct datagram_notes *no
 }
 
 /* The slab of this slot is the packet's now; a small packet leaves it to the slot. */
-static void take_slab(struct io *io, struct engine *s, uint32_t number, struct packet *p) {
+static void take_slab(struct outside *o, struct engine *s, uint32_t number, struct packet *p) {
     p->slab = s->slot[number];
     p->slab->refs++;
-    io_move_small(io, p);
+    io_move_small(o, p);
     if (p->slab != s->slot[number]) {
         uring_buffers_put(&s->buffers, (uint16_t)number, s->slot[number]->data, SLAB_SIZE);
         return;
@@ -186,34 +186,34 @@ static void take_slab(struct io *io, struct engine *s, uint32_t number, struct p
     s->slot[number] = NULL;
 }
 
-static void take_message(struct io *io, struct queue *q, const struct uring_cqe *cqe) {
-    struct engine *s = io->state;
+static void take_message(struct outside *o, struct queue *q, const struct uring_cqe *cqe) {
+    struct engine *s = o->state;
     uint32_t number = cqe->flags >> URING_CQE_BUFFER_SHIFT;
     unsigned which = (unsigned)cqe->user_data;
     const uint8_t *at = s->slot[number]->data;
-    struct datagram_notes notes = {.overflow = io->overflow[which]};
+    struct datagram_notes notes = {.overflow = o->overflow[which]};
     struct packet p = {.data = s->slot[number]->data + PAYLOAD_AT,
                        .len = (uint32_t)cqe->result - PAYLOAD_AT,
                        .endpoint = &s->from[s->from_used++]};
     parse(at, &p, &notes);
-    io_lost(io, which, notes.overflow);
-    io->got++;
+    io_lost(o, which, notes.overflow);
+    o->got++;
     s->bytes += p.len;
     if (notes.segment && notes.segment < p.len) {
         p.slab = s->slot[number];
         s->slot[number] = NULL;
-        io_take_run(io, q, &p, notes.segment);
+        io_take_run(o, q, &p, notes.segment);
         return;
     }
-    take_slab(io, s, number, &p);
-    io_received(io, &p);
+    take_slab(o, s, number, &p);
+    io_received(o, &p);
     q->p[q->n++] = p;
 }
 
 /* Whether one more message, which may be a run, can be taken. */
-static bool has_room(const struct io *io, const struct queue *q, uint32_t end) {
-    const struct engine *s = io->state;
-    return io->got < end && s->bytes < io->turn_bytes && q->max - q->n >= DATAGRAM_SEGMENTS_MAX;
+static bool has_room(const struct outside *o, const struct queue *q, uint32_t end) {
+    const struct engine *s = o->state;
+    return o->got < end && s->bytes < o->turn_bytes && q->max - q->n >= DATAGRAM_SEGMENTS_MAX;
 }
 
 /* What nobody will take: its slab can be filled again. */
@@ -232,16 +232,16 @@ static bool goes_on(struct engine *s, const struct uring_cqe *cqe) {
 
 /* True where a receive ended although its socket may have more: it had no buffers. Other ends are
  * for poll(2) to look at again. */
-static bool take_all(struct io *io, struct queue *q, uint32_t end) {
-    struct engine *s = io->state;
+static bool take_all(struct outside *o, struct queue *q, uint32_t end) {
+    struct engine *s = o->state;
     const struct uring_cqe *cqe;
     bool more = false;
-    while (has_room(io, q, end) && (cqe = uring_peek(&s->in))) {
+    while (has_room(o, q, end) && (cqe = uring_peek(&s->in))) {
         if (cqe->result == -ENOBUFS)
-            io->pool->ran_short |= io->pool->size / 2 < s->slots;
+            o->pool->ran_short |= o->pool->size / 2 < s->slots;
         more |= !goes_on(s, cqe) && (cqe->result >= 0 || cqe->result == -ENOBUFS);
         if (cqe->result >= PAYLOAD_AT && cqe->flags & URING_CQE_BUFFER)
-            take_message(io, q, cqe);
+            take_message(o, q, cqe);
         else
             discard(s, cqe);
         uring_seen(&s->in);
@@ -250,30 +250,30 @@ static bool take_all(struct io *io, struct queue *q, uint32_t end) {
 }
 
 /* Lets the kernel receive: 0, or -errno; -ENOBUFS: there are no slabs. */
-static int receive(struct io *io, struct engine *s) {
-    if (fill_slots(io, s) == 0)
+static int receive(struct outside *o, struct engine *s) {
+    if (fill_slots(o, s) == 0)
         return -ENOBUFS;
-    unsigned begun = arm(io, s);
-    io->stats->counts[COUNT_READ_CALLS]++;
+    unsigned begun = arm(o, s);
+    o->stats->counts[COUNT_READ_CALLS]++;
     int err = uring_enter(&s->in, 0);
     if (err)
         disarm(s, begun);
     return err;
 }
 
-static enum io_status uring_read_socket(struct io *io, struct queue *q, uint32_t max) {
-    struct engine *s = io->state;
-    uint32_t end = io->got + max;
+static enum io_status uring_read_socket(struct outside *o, struct queue *q, uint32_t max) {
+    struct engine *s = o->state;
+    uint32_t end = o->got + max;
     bool more = true;
     s->from_used = s->bytes = 0; /* a batch never starts but in an empty queue */
-    while (more && has_room(io, q, end)) {
-        int err = uring_peek(&s->in) ? 0 : receive(io, s);
+    while (more && has_room(o, q, end)) {
+        int err = uring_peek(&s->in) ? 0 : receive(o, s);
         if (err == -ENOBUFS && q->n == 0)
             return IO_STARVED;
-        more = !err && take_all(io, q, end);
+        more = !err && take_all(o, q, end);
     }
-    io->holds = uring_peek(&s->in) != NULL;
-    return io->holds || more ? IO_MORE : IO_DONE;
+    o->holds = uring_peek(&s->in) != NULL;
+    return o->holds || more ? IO_MORE : IO_DONE;
 }
 
 /* ---- lifetime ---------------------------------------------------------------------------------
@@ -291,11 +291,11 @@ static bool is_armed(const struct engine *s) {
 }
 
 /* A receive under way holds its socket open, and writes to slabs: both end here. */
-static void uring_release(struct io *io) {
-    struct engine *s = io->state;
+static void uring_release(struct outside *o) {
+    struct engine *s = o->state;
     const struct uring_cqe *cqe;
     bool asked = false;
-    io->holds = false;
+    o->holds = false;
     while (is_armed(s) || uring_peek(&s->in)) {
         while ((cqe = uring_peek(&s->in))) {
             goes_on(s, cqe);
@@ -312,9 +312,9 @@ static void uring_release(struct io *io) {
     }
 }
 
-static void uring_free(struct io *io) {
-    struct engine *s = io->state;
-    uring_release(io);
+static void uring_free(struct outside *o) {
+    struct engine *s = o->state;
+    uring_release(o);
     uring_close(&s->in);
     uring_close(&s->out);
     uring_buffers_close(&s->buffers);
@@ -326,14 +326,13 @@ static void uring_free(struct io *io) {
     free(s);
 }
 
-static const struct io_calls calls = {uring_send, io_kernel_write_device, io_kernel_now_ms,
-                                      io_kernel_gro};
+static const struct io_calls calls = {uring_send, io_kernel_now_ms, io_kernel_gro};
 
-static uint32_t slots_for(const struct io *io) {
-    if (io->ring_receives)
-        return io->ring_receives;
+static uint32_t slots_for(const struct outside *o) {
+    if (o->ring_receives)
+        return o->ring_receives;
     uint32_t slots = 1;
-    while (slots * 2 <= io->wide && slots < SLOTS_USUAL)
+    while (slots * 2 <= o->wide && slots < SLOTS_USUAL)
         slots *= 2;
     return slots;
 }
@@ -357,22 +356,22 @@ out_out:
     return err;
 }
 
-static int uring_new(struct io *io) {
+static int uring_new(struct outside *o) {
     struct engine *s = calloc(1, sizeof *s);
     int err = -ENOMEM;
     if (!s)
         return err;
-    s->slots = slots_for(io);
+    s->slots = slots_for(o);
     s->form = (struct msghdr){.msg_namelen = NAME_ROOM, .msg_controllen = DATAGRAM_CONTROL};
     s->armed[IO_V4] = s->armed[IO_V6] = -1;
-    s->from = calloc(io->in_max, sizeof *s->from);
-    if (!s->from || send_new(&s->send, io->out_max))
+    s->from = calloc(o->in_max, sizeof *s->from);
+    if (!s->from || send_new(&s->send, o->out_max))
         goto out_from;
     err = open_rings(s);
     if (err)
         goto out_send;
-    io->state = s;
-    io->calls = &calls;
+    o->state = s;
+    o->calls = &calls;
     return 0;
 
 out_send:
@@ -389,10 +388,8 @@ const struct io_ops io_uring = {
     .open = uring_new,
     .close = uring_free,
     .release_sockets = uring_release,
-    .read_device = io_read_device,
-    .write_device = io_write_device,
-    .read_socket = uring_read_socket,
-    .write_socket = uring_write_socket,
+    .read = uring_read_socket,
+    .write = uring_write_socket,
     .now_ms = io_now_ms,
     .has_runs = true,
     .one_thread = true, /* a ring belongs to the thread that uses it first */

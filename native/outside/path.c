@@ -31,15 +31,15 @@ static bool is_ppp(int fd, uint32_t ifindex) {
     return strncmp(ifr.ifr_name, "ppp", 3) == 0;
 }
 
-bool path_takes_runs(struct io *io, const struct packet *p) {
+bool path_takes_runs(struct outside *o, const struct packet *p) {
     if (!p->peer)
         return false;
     struct path *path = &p->peer->path;
     if (!path->is_known) {
         path->is_known = true;
-        path->is_single = is_ppp(io->socket[io_socket_of(p)], p->endpoint->ifindex);
+        path->is_single = is_ppp(o->socket[io_socket_of(p)], p->endpoint->ifindex);
     }
-    if (path->limit_until && io->now >= path->limit_until)
+    if (path->limit_until && o->now >= path->limit_until)
         path->limit_until = 0;
     return !path->is_single && (!path->limit_until || p->len < path->limit);
 }
@@ -74,22 +74,22 @@ static uint32_t mark_of(int fd) {
 }
 
 /* UDP_SEGMENT never fragments: a segment must fit the path's MTU with its headers. */
-static bool exceeds_mtu(const struct io *io, const struct packet *p) {
+static bool exceeds_mtu(const struct outside *o, const struct packet *p) {
     uint32_t headers = UDP_HEADER + (p->endpoint->family == 4 ? V4_HEADER : V6_HEADER);
-    uint32_t mtu = path_mtu(p->endpoint, mark_of(io->socket[io_socket_of(p)]));
+    uint32_t mtu = path_mtu(p->endpoint, mark_of(o->socket[io_socket_of(p)]));
     return mtu && p->len + headers > mtu;
 }
 
-bool path_refused(struct io *io, const struct packet *p, int err) {
+bool path_refused(struct outside *o, const struct packet *p, int err) {
     struct path *path = &p->peer->path;
-    if (err == EMSGSIZE || (err == EINVAL && exceeds_mtu(io, p))) {
+    if (err == EMSGSIZE || (err == EINVAL && exceeds_mtu(o, p))) {
         path->limit = path->limit_until && path->limit < p->len ? path->limit : p->len;
-        path->limit_until = io->now + LIMIT_MS;
+        path->limit_until = o->now + LIMIT_MS;
     } else if (err == EIO || err == EINVAL) {
         path->is_single = true;
     } else {
         return false;
     }
-    io->stats->counts[COUNT_RUNS_REFUSED]++;
+    o->stats->counts[COUNT_RUNS_REFUSED]++;
     return true;
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct io;
+struct outside;
 struct packet;
 
 /* The way to a peer's endpoint; all zero when the endpoint is new. */
@@ -18,10 +18,10 @@ struct path {
 };
 
 /* Whether this packet may begin or join a send of several. */
-bool path_takes_runs(struct io *io, const struct packet *p);
+bool path_takes_runs(struct outside *o, const struct packet *p);
 
 /* A send of several that began with this packet failed. True: notes what to do without, and they
  * are to be sent again, one by one. False: the failure has nothing to do with their number. */
-bool path_refused(struct io *io, const struct packet *p, int err);
+bool path_refused(struct outside *o, const struct packet *p, int err);
 
 #endif

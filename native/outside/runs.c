@@ -10,8 +10,8 @@
 
 enum { FUTILE_MAX = 6 }; /* an hour */
 
-bool runs_may_come(const struct io *io, const struct runs *r) {
-    return io->offload[FEATURE_UDP_GRO].on && (!r->off || r->drains);
+bool runs_may_come(const struct outside *o, const struct runs *r) {
+    return o->offload[FEATURE_UDP_GRO].on && (!r->off || r->drains);
 }
 
 static bool same_sender(const struct endpoint *a, const struct endpoint *b) {
@@ -28,26 +28,26 @@ void runs_note(struct runs *r, const struct packet *p, uint32_t datagrams,
     r->len = p->len;
 }
 
-static void switch_to(struct io *io, struct runs *r, int fd, bool on) {
-    if (io->calls->gro(io, fd, on))
+static void switch_to(struct outside *o, struct runs *r, int fd, bool on) {
+    if (o->calls->gro(o, fd, on))
         return;
     r->off = r->drains = !on;
-    r->switch_at = io->now + ((uint64_t)RUNS_SWITCH_MS << (on ? 0 : r->futile));
-    io->stats->counts[COUNT_RUNS_SWITCHED]++;
+    r->switch_at = o->now + ((uint64_t)RUNS_SWITCH_MS << (on ? 0 : r->futile));
+    o->stats->counts[COUNT_RUNS_SWITCHED]++;
 }
 
-void runs_blocked(struct io *io, struct runs *r, int fd) {
+void runs_blocked(struct outside *o, struct runs *r, int fd) {
     r->drains = false;
-    if (!io->offload[FEATURE_UDP_GRO].on || r->messages < RUNS_DECIDE)
+    if (!o->offload[FEATURE_UDP_GRO].on || r->messages < RUNS_DECIDE)
         return;
     bool come = r->datagrams > r->messages + r->messages / 4;
     if (come)
         r->futile = 0;
-    if (io->now >= r->switch_at && r->off && r->alike >= r->messages / 2) {
+    if (o->now >= r->switch_at && r->off && r->alike >= r->messages / 2) {
         r->futile += r->futile < FUTILE_MAX;
-        switch_to(io, r, fd, true);
-    } else if (io->now >= r->switch_at && !r->off && !come && r->in_full >= r->messages / 2) {
-        switch_to(io, r, fd, false);
+        switch_to(o, r, fd, true);
+    } else if (o->now >= r->switch_at && !r->off && !come && r->in_full >= r->messages / 2) {
+        switch_to(o, r, fd, false);
     }
     r->messages = r->datagrams = r->in_full = r->alike = 0;
 }

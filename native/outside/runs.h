@@ -16,7 +16,7 @@
 
 #include "base/packet.h"
 
-struct io;
+struct outside;
 
 enum { RUNS_DECIDE = 128, RUNS_SWITCH_MS = 60 * 1000 };
 
@@ -33,12 +33,12 @@ struct runs {
 };
 
 /* Whether a slot must hold a run. */
-bool runs_may_come(const struct io *io, const struct runs *r);
+bool runs_may_come(const struct outside *o, const struct runs *r);
 /* A message of so many datagrams came; `before`: the sender of the message before it, or NULL. */
 void runs_note(struct runs *r, const struct packet *p, uint32_t datagrams,
                const struct endpoint *before);
 /* A read brought all that was there. */
-void runs_blocked(struct io *io, struct runs *r, int fd);
+void runs_blocked(struct outside *o, struct runs *r, int fd);
 /* A message without a segment's size, while `drains`: how many datagrams it seems to be. */
 uint32_t runs_unsized(const struct packet *p);
 

@@ -75,7 +75,7 @@ static bool is_expected(const struct worker *w, const struct packet *p) {
     const struct session *s = session_by_index(&w->plane->sessions, load_le32(p->data + at));
     if (!s || !s->live)
         return s != NULL;
-    return cookie && !s->initiator && w->io.now < s->born_ms + LOAD_COOKIE_MS;
+    return cookie && !s->initiator && w->now < s->born_ms + LOAD_COOKIE_MS;
 }
 
 /* Step 1. A cookie has no mac1: it is authenticated by its own tag, in Python. */
@@ -184,14 +184,14 @@ static bool is_loaded(struct admission *a, const struct packet *p, uint64_t now)
 /* Steps 2 and 3. A cookie reply is no question: it costs Python little and gets no answer. */
 static bool is_admitted(struct worker *w, const struct packet *p) {
     uint8_t cookie[MAC_LEN];
-    if (is_cookie(p->data) || !is_loaded(&w->admission, p, w->io.now))
+    if (is_cookie(p->data) || !is_loaded(&w->admission, p, w->now))
         return true;
-    cookie_of(&w->admission, cookie, p->endpoint, w->io.now);
+    cookie_of(&w->admission, cookie, p->endpoint, w->now);
     if (!has_mac2(p, cookie)) {
         answer_with_cookie(w, p, cookie);
         return false;
     }
-    if (has_quarters(&w->admission, p, 3) || !has_token(&w->admission, p->endpoint, w->io.now)) {
+    if (has_quarters(&w->admission, p, 3) || !has_token(&w->admission, p->endpoint, w->now)) {
         w->stats.drops[DROP_RATE_LIMITED]++;
         return false;
     }
@@ -211,7 +211,7 @@ static void ring_push(struct worker *w, const struct packet *p) {
     h->from = *p->endpoint;
     h->len = p->len;
     memcpy(h->message, p->data, p->len);
-    note_load(a, w->io.now);
+    note_load(a, w->now);
     w->stats.counts[COUNT_HANDSHAKES_READ]++;
 }
 

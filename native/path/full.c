@@ -8,17 +8,17 @@
 
 /* Of the peer's endpoint: packets have one of their own only when they are sealed. */
 static struct full *full_of(struct worker *w, const struct peer *peer) {
-    return &w->io.full[peer->endpoint.family == 4 ? IO_V4 : IO_V6];
+    return &w->outside.full[peer->endpoint.family == 4 ? IO_V4 : IO_V6];
 }
 
 static bool is_long(const struct worker *w, const struct full *full) {
-    return full->since && w->io.now - full->since > FULL_MS;
+    return full->since && w->now - full->since > FULL_MS;
 }
 
 bool full_reads_on(const struct worker *w) {
     bool any = false;
     for (unsigned i = 0; i < IO_SOCKETS; i++) {
-        const struct full *full = &w->io.full[i];
+        const struct full *full = &w->outside.full[i];
         if (full->since && !is_long(w, full))
             return false;
         any |= full->since != 0;
@@ -30,10 +30,10 @@ uint64_t full_patience(const struct worker *w) {
     bool waits = w->out.n || w->urgent.queue.n;
     uint64_t ms = UINT64_MAX;
     for (unsigned i = 0; i < IO_SOCKETS && waits; i++) {
-        const struct full *full = &w->io.full[i];
+        const struct full *full = &w->outside.full[i];
         uint64_t left = FULL_RETRY_MS;
         if (full->since && !is_long(w, full))
-            left = full->since + FULL_MS + 1 - w->io.now;
+            left = full->since + FULL_MS + 1 - w->now;
         if (full->since && left < ms)
             ms = left;
     }
@@ -115,7 +115,7 @@ static void make_room(struct worker *w, struct queue *q, struct full *full, uint
 
 bool full_sort(struct worker *w, struct queue *q) {
     unsigned which = io_socket_of(&q->p[0]);
-    struct full *full = &w->io.full[which];
+    struct full *full = &w->outside.full[which];
     uint32_t from = move_back(w, q, which);
     if (q == &w->out) {
         for (uint32_t i = from; i < q->n; i++)
@@ -128,6 +128,6 @@ bool full_sort(struct worker *w, struct queue *q) {
 
 void full_forget(struct worker *w, const struct peer *peer) {
     for (unsigned i = 0; i < IO_SOCKETS; i++)
-        if (w->io.full[i].most == peer)
-            w->io.full[i].most = NULL;
+        if (w->outside.full[i].most == peer)
+            w->outside.full[i].most = NULL;
 }

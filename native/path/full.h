@@ -21,13 +21,6 @@ enum {
     FULL_RETRY_MS = 5, /* poll(2) tells of no single place */
 };
 
-/* Of one socket. */
-struct full {
-    uint64_t since;    /* ms; 0: it has room */
-    uint32_t times;    /* how often it has been full: peers' counts of earlier ones are stale */
-    struct peer *most; /* of which it refused the most bytes; NULL: of none yet */
-};
-
 /* Whether the device is read although packets wait. */
 bool full_reads_on(const struct worker *w);
 /* How long to wait for a socket at most, in ms. */

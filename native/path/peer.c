@@ -32,6 +32,6 @@ static void move(struct worker *w, struct peer *peer, const struct endpoint *fro
 void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
     move(w, peer, from);
     peer->rx_bytes += bytes;
-    peer->received_any = w->io.now;
+    peer->received_any = w->now;
     peer->first_unanswered = 0;
 }

@@ -17,6 +17,7 @@
 #include "base/packet.h"
 #include "base/stats.h"
 #include "crypto/aead.h"
+#include "inside/device.h"
 #include "inside/routes.h"
 #include "outside/io.h"
 #include "outside/path.h"
@@ -70,7 +71,10 @@ struct urgent {
 struct worker {
     struct plane *plane;
     uint32_t id;
-    struct io io;
+    struct inside inside;
+    struct outside outside;
+    struct feature_state offload[FEATURE_AEADS];
+    uint64_t now; /* of this turn, ms */
     struct pool pool;
     struct stats stats;
     struct stage stage;
@@ -86,7 +90,7 @@ struct worker {
     struct peer *gathering;       /* list of a batch's peers */
     uint32_t batch_max;           /* packets, super-packets or datagrams of one turn */
     uint32_t batch_out, batch_in; /* adapt to what a turn finds */
-    uint32_t slot_usual;          /* io.slot while no longer datagram has been seen */
+    uint32_t slot_usual;          /* outside.slot while no longer datagram has been seen */
     uint64_t slot_until;          /* ms; 0: it is the usual one */
     uint64_t unreachable_until;   /* ms; ahead by one for each answer of late */
     bool device_gone;             /* stopped polling it */

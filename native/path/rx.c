@@ -66,7 +66,7 @@ static enum drop find_session(struct worker *w, struct packet *p, const struct p
         p->session = session_by_index(&w->plane->sessions, index);
     if (!p->session || !p->session->live)
         return DROP_UNKNOWN_INDEX;
-    if (w->io.now >= p->session->reject_at)
+    if (w->now >= p->session->reject_at)
         return DROP_SESSION_EXPIRED;
     if (p->counter >= p->session->reject_messages)
         return DROP_COUNTER_EXHAUSTED;
@@ -115,7 +115,7 @@ static void tell_session(struct worker *w, struct session *s) {
         peer->confirmed = s;
         events_raise(&w->events, peer, TL_PEER_CONFIRMED);
     }
-    if (s == peer->sending && s->initiator && w->io.now >= s->rekey_received_at)
+    if (s == peer->sending && s->initiator && w->now >= s->rekey_received_at)
         events_raise(&w->events, peer, TL_PEER_REKEY);
 }
 
@@ -132,9 +132,9 @@ static uint32_t hear(struct worker *w, struct queue *q, uint32_t from) {
             packet_release(p);
             continue;
         }
-        peer->received_data = w->io.now;
+        peer->received_data = w->now;
         if (!peer->first_unreplied)
-            peer->first_unreplied = w->io.now;
+            peer->first_unreplied = w->now;
         events_raise(&w->events, peer, TL_PEER_ACTIVE);
         q->p[kept++] = *p;
     }
@@ -190,7 +190,7 @@ void rx_batch(struct worker *w, struct queue *q, uint32_t from) {
 bool rx_write(struct worker *w) {
     if (!w->in.n)
         return true;
-    enum io_status status = w->io.ops->write_device(&w->io, &w->in);
+    enum io_status status = w->inside.calls->write(&w->inside, &w->in);
     if (status == IO_GONE)
         worker_lost_device(w);
     return status != IO_BLOCKED;

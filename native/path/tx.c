@@ -69,7 +69,7 @@ static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
 
 static struct session *sending_session(const struct worker *w, const struct peer *peer) {
     struct session *s = peer->sending;
-    bool can = s && w->io.now < s->reject_at && s->send_counter < s->reject_messages;
+    bool can = s && w->now < s->reject_at && s->send_counter < s->reject_messages;
     return can ? s : NULL;
 }
 
@@ -108,13 +108,13 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
 }
 
 static void ask_for_rekey(struct worker *w, struct session *s) {
-    if (s->send_counter >= s->rekey_messages || (s->initiator && w->io.now >= s->rekey_at))
+    if (s->send_counter >= s->rekey_messages || (s->initiator && w->now >= s->rekey_at))
         events_raise(&w->events, s->peer, TL_PEER_REKEY);
 }
 
 /* Zeros behind the packet up to a multiple of `pad`, but not past the MTU (paper 5.4.6). */
 static uint32_t pad(const struct worker *w, const struct packet *p) {
-    uint32_t most = p->len > w->io.mtu ? p->len : w->io.mtu;
+    uint32_t most = p->len > w->inside.mtu ? p->len : w->inside.mtu;
     uint32_t len = align_to(p->len, p->session->pad);
     if (len > most)
         len = most;
@@ -190,7 +190,7 @@ static void gather(struct worker *w, struct queue *q, uint32_t from) {
 }
 
 void tx_routed(struct worker *w, struct queue *q, uint32_t from) {
-    if (w->io.full[IO_V4].since || w->io.full[IO_V6].since)
+    if (w->outside.full[IO_V4].since || w->outside.full[IO_V6].since)
         q->n = full_admit(w, q, from);
     q->n = find_sessions(w, q, from);
     gather(w, q, from);
@@ -319,7 +319,7 @@ bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
 static bool write_queue(struct worker *w, struct queue *q) {
     bool again = true;
     for (unsigned tries = 0; again && tries < IO_SOCKETS; tries++) {
-        if (!q->n || w->io.ops->write_socket(&w->io, q) != IO_BLOCKED)
+        if (!q->n || w->outside.ops->write(&w->outside, q) != IO_BLOCKED)
             return true;
         again = full_sort(w, q);
     }

@@ -89,7 +89,7 @@ static bool is_answered6(const uint8_t *ip, uint32_t len) {
 }
 
 static bool has_token(struct worker *w) {
-    uint64_t *until = &w->unreachable_until, now = w->io.now;
+    uint64_t *until = &w->unreachable_until, now = w->now;
     if (*until < now)
         *until = now;
     if (*until - now >= UNREACHABLE_BURST)

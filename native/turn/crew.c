@@ -328,7 +328,7 @@ static bool take_inside(struct worker *w) {
     const struct passed *r;
     if (w->out.n && !full_reads_on(w)) /* the socket is full */
         return false;
-    while (w->out.n < w->out.max && bytes < w->io.turn_bytes && (r = lane_next(lane, &at))) {
+    while (w->out.n < w->out.max && bytes < w->outside.turn_bytes && (r = lane_next(lane, &at))) {
         if (!r->peer)
             w->stats.drops[DROP_PEER_GONE]++;
         else if (!copy(w, &w->out, r))
@@ -336,7 +336,7 @@ static bool take_inside(struct worker *w) {
         bytes += r->size;
         at += r->size;
     }
-    bool more = w->out.n == w->out.max || bytes >= w->io.turn_bytes;
+    bool more = w->out.n == w->out.max || bytes >= w->outside.turn_bytes;
     if (lane_done(lane, at))
         ring(w->plane->worker);
     tx_routed(w, &w->out, from);

@@ -32,9 +32,9 @@ static void note_starved(struct worker *w) {
 
 static bool read_device(struct worker *w) {
     uint32_t from = w->out.n;
-    w->io.got = 0;
-    enum io_status status = w->io.ops->read_device(&w->io, &w->out, w->batch_out);
-    note_batch(w, &w->batch_out, w->io.got);
+    w->inside.got = 0;
+    enum io_status status = w->inside.calls->read(&w->inside, &w->out, w->batch_out);
+    note_batch(w, &w->batch_out, w->inside.got);
     if (status == IO_GONE)
         worker_lost_device(w);
     if (status == IO_STARVED)
@@ -57,18 +57,18 @@ static bool turn_out(struct worker *w, bool readable) {
         note_starved(w);
         return false;
     }
-    readable |= vnet_has_more(w->io.vnet);
+    readable |= vnet_has_more(w->inside.vnet);
     if (!more && readable && !w->device_gone && !w->lanes_full)
         more = read_device(w);
     return goes_out(w) && more;
 }
 
 static bool turn_in(struct worker *w, bool readable) {
-    if (!rx_write(w) || (!readable && !w->io.holds))
+    if (!rx_write(w) || (!readable && !w->outside.holds))
         return false;
-    w->io.got = 0;
-    enum io_status status = w->io.ops->read_socket(&w->io, &w->in, w->batch_in);
-    note_batch(w, &w->batch_in, w->io.got);
+    w->outside.got = 0;
+    enum io_status status = w->outside.ops->read(&w->outside, &w->in, w->batch_in);
+    note_batch(w, &w->batch_in, w->outside.got);
     if (status == IO_STARVED)
         note_starved(w);
     rx_batch(w, &w->in, 0);

@@ -28,10 +28,10 @@ void wait_fill(struct worker *w, struct pollfd fds[WAITS], uint64_t ms) {
     bool read_socket = !in_waits && !w->starved;
     fds[WAIT_CONTROL] = (struct pollfd){w->id ? -1 : w->plane->control, POLLIN, 0};
     fds[WAIT_DEVICE] =
-        (struct pollfd){w->device_gone ? -1 : w->io.device, events_of(read_device, in_waits), 0};
+        (struct pollfd){w->device_gone ? -1 : w->inside.fd, events_of(read_device, in_waits), 0};
     for (unsigned i = IO_V4; i < IO_SOCKETS; i++)
-        fds[WAIT_V4 + i] =
-            (struct pollfd){w->io.socket[i], events_of(read_socket, w->io.full[i].since != 0), 0};
+        fds[WAIT_V4 + i] = (struct pollfd){
+            w->outside.socket[i], events_of(read_socket, w->outside.full[i].since != 0), 0};
     fds[WAIT_BELL] = (struct pollfd){w->bell, POLLIN, 0};
     w->stats.counts[COUNT_WAITS] += ms > 0;
 }
@@ -48,8 +48,8 @@ static bool can_flush(const struct worker *w) {
 }
 
 uint64_t wait_patience(const struct worker *w, uint64_t deadline, bool at_once) {
-    uint64_t ms = deadline == UINT64_MAX ? UINT64_MAX : deadline - w->io.now;
-    if (at_once || can_flush(w) || deadline <= w->io.now)
+    uint64_t ms = deadline == UINT64_MAX ? UINT64_MAX : deadline - w->now;
+    if (at_once || can_flush(w) || deadline <= w->now)
         ms = 0;
     uint64_t full = full_patience(w);
     if (ms > full)
@@ -71,7 +71,7 @@ unsigned wait_readable(struct worker *w, const struct pollfd fds[WAITS]) {
         if (fds[i].revents & POLLIN)
             readable |= TURN_SOCKET;
         if (fds[i].revents & POLLOUT)
-            io_has_room(&w->io, i - WAIT_V4);
+            io_has_room(&w->outside, i - WAIT_V4);
     }
     uint64_t rung;
     if (fds[WAIT_BELL].revents && read(w->bell, &rung, sizeof rung) < 0)

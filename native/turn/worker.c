@@ -6,6 +6,7 @@
 
 #include "base/wire.h"
 #include "crypto/ct.h"
+#include "inside/device.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
 #include "outside/io_shared.h"
@@ -38,25 +39,25 @@ static uint32_t clamp(uint32_t value, uint32_t least, uint32_t most) {
 }
 
 void worker_mtu(struct worker *w, uint32_t mtu) {
-    w->io.mtu = mtu;
+    w->inside.mtu = mtu;
     w->slot_usual = mtu + SLOT_SLACK > SLOT_MIN ? mtu + SLOT_SLACK : SLOT_MIN;
-    w->io.slot = w->slot_usual;
+    w->outside.slot = w->slot_usual;
 }
 
 /* One huge datagram must not make every later receive reserve as much for ever. */
 static void settle_slot(struct worker *w) {
-    if (w->io.slot == w->slot_usual)
+    if (w->outside.slot == w->slot_usual)
         return;
     if (!w->slot_until)
-        w->slot_until = w->io.now + SLOT_HOLD_MS;
-    if (w->io.now < w->slot_until)
+        w->slot_until = w->now + SLOT_HOLD_MS;
+    if (w->now < w->slot_until)
         return;
-    w->io.slot = w->slot_usual;
+    w->outside.slot = w->slot_usual;
     w->slot_until = 0;
 }
 
 void worker_tick(struct worker *w) {
-    w->io.now = w->io.ops->now_ms(&w->io);
+    w->now = w->outside.now = w->outside.ops->now_ms(&w->outside);
     settle_slot(w);
 }
 
@@ -72,7 +73,7 @@ static int new_queue(struct queue *q, uint32_t max) {
 }
 
 static int new_queues(struct worker *w) {
-    uint32_t in = w->io.in_max, out = w->io.out_max;
+    uint32_t in = w->outside.in_max, out = w->outside.out_max;
     uint32_t most = out > URGENT_MAX ? out : URGENT_MAX; /* `out` and `spare` change places */
     if (new_queue(&w->out, most) || new_queue(&w->in, in) || new_queue(&w->handshakes, in))
         return -ENOMEM;
@@ -94,19 +95,19 @@ static void free_queues(struct worker *w) {
 /* How many packets a turn may have, so that both queues fit the pool when neither end takes any. */
 static void size_queues(struct worker *w, const struct worker_options *o, uint32_t bytes,
                         uint32_t slabs) {
-    struct io *io = &w->io;
-    uint32_t each = io->mtu + HEADROOM + TAILROOM;
+    struct outside *out = &w->outside;
+    uint32_t each = w->inside.mtu + HEADROOM + TAILROOM;
     uint32_t fill = bytes >= POOL_SMALL ? bytes / TURN_SHARE : 0;
-    io->turn_bytes = clamp(fill, TURN_BYTES_MIN, TURN_BYTES_MAX);
-    io->wide = clamp(io->turn_bytes / SLAB_SIZE + 1, WIDE_MIN, WIDE_MAX);
+    out->turn_bytes = w->inside.turn_bytes = clamp(fill, TURN_BYTES_MIN, TURN_BYTES_MAX);
+    out->wide = clamp(out->turn_bytes / SLAB_SIZE + 1, WIDE_MIN, WIDE_MAX);
     /* Where there is memory, small packets too fill a turn, and its sends to many peers. */
-    uint32_t usual = io->turn_bytes == TURN_BYTES_MAX ? BATCH_MAX : io->turn_bytes / each;
-    uint32_t fit = (slabs - io->wide - POOL_SPARE) * clamp(SLAB_SIZE / each, 1, SLAB_SIZE);
-    io->out_max = clamp(usual < fit ? usual : fit, 1, BATCH_MAX);
+    uint32_t usual = out->turn_bytes == TURN_BYTES_MAX ? BATCH_MAX : out->turn_bytes / each;
+    uint32_t fit = (slabs - out->wide - POOL_SPARE) * clamp(SLAB_SIZE / each, 1, SLAB_SIZE);
+    out->out_max = clamp(usual < fit ? usual : fit, 1, BATCH_MAX);
     w->batch_max = clamp(o->batch ? o->batch : usual, 1, BATCH_MAX);
     if (o->workers > 1) /* what a turn reads has room where it is passed on */
         w->batch_max = clamp(CREW_BATCH_BYTES / each, 1, w->batch_max);
-    io->in_max = clamp(io->wide * QUEUE_MIN, w->batch_max, BATCH_MAX);
+    out->in_max = clamp(out->wide * QUEUE_MIN, w->batch_max, BATCH_MAX);
     w->batch_out = w->batch_in = clamp(BATCH_MIN, 1, w->batch_max);
 }
 
@@ -125,43 +126,49 @@ static int new_buffers(struct worker *w, const struct worker_options *o, uint32_
     return err;
 }
 
-static void probe_offloads(struct io *io) {
-    socket_probe(io->offload, io->offloads_off);
+static void probe_offloads(struct worker *w) {
+    uint32_t off = w->inside.offloads_off;
+    socket_probe(w->offload, off);
     for (enum feature f = FEATURE_UDP_GSO; f <= FEATURE_UDP_GRO; f++)
-        if (!io->ops->has_runs && !feature_in(io->offloads_off, f))
-            io->offload[f] = feature_off(REASON_NOT_IN_ENGINE);
-    tun_attach(io); /* without a device: cannot fail */
+        if (!w->outside.ops->has_runs && !feature_in(off, f))
+            w->offload[f] = feature_off(REASON_NOT_IN_ENGINE);
+    tun_attach(&w->inside); /* without a device: cannot fail */
 }
 
 /* What was asked for, or, where the kernel refuses that, what "auto" means. */
-static int open_engine(struct io *io) {
-    feature_probe_engines(io->offload);
-    int err = io->ops->available ? io->ops->available() : 0;
+static int open_engine(struct outside *o) {
+    feature_probe_engines(o->offload);
+    int err = o->ops->available ? o->ops->available() : 0;
     if (!err)
-        err = io->ops->open(io);
-    if (!err || !io->ops->available)
+        err = o->ops->open(o);
+    if (!err || !o->ops->available)
         return err;
-    feature_refused(io->offload, io->ops, err);
-    io->ops = feature_engine_auto();
-    return io->ops->open(io);
+    feature_refused(o->offload, o->ops, err);
+    o->ops = feature_engine_auto();
+    return o->ops->open(o);
 }
 
 int worker_new(struct worker *w, struct plane *plane, const struct worker_options *o) {
     w->plane = plane;
     w->id = o->id;
     w->bell = -1;
-    w->io = (struct io){.ops = o->engine,
-                        .pool = &w->pool,
-                        .stats = &w->stats,
-                        .events = &w->events,
-                        .sessions = &plane->sessions,
-                        .calls = &io_calls_kernel,
-                        .layer = o->layer,
-                        .offloads_off = o->offloads_off,
-                        .ring_receives = o->ring_receives,
-                        .ring_sends = o->ring_sends,
-                        .device = -1,
-                        .socket = {-1, -1}};
+    w->inside = (struct inside){.calls = &device_calls,
+                                .pool = &w->pool,
+                                .stats = &w->stats,
+                                .offload = w->offload,
+                                .offloads_off = o->offloads_off,
+                                .layer = o->layer,
+                                .fd = -1};
+    w->outside = (struct outside){.ops = o->engine,
+                                  .calls = &io_calls_kernel,
+                                  .pool = &w->pool,
+                                  .stats = &w->stats,
+                                  .events = &w->events,
+                                  .sessions = &plane->sessions,
+                                  .offload = w->offload,
+                                  .ring_receives = o->ring_receives,
+                                  .ring_sends = o->ring_sends,
+                                  .socket = {-1, -1}};
     worker_mtu(w, o->mtu);
     int err = new_buffers(w, o, o->pool_bytes / o->workers);
     if (err)
@@ -173,10 +180,10 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
         err = admission_new(&w->admission, o->ring, o->handshakes_per_second);
     if (err)
         goto out_load;
-    err = open_engine(&w->io);
+    err = open_engine(&w->outside);
     if (err)
         goto out_load;
-    probe_offloads(&w->io);
+    probe_offloads(w);
     return 0;
 
 out_load:
@@ -190,11 +197,11 @@ out_queues:
 
 void worker_free(struct worker *w) {
     worker_sockets(w, (const int[IO_SOCKETS]){-1, -1});
-    w->io.ops->close(&w->io);
-    vnet_free(w->io.vnet);
-    free(w->io.calls_state);
-    if (w->io.device >= 0)
-        close(w->io.device);
+    w->outside.ops->close(&w->outside);
+    vnet_free(w->inside.vnet);
+    free(w->outside.calls_state);
+    if (w->inside.fd >= 0)
+        close(w->inside.fd);
     admission_free(&w->admission);
     free_queues(w);
     stage_free(&w->stage);
@@ -202,22 +209,22 @@ void worker_free(struct worker *w) {
 }
 
 int worker_device(struct worker *w, int fd) {
-    if (w->io.device >= 0)
-        close(w->io.device);
-    w->io.device = fd;
+    if (w->inside.fd >= 0)
+        close(w->inside.fd);
+    w->inside.fd = fd;
     w->device_gone = w->tell_device_gone = false;
-    return tun_attach(&w->io);
+    return tun_attach(&w->inside);
 }
 
 void worker_sockets(struct worker *w, const int fds[IO_SOCKETS]) {
-    if (w->io.ops->release_sockets)
-        w->io.ops->release_sockets(&w->io);
+    if (w->outside.ops->release_sockets)
+        w->outside.ops->release_sockets(&w->outside);
     for (unsigned i = 0; i < IO_SOCKETS; i++) {
-        if (w->io.socket[i] >= 0)
-            close(w->io.socket[i]);
-        w->io.socket[i] = fds[i];
-        w->io.overflow[i] = 0;
-        io_has_room(&w->io, i);
+        if (w->outside.socket[i] >= 0)
+            close(w->outside.socket[i]);
+        w->outside.socket[i] = fds[i];
+        w->outside.overflow[i] = 0;
+        io_has_room(&w->outside, i);
     }
 }
 

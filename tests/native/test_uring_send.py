@@ -67,7 +67,7 @@ void uring_buffers_put(struct uring_buffers *b, uint16_t number, void *at, uint3
 static int send_some(int n, const int *results, int calls, int err) {
     static struct engine engine;
     static struct mmsghdr messages[64];
-    struct io io = {.state = &engine};
+    struct outside o = {.state = &engine};
     memset(&ring, 0, sizeof ring);
     for (int c = 0; c < 64; c++)
         for (int i = 0; i < n; i++)
@@ -75,7 +75,7 @@ static int send_some(int n, const int *results, int calls, int err) {
     ring.err = err;
     ring.cqe[ring.tail++] = (struct uring_cqe){.user_data = (uint64_t)engine.submission << 32,
                                                .result = -ECONNREFUSED};
-    return uring_send(&io, 0, messages, (uint32_t)n);
+    return uring_send(&o, 0, messages, (uint32_t)n);
 }
 """
 

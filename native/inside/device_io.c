@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches from and to the device. Once per packet. */
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "inside/device.h"
+#include "inside/vnet.h"
+
+/* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
+ * that tells a frame which the device has cut off, because its MTU has just grown. */
+enum { FRAME_HEADERS = 14 + 2 * 4 + 1 };
+
+int device_writev(struct inside *in, const struct iovec *iov, uint32_t n) {
+    return writev(in->fd, iov, (int)n) < 0 ? errno : 0;
+}
+
+const struct inside_calls device_calls = {device_read, device_write, device_writev};
+
+enum io_status device_read(struct inside *in, struct queue *q, uint32_t max) {
+    if (in->vnet)
+        return vnet_read(in, q, max);
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < max && q->n < q->max && bytes < in->turn_bytes; i++) {
+        uint32_t room, need = HEADROOM + in->mtu + FRAME_HEADERS + TAILROOM;
+        uint8_t *at = buf_room(in->pool, need, &room);
+        if (!at)
+            return IO_STARVED;
+        room -= HEADROOM + TAILROOM;
+        ssize_t got = read(in->fd, at + HEADROOM, room);
+        in->stats->counts[COUNT_READ_CALLS]++;
+        if (got <= 0)
+            return got < 0 && device_is_gone(errno) ? IO_GONE : IO_DONE;
+        in->got++;
+        bytes += (uint32_t)got;
+        if (got == (ssize_t)room) {
+            in->stats->drops[DROP_DEVICE_BAD_LENGTH]++;
+            continue;
+        }
+        struct packet *p = &q->p[q->n++];
+        *p = (struct packet){.data = at + HEADROOM, .len = (uint32_t)got};
+        p->slab = buf_take(in->pool, HEADROOM + p->len + TAILROOM);
+        in->stats->counts[COUNT_DEVICE_READ]++;
+    }
+    return IO_MORE;
+}
+
+enum io_status device_write(struct inside *in, struct queue *q) {
+    enum io_status status = IO_DONE;
+    if (in->vnet && in->fd >= 0)
+        return vnet_write(in, q);
+    for (uint32_t i = 0; i < q->n; i++) {
+        int err = EBADF;
+        if (in->fd >= 0) {
+            struct iovec packet = {q->p[i].data, q->p[i].len};
+            err = in->calls->writev(in, &packet, 1);
+            in->stats->counts[COUNT_WRITE_CALLS]++;
+            if (device_is_gone(err))
+                status = IO_GONE;
+        }
+        if (err == EAGAIN) {
+            in->stats->counts[COUNT_DEVICE_BLOCKED]++;
+            queue_advance(q, i);
+            return IO_BLOCKED;
+        }
+        device_written(in, &q->p[i], err);
+    }
+    q->n = 0;
+    return status;
+}
