@@ -1,50 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* Events of peers. */
+/* What Python is to be told. */
 #include "base/events.h"
 
-#include "path/plane.h"
-#include "tunlite.h"
+#include <stddef.h>
 
-void events_raise(struct events *events, struct peer *peer, uint32_t bits) {
-    bits &= peer->armed;
+void events_raise(struct events *events, struct raised *one, uint32_t bits) {
+    bits &= one->armed;
     if (!bits)
         return;
-    peer->armed &= ~bits;
-    if (!peer->pending) {
-        peer->next_event = NULL;
+    one->armed &= ~bits;
+    if (!one->pending) {
+        one->next = NULL;
         if (events->first)
-            events->last->next_event = peer;
+            events->last->next = one;
         else
-            events->first = peer;
-        events->last = peer;
+            events->first = one;
+        events->last = one;
     }
-    peer->pending |= bits;
+    one->pending |= bits;
 }
 
-struct peer *events_take(struct events *events, uint32_t *bits) {
-    struct peer *peer = events->first;
-    if (!peer)
+struct raised *events_take(struct events *events, uint32_t *bits) {
+    struct raised *one = events->first;
+    if (!one)
         return NULL;
-    events->first = peer->next_event;
-    *bits = peer->pending;
-    peer->pending = 0;
-    if (!peer->confirmed) /* the session that it was raised for went meanwhile */
-        *bits &= ~(uint32_t)TL_PEER_CONFIRMED;
-    return peer;
+    events->first = one->next;
+    *bits = one->pending;
+    one->pending = 0;
+    return one;
 }
 
-void events_forget(struct events *events, struct peer *peer) {
-    struct peer *before = NULL;
-    for (struct peer *p = events->first; p; before = p, p = p->next_event) {
-        if (p != peer)
+void events_forget(struct events *events, struct raised *one) {
+    struct raised *before = NULL;
+    for (struct raised *r = events->first; r; before = r, r = r->next) {
+        if (r != one)
             continue;
         if (before)
-            before->next_event = p->next_event;
+            before->next = r->next;
         else
-            events->first = p->next_event;
-        if (events->last == p)
+            events->first = r->next;
+        if (events->last == r)
             events->last = before;
         break;
     }
-    peer->pending = 0;
+    one->pending = 0;
 }

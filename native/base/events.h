@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Events of peers: raised only while armed, which disarms them; a list of the peers that have some.
- */
+/* What Python is to be told: raised only while armed, which disarms it; a list of those that have
+ * something pending. */
 #ifndef TL_EVENTS_H
 #define TL_EVENTS_H
 
 #include <stdint.h>
 
-struct peer;
-
-/* The peers with pending events, in the order of their first one. */
-struct events {
-    struct peer *first, *last;
+/* One's events: sets of TL_PEER_*. */
+struct raised {
+    struct raised *next; /* list of struct events */
+    uint32_t armed;
+    uint32_t pending;
 };
 
-void events_raise(struct events *events, struct peer *peer, uint32_t bits);
-/* Takes the first peer off, NULL when there is none; `bits` receives what is pending for it. */
-struct peer *events_take(struct events *events, uint32_t *bits);
-void events_forget(struct events *events, struct peer *peer);
+/* Those with pending events, in the order of their first one. */
+struct events {
+    struct raised *first, *last;
+};
+
+void events_raise(struct events *events, struct raised *one, uint32_t bits);
+/* Takes the first off, NULL when there is none; `bits` receives what is pending for it. */
+struct raised *events_take(struct events *events, uint32_t *bits);
+void events_forget(struct events *events, struct raised *one);
 
 #endif

@@ -27,14 +27,14 @@ struct endpoint {
     uint8_t family;
 };
 
-struct peer;
+struct way;
 struct session;
 struct slab;
 
 struct packet {
     uint8_t *data;
     struct slab *slab;         /* NULL: the bytes are kept elsewhere (handshake messages) */
-    struct peer *peer;         /* rx: who sent it; tx: who gets it, NULL: nobody we know */
+    struct way *way;           /* rx: who sent it; tx: who gets it, NULL: nobody we know */
     struct session *session;   /* that seals or opens it */
     struct endpoint *endpoint; /* rx: valid for the turn; tx: the peer's */
     uint64_t counter;

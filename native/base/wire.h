@@ -62,6 +62,7 @@ static_assert(sizeof(struct message_transport) == 16, "paper 5.4.6");
 enum {
     HANDSHAKE_MAX = sizeof(struct message_initiation),
     TRANSPORT_OVERHEAD = sizeof(struct message_transport) + 16,
+    INDEX_OWNER_BITS = 4, /* of a receiver index, which names the worker: up to 16 */
     HANDSHAKE_TOS = 0x88, /* AF41, as the kernel's WireGuard marks handshakes */
 };
 

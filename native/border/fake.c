@@ -14,7 +14,7 @@
 #include "inside/device.h"
 #include "inside/tun.h"
 #include "outside/datagram.h"
-#include "outside/io_shared.h"
+#include "outside/shared.h"
 #include "outside/socket.h"
 #include "tunlite.h"
 #include "tunlite_test.h"

@@ -109,10 +109,10 @@ int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
     int err = find(&t, plane, peer);
     if (err)
         return err;
-    t.peer->path = (struct path){0};
-    if (!handle_endpoint(&t.peer->endpoint, endpoint48))
+    t.peer->way.runs = (struct way_runs){0};
+    if (!handle_endpoint(&t.peer->way.endpoint, endpoint48))
         return -EINVAL;
-    loop_moved(t.peer, &t.peer->endpoint);
+    loop_moved(t.peer, &t.peer->way.endpoint);
     return 0;
 }
 
@@ -124,14 +124,15 @@ int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
     if (out_len < (int)sizeof(struct record_peer))
         return -ENOSPC;
     const struct peer *p = t.peer;
-    const uint64_t numbers[] = {p->rx_bytes,         p->tx_bytes,       p->sent_any,
-                                p->sent_data,        p->received_any,   p->received_data,
-                                p->first_unanswered, p->first_unreplied};
+    const struct way *y = &p->way;
+    const uint64_t numbers[] = {y->rx_bytes,         y->tx_bytes,       y->sent_any,
+                                y->sent_data,        y->received_any,   y->received_data,
+                                y->first_unanswered, y->first_unreplied};
     for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
         store_le64(out + i * 8, numbers[i]);
     store_le32(out + offsetof(struct record_peer, staged), p->staged.n);
-    store_le32(out + offsetof(struct record_peer, events), p->armed);
-    handle_put_endpoint(out + offsetof(struct record_peer, endpoint), &p->endpoint);
+    store_le32(out + offsetof(struct record_peer, events), y->raised.armed);
+    handle_put_endpoint(out + offsetof(struct record_peer, endpoint), &y->endpoint);
     store_le32(out + offsetof(struct record_peer, sending_index),
                p->sending ? p->sending->index : 0);
     store_le32(out + offsetof(struct record_peer, has_session), p->sending != NULL);
@@ -145,10 +146,14 @@ int tl_peer_arm(int plane, int peer, int events) {
     int err = find(&t, plane, peer);
     if (err)
         return err;
-    t.peer->armed = (uint32_t)events;
+    t.peer->way.raised.armed = (uint32_t)events;
     if (t.peer->confirmed) /* its packet came before this call: there may be no other */
-        events_raise(&t.w->events, t.peer, TL_PEER_CONFIRMED);
+        events_raise(&t.w->events, &t.peer->way.raised, TL_PEER_CONFIRMED);
     return 0;
+}
+
+static struct peer *peer_raised(struct raised *one) {
+    return (struct peer *)(void *)((uint8_t *)one - offsetof(struct peer, way.raised));
 }
 
 /* Rows of one worker's, at most `most`; how many. */
@@ -157,9 +162,12 @@ static int take_events(struct worker *w, unsigned char *out, int most) {
     int n = 0;
     for (; n < most; n++) {
         uint32_t bits;
-        const struct peer *peer = events_take(&w->events, &bits);
-        if (!peer)
+        struct raised *one = events_take(&w->events, &bits);
+        if (!one)
             break;
+        const struct peer *peer = peer_raised(one);
+        if (!peer->confirmed) /* the session that it was raised for went meanwhile */
+            bits &= ~(uint32_t)TL_PEER_CONFIRMED;
         store_le32(out + n * 8, peer->id);
         store_le32(out + n * 8 + 4, bits);
     }
@@ -191,7 +199,7 @@ int tl_peer_keepalive(int plane, int peer) {
     int err = find(&t, plane, peer);
     if (err)
         return err;
-    if (!t.peer->endpoint.family || t.peer->endpoint.way == WAY_LOOPS)
+    if (!t.peer->way.endpoint.family || t.peer->way.endpoint.way == WAY_LOOPS)
         return -EDESTADDRREQ;
     worker_tick(t.w);
     if (!tx_can_send(t.w, t.peer))

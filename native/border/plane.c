@@ -128,7 +128,7 @@ int tl_plane_deaf(int handle) {
     /* Nobody can answer: when the sockets open again, no peer is waited for. */
     for (uint32_t i = 0; i < plane->n_peers; i++)
         if (plane->peers[i])
-            plane->peers[i]->first_unanswered = plane->peers[i]->first_unreplied = 0;
+            plane->peers[i]->way.first_unanswered = plane->peers[i]->way.first_unreplied = 0;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/feature.h"
 #include "border/handles.h"
 #include "inside/tun.h"
+#include "outside/engines.h"
 #include "outside/socket.h"
 #include "tunlite.h"
 #include "turn/crew.h"
@@ -96,7 +97,7 @@ int tl_workers(int handle, unsigned char *out, int out_len) {
 
 static void note_paths(const struct plane *plane, struct feature_state *gso) {
     for (uint32_t i = 0; i < plane->n_peers && gso->on; i++)
-        if (plane->peers[i] && plane->peers[i]->path.is_single)
+        if (plane->peers[i] && plane->peers[i]->way.runs.is_single)
             gso->why = REASON_NOT_EVERYWHERE;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/packet.h"
 
+struct peer;
 struct routes;
 struct plane;
 

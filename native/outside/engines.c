@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a kernel, a CPU or a build may offer. */
-#include "base/feature.h"
+#include "outside/engines.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "crypto/aead.h"
 #include "outside/io.h"
+#include "outside/uring.h"
 
 enum { ROW = 8 };
 
@@ -18,6 +19,15 @@ const char feature_reason_names[] = TL_REASONS(TL_NAME);
 #define TL_NAME(name, text) text,
 static const char *const feature_name[] = {TL_FEATURES(TL_NAME)};
 #undef TL_NAME
+
+const struct io_ops *const io_list[] = {
+    &io_mmsg,
+    &io_basic,
+#ifdef TL_IO_URING
+    &io_uring, /* no faster than mmsg: docs/performance.md */
+#endif
+    NULL,
+};
 
 static uint32_t append(char *out, uint32_t size, uint32_t at, const char *text) {
     uint32_t len = (uint32_t)strlen(text);

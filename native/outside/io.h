@@ -21,7 +21,7 @@ enum { IO_RING_SLOTS_MAX = 64 }; /* of the engine io_uring, for each of receives
 
 struct outside;
 struct sessions;
-struct peer;
+struct way;
 struct mmsghdr;
 
 /*
@@ -59,9 +59,9 @@ struct io_calls {
 
 /* How a socket stays full (path/full.h). */
 struct full {
-    uint64_t since;    /* ms; 0: it has room */
-    uint32_t times;    /* how often it has been full: peers' counts of earlier ones are stale */
-    struct peer *most; /* of which it refused the most bytes; NULL: of none yet */
+    uint64_t since;   /* ms; 0: it has room */
+    uint32_t times;   /* how often it has been full: peers' counts of earlier ones are stale */
+    struct way *most; /* of which it refused the most bytes; NULL: of none yet */
 };
 
 struct outside {
@@ -73,6 +73,7 @@ struct outside {
     struct stats *stats;
     struct events *events;
     const struct sessions *sessions;
+    bool (*lives)(const struct sessions *sessions, uint32_t index); /* one of ours, in use */
     uint64_t now;             /* of this turn, ms: the worker's */
     uint32_t slot;            /* bytes that a datagram may have; grows when a longer one is seen */
     uint32_t in_max, out_max; /* packets in the two queues */
@@ -96,7 +97,7 @@ extern const struct io_ops io_uring; /* x86_64 and aarch64 */
 /* Every engine of this build that "auto" may choose, best first; NULL ends the list. */
 extern const struct io_ops *const io_list[];
 
-/* The peer's byte counts, stamps and activity; releases the packet. */
+/* The way's byte counts, stamps and activity; releases the packet. */
 void io_sent(struct outside *o, struct packet *p);
 /* A send of this packet failed with this errno: counted by kind; releases the packet. */
 void io_failed(struct outside *o, struct packet *p, int err);

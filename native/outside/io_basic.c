@@ -6,7 +6,7 @@
 
 #include "base/os.h"
 #include "outside/datagram.h"
-#include "outside/io_shared.h"
+#include "outside/shared.h"
 
 struct basic {
     struct endpoint *from; /* of this turn's datagrams, by place in the batch */

@@ -16,8 +16,8 @@
 
 #include "outside/datagram.h"
 #include "outside/io_send.h"
-#include "outside/io_shared.h"
 #include "outside/runs.h"
+#include "outside/shared.h"
 
 struct mmsg {
     struct send send;                     /* its headers are the receive's too */

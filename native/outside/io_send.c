@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "outside/path.h"
+#include "outside/way.h"
 
 int send_new(struct send *s, uint32_t max) {
     s->iov = calloc(max, sizeof *s->iov);
@@ -34,7 +34,7 @@ static uint32_t run_length(struct outside *o, const struct queue *q, uint32_t at
         if (p->len < first->len) /* a shorter one ends a run */
             break;
     }
-    return n > 1 && o->offload[FEATURE_UDP_GSO].on && path_takes_runs(o, first) ? n : 1;
+    return n > 1 && o->offload[FEATURE_UDP_GSO].on && way_takes_runs(o, first) ? n : 1;
 }
 
 /* The bytes of n packets; how many iovecs that takes. */
@@ -87,7 +87,7 @@ static uint32_t told(struct outside *o, const struct send *s, struct packet *p, 
 /* The first message failed: 0 packets are done when they may be tried again, else all of them. */
 static uint32_t failed(struct outside *o, const struct send *s, struct packet *p, int err) {
     uint32_t n = s->packets[0];
-    if (n > 1 && path_refused(o, p, err))
+    if (n > 1 && way_refused(o, p, err))
         return 0;
     if (io_source_reset(o, p, err))
         return 0;

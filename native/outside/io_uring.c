@@ -23,7 +23,7 @@
 
 #include "outside/datagram.h"
 #include "outside/io_send.h"
-#include "outside/io_shared.h"
+#include "outside/shared.h"
 
 enum {
     SLOTS_USUAL = 8, /* at most, where none are asked for. docs/performance.md: more are slower */

@@ -11,7 +11,6 @@
 
 #include "base/os.h"
 #include "base/wire.h"
-#include "path/session.h"
 
 enum {
     PORT_TRIES = 32,
@@ -144,7 +143,7 @@ static int steer(int fd, uint32_t n) {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TYPE, 0, 4), /* network order */
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, INDEX_AT),    /* its low byte comes first */
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (1 << SESSION_OWNER_BITS) - 1),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (1 << INDEX_OWNER_BITS) - 1),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, n, 1, 0),
         BPF_STMT(BPF_RET | BPF_A, 0),
         BPF_STMT(BPF_RET | BPF_K, 0),

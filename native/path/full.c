@@ -4,11 +4,12 @@
 
 #include <string.h>
 
+#include "outside/way.h"
 #include "path/plane.h"
 
-/* Of the peer's endpoint: packets have one of their own only when they are sealed. */
-static struct full *full_of(struct worker *w, const struct peer *peer) {
-    return &w->outside.full[peer->endpoint.family == 4 ? IO_V4 : IO_V6];
+/* Of the way's endpoint: packets have one of their own only when they are sealed. */
+static struct full *full_of(struct worker *w, const struct way *way) {
+    return &w->outside.full[way->endpoint.family == 4 ? IO_V4 : IO_V6];
 }
 
 static bool is_long(const struct worker *w, const struct full *full) {
@@ -40,20 +41,20 @@ uint64_t full_patience(const struct worker *w) {
     return ms;
 }
 
-static uint64_t refused(const struct full *full, const struct peer *peer) {
-    return peer->refused_at == full->times ? peer->refused : 0;
+static uint64_t refused(const struct full *full, const struct way *way) {
+    return way->refused_at == full->times ? way->refused : 0;
 }
 
 /* Once, however often it is tried. */
 static void count(struct full *full, struct packet *p) {
-    struct peer *peer = p->peer;
+    struct way *way = p->way;
     if (p->is_refused)
         return;
     p->is_refused = true;
-    peer->refused = refused(full, peer) + p->len;
-    peer->refused_at = full->times;
-    if (!full->most || peer->refused > refused(full, full->most))
-        full->most = peer;
+    way->refused = refused(full, way) + p->len;
+    way->refused_at = full->times;
+    if (!full->most || way->refused > refused(full, full->most))
+        full->most = way;
 }
 
 static void drop(struct worker *w, struct packet *p) {
@@ -64,8 +65,8 @@ static void drop(struct worker *w, struct packet *p) {
 uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
-        struct full *full = full_of(w, q->p[i].peer);
-        if (is_long(w, full) && q->p[i].peer == full->most)
+        struct full *full = full_of(w, q->p[i].way);
+        if (is_long(w, full) && q->p[i].way == full->most)
             drop(w, &q->p[i]);
         else
             q->p[kept++] = q->p[i];
@@ -86,19 +87,19 @@ static uint32_t move_back(struct worker *w, struct queue *q, unsigned which) {
     return n;
 }
 
-/* Of the peers in [from, n), the one with the most bytes. */
-static const struct peer *worst(const struct full *full, const struct queue *q, uint32_t from) {
-    const struct peer *found = NULL;
+/* Of the ways in [from, n), the one with the most bytes. */
+static const struct way *worst(const struct full *full, const struct queue *q, uint32_t from) {
+    const struct way *found = NULL;
     for (uint32_t i = from; i < q->n; i++)
-        if (!found || refused(full, q->p[i].peer) > refused(full, found))
-            found = q->p[i].peer;
+        if (!found || refused(full, q->p[i].way) > refused(full, found))
+            found = q->p[i].way;
     return found;
 }
 
-static void drop_of(struct worker *w, struct queue *q, uint32_t from, const struct peer *peer) {
+static void drop_of(struct worker *w, struct queue *q, uint32_t from, const struct way *way) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
-        if (q->p[i].peer == peer)
+        if (q->p[i].way == way)
             drop(w, &q->p[i]);
         else
             q->p[kept++] = q->p[i];
@@ -108,9 +109,9 @@ static void drop_of(struct worker *w, struct queue *q, uint32_t from, const stru
 
 /* All of the one with the most bytes; then of the next, until a batch can be read. */
 static void make_room(struct worker *w, struct queue *q, struct full *full, uint32_t from) {
-    const struct peer *peer;
-    while ((peer = worst(full, q, from)) && (peer == full->most || q->n > q->max / 2))
-        drop_of(w, q, from, peer);
+    const struct way *way;
+    while ((way = worst(full, q, from)) && (way == full->most || q->n > q->max / 2))
+        drop_of(w, q, from, way);
 }
 
 bool full_sort(struct worker *w, struct queue *q) {
@@ -126,8 +127,8 @@ bool full_sort(struct worker *w, struct queue *q) {
     return from > 0;
 }
 
-void full_forget(struct worker *w, const struct peer *peer) {
+void full_forget(struct worker *w, const struct way *way) {
     for (unsigned i = 0; i < IO_SOCKETS; i++)
-        if (w->outside.full[i].most == peer)
+        if (w->outside.full[i].most == way)
             w->outside.full[i].most = NULL;
 }

@@ -30,6 +30,6 @@ uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from);
 /* A write of the queue ended at a full socket. Packets for the other one are moved to the front,
  * and after FULL_MS room is made in w->out. True where the other one's can be tried. */
 bool full_sort(struct worker *w, struct queue *q);
-void full_forget(struct worker *w, const struct peer *peer);
+void full_forget(struct worker *w, const struct way *way);
 
 #endif

@@ -42,7 +42,7 @@ bool lane_push(struct lane *lane, const struct packet *p) {
         r->len = LANE_FILLER;
     }
     struct passed *r = record_at(lane, head + filler);
-    *r = (struct passed){.size = need, .len = p->len, .peer = p->peer, .tos = p->tos};
+    *r = (struct passed){.size = need, .len = p->len, .way = p->way, .tos = p->tos};
     if (p->endpoint)
         r->endpoint = *p->endpoint;
     memcpy((uint8_t *)r + LANE_HEADER, p->data, p->len);
@@ -92,10 +92,10 @@ bool lane_done(struct lane *lane, uint32_t at) {
     return lane->wanted && atomic_exchange(&lane->wanted, false);
 }
 
-void lane_forget(struct lane *lane, const struct peer *peer) {
+void lane_forget(struct lane *lane, const struct way *way) {
     for (uint32_t at = lane->tail; at != lane->head; at += record_at(lane, at)->size) {
         struct passed *r = record_at(lane, at);
-        if (r->len != LANE_FILLER && r->peer == peer)
-            r->peer = NULL;
+        if (r->len != LANE_FILLER && r->way == way)
+            r->way = NULL;
     }
 }

@@ -18,7 +18,7 @@ struct passed {
     uint32_t size; /* of the record, a multiple of LANE_ALIGN */
     uint32_t len;  /* of the packet; LANE_FILLER: none, the ring begins anew */
     struct endpoint endpoint;
-    struct peer *peer;
+    struct way *way;
     uint8_t tos;
 };
 
@@ -57,6 +57,6 @@ static inline const uint8_t *lane_bytes(const struct passed *r) {
 }
 
 /* While neither of them runs: no record belongs to this peer any more. */
-void lane_forget(struct lane *lane, const struct peer *peer);
+void lane_forget(struct lane *lane, const struct way *way);
 
 #endif

@@ -12,26 +12,26 @@ static bool same_place(const struct endpoint *a, const struct endpoint *b) {
 
 /* What comes by a link that the route has left tells neither source nor link. */
 static void move(struct worker *w, struct peer *peer, const struct endpoint *from) {
-    uint32_t way = peer->endpoint.way;
-    bool moved = !same_place(&peer->endpoint, from), left = way && way == from->ifindex;
+    uint32_t way = peer->way.endpoint.way;
+    bool moved = !same_place(&peer->way.endpoint, from), left = way && way == from->ifindex;
     if (left && !moved)
         return;
-    if (moved || peer->endpoint.ifindex != from->ifindex)
-        peer->path = (struct path){0};
-    peer->endpoint = *from;
-    peer->endpoint.way = moved && way == WAY_LOOPS ? 0 : way;
+    if (moved || peer->way.endpoint.ifindex != from->ifindex)
+        peer->way.runs = (struct way_runs){0};
+    peer->way.endpoint = *from;
+    peer->way.endpoint.way = moved && way == WAY_LOOPS ? 0 : way;
     if (left)
-        memset(peer->endpoint.local, 0, sizeof peer->endpoint.local);
+        memset(peer->way.endpoint.local, 0, sizeof peer->way.endpoint.local);
     if (!moved)
         return;
     loop_moved(peer, from);
-    events_raise(&w->events, peer, TL_PEER_ROAMED);
+    events_raise(&w->events, &peer->way.raised, TL_PEER_ROAMED);
     w->stats.counts[COUNT_ROAMED]++;
 }
 
 void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
     move(w, peer, from);
-    peer->rx_bytes += bytes;
-    peer->received_any = w->now;
-    peer->first_unanswered = 0;
+    peer->way.rx_bytes += bytes;
+    peer->way.received_any = w->now;
+    peer->way.first_unanswered = 0;
 }

@@ -9,6 +9,7 @@
 #define TL_PLANE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/alarm.h"
@@ -20,39 +21,38 @@
 #include "inside/device.h"
 #include "inside/routes.h"
 #include "outside/io.h"
-#include "outside/path.h"
+#include "outside/way.h"
 #include "path/admission.h"
 #include "path/loop.h"
 #include "path/session.h"
 #include "path/stage.h"
 
 struct peer {
-    uint32_t id;    /* its handle */
-    uint32_t owner; /* the worker that alone touches what follows */
-    struct endpoint endpoint;
-    struct path path;        /* to the endpoint */
+    struct way way;          /* first: a packet points to it */
+    uint32_t id;             /* its handle */
+    uint32_t owner;          /* the worker that alone touches what follows */
     struct session *sending; /* NULL: none can send */
     /* Newer than that one and proved by a packet: what CONFIRMED means. NULL: none. */
     struct session *confirmed;
     struct staged staged;
-    uint64_t refused;        /* bytes, by a full socket ... */
-    uint32_t refused_at;     /* ... the time that it was so (struct full) */
-    uint32_t gathered;       /* its place while tx.c gathers a batch */
-    struct peer *next_event; /* list of struct events */
+    uint32_t gathered; /* its place while tx.c gathers a batch */
     struct peer *next_gathered;
     uint32_t place;  /* loop.c's, as are these two: a peer whose session sends is found */
     uint32_t remote; /* by the index that it carries */
     struct peer *next_remote;
     struct peer *next_ready; /* list of those whose staged packets can go */
     bool is_ready;
-    uint32_t armed; /* TL_PEER_* */
-    uint32_t pending;
-    /* What record_peer shows: bytes as wg(8) counts, stamps in ms, 0 for never. */
-    uint64_t rx_bytes, tx_bytes;
-    uint64_t sent_any, sent_data;
-    uint64_t received_any, received_data;
-    uint64_t first_unanswered, first_unreplied;
 };
+
+/* NULL for nobody's. */
+static inline struct peer *peer_of(const struct packet *p) {
+    return (struct peer *)(void *)p->way;
+}
+
+static inline struct way *way_of(struct peer *peer) {
+    return (struct way *)(void *)peer;
+}
+_Static_assert(offsetof(struct peer, way) == 0, "a way is told from nobody by its address");
 
 enum {
     URGENT_MAX = 16,

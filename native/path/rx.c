@@ -70,7 +70,7 @@ static enum drop find_session(struct worker *w, struct packet *p, const struct p
         return DROP_SESSION_EXPIRED;
     if (p->counter >= p->session->reject_messages)
         return DROP_COUNTER_EXHAUSTED;
-    p->peer = p->session->peer;
+    p->way = way_of(p->session->peer);
     return DROP_NONE;
 }
 
@@ -113,10 +113,10 @@ static void tell_session(struct worker *w, struct session *s) {
     struct peer *peer = s->peer;
     if (!peer->sending || s->serial > peer->sending->serial) {
         peer->confirmed = s;
-        events_raise(&w->events, peer, TL_PEER_CONFIRMED);
+        events_raise(&w->events, &peer->way.raised, TL_PEER_CONFIRMED);
     }
     if (s == peer->sending && s->initiator && w->now >= s->rekey_received_at)
-        events_raise(&w->events, peer, TL_PEER_REKEY);
+        events_raise(&w->events, &peer->way.raised, TL_PEER_REKEY);
 }
 
 /* Step 5. */
@@ -124,7 +124,7 @@ static uint32_t hear(struct worker *w, struct queue *q, uint32_t from) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
-        struct peer *peer = p->peer;
+        struct peer *peer = peer_of(p);
         peer_heard(w, peer, p->endpoint, (uint64_t)p->len + TRANSPORT_OVERHEAD);
         tell_session(w, p->session);
         if (p->len == 0) {
@@ -132,10 +132,10 @@ static uint32_t hear(struct worker *w, struct queue *q, uint32_t from) {
             packet_release(p);
             continue;
         }
-        peer->received_data = w->now;
-        if (!peer->first_unreplied)
-            peer->first_unreplied = w->now;
-        events_raise(&w->events, peer, TL_PEER_ACTIVE);
+        peer->way.received_data = w->now;
+        if (!peer->way.first_unreplied)
+            peer->way.first_unreplied = w->now;
+        events_raise(&w->events, &peer->way.raised, TL_PEER_ACTIVE);
         q->p[kept++] = *p;
     }
     return kept;
@@ -152,8 +152,8 @@ static enum drop check_inside(struct worker *w, struct packet *p, const struct p
     case IP_OK:
         break;
     }
-    bool known = before && before->peer == p->peer && ip_same_source(before->data, p->data);
-    if (!known && ip_route(w->plane->routes, p->data, IP_SOURCE) != p->peer)
+    bool known = before && before->way == p->way && ip_same_source(before->data, p->data);
+    if (!known && ip_route(w->plane->routes, p->data, IP_SOURCE) != peer_of(p))
         return DROP_SOURCE_NOT_ALLOWED;
     if (ip_decapsulate_ecn(p->data, p->tos & TOS_ECN))
         w->stats.counts[COUNT_ECN_CE_NOT_ECT]++;

@@ -18,7 +18,7 @@ enum {
 
 /* Indexes are random but for the owner's bits: those above them spread well enough. */
 static struct session **bucket_of(const struct sessions *table, uint32_t index) {
-    return &table->bucket[(index >> SESSION_OWNER_BITS) & table->mask];
+    return &table->bucket[(index >> INDEX_OWNER_BITS) & table->mask];
 }
 
 int sessions_new(struct sessions *table) {
@@ -83,7 +83,7 @@ struct session *session_reserve(struct sessions *table, struct peer *peer, uint3
     s->replay.ring = s->ring;
     do {
         os_random((uint8_t *)&s->index, sizeof s->index);
-        s->index = (s->index & ~((1u << SESSION_OWNER_BITS) - 1)) | owner;
+        s->index = (s->index & ~((1u << INDEX_OWNER_BITS) - 1)) | owner;
     } while (session_by_index(table, s->index));
     s->next = *bucket_of(table, s->index);
     put(bucket_of(table, s->index), s);
@@ -131,4 +131,9 @@ void sessions_forget(struct sessions *table, const struct peer *peer) {
                 session_drop(table, s);
         }
     }
+}
+
+bool session_lives(const struct sessions *table, uint32_t index) {
+    const struct session *session = session_by_index(table, index);
+    return session && session_is_live(session);
 }

@@ -6,11 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/wire.h"
 #include "path/replay.h"
-
-enum {
-    SESSION_OWNER_BITS = 4, /* of a receiver index: up to 16 workers */
-};
 
 /* Where several workers are built: routers have one core and little room. */
 #if defined(__x86_64__) || defined(__aarch64__)
@@ -80,6 +77,8 @@ void sessions_reclaim(struct sessions *table);
 /* Drops all of this peer's. */
 void sessions_forget(struct sessions *table, const struct peer *peer);
 
+/* Whether it is one of ours that receives, or sends too. */
+bool session_lives(const struct sessions *table, uint32_t index);
 /* NULL: none. The caller looks further only at one of its own. */
 struct session *session_by_index(const struct sessions *table, uint32_t index);
 

@@ -101,7 +101,7 @@ static int make_room(struct stage *stage, uint32_t need) {
 }
 
 int stage_push(struct stage *stage, const struct packet *p) {
-    struct staged *staged = &p->peer->staged;
+    struct staged *staged = &peer_of(p)->staged;
     uint32_t need = (RECORD_ALIGN + p->len + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
     if (need > stage->size)
         return -1;
@@ -115,7 +115,7 @@ int stage_push(struct stage *stage, const struct packet *p) {
 
     uint32_t at = stage->head;
     struct record *r = record_at(stage, at);
-    *r = (struct record){p->peer, need, STAGE_NONE, p->len, p->tos};
+    *r = (struct record){peer_of(p), need, STAGE_NONE, p->len, p->tos};
     memcpy(stage->ring + at + RECORD_ALIGN, p->data, p->len);
     if (staged->n++ > 0)
         record_at(stage, staged->last)->next = at;

@@ -52,12 +52,12 @@ static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
         if (w->plane->layer == TL_LAYER2)
-            p->peer = w->plane->only_peer;
+            p->way = way_of(w->plane->only_peer);
         else if (before && ip_same_destination(before->data, p->data))
-            p->peer = before->peer;
+            p->way = before->way;
         else
-            p->peer = ip_route(w->plane->routes, p->data, IP_DESTINATION);
-        if (p->peer) {
+            p->way = way_of(ip_route(w->plane->routes, p->data, IP_DESTINATION));
+        if (p->way) {
             q->p[kept] = *p;
             before = &q->p[kept++];
             continue;
@@ -81,8 +81,8 @@ static void stage_packet(struct worker *w, struct packet *p) {
     int dropped = stage_push(&w->stage, p);
     w->stats.drops[DROP_STAGE_FULL] += (uint64_t)(dropped < 0 ? 1 : dropped);
     w->stats.counts[COUNT_STAGED]++;
-    if (!sending_session(w, p->peer))
-        events_raise(&w->events, p->peer, TL_PEER_WANTS_SESSION);
+    if (!sending_session(w, peer_of(p)))
+        events_raise(&w->events, &peer_of(p)->way.raised, TL_PEER_WANTS_SESSION);
     packet_release(p);
 }
 
@@ -91,12 +91,12 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
-        const struct endpoint *to = &p->peer->endpoint;
+        const struct endpoint *to = &peer_of(p)->way.endpoint;
         if (!to->family || to->way == WAY_LOOPS) {
             nobody_gets(w, p, to->family ? DROP_ROUTING_LOOP : DROP_NO_ENDPOINT);
             continue;
         }
-        p->session = p->peer->staged.n ? NULL : sending_session(w, p->peer);
+        p->session = peer_of(p)->staged.n ? NULL : sending_session(w, peer_of(p));
         if (!p->session) {
             stage_packet(w, p);
             continue;
@@ -109,7 +109,7 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
 
 static void ask_for_rekey(struct worker *w, struct session *s) {
     if (s->send_counter >= s->rekey_messages || (s->initiator && w->now >= s->rekey_at))
-        events_raise(&w->events, s->peer, TL_PEER_REKEY);
+        events_raise(&w->events, &s->peer->way.raised, TL_PEER_REKEY);
 }
 
 /* Zeros behind the packet up to a multiple of `pad`, but not past the MTU (paper 5.4.6). */
@@ -133,7 +133,7 @@ static struct aead_op put_header(struct worker *w, struct packet *p) {
     store_le64(header + offsetof(struct message_transport, counter), op.counter);
     p->data = header;
     p->len = len + TRANSPORT_OVERHEAD;
-    p->endpoint = &p->peer->endpoint;
+    p->endpoint = &peer_of(p)->way.endpoint;
     return op;
 }
 
@@ -156,8 +156,8 @@ static uint32_t count_peers(struct worker *w, const struct queue *q, uint32_t fr
     uint32_t runs = 0;
     *n_peers = 0;
     for (uint32_t i = from; i < q->n; i++) {
-        struct peer *peer = q->p[i].peer;
-        runs += i == from || peer != q->p[i - 1].peer;
+        struct peer *peer = peer_of(&q->p[i]);
+        runs += i == from || peer != peer_of(&q->p[i - 1]);
         if (peer->gathered++ == 0) {
             *last = peer;
             last = &peer->next_gathered;
@@ -180,7 +180,7 @@ static void gather(struct worker *w, struct queue *q, uint32_t from) {
     if (runs > n_peers) {
         memcpy(w->spare, q->p, from * sizeof *q->p);
         for (uint32_t i = from; i < q->n; i++)
-            w->spare[q->p[i].peer->gathered++] = q->p[i];
+            w->spare[peer_of(&q->p[i])->gathered++] = q->p[i];
         struct packet *gathered = w->spare;
         w->spare = q->p;
         q->p = gathered;
@@ -208,9 +208,9 @@ void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
 bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer) {
     struct session *s = sending_session(w, peer);
     struct packet *p = &q->p[q->n];
-    if (!s || !peer->endpoint.family || q->n == q->max || !buf_carve(&w->pool, p, 0))
+    if (!s || !peer->way.endpoint.family || q->n == q->max || !buf_carve(&w->pool, p, 0))
         return false;
-    p->peer = peer;
+    p->way = way_of(peer);
     p->session = s;
     p->counter = s->send_counter++;
     seal(w, q, q->n++);
@@ -252,7 +252,7 @@ static void append_staged(struct worker *w, struct queue *q, struct peer *peer) 
         if (!buf_carve(&w->pool, p, stage_peek(&w->stage, &peer->staged)))
             return;
         stage_pop(&w->stage, &peer->staged, p);
-        p->peer = peer;
+        p->way = way_of(peer);
         p->session = s;
         p->counter = s->send_counter++;
         q->n++;
@@ -267,7 +267,7 @@ static bool append_all_staged(struct worker *w, struct queue *q) {
         if (peer->staged.n && sending_session(w, peer))
             return true;
         if (peer->staged.n)
-            events_raise(&w->events, peer, TL_PEER_WANTS_SESSION);
+            events_raise(&w->events, &peer->way.raised, TL_PEER_WANTS_SESSION);
         tx_forget(w, peer);
     }
     return false;
@@ -309,7 +309,7 @@ bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
     memcpy(h->message, message.p, message.len);
     q->p[q->n++] = (struct packet){.data = h->message,
                                    .len = h->len,
-                                   .peer = peer,
+                                   .way = way_of(peer),
                                    .endpoint = &h->from,
                                    .tos = HANDSHAKE_TOS};
     return true;

@@ -22,7 +22,7 @@
 #include "turn/wait.h"
 
 enum {
-    OWNER_MASK = (1 << SESSION_OWNER_BITS) - 1,
+    OWNER_MASK = (1 << INDEX_OWNER_BITS) - 1,
     INSIDE_SIZE = 1 << 20,
     INSIDE_ROOM = INSIDE_SIZE / 2, /* twice what a turn reads: room for the records' headers */
     OUTSIDE_SIZE = 128 << 10,
@@ -259,10 +259,10 @@ uint32_t crew_pass_inside(struct worker *w, struct queue *q, uint32_t from) {
     uint32_t kept = from;
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
-        if (p->peer->owner == w->id)
+        if (peer_of(p)->owner == w->id)
             q->p[kept++] = *p;
         else
-            pass(w, &w->plane->worker[p->peer->owner].mate->inside, p);
+            pass(w, &w->plane->worker[peer_of(p)->owner].mate->inside, p);
     }
     return kept;
 }
@@ -301,7 +301,7 @@ static bool copy(struct worker *w, struct queue *q, const struct passed *r) {
     memcpy(p->data, lane_bytes(r), r->len);
     p->len = r->len;
     p->tos = r->tos;
-    p->peer = r->peer;
+    p->way = r->way;
     q->n++;
     return true;
 }
@@ -329,7 +329,7 @@ static bool take_inside(struct worker *w) {
     if (w->out.n && !full_reads_on(w)) /* the socket is full */
         return false;
     while (w->out.n < w->out.max && bytes < w->outside.turn_bytes && (r = lane_next(lane, &at))) {
-        if (!r->peer)
+        if (!r->way)
             w->stats.drops[DROP_PEER_GONE]++;
         else if (!copy(w, &w->out, r))
             break;
@@ -381,7 +381,7 @@ bool crew_turn(struct worker *w) {
 
 void crew_forget(struct plane *plane, const struct peer *peer) {
     if (peer->owner)
-        lane_forget(&plane->worker[peer->owner].mate->inside, peer);
+        lane_forget(&plane->worker[peer->owner].mate->inside, &peer->way);
 }
 
 #endif

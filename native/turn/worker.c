@@ -9,7 +9,8 @@
 #include "inside/device.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
-#include "outside/io_shared.h"
+#include "outside/engines.h"
+#include "outside/shared.h"
 #include "outside/socket.h"
 #include "path/full.h"
 #include "path/plane.h"
@@ -165,6 +166,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
                                   .stats = &w->stats,
                                   .events = &w->events,
                                   .sessions = &plane->sessions,
+                                  .lives = session_lives,
                                   .offload = w->offload,
                                   .ring_receives = o->ring_receives,
                                   .ring_sends = o->ring_sends,
@@ -238,7 +240,7 @@ void worker_flush(struct worker *w) {
 static void forget_in_queue(struct worker *w, struct queue *q, const struct peer *peer) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < q->n; i++) {
-        if (q->p[i].peer != peer) {
+        if (q->p[i].way != &peer->way) {
             q->p[kept++] = q->p[i];
             continue;
         }
@@ -249,13 +251,13 @@ static void forget_in_queue(struct worker *w, struct queue *q, const struct peer
 }
 
 void worker_forget(struct worker *w, struct peer *peer) {
-    events_forget(&w->events, peer);
+    events_forget(&w->events, &peer->way.raised);
     tx_forget(w, peer);
-    full_forget(w, peer);
+    full_forget(w, &peer->way);
     w->stats.drops[DROP_STAGE_FLUSHED] += stage_flush(&w->stage, &peer->staged);
     forget_in_queue(w, &w->out, peer);
     forget_in_queue(w, &w->in, peer);
     for (uint32_t i = 0; i < w->urgent.queue.n; i++)
-        if (w->urgent.queue.p[i].peer == peer)
-            w->urgent.queue.p[i].peer = NULL;
+        if (w->urgent.queue.p[i].way == &peer->way)
+            w->urgent.queue.p[i].way = NULL;
 }

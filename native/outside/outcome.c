@@ -5,34 +5,25 @@
 #include <errno.h>
 #include <string.h>
 
-#include "outside/uring.h"
-#include "path/plane.h"
+#include "base/wire.h"
+#include "outside/way.h"
 #include "tunlite.h"
-
-const struct io_ops *const io_list[] = {
-    &io_mmsg,
-    &io_basic,
-#ifdef TL_IO_URING
-    &io_uring, /* no faster than mmsg: docs/performance.md */
-#endif
-    NULL,
-};
 
 static bool is_handshake(const struct packet *p) {
     return p->data[0] != MESSAGE_TRANSPORT;
 }
 
 static void stamp_sent(struct outside *o, const struct packet *p) {
-    struct peer *peer = p->peer;
-    peer->tx_bytes += p->len;
-    peer->sent_any = o->now;
-    peer->first_unreplied = 0;
+    struct way *way = p->way;
+    way->tx_bytes += p->len;
+    way->sent_any = o->now;
+    way->first_unreplied = 0;
     if (is_handshake(p) || p->len == TRANSPORT_OVERHEAD)
         return;
-    peer->sent_data = o->now;
-    if (!peer->first_unanswered)
-        peer->first_unanswered = o->now;
-    events_raise(o->events, peer, TL_PEER_ACTIVE);
+    way->sent_data = o->now;
+    if (!way->first_unanswered)
+        way->first_unanswered = o->now;
+    events_raise(o->events, &way->raised, TL_PEER_ACTIVE);
 }
 
 void io_sent(struct outside *o, struct packet *p) {
@@ -44,7 +35,7 @@ void io_sent(struct outside *o, struct packet *p) {
         o->message_error = 0;
     }
     counts[COUNT_KEEPALIVES_WRITTEN] += !is_handshake(p) && p->len == TRANSPORT_OVERHEAD;
-    if (p->peer)
+    if (p->way)
         stamp_sent(o, p);
     packet_release(p);
 }
@@ -101,8 +92,8 @@ bool io_source_reset(struct outside *o, struct packet *p, int err) {
         return false;
     memset(p->endpoint->local, 0, sizeof p->endpoint->local);
     p->endpoint->ifindex = 0;
-    if (p->peer) /* a run may have been refused for its source */
-        p->peer->path = (struct path){0};
+    if (p->way) /* a run may have been refused for its source */
+        p->way->runs = (struct way_runs){0};
     o->stats->counts[COUNT_SOURCE_RESET]++;
     return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether several datagrams to a peer may go out as one UDP_SEGMENT send. Once per packet. */
-#include "outside/path.h"
+/* Whether several datagrams may go one way as one UDP_SEGMENT send. Once per packet. */
+#include "outside/way.h"
 
 #include <errno.h>
 #include <linux/if.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "outside/io.h"
-#include "path/plane.h"
 
 enum {
     LIMIT_MS = 10 * 60 * 1000,
@@ -31,17 +30,17 @@ static bool is_ppp(int fd, uint32_t ifindex) {
     return strncmp(ifr.ifr_name, "ppp", 3) == 0;
 }
 
-bool path_takes_runs(struct outside *o, const struct packet *p) {
-    if (!p->peer)
+bool way_takes_runs(struct outside *o, const struct packet *p) {
+    if (!p->way)
         return false;
-    struct path *path = &p->peer->path;
-    if (!path->is_known) {
-        path->is_known = true;
-        path->is_single = is_ppp(o->socket[io_socket_of(p)], p->endpoint->ifindex);
+    struct way_runs *runs = &p->way->runs;
+    if (!runs->is_known) {
+        runs->is_known = true;
+        runs->is_single = is_ppp(o->socket[io_socket_of(p)], p->endpoint->ifindex);
     }
-    if (path->limit_until && o->now >= path->limit_until)
-        path->limit_until = 0;
-    return !path->is_single && (!path->limit_until || p->len < path->limit);
+    if (runs->limit_until && o->now >= runs->limit_until)
+        runs->limit_until = 0;
+    return !runs->is_single && (!runs->limit_until || p->len < runs->limit);
 }
 
 /* The MTU that the kernel has for the way there; 0: it does not say. */
@@ -80,13 +79,13 @@ static bool exceeds_mtu(const struct outside *o, const struct packet *p) {
     return mtu && p->len + headers > mtu;
 }
 
-bool path_refused(struct outside *o, const struct packet *p, int err) {
-    struct path *path = &p->peer->path;
+bool way_refused(struct outside *o, const struct packet *p, int err) {
+    struct way_runs *runs = &p->way->runs;
     if (err == EMSGSIZE || (err == EINVAL && exceeds_mtu(o, p))) {
-        path->limit = path->limit_until && path->limit < p->len ? path->limit : p->len;
-        path->limit_until = o->now + LIMIT_MS;
+        runs->limit = runs->limit_until && runs->limit < p->len ? runs->limit : p->len;
+        runs->limit_until = o->now + LIMIT_MS;
     } else if (err == EIO || err == EINVAL) {
-        path->is_single = true;
+        runs->is_single = true;
     } else {
         return false;
     }

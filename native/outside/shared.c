@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the engines that speak to the kernel have in common. Once per packet. */
 #define _GNU_SOURCE
-#include "outside/io_shared.h"
+#include "outside/shared.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +13,6 @@
 #include "base/os.h"
 #include "base/wire.h"
 #include "outside/socket.h"
-#include "path/session.h"
 
 uint64_t io_now_ms(struct outside *o) {
     return o->calls->now_ms(o);
@@ -26,8 +25,7 @@ uint64_t io_kernel_now_ms(struct outside *o) {
 
 static bool names_session(const struct outside *o, const uint8_t *message) {
     uint32_t index = load_le32(message + offsetof(struct message_transport, receiver));
-    const struct session *session = session_by_index(o->sessions, index);
-    return load_le32(message) == MESSAGE_TRANSPORT && session && session_is_live(session);
+    return load_le32(message) == MESSAGE_TRANSPORT && o->lives(o->sessions, index);
 }
 
 void io_truncated(struct outside *o, const uint8_t *begin, uint32_t len) {
