@@ -46,7 +46,7 @@ def plant(tmp_path):
     return planted
 
 
-@pytest.mark.parametrize("folder", [".", "tunlite"])
+@pytest.mark.parametrize("folder", [".", "native", "tunlite"])
 def test_no_arrow_of_the_house_runs_up_none_closes_a_circle_and_each_file_lies_in_a_room(folder):
     assert floors.faults(folder=folder) == []
 

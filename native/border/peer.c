@@ -92,7 +92,7 @@ int tl_peer_free(int handle, int number) {
     HOLD hold = hold_all(plane);
     worker_forget(&plane->worker[peer->owner], peer);
     if (CREW_OF(plane))
-        crew_forget(plane, peer);
+        passing_forget(plane, peer);
     peer->sending = NULL;
     loop_session(plane, peer);
     sessions_forget(&plane->sessions, peer);

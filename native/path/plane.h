@@ -100,6 +100,7 @@ struct worker {
     bool lanes_full;   /* worker 0: another is behind, the device is not read until it rings */
     int bell;          /* eventfd; -1: there is only one worker */
     struct mate *mate; /* crew.c's; NULL likewise */
+    struct passing *passing; /* NULL for worker 0 too */
 };
 
 /* What a worker is made with. */

@@ -4,9 +4,9 @@
 
 #include "base/bytes.h"
 #include "inside/ip.h"
+#include "path/passing.h"
 #include "path/plane.h"
 #include "tunlite.h"
-#include "turn/crew.h"
 
 /* Step 1 for one datagram: why it is refused, or DROP_NONE. */
 static enum drop classify(const struct worker *w, const struct packet *p) {
@@ -177,8 +177,8 @@ static uint32_t check_all(struct worker *w, struct queue *q, uint32_t from) {
 void rx_batch(struct worker *w, struct queue *q, uint32_t from) {
     q->n = classify_all(w, q, from);
     if (CREW_OF(w->plane)) {
-        w->handshakes.n = crew_pass_outside(w, &w->handshakes, 0);
-        q->n = crew_pass_outside(w, q, from);
+        w->handshakes.n = passing_outside(w, &w->handshakes, 0);
+        q->n = passing_outside(w, q, from);
     }
     admission_batch(w, &w->handshakes);
     q->n = find_sessions(w, q, from);

@@ -5,10 +5,10 @@
 #include "base/bytes.h"
 #include "inside/ip.h"
 #include "path/full.h"
+#include "path/passing.h"
 #include "path/plane.h"
 #include "path/unreachable.h"
 #include "tunlite.h"
-#include "turn/crew.h"
 
 /* Step 1 for one packet; layer 3 also takes the ECN field. */
 static bool is_valid(struct worker *w, struct packet *p) {
@@ -201,7 +201,7 @@ void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
     q->n = validate(w, q, from);
     q->n = route(w, q, from);
     if (CREW_OF(w->plane))
-        q->n = crew_pass_inside(w, q, from);
+        q->n = passing_inside(w, q, from);
     tx_routed(w, q, from);
 }
 

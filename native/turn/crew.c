@@ -15,21 +15,18 @@
 #include "base/wire.h"
 #include "outside/socket.h"
 #include "path/full.h"
-#include "path/lane.h"
+#include "path/passing.h"
 #include "path/rx.h"
 #include "path/tx.h"
 #include "tunlite.h"
 #include "turn/wait.h"
 
 enum {
-    OWNER_MASK = (1 << INDEX_OWNER_BITS) - 1,
-    INSIDE_SIZE = 1 << 20,
-    INSIDE_ROOM = INSIDE_SIZE / 2, /* twice what a turn reads: room for the records' headers */
-    OUTSIDE_SIZE = 128 << 10,
-    STACK_SIZE = 512 << 10, /* musl's own is 128 KiB */
+    INSIDE_ROOM = PASSING_INSIDE / 2, /* twice what a turn reads: room for the records' headers */
+    STACK_SIZE = 512 << 10,           /* musl's own is 128 KiB */
 };
 
-/* One of several. Worker 0 has only the lanes' other ends, and a bell. */
+/* One of several. Worker 0 has no thread of its own. */
 struct mate {
     pthread_t thread;
     bool runs;
@@ -37,36 +34,24 @@ struct mate {
     /* Held while the worker turns, or while Python's calls touch its things. Who wants `busy` gets
      * it through `door`, so that neither waits for more than one stay of the other's. */
     pthread_mutex_t door, busy;
-    atomic_int woke;     /* TL_WOKE_* of its own, as of the last turn or call */
-    atomic_uint turns;   /* begun and ended: odd while it is in one */
-    uint32_t passed;     /* when crew_passed last said so */
-    struct lane inside;  /* packets of the device, from worker 0 */
-    struct lane outside; /* datagrams that came to worker 0 */
-    struct lane up;      /* datagrams, to worker 0 */
+    atomic_int woke;   /* TL_WOKE_* of its own, as of the last turn or call */
+    atomic_uint turns; /* begun and ended: odd while it is in one */
+    uint32_t passed;   /* when crew_passed last said so */
 };
 
 int32_t crew_refusal(const struct io_ops *engine) {
     return engine->one_thread ? REASON_NOT_IN_ENGINE : socket_steering();
 }
 
-static void ring(const struct worker *w) {
-    uint64_t once = 1;
-    if (write(w->bell, &once, sizeof once) < 0) {
-        /* EAGAIN: it has been rung 2^64 times and not been heard */
-    }
-}
-
 /* ---- lifetime ---------------------------------------------------------------------------------
  */
 
 static void free_mate(struct worker *w) {
+    passing_free(w);
     if (w->bell >= 0)
         close(w->bell);
     if (!w->mate)
         return;
-    lane_free(&w->mate->inside);
-    lane_free(&w->mate->outside);
-    lane_free(&w->mate->up);
     pthread_mutex_destroy(&w->mate->door);
     pthread_mutex_destroy(&w->mate->busy);
     free(w->mate);
@@ -81,12 +66,7 @@ static int new_mate(struct worker *w) {
         return -ENOMEM;
     pthread_mutex_init(&w->mate->door, NULL);
     pthread_mutex_init(&w->mate->busy, NULL);
-    if (w->id == 0)
-        return 0;
-    int err = lane_new(&w->mate->inside, INSIDE_SIZE);
-    if (!err)
-        err = lane_new(&w->mate->outside, OUTSIDE_SIZE);
-    return err ? err : lane_new(&w->mate->up, OUTSIDE_SIZE);
+    return w->id ? passing_new(w) : 0;
 }
 
 int crew_new(struct plane *plane) {
@@ -131,7 +111,7 @@ void crew_release(struct hold *hold) {
         struct worker *w = &hold->plane->worker[i];
         w->mate->woke = wait_woke(w);
         if (has_work(w))
-            ring(w);
+            passing_ring(w);
         leave(w->mate);
     }
 }
@@ -160,7 +140,7 @@ void crew_told(struct plane *plane, int set) {
 static void tell(struct worker *w) {
     int set = wait_woke(w), before = atomic_exchange(&w->mate->woke, set);
     if (set & ~before)
-        ring(w->plane->worker);
+        passing_ring(w->plane->worker);
 }
 
 static void *work(void *argument) {
@@ -209,27 +189,17 @@ int crew_start(struct plane *plane) {
     return err;
 }
 
-/* Datagrams at the wrong worker have not far to go, and the next sockets may give their followers
- * to the right one at once: they would come behind those. */
-static void drop_passed(struct worker *w, struct lane *lane) {
-    uint32_t at = lane_first(lane);
-    for (const struct passed *r; (r = lane_next(lane, &at)); at += r->size)
-        w->stats.drops[DROP_WORKER_FULL]++;
-    lane_done(lane, at);
-}
-
 void crew_stop(struct plane *plane) {
     for (uint32_t i = 1; i < plane->n_workers; i++) {
         plane->worker[i].mate->stop = true;
-        ring(&plane->worker[i]);
+        passing_ring(&plane->worker[i]);
     }
     for (uint32_t i = 1; i < plane->n_workers; i++) {
         struct mate *m = plane->worker[i].mate;
         if (m->runs)
             pthread_join(m->thread, NULL);
         m->runs = m->stop = false;
-        drop_passed(plane->worker, &m->up);
-        drop_passed(&plane->worker[i], &m->outside);
+        passing_drop(&plane->worker[i]);
     }
 }
 
@@ -242,50 +212,6 @@ bool crew_passed(struct plane *plane) {
     for (uint32_t i = 1; i < plane->n_workers; i++)
         plane->worker[i].mate->passed = plane->worker[i].mate->turns;
     return true;
-}
-
-/* ---- pass -------------------------------------------------------------------------------------
- */
-
-static void pass(struct worker *w, struct lane *lane, struct packet *p) {
-    if (lane_push(lane, p))
-        w->stats.counts[COUNT_PASSED]++;
-    else
-        w->stats.drops[DROP_WORKER_FULL]++;
-    packet_release(p);
-}
-
-uint32_t crew_pass_inside(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        if (peer_of(p)->owner == w->id)
-            q->p[kept++] = *p;
-        else
-            pass(w, &w->plane->worker[peer_of(p)->owner].mate->inside, p);
-    }
-    return kept;
-}
-
-/* Handshakes are worker 0's. A forged index may name a worker that is none. */
-static uint32_t owner_of(const struct worker *w, const struct packet *p) {
-    if (p->data[0] != MESSAGE_TRANSPORT)
-        return 0;
-    uint32_t owner = load_le32(p->data + offsetof(struct message_transport, receiver)) & OWNER_MASK;
-    return owner < w->plane->n_workers ? owner : 0;
-}
-
-uint32_t crew_pass_outside(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        uint32_t owner = owner_of(w, p);
-        if (owner == w->id)
-            q->p[kept++] = *p;
-        else
-            pass(w, w->id ? &w->mate->up : &w->plane->worker[owner].mate->outside, p);
-    }
-    return kept;
 }
 
 /* ---- take -------------------------------------------------------------------------------------
@@ -323,7 +249,7 @@ static bool take_outside(struct worker *w, struct lane *lane) {
 }
 
 static bool take_inside(struct worker *w) {
-    struct lane *lane = &w->mate->inside;
+    struct lane *lane = &w->passing->inside;
     uint32_t at = lane_first(lane), bytes = 0, from = w->out.n;
     const struct passed *r;
     if (w->out.n && !full_reads_on(w)) /* the socket is full */
@@ -338,7 +264,7 @@ static bool take_inside(struct worker *w) {
     }
     bool more = w->out.n == w->out.max || bytes >= w->outside.turn_bytes;
     if (lane_done(lane, at))
-        ring(w->plane->worker);
+        passing_ring(w->plane->worker);
     tx_routed(w, &w->out, from);
     return tx_write(w) && more;
 }
@@ -346,7 +272,7 @@ static bool take_inside(struct worker *w) {
 /* Whether a turn of worker 0 has room in every lane. */
 static bool lanes_full(struct worker *w) {
     for (uint32_t i = 1; i < w->plane->n_workers; i++)
-        if (!lane_has_room(&w->plane->worker[i].mate->inside, INSIDE_ROOM))
+        if (!lane_has_room(&w->plane->worker[i].passing->inside, INSIDE_ROOM))
             return true;
     return false;
 }
@@ -356,32 +282,27 @@ static bool lanes_full(struct worker *w) {
 static bool turn_first(struct worker *w) {
     bool more = false, was_full = w->lanes_full;
     for (uint32_t i = 1; i < w->plane->n_workers; i++)
-        more |= take_outside(w, &w->plane->worker[i].mate->up);
+        more |= take_outside(w, &w->plane->worker[i].passing->up);
     for (uint32_t i = 1; i < w->plane->n_workers; i++) {
-        struct mate *m = w->plane->worker[i].mate;
-        bool inside = lane_has_news(&m->inside), outside = lane_has_news(&m->outside);
+        struct passing *to = w->plane->worker[i].passing;
+        bool inside = lane_has_news(&to->inside), outside = lane_has_news(&to->outside);
         if (inside || outside)
-            ring(&w->plane->worker[i]);
+            passing_ring(&w->plane->worker[i]);
     }
     w->lanes_full = lanes_full(w);
     return more || (was_full && !w->lanes_full);
 }
 
 static bool turn_other(struct worker *w) {
-    bool more = take_outside(w, &w->mate->outside);
+    bool more = take_outside(w, &w->passing->outside);
     more |= take_inside(w);
-    if (lane_has_news(&w->mate->up))
-        ring(w->plane->worker);
+    if (lane_has_news(&w->passing->up))
+        passing_ring(w->plane->worker);
     return more;
 }
 
 bool crew_turn(struct worker *w) {
     return w->id ? turn_other(w) : turn_first(w);
-}
-
-void crew_forget(struct plane *plane, const struct peer *peer) {
-    if (peer->owner)
-        lane_forget(&plane->worker[peer->owner].mate->inside, &peer->way);
 }
 
 #endif

@@ -17,10 +17,8 @@
 #ifndef TL_CREW_H
 #define TL_CREW_H
 
+#include "path/passing.h"
 #include "path/plane.h"
-
-/* Calls of what follows stand behind it, so that builds without CREW have nothing of them. */
-#define CREW_OF(plane) (CREW && (plane)->n_workers > 1)
 
 /* Whether this kernel and engine can have several: 0, an enum reason, or -errno. */
 int32_t crew_refusal(const struct io_ops *engine);
@@ -66,10 +64,6 @@ static inline void hold_end(struct hold *hold) {
 /* They go on when the variable goes out of scope. */
 #define HOLD __attribute__((cleanup(hold_end))) struct hold
 
-/* In tx_batch and rx_batch: passes on what is not for this worker. What is stays in the queue; its
- * new length. */
-uint32_t crew_pass_inside(struct worker *w, struct queue *q, uint32_t from);
-uint32_t crew_pass_outside(struct worker *w, struct queue *q, uint32_t from);
 /* In a turn, behind both directions: takes what was passed to this worker, rings the bells. True
  * when it may have more at once. */
 bool crew_turn(struct worker *w);
@@ -84,9 +78,6 @@ static inline void crew_reclaim(struct plane *plane) {
     while ((table->gone || table->leaving) && (!CREW_OF(plane) || crew_passed(plane)))
         sessions_reclaim(table);
 }
-
-/* Nothing that was passed belongs to this peer any more. All are held. */
-void crew_forget(struct plane *plane, const struct peer *peer);
 
 /* TL_WOKE_* of the workers beside 0, and that Python has been told them. */
 int crew_woke(const struct plane *plane);
