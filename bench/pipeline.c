@@ -25,11 +25,13 @@
 #include "base/os.h"
 #include "base/wire.h"
 #include "border/handles.h"
+#include "crypto/aead.h"
 #include "inside/device.h"
 #include "inside/offload.h"
 #include "outside/io.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
+#include "turn/turn.h"
 
 enum {
     MTU = 1420,

@@ -3,6 +3,7 @@
 #ifndef TL_HANDLE_H
 #define TL_HANDLE_H
 
+#include "path/peer.h"
 #include "path/plane.h"
 
 /* A number that names no plane, or -EMFILE. */

@@ -12,8 +12,10 @@
 #include "border/handles.h"
 #include "border/options.h"
 #include "crypto/ct.h"
+#include "inside/routes.h"
 #include "tunlite.h"
 #include "turn/crew.h"
+#include "turn/worker.h"
 
 static void free_workers(struct plane *plane, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/feature.h"
 #include "base/wire.h"
+#include "crypto/aead.h"
 #include "outside/engines.h"
 #include "tunlite.h"
 

@@ -4,6 +4,7 @@
 #define TL_OPTIONS_H
 
 #include "path/plane.h"
+#include "turn/worker.h"
 
 enum { MTU_MIN = 68 /* RFC 791 */, MTU_MAX = 65535 };
 

@@ -6,9 +6,13 @@
 #include "base/bytes.h"
 #include "base/wire.h"
 #include "border/handles.h"
+#include "inside/routes.h"
+#include "path/heard.h"
+#include "path/loop.h"
 #include "path/tx.h"
 #include "tunlite.h"
 #include "turn/crew.h"
+#include "turn/worker.h"
 
 enum { PEERS_FIRST = 8, PEERS_MAX = 65536 };
 
@@ -218,7 +222,7 @@ int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int byte
     if (!handle_endpoint(&from, endpoint48) || !from.family || bytes < 0)
         return -EINVAL;
     worker_tick(t.w);
-    peer_heard(t.w, t.peer, &from, (uint64_t)bytes);
+    heard_from(t.w, t.peer, &from, (uint64_t)bytes);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "outside/socket.h"
 #include "tunlite.h"
 #include "turn/crew.h"
+#include "turn/worker.h"
 
 enum {
     SOCKET_BUFFER_MIN = 256 * 1024,

@@ -10,7 +10,9 @@
 #include "path/plane.h"
 #include "tunlite.h"
 #include "turn/crew.h"
+#include "turn/turn.h"
 #include "turn/wait.h"
+#include "turn/worker.h"
 
 enum {
     READY_MAX = 16,   /* descriptors told at once */

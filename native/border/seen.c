@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/feature.h"
 #include "border/handles.h"
+#include "crypto/aead.h"
 #include "inside/tun.h"
 #include "outside/engines.h"
 #include "outside/socket.h"

@@ -5,9 +5,11 @@
 #include "base/bytes.h"
 #include "base/wire.h"
 #include "border/handles.h"
+#include "path/loop.h"
 #include "path/tx.h"
 #include "tunlite.h"
 #include "turn/crew.h"
+#include "turn/worker.h"
 
 int tl_index_new(int plane, int peer, unsigned char *index4) {
     struct plane *p = handle_plane(plane);

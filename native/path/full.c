@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "outside/way.h"
-#include "path/plane.h"
+#include "path/peer.h"
+#include "path/worker.h"
 
 /* Of the way's endpoint: packets have one of their own only when they are sealed. */
 static struct full *full_of(struct worker *w, const struct way *way) {

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/wire.h"
 #include "inside/ip.h"
+#include "path/peer.h"
 #include "path/plane.h"
 
 enum { UDP_SOURCE = 0, UDP_DESTINATION = 2, UDP_HEADER = 8, UDP_INDEX = UDP_HEADER + 4 };

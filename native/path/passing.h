@@ -4,6 +4,7 @@
 #define TL_PASSING_H
 
 #include "path/lane.h"
+#include "path/peer.h"
 #include "path/plane.h"
 
 /* Calls of what follows stand behind it, so that builds without CREW have nothing of them. */

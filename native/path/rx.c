@@ -3,8 +3,12 @@
 #include "path/rx.h"
 
 #include "base/bytes.h"
+#include "crypto/aead.h"
 #include "inside/ip.h"
+#include "inside/routes.h"
+#include "path/heard.h"
 #include "path/passing.h"
+#include "path/peer.h"
 #include "path/plane.h"
 #include "tunlite.h"
 
@@ -125,7 +129,7 @@ static uint32_t hear(struct worker *w, struct queue *q, uint32_t from) {
     for (uint32_t i = from; i < q->n; i++) {
         struct packet *p = &q->p[i];
         struct peer *peer = peer_of(p);
-        peer_heard(w, peer, p->endpoint, (uint64_t)p->len + TRANSPORT_OVERHEAD);
+        heard_from(w, peer, p->endpoint, (uint64_t)p->len + TRANSPORT_OVERHEAD);
         tell_session(w, p->session);
         if (p->len == 0) {
             w->stats.counts[COUNT_KEEPALIVES_READ]++;

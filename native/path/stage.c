@@ -2,13 +2,14 @@
 /* Staged packets. Once per packet. */
 #include "path/stage.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/os.h"
-#include "path/plane.h"
+#include "path/peer.h"
 
 /* In front of each packet's bytes. A record of no peer is dead or fills the end of the ring. */
 struct record {

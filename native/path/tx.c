@@ -4,8 +4,11 @@
 
 #include "base/bytes.h"
 #include "inside/ip.h"
+#include "inside/routes.h"
 #include "path/full.h"
+#include "path/loop.h"
 #include "path/passing.h"
+#include "path/peer.h"
 #include "path/plane.h"
 #include "path/unreachable.h"
 #include "tunlite.h"
@@ -110,6 +113,10 @@ static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) 
 static void ask_for_rekey(struct worker *w, struct session *s) {
     if (s->send_counter >= s->rekey_messages || (s->initiator && w->now >= s->rekey_at))
         events_raise(&w->events, &s->peer->way.raised, TL_PEER_REKEY);
+}
+
+static inline uint32_t align_to(uint32_t n, uint32_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
 }
 
 /* Zeros behind the packet up to a multiple of `pad`, but not past the MTU (paper 5.4.6). */

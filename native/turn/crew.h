@@ -64,10 +64,6 @@ static inline void hold_end(struct hold *hold) {
 /* They go on when the variable goes out of scope. */
 #define HOLD __attribute__((cleanup(hold_end))) struct hold
 
-/* In a turn, behind both directions: takes what was passed to this worker, rings the bells. True
- * when it may have more at once. */
-bool crew_turn(struct worker *w);
-
 /* Whether each of the others has ended the turn that it was in when this last said so. */
 bool crew_passed(struct plane *plane);
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* One turn of a worker: a batch in each direction, so that neither starves the other.
  * Once per packet. */
+#include "turn/turn.h"
+
 #include "inside/vnet.h"
 #include "path/full.h"
+#include "path/passing.h"
 #include "path/plane.h"
 #include "path/rx.h"
 #include "path/tx.h"
-#include "turn/crew.h"
+#include "turn/take.h"
+#include "turn/worker.h"
 
 /* A full batch asks for a bigger one, a nearly empty one for a smaller. */
 static void adapt(const struct worker *w, uint32_t *batch, uint32_t got) {
@@ -84,7 +88,7 @@ unsigned turn(struct worker *w, unsigned readable) {
         more |= TURN_SOCKET;
     if (turn_out(w, readable & TURN_DEVICE))
         more |= TURN_DEVICE;
-    if (CREW_OF(w->plane) && crew_turn(w))
+    if (CREW_OF(w->plane) && take_turn(w))
         more |= TURN_LANES;
     return more;
 }

@@ -11,6 +11,7 @@
 #include "path/full.h"
 #include "path/plane.h"
 #include "tunlite.h"
+#include "turn/turn.h"
 
 enum {
     STARVED_MS = 5, /* without buffers, what is readable stays so: look again after this */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A worker's lifetime. */
+#include "turn/worker.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/wire.h"
-#include "crypto/ct.h"
+#include "crypto/aead.h"
 #include "inside/device.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
@@ -13,6 +15,7 @@
 #include "outside/shared.h"
 #include "outside/socket.h"
 #include "path/full.h"
+#include "path/peer.h"
 #include "path/plane.h"
 #include "path/tx.h"
 
@@ -31,6 +34,7 @@ enum {
     SLOT_SLACK = 64, /* beyond the MTU: our overhead, and a little */
     SLOT_MIN = 1600,
     SLOT_HOLD_MS = 60 * 1000,
+    CREW_BATCH_BYTES = 256 * 1024, /* with several workers, what the largest batch reads */
 };
 
 static uint32_t clamp(uint32_t value, uint32_t least, uint32_t most) {
@@ -60,11 +64,6 @@ static void settle_slot(struct worker *w) {
 void worker_tick(struct worker *w) {
     w->now = w->outside.now = w->outside.ops->now_ms(&w->outside);
     settle_slot(w);
-}
-
-void worker_lost_device(struct worker *w) {
-    w->tell_device_gone |= !w->device_gone;
-    w->device_gone = true;
 }
 
 static int new_queue(struct queue *q, uint32_t max) {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A peer's endpoint and stamps. */
+#include "path/heard.h"
+
 #include <string.h>
 
-#include "path/plane.h"
+#include "path/loop.h"
+#include "path/peer.h"
+#include "path/worker.h"
 #include "tunlite.h"
 
 static bool same_place(const struct endpoint *a, const struct endpoint *b) {
@@ -29,7 +33,7 @@ static void move(struct worker *w, struct peer *peer, const struct endpoint *fro
     w->stats.counts[COUNT_ROAMED]++;
 }
 
-void peer_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
+void heard_from(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
     move(w, peer, from);
     peer->way.rx_bytes += bytes;
     peer->way.received_any = w->now;
