@@ -18,6 +18,7 @@ import tunlite
 from devtools import openwrt
 from machine import toolchain
 from tunlite.config import parser, secret_text
+from tunlite.config.settings import Settings
 from tunlite.host import privileges
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +107,7 @@ def test_keys_and_state_lie_in_flash_and_survive_a_sysupgrade(executable, tmp_pa
     monkeypatch.setattr(privileges, "_OPENWRT", str(tmp_path))
     root = tmp_path / "root"
     for settings in ({}, {"User": "nobody"}):
-        folder = privileges.state_folder(settings)
+        folder = privileges.state_folder(Settings(settings))
         assert not folder.startswith(("/var/", "/tmp/", "/run/"))
         (root / folder[1:]).mkdir(parents=True)
         (root / folder[1:] / "stamp").write_text("")

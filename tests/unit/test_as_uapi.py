@@ -173,14 +173,6 @@ def test_a_whole_configuration_that_names_nothing_sets_every_default():
     ]
 
 
-def test_a_sent_piece_is_wiped():
-    pieces = list(as_uapi.whole(_config(TEXT)))
-    sender = as_uapi.sending(pieces)
-    seen = [bytes(piece) for piece in sender]
-    assert HEX_A.encode() in seen[0]
-    assert all(piece == bytes(len(piece)) for piece in pieces)
-
-
 def test_a_thousand_peers_are_a_thousand_pieces():
     names = [keys.text(n.to_bytes(32, "big")) for n in range(1, 1001)]
     text = "[Interface]\n" + "".join(f"[Peer]\nPublicKey = {name}\n" for name in names)

@@ -63,9 +63,18 @@ def test_a_refusal_is_told_with_its_reason(folder):
     for number, told in rows:
         _, thread = _serve(folder, [b"errno=%d\n\n" % number])
         with pytest.raises(client.Refused, match=told):
-            client.set_device("wg0", [b"listen_port=7\n"])
+            client.set_device("wg0", [bytearray(b"listen_port=7\n")])
         thread.join()
         os.unlink(client.socket_path("wg0"))
+
+
+def test_a_sent_piece_is_wiped(folder):
+    pieces = [bytearray(b"private_key=" + b"ab" * 32 + b"\n"), bytearray(b"fwmark=1\n")]
+    got, thread = _serve(folder, [b"errno=0\n\n"])
+    client.set_device("wg0", pieces)
+    thread.join()
+    assert b"".join(got) == b"set=1\nprivate_key=" + b"ab" * 32 + b"\nfwmark=1\n\n"
+    assert all(piece == bytes(len(piece)) for piece in pieces)
 
 
 def test_an_answer_that_breaks_off_is_a_refusal(folder):

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tunlite import log
+from tunlite.config.settings import Settings
 from tunlite.host import confined, privileges
 from tunlite.system import port
 from tunlite.uapi import client
@@ -30,7 +31,7 @@ def sockets(tmp_path, monkeypatch):
 
 
 def _start():
-    return confined.start("t", {}, log.Log("t", -1), detach=False)
+    return confined.start("t", Settings({}), log.Log("t", -1), detach=False)
 
 
 def _fails(monkeypatch, what, error):
@@ -91,7 +92,7 @@ def test_a_socket_that_cannot_be_given_away_does_not_stay(sockets, monkeypatch, 
     monkeypatch.setattr(confined.port, "chown", refused)
     monkeypatch.setattr(os, "chown", refused)
     with pytest.raises(confined.StartError, match="Operation not permitted"):
-        confined.open_daemon("t", {}, log.Log("t", -1))
+        confined.open_daemon("t", Settings({}), log.Log("t", -1))
     assert list(sockets.iterdir()) == []
 
 
@@ -103,5 +104,5 @@ def test_what_ends_a_running_child_is_logged_with_its_type(sockets, monkeypatch,
             raise IndexError("odd")
 
     monkeypatch.setattr(confined, "open_daemon", lambda *_, **__: Machine())
-    assert confined.start("t", {}, log.Log("t"), detach=False).status() == 1
+    assert confined.start("t", Settings({}), log.Log("t"), detach=False).status() == 1
     assert "t: ends: IndexError: odd" in capfd.readouterr().err

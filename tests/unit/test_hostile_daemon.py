@@ -151,7 +151,7 @@ def test_a_status_that_lacks_what_ours_has_fails_a_reload_in_words_and_not_its_p
     monkeypatch.setattr(record, "write", lambda state: None)
     monkeypatch.setattr(routes, "default_families", lambda config: [])
     monkeypatch.setattr(addresses, "apply", lambda *_: None)
-    monkeypatch.setattr(as_uapi, "apply", lambda *_: None)
+    monkeypatch.setattr(client, "set_device", lambda *_: None)
     monkeypatch.setattr(client, "get_device", lambda name: iter([]))
     said = []
     state = {"interface": "t", "path": str(path), "loads": 1, "fixed": {}, "endpoints": {}}

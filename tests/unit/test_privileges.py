@@ -6,48 +6,49 @@ import stat
 
 import pytest
 
+from tunlite.config.settings import Settings
 from tunlite.host import privileges
 from tunlite.uapi import client
 
 
 def test_without_options_nothing_changes_and_the_socket_is_the_owners_alone():
-    owner = privileges.Owner({})
+    owner = privileges.Owner(Settings({}))
     assert (owner.uid, owner.gid, owner.socket_mode()) == (-1, -1, 0o600)
 
 
 def test_a_user_brings_its_group_for_the_daemon_and_nobody_else_for_its_socket():
-    owner = privileges.Owner({"User": "nobody"})
+    owner = privileges.Owner(Settings({"User": "nobody"}))
     assert (owner.uid, owner.gid) == (65534, 65534)
     assert (owner.socket_gid, owner.socket_mode()) == (-1, 0o600)
 
 
 def test_only_a_group_that_was_written_shares_the_socket():
-    both = privileges.Owner({"User": "nobody", "SocketGroup": "daemon"})
+    both = privileges.Owner(Settings({"User": "nobody", "SocketGroup": "daemon"}))
     assert (both.uid, both.gid, both.socket_gid, both.socket_mode()) == (65534, 1, 1, 0o660)
-    group = privileges.Owner({"SocketGroup": "daemon"})
+    group = privileges.Owner(Settings({"SocketGroup": "daemon"}))
     assert (group.uid, group.gid, group.socket_gid, group.socket_mode()) == (-1, 1, 1, 0o660)
-    auto = privileges.Owner({"User": "nobody", "SocketGroup": "auto"})
+    auto = privileges.Owner(Settings({"User": "nobody", "SocketGroup": "auto"}))
     assert (auto.gid, auto.socket_gid, auto.socket_mode()) == (65534, -1, 0o600)
 
 
 @pytest.mark.parametrize("settings", [{"User": "no-such"}, {"SocketGroup": "no-such"}])
 def test_a_name_that_is_not_there_is_told(settings):
     with pytest.raises(privileges.PrivilegeError, match="no-such: create it"):
-        privileges.Owner(settings)
+        privileges.Owner(Settings(settings))
 
 
 def test_each_user_has_a_state_folder_of_his_own():
-    assert privileges.state_folder({}) == "/var/lib/tunlite"
-    assert privileges.state_folder({"User": "nobody"}) == "/var/lib/tunlite-nobody"
-    assert privileges.state_folder({"User": "nobody", "StateDir": "/x"}) == "/x"
+    assert privileges.state_folder(Settings({})) == "/var/lib/tunlite"
+    assert privileges.state_folder(Settings({"User": "nobody"})) == "/var/lib/tunlite-nobody"
+    assert privileges.state_folder(Settings({"User": "nobody", "StateDir": "/x"})) == "/x"
 
 
 def test_on_openwrt_state_is_kept_in_flash(tmp_path, monkeypatch):
     (tmp_path / "openwrt_release").write_text("DISTRIB_ID='OpenWrt'\n")
     monkeypatch.setattr(privileges, "_OPENWRT", str(tmp_path / "openwrt_release"))
-    assert privileges.state_folder({}) == "/etc/tunlite-state"
-    assert privileges.state_folder({"User": "nobody"}) == "/etc/tunlite-state-nobody"
-    assert privileges.state_folder({"StateDir": "/x"}) == "/x"
+    assert privileges.state_folder(Settings({})) == "/etc/tunlite-state"
+    assert privileges.state_folder(Settings({"User": "nobody"})) == "/etc/tunlite-state-nobody"
+    assert privileges.state_folder(Settings({"StateDir": "/x"})) == "/x"
 
 
 def test_folders_are_made_with_what_is_above_them(tmp_path, monkeypatch):
@@ -55,7 +56,12 @@ def test_folders_are_made_with_what_is_above_them(tmp_path, monkeypatch):
     state = str(tmp_path / "var/lib/state")
     old = os.umask(0o022)
     try:
-        assert privileges.prepare_folders({"StateDir": state}, privileges.Owner({})) == state
+        assert (
+            privileges.prepare_folders(
+                Settings({"StateDir": state}), privileges.Owner(Settings({}))
+            )
+            == state
+        )
     finally:
         os.umask(old)
     assert stat.S_IMODE(os.stat(state).st_mode) == 0o700
@@ -66,7 +72,7 @@ def test_a_state_folder_that_cannot_be_made_is_no_reason_to_stop(tmp_path, monke
     monkeypatch.setattr(client, "FOLDER", str(tmp_path / "run"))
     (tmp_path / "file").write_text("")
     settings = {"StateDir": str(tmp_path / "file/state")}
-    assert privileges.prepare_folders(settings, privileges.Owner({})) is None
+    assert privileges.prepare_folders(Settings(settings), privileges.Owner(Settings({}))) is None
 
 
 def _as_seen_by_chown(monkeypatch):
@@ -85,7 +91,7 @@ class _Root(privileges.Owner):
 
 def _prepare(monkeypatch, tmp_path, folder):
     monkeypatch.setattr(client, "FOLDER", str(tmp_path / "run"))
-    return privileges.prepare_folders({"StateDir": str(folder), "User": "u"}, _Root())
+    return privileges.prepare_folders(Settings({"StateDir": str(folder), "User": "u"}), _Root())
 
 
 def test_roots_folder_is_given_to_the_user_with_what_is_in_it(tmp_path, monkeypatch):

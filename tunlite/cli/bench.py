@@ -13,6 +13,7 @@ import struct
 import tunlite
 from tunlite import endpoints
 from tunlite.cli import probe
+from tunlite.config.settings import Settings
 from tunlite.errors import UserError
 from tunlite.plane import features, plane as planes, tuning
 from tunlite.protocol import wire
@@ -91,7 +92,7 @@ class Tunnel:
     def __init__(self, size):
         self.size = size
         self.planes = []
-        record = tuning.record(port, {}, tuning.is_small(port))
+        record = tuning.record(port, Settings({}), tuning.is_small(port))
         devices = port.packet_pair()
         try:
             ends = []

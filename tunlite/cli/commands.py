@@ -5,6 +5,7 @@ gives the exit status; UsageError, UserError, OSError.
 
 from tunlite import addresses, keys, log as logs
 from tunlite.config import files, options as table, parser, secret_text
+from tunlite.config.settings import Settings
 from tunlite.errors import AGAIN, NEVER, UsageError, UserError, said, told
 from tunlite.system import port
 from tunlite.uapi import client
@@ -144,7 +145,7 @@ def _parent(options, foreground):
 
 def _daemon_settings(options):
     """What of [Interface] the bare daemon's options say."""
-    settings = {}
+    settings = Settings({})
     if "--group" in options:
         settings["SocketGroup"] = options["--group"]
     if "--mtu" in options:
@@ -247,7 +248,7 @@ def _tell(options, rest, pieces):
         )
     try:
         _await(name, wait)
-        as_uapi.apply(name, pieces(config, name))
+        client.set_device(name, pieces(config, name))
     finally:
         config.wipe()
     return 0

@@ -2,7 +2,7 @@
 """A configuration as UAPI text: whole (setconf), added (addconf), or what differs (syncconf).
 
 Pieces are bytearrays of whole lines, a peer or some of its prefixes: a thousand need no long text.
-A piece may hold a secret: whoever sends it wipes it (`sending` does).
+A piece may hold a secret: whoever sends it wipes it (client.set_device does).
 """
 
 import binascii
@@ -196,20 +196,6 @@ def _changes(peer, before, endpoints):
     if "Description" in peer:
         changed.append("Description")
     return changed
-
-
-def sending(pieces):
-    """Hands pieces on, and wipes each when the next one is asked for."""
-    for piece in pieces:
-        try:
-            yield piece
-        finally:
-            keys.wipe(piece)
-
-
-def apply(name, pieces):
-    """Sends pieces to the daemon; client.NoDaemon, client.Refused, OSError."""
-    client.set_device(name, sending(pieces))
 
 
 def endpoints_of(config):

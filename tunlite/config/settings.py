@@ -37,3 +37,13 @@ class Settings:
     def fixed(self):
         """What was set of that which takes a new daemon, to be compared at a reload."""
         return {name: self.given[name] for name in FIXED if name in self.given}
+
+    def of_start(self):
+        """What a daemon has to know from its start: no secret, and nothing that it is told."""
+        start = Settings(self.fixed())
+        start["MTU"] = self.first_mtu()
+        return start
+
+    def first_mtu(self):
+        """Of the device, until the ways to the endpoints are known."""
+        return self["MTU"] or 1420

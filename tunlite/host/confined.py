@@ -52,7 +52,7 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
         try:
             machine = _machine(name, settings, log, device_fd, folder)
             try:
-                if "MTU" in settings:
+                if "MTU" in settings.given:
                     port.links.set_mtu(name, settings["MTU"])
                 _serve(machine, listener, path, log)
                 _attach(machine, parent_fd)
@@ -152,12 +152,12 @@ def _machine(name, settings, log, device_fd, folder):
     machine = daemon.Daemon(port, name, device_fd, record, log, folder)
     rows = features.rows(port.native, machine.plane.features())
     for refusal in (
-        features.refusal(rows, settings.get("Engine", "auto")),
+        features.refusal(rows, settings["Engine"]),
         features.workers_refusal(rows, tuning.workers(settings)),
     ):
         if refusal:
             log.info(refusal)
-    machine.interface.rekey_ms = 1000 * settings.get("RekeyAfter", 120)
+    machine.interface.rekey_ms = 1000 * settings["RekeyAfter"]
     machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
     return machine
 

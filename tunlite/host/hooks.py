@@ -2,7 +2,7 @@
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
 from tunlite import programs
-from tunlite.errors import UserError, said
+from tunlite.errors import UserError
 from tunlite.host import privileges
 from tunlite.system import port
 
@@ -89,9 +89,10 @@ def _argv(state):
     return shell + ["-c", _SHELL, "tunlite", state["interface"], state["path"]]
 
 
-def run(kind, commands, state, patience):
-    """Runs each command, with %i as the interface's name, until one fails."""
-    for command in commands:
+def run(kind, said, state, patience):
+    """Runs each command, with %i as the interface's name, until one fails. `said`: a Settings, or
+    the state, which has those of down."""
+    for command in said[kind]:
         text = command.replace("%i", state["interface"]) + "\n"
         try:
             status, cut_short = patience.run(_argv(state), text.encode())

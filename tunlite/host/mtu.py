@@ -50,8 +50,8 @@ def _by_name(name):
 def choose(name, config, patience_ms, is_asked=lambda: False):
     """The file's, else for the ways to its endpoints: names are waited for, but no longer than
     that, nor when we are asked to end."""
-    if config.interface.get("MTU"):
-        return config.interface["MTU"]
+    if config.settings["MTU"]:
+        return config.settings["MTU"]
     found = [peer["Endpoint"] for peer in config.peers.each(("Endpoint",)) if "Endpoint" in peer]
     found = [endpoints.literal(text) for text in found]
     if None in found:
@@ -62,7 +62,7 @@ def choose(name, config, patience_ms, is_asked=lambda: False):
         texts = [row["endpoint"] for row in _by_name(name)]
         found += [endpoints.literal(text) for text in texts if text]
     places = set([place[:2] for place in found if place and not place[3]])
-    return widest(name, places, config.interface.get("FwMark", 0))
+    return widest(name, places, config.settings["FwMark"])
 
 
 def apply(name, mtu):

@@ -32,8 +32,8 @@ class Owner:
 
     def __init__(self, settings):
         self.uid = self.gid = self.socket_gid = -1
-        user = settings.get("User", "root")
-        group = settings.get("SocketGroup", "auto")
+        user = settings["User"]
+        group = settings["SocketGroup"]
         try:
             if user != "root":
                 self.uid, self.gid = port.lookup_user(user)
@@ -71,9 +71,9 @@ def state_folder(settings):
 
     Root is no exception: without CAP_DAC_OVERRIDE it has no more rights than others.
     """
-    if "StateDir" in settings:
+    if "StateDir" in settings.given:
         return settings["StateDir"]
-    user = settings.get("User", "root")
+    user = settings["User"]
     return _usual_state_folder() + ("" if user == "root" else "-" + user)
 
 

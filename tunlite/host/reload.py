@@ -2,6 +2,7 @@
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
 from tunlite.config import as_uapi, parser
+from tunlite.config.settings import FIXED
 from tunlite.errors import told
 from tunlite.host import addresses, dns, failures, mtu as mtus, record, routes, steps, waiting
 from tunlite.system import port
@@ -86,20 +87,21 @@ def load_again(state, log):
 
 def _apply(state, config, log):
     name = state["interface"]
-    for key in steps.FIXED:
-        if config.interface.get(key) != state["fixed"].get(key):
+    settings = config.settings
+    for key in FIXED:
+        if settings.given.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
     running = as_uapi.Running(client.get_device(name))
-    if not config.interface.get("FwMark") and routes.default_families(config):
+    if not settings["FwMark"] and routes.default_families(config):
         # The mark of a default route is ours to choose; it stays.
-        config.settings["FwMark"] = int(running.interface.get("fwmark", b"0"))
-    as_uapi.apply(name, as_uapi.different(config, running, state["endpoints"]))
-    addresses.apply(name, config.interface.get("Address", []), state)
+        settings["FwMark"] = int(running.interface.get("fwmark", b"0"))
+    client.set_device(name, as_uapi.different(config, running, state["endpoints"]))
+    addresses.apply(name, settings["Address"], state)
     mtu = mtus.choose(name, config, _NAMES_MS)
     # What a hook made of our own choice stays, as long as that is the same.
-    if config.interface.get("MTU") or mtu != state.get("mtu", mtu):
+    if settings["MTU"] or mtu != state.get("mtu", mtu):
         mtus.apply(name, mtu)
     state["mtu"] = mtu
-    dns.apply(name, config.interface.get("DNS", []), state)
+    dns.apply(name, settings["DNS"], state)
     steps.set_routes(state, config, log)
     steps.note_config(state, config)

@@ -37,10 +37,10 @@ def wanted(config, mark):
     A default route with Table = auto goes to the table that has the number of `mark`. What an
     address of the interface covers already needs no route.
     """
-    table = config.interface.get("Table")
+    table = config.settings["Table"]
     if table == 0:
         return []
-    own = [] if table else config.interface.get("Address", [])
+    own = [] if table else config.settings["Address"]
     prefixes = set()
     for peer in config.peers.each(("AllowedIPs",)):
         for prefix in peer.get("AllowedIPs", ()):
@@ -54,7 +54,7 @@ def wanted(config, mark):
 
 def default_families(config):
     """Families with a default route that Table = auto makes."""
-    if config.interface.get("Table") is not None:
+    if config.settings["Table"] is not None:
         return []
     found = []
     for peer in config.peers.each(("AllowedIPs",)):

@@ -8,6 +8,12 @@ from tunlite.host import failures
 from tunlite.system import port
 
 
+def mark(state):
+    """The mark of the rules that there are, 0 where there are none."""
+    found = [rule["mark"] for _, rule in state["rules"] if "mark" in rule]
+    return found[-1] if found else 0
+
+
 def apply(families, mark, state):
     """Rules that send what is not our own to table `mark`, and let more precise routes win."""
     for family in (4, 6):

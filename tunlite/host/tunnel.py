@@ -122,8 +122,9 @@ def _claim(state, log):
 def _climb(state, config, log, ladder, stay, patience):
     """The steps, in wg-quick's order."""
     name = state["interface"]
-    hooks.run("PreUp", config.interface.get("PreUp", []), state, patience)
-    child = confined.start(name, steps.settings(config), log, detach=not stay, forget=config.wipe)
+    settings = config.settings
+    hooks.run("PreUp", settings, state, patience)
+    child = confined.start(name, settings.of_start(), log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = record.start_time(child.pid)
     # After the fork: the daemon has no use for it.
@@ -133,8 +134,8 @@ def _climb(state, config, log, ladder, stay, patience):
         state["parent_began"] = record.start_time(port.getpid())
     ladder.add(lambda: _end_daemon(state, child))
     record.write(state)
-    as_uapi.apply(name, as_uapi.whole(config))
-    addresses.apply(name, config.interface.get("Address", []), state)
+    client.set_device(name, as_uapi.whole(config))
+    addresses.apply(name, settings["Address"], state)
 
     def is_asked():
         patience.arrived()
@@ -143,34 +144,33 @@ def _climb(state, config, log, ladder, stay, patience):
     state["mtu"] = mtus.choose(name, config, _NAMES_MS, is_asked)
     mtus.apply(name, state["mtu"])
     port.links.set_up(name)
-    _await_socket(name, config)
+    _await_socket(name, settings["ListenPort"])
     ladder.add(lambda: dns.undo(state))
-    dns.apply(name, config.interface.get("DNS", []), state)
+    dns.apply(name, settings["DNS"], state)
     ladder.add(lambda: rules.undo(state))
     ladder.add(lambda: filters.undo(name, state))
     steps.set_routes(state, config, log)
     record.write(state)
     if stay:
         patience.reload = lambda: _reload_in_place(state, log)
-    _run_post_up(config.interface.get("PostUp", []), state, patience)
+    _run_post_up(settings, state, patience)
     return child
 
 
-def _run_post_up(commands, state, patience):
+def _run_post_up(settings, state, patience):
     """Only then may a reload come in between: all that it compares with is there."""
     record.hold(state, "hook")
     then = "up"  # it is undone
     try:
-        hooks.run("PostUp", commands, state, patience)
+        hooks.run("PostUp", settings, state, patience)
         then = None
     finally:
         record.hold(state, then, adopt=True)
 
 
-def _await_socket(name, config):
+def _await_socket(name, number):
     """The daemon opens its UDP sockets when it sees the link go up."""
     if not waiting.wait_until(lambda: client.is_up(name), _PATIENCE_MS):
-        number = config.interface.get("ListenPort", 0)
         raise failures.QuickError(
             f"UDP port {number} cannot be opened: another process has it; choose another ListenPort"
         )
@@ -250,7 +250,7 @@ def take_down(state, log, patience, child=None):
     patience.reload = None
     attempt(record.hold, state, "down")
     patience.later = bool(state["PostDown"])
-    attempt(hooks.run, "PreDown", state["PreDown"], state, patience)
+    attempt(hooks.run, "PreDown", state, state, patience)
     patience.later = False
     if state.get("save") and state["pid"]:
         attempt(_save, state, log, patience)
@@ -258,7 +258,7 @@ def take_down(state, log, patience, child=None):
     attempt(filters.undo, name, state)
     attempt(rules.undo, state)
     attempt(_end_daemon, state, child)
-    attempt(hooks.run, "PostDown", state["PostDown"], state, patience)
+    attempt(hooks.run, "PostDown", state, state, patience)
     attempt(record.drop_file, record.path(name))
     if failed:
         raise failures.QuickError(f"{name} is down, with errors: " + failed[0])

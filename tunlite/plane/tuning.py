@@ -30,30 +30,30 @@ def device_queue(small):
 
 def offloads_off(port, settings):
     """The set, as a number, of the offloads that the configuration leaves off."""
-    return features.bits(port.native, settings.get("Offloads", []))
+    return features.bits(port.native, settings["Offloads"])
 
 
 def workers(settings):
     """How many threads turn packets: auto is one (docs/performance.md, "Workers")."""
-    return settings.get("Workers", 0) or 1
+    return settings["Workers"] or 1
 
 
 def record(port, settings, small):
-    """The options record for a dict of configuration keys. small: is_small(), asked once."""
+    """The options record for a settings.Settings. small: is_small(), asked once."""
     pool, replay_bits, ring, per_second = _SMALL if small else _LARGE
     pool *= workers(settings)
     return planes.options(
-        engine=settings.get("Engine", "auto"),
-        aead=settings.get("AEAD", "auto"),
+        engine=settings["Engine"],
+        aead=settings["AEAD"],
         offloads_off=offloads_off(port, settings),
-        layer=settings.get("Layer", 3),
-        mtu=settings.get("MTU", 1420),
-        pool_bytes=settings.get("Memory", 0) or pool,
-        batch=settings.get("Batch", 0),
+        layer=settings["Layer"],
+        mtu=settings.first_mtu(),
+        pool_bytes=settings["Memory"] or pool,
+        batch=settings["Batch"],
         replay_bits=replay_bits,
         staged_per_peer=128,
         ring=ring,
         handshakes_per_second=per_second,
         workers=workers(settings),
-        ring_slots=settings.get("RingSlots") or (0, 0),
+        ring_slots=settings["RingSlots"] or (0, 0),
     )

@@ -3,6 +3,7 @@
 
 import errno
 
+from tunlite import keys
 from tunlite.errors import UserError
 from tunlite.system import port
 
@@ -170,11 +171,16 @@ def ask(name, request, silence_ms=_SILENCE_MS):
 
 
 def set_device(name, request):
-    """Sends `set=1` and what it sets (pieces of lines, without the empty line)."""
+    """Sends `set=1` and what it sets: bytearrays of lines, without the empty line. Each may hold a
+    secret, and is wiped when the next one is asked for."""
 
     def whole():
         yield b"set=1\n"
-        yield from request
+        for piece in request:
+            try:
+                yield piece
+            finally:
+                keys.wipe(piece)
         yield b"\n"
 
     for _ in ask(name, whole(), _SILENCE_OF_SET_MS):
