@@ -33,27 +33,18 @@ def run(generator):
             return end.value
 
 
-class Gateway:
-    """What an initiator knows of the other side."""
-
-    def __init__(self, public):
-        self.public = public
-        self.psk = bytearray(32)
-        self.static_static = None
-
-
 class Peer:
-    """One initiator; also the jar that cookie.py keeps cookies in."""
+    """One initiator."""
 
     def __init__(self, noise, private, public, address):
         self.noise = noise
         self.me = handshake.Identity(noise, bytearray(base64.b64decode(private)))
-        self.them = Gateway(public)
+        self.them = handshake.Remote(public)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(address)
         self.sock.setblocking(False)
-        self.sent_mac1 = self.cookie = self.state = self.index = None
-        self.cookie_ms = 0
+        self.cookies = cookie.Jar()
+        self.state = self.index = None
         self.due = 0.0
         self.is_up = False
 
@@ -63,7 +54,7 @@ class Peer:
         now = stamp.tai64n(time.time_ns())
         begun = handshake.initiate(self.noise, self.me, self.them, self.index, now)
         self.state, message = run(begun)
-        cookie.add_macs(port, message, self.them.public, self, port.now_ms())
+        self.cookies.add_macs(port, message, self.them.public, port.now_ms())
         self.sock.send(message)
         self.due = time.monotonic() + _RETRY_S + random.random() / 3
 
@@ -71,7 +62,7 @@ class Peer:
         """Takes what came; whether this made it come up."""
         message = self.sock.recv(2000)
         if message[0] == wire.COOKIE:
-            cookie.consume(port, message, self.them.public, self, port.now_ms())
+            self.cookies.consume(port, message, self.them.public, port.now_ms())
             return False
         if message[0] != wire.RESPONSE or message[_RECEIVER] != self.index or self.is_up:
             return False  # or an answer to an earlier initiation

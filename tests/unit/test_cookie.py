@@ -11,12 +11,6 @@ from tunlite.protocol import cookie, noise, wire
 PUBLIC = bytes(range(1, 33))
 
 
-class Jar:
-    sent_mac1 = None
-    cookie = None
-    cookie_ms = 0
-
-
 def keyed(size, key, data):
     return hashlib.blake2s(bytes(data), key=bytes(key), digest_size=size).digest()
 
@@ -32,60 +26,60 @@ def reply(port, jar, value=b"c" * 16, mac1=None):
 
 @pytest.mark.parametrize("size", [wire.INITIATION_SIZE, wire.RESPONSE_SIZE])
 def test_mac1_is_over_all_before_it_and_mac2_is_zero_without_a_cookie(size):
-    port, jar, message = FakePort(), Jar(), bytearray(range(size))
+    port, jar, message = FakePort(), cookie.Jar(), bytearray(range(size))
     message[-16:] = bytes(16)
-    cookie.add_macs(port, message, PUBLIC, jar, 0)
+    jar.add_macs(port, message, PUBLIC, 0)
     key = hashlib.blake2s(b"mac1----" + PUBLIC).digest()
     assert message[-32:-16] == keyed(16, key, message[:-32])
     assert message[-16:] == bytes(16)
 
 
 def test_with_a_cookie_mac2_covers_mac1_too():
-    port, jar = FakePort(), Jar()
+    port, jar = FakePort(), cookie.Jar()
     message = bytearray(148)
-    cookie.add_macs(port, message, PUBLIC, jar, 0)
-    assert cookie.consume(port, reply(port, jar), PUBLIC, jar, 1000)
+    jar.add_macs(port, message, PUBLIC, 0)
+    assert jar.consume(port, reply(port, jar), PUBLIC, 1000)
     again = bytearray(148)
-    cookie.add_macs(port, again, PUBLIC, jar, 2000)
+    jar.add_macs(port, again, PUBLIC, 2000)
     assert again[-16:] == keyed(16, b"c" * 16, again[:-16])
 
 
 def test_a_cookie_is_forgotten_after_115_seconds():
-    port, jar = FakePort(), Jar()
-    cookie.add_macs(port, bytearray(148), PUBLIC, jar, 0)
-    assert cookie.consume(port, reply(port, jar), PUBLIC, jar, 1000)
+    port, jar = FakePort(), cookie.Jar()
+    jar.add_macs(port, bytearray(148), PUBLIC, 0)
+    assert jar.consume(port, reply(port, jar), PUBLIC, 1000)
     message = bytearray(148)
-    cookie.add_macs(port, message, PUBLIC, jar, 115_999)
+    jar.add_macs(port, message, PUBLIC, 115_999)
     assert message[-16:] != bytes(16)
     message = bytearray(148)
-    cookie.add_macs(port, message, PUBLIC, jar, 116_000)
+    jar.add_macs(port, message, PUBLIC, 116_000)
     assert message[-16:] == bytes(16)
     assert jar.cookie is None
 
 
 def test_a_reply_is_taken_once_and_only_for_a_message_we_sent():
-    port, jar = FakePort(), Jar()
-    assert not cookie.consume(port, reply(port, jar, mac1=bytes(16)), PUBLIC, jar, 0)
-    cookie.add_macs(port, bytearray(148), PUBLIC, jar, 0)
+    port, jar = FakePort(), cookie.Jar()
+    assert not jar.consume(port, reply(port, jar, mac1=bytes(16)), PUBLIC, 0)
+    jar.add_macs(port, bytearray(148), PUBLIC, 0)
     answer = reply(port, jar)
-    assert cookie.consume(port, answer, PUBLIC, jar, 0)
-    assert not cookie.consume(port, answer, PUBLIC, jar, 0)
+    assert jar.consume(port, answer, PUBLIC, 0)
+    assert not jar.consume(port, answer, PUBLIC, 0)
 
 
 @pytest.mark.parametrize("place", [8, 31, 32, 63])
 def test_a_reply_with_a_flipped_bit_is_refused(place):
-    port, jar = FakePort(), Jar()
-    cookie.add_macs(port, bytearray(148), PUBLIC, jar, 0)
+    port, jar = FakePort(), cookie.Jar()
+    jar.add_macs(port, bytearray(148), PUBLIC, 0)
     forged = bytearray(reply(port, jar))
     forged[place] ^= 1
-    assert not cookie.consume(port, forged, PUBLIC, jar, 0)
+    assert not jar.consume(port, forged, PUBLIC, 0)
     assert jar.cookie is None
 
 
 def test_a_reply_to_another_message_is_refused():
-    port, jar = FakePort(), Jar()
-    cookie.add_macs(port, bytearray(148), PUBLIC, jar, 0)
-    assert not cookie.consume(port, reply(port, jar, mac1=b"x" * 16), PUBLIC, jar, 0)
+    port, jar = FakePort(), cookie.Jar()
+    jar.add_macs(port, bytearray(148), PUBLIC, 0)
+    assert not jar.consume(port, reply(port, jar, mac1=b"x" * 16), PUBLIC, 0)
 
 
 def test_the_keys_are_hashes_of_label_and_public_key():

@@ -33,7 +33,7 @@ class Pair:
 
     def begin(self, node, peer):
         """A handshake at once, whatever was tried just before."""
-        peer.sent_ms = peer.retry_ms = 0
+        peer.shakes.sent_ms = peer.shakes.retry_ms = 0
         node.interface.exchange.now_ms = self.world.clock.now_ms
         node.interface.exchange.want(peer, True)
 
@@ -87,7 +87,7 @@ def test_who_wants_a_session_when_one_is_confirmed_begins_no_handshake(pair):
     pair.a_sends(b"one")
     pair.run(10)
     assert pair.b.received() == [b"one"]
-    assert any(seen) and pair.a_of_b.initiated == 0
+    assert any(seen) and pair.a_of_b.shakes.initiated == 0
 
 
 def test_a_late_word_of_one_session_does_not_confirm_the_one_that_came_after(pair):
@@ -100,7 +100,7 @@ def test_a_late_word_of_one_session_does_not_confirm_the_one_that_came_after(pai
         index = plane.index_new(peer.handle)
         now_ms = pair.world.clock.now_ms
         plane.session_new(planes.session_record(index, bytes(4), now_ms, False, 16, 120_000))
-        peer.add_session(index, False, now_ms)
+        peer.sessions.add(index, False, now_ms)
         peer.arm()
         return take(*arguments)
 
@@ -108,7 +108,7 @@ def test_a_late_word_of_one_session_does_not_confirm_the_one_that_came_after(pai
     pair.a_sends(b"one")
     pair.run(1)
     assert native.tl_events == take and pair.b.received() == [b"one"]
-    assert peer.current is None and peer.next is not None
+    assert peer.sessions.current is None and peer.sessions.next is not None
 
 
 def test_a_preshared_key_of_both_works_and_of_one_does_not():
@@ -128,20 +128,20 @@ def test_a_new_preshared_key_holds_without_dropping_the_session():
     old, new = b"1" * 32, b"2" * 32
     pair = Pair(psk=old)
     assert pair.flow(5) == (0, 0)
-    session = pair.b_of_a.current
+    session = pair.b_of_a.sessions.current
     handshakes = len(pair.messages(1))
     pair.a.interface.set_psk(pair.b_of_a, new)
     pair.a.interface.commit()
     assert pair.flow(5) == (0, 0)
-    assert pair.b_of_a.current is session and len(pair.messages(1)) == handshakes
+    assert pair.b_of_a.sessions.current is session and len(pair.messages(1)) == handshakes
     # it holds for the next handshake: with the old one at the other end there is none
     pair.begin(pair.a, pair.b_of_a)
     assert pair.flow(5) == (0, 0)
-    assert pair.b_of_a.current is session and pair.a.interface.exchange.refused
+    assert pair.b_of_a.sessions.current is session and pair.a.interface.exchange.refused
     pair.b.interface.set_psk(pair.a_of_b, new)
     pair.b.interface.commit()
     assert pair.flow(15) == (0, 0)
-    assert pair.b_of_a.current is not session and pair.b_of_a.completed == 2
+    assert pair.b_of_a.sessions.current is not session and pair.b_of_a.shakes.completed == 2
 
 
 def test_without_staged_packets_the_initiator_confirms_with_a_keepalive():
@@ -149,8 +149,8 @@ def test_without_staged_packets_the_initiator_confirms_with_a_keepalive():
     pair.run(1)
     assert [row[3][0] for row in pair.world.log] == [1, 2, 4]
     assert len(pair.world.log[2][3]) == 32
-    assert pair.a_of_b.current is not None
-    assert pair.a_of_b.next is None
+    assert pair.a_of_b.sessions.current is not None
+    assert pair.a_of_b.sessions.next is None
 
 
 def test_the_responder_sends_only_when_the_initiator_was_heard_on_the_session(pair):
@@ -158,7 +158,7 @@ def test_the_responder_sends_only_when_the_initiator_was_heard_on_the_session(pa
     pair.world.loses = lambda packet: packet[2][0] == 4 and packet[0][0] == pair.a.address
     pair.a_sends(b"lost")
     pair.run(0.2)
-    assert pair.a_of_b.next is not None
+    assert pair.a_of_b.sessions.next is not None
     pair.b_sends(b"waits")
     pair.run(0.2)
     assert pair.a.received() == []
@@ -176,7 +176,7 @@ def test_an_idle_tunnel_wakes_only_for_its_timers(pair):
     pair.run(500)
     assert pair.a.native.wakes - before <= 2
     pair.run(60)
-    assert pair.b_of_a.current is None  # keys are wiped after 540 s
+    assert pair.b_of_a.sessions.current is None  # keys are wiped after 540 s
     before = pair.a.native.wakes
     pair.run(36_000)
     assert pair.a.native.wakes - before <= 1
@@ -194,8 +194,8 @@ def test_data_without_reply_gets_a_keepalive_after_10_seconds(pair):
 
 def test_steady_traffic_rekeys_every_120_seconds_without_a_lost_packet(pair):
     assert pair.flow(1000) == (0, 0)
-    assert 8 <= pair.b_of_a.completed <= 9
-    assert pair.b_of_a.failed == 0
+    assert 8 <= pair.b_of_a.shakes.completed <= 9
+    assert pair.b_of_a.shakes.failed == 0
     assert len(pair.a.native.indices) <= 3
 
 
@@ -211,7 +211,7 @@ def test_traffic_one_way_rekeys_by_the_initiator_too(pair):
         lost += 1 - len(pair.a.received())
     # 165 s after the session began, the receiving initiator renews it: nothing is ever late.
     assert lost == 0
-    assert pair.b_of_a.initiated == 3
+    assert pair.b_of_a.shakes.initiated == 3
 
 
 def test_returns_to_python_do_not_grow_with_packets(pair):
@@ -271,18 +271,18 @@ def test_an_initiation_that_could_not_leave_is_not_one_that_stays_unanswered(pai
     pair.a.native.send_error = 101  # no route
     pair.a_sends(b"one")
     pair.run(62)
-    assert pair.b_of_a.initiated > 10 and pair.b_of_a.unanswered == 0
+    assert pair.b_of_a.shakes.initiated > 10 and pair.b_of_a.stamps.unanswered == 0
     pair.a.native.send_error = 0
     pair.world.loses = lambda packet: True
     pair.run(12)
-    assert pair.b_of_a.unanswered >= 2
+    assert pair.b_of_a.stamps.unanswered >= 2
 
 
 def test_a_link_that_was_down_goes_on_with_the_stamps_of_its_peers(pair):
     pair.flow(2)
-    before = pair.b_of_a.stamp
+    before = pair.b_of_a.stamps.stamp
     pair.a.interface.link_down()
-    assert before and pair.b_of_a.stamp == before and pair.b_of_a.unanswered == -1
+    assert before and pair.b_of_a.stamps.stamp == before and pair.b_of_a.stamps.unanswered == -1
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
@@ -291,11 +291,11 @@ def test_stamps_leap_only_where_no_initiation_was_answered_in_this_run(pair, is_
     pair.world.loses = lambda packet: not is_answered
     pair.a_sends(b"one")
     pair.run(20)
-    before = pair.b_of_a.stamp
+    before = pair.b_of_a.stamps.stamp
     pair.world.loses = lambda packet: True
     pair.a_sends(b"two")
     pair.run(60)
-    assert (pair.b_of_a.stamp - before >= stamp.HOUR) != is_answered
+    assert (pair.b_of_a.stamps.stamp - before >= stamp.HOUR) != is_answered
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -310,11 +310,11 @@ def test_an_attempt_that_ends_while_its_answer_is_read_makes_no_session(pair, st
     exchange.ring_filled()
     for _ in range(steps):
         exchange.step(pair.world.clock.now_ms)
-    assert exchange.busy() and pair.b_of_a.current is None
+    assert exchange.busy() and pair.b_of_a.sessions.current is None
     pair.b_of_a.drop_attempt()
     while exchange.busy():
         exchange.step(pair.world.clock.now_ms)
-    assert pair.b_of_a.current is None and pair.a.native.indices == {}
+    assert pair.b_of_a.sessions.current is None and pair.a.native.indices == {}
 
 
 def test_a_lost_response_is_made_good_by_the_next_attempt(pair):
@@ -323,7 +323,7 @@ def test_a_lost_response_is_made_good_by_the_next_attempt(pair):
     pair.a_sends(b"one")
     pair.run(30)
     assert pair.b.received() == [b"one"]
-    assert pair.a_of_b.responded == 3
+    assert pair.a_of_b.shakes.responded == 3
 
 
 def test_an_attempt_ends_after_90_seconds_and_what_waited_is_dropped(pair):
@@ -331,7 +331,7 @@ def test_an_attempt_ends_after_90_seconds_and_what_waited_is_dropped(pair):
     pair.a_sends(b"one")
     pair.run(120)
     assert len(pair.messages(1)) == 20  # as the kernel counts: one, and 19 retransmissions
-    assert pair.b_of_a.failed == 1
+    assert pair.b_of_a.shakes.failed == 1
     assert pair.a.native.peers[pair.b_of_a.handle].staged == []
     assert pair.a.native.indices == {}
     pair.world.loses = lambda packet: False
@@ -363,10 +363,10 @@ def test_a_persistent_peer_never_gives_up():
     pair = Pair(persistent_s=25)
     pair.world.loses = lambda packet: True
     pair.run(3600)
-    assert pair.b_of_a.failed > 20
+    assert pair.b_of_a.shakes.failed > 20
     pair.world.loses = lambda packet: False
     pair.run(30)
-    assert pair.b_of_a.completed == 1
+    assert pair.b_of_a.shakes.completed == 1
 
 
 def test_persistent_keepalives_leave_every_interval():
@@ -447,15 +447,15 @@ def test_both_sides_that_begin_at_once_are_connected_at_once():
 def test_the_session_before_a_rotation_receives_on_when_the_other_side_rotates_too(pair):
     pair.a_sends(b"one side begins")
     pair.run(10)
-    first = pair.b_of_a.current
+    first = pair.b_of_a.sessions.current
     for node, peer in ((pair.a, pair.b_of_a), (pair.b, pair.a_of_b)):
-        assert first[0] in pair.a.native.indices
+        assert first in pair.a.native.indices
         pair.begin(node, peer)
         pair.run(1)
-    assert pair.b_of_a.completed == 3
-    assert pair.b_of_a.parting == first and first[0] in pair.a.native.indices
+    assert pair.b_of_a.shakes.completed == 3
+    assert pair.b_of_a.sessions.parting == first and first in pair.a.native.indices
     pair.flow(30)
-    assert pair.b_of_a.parting is None and first[0] not in pair.a.native.indices
+    assert pair.b_of_a.sessions.parting is None and first not in pair.a.native.indices
 
 
 @pytest.mark.parametrize("restarted", ["a", "b"])
@@ -492,12 +492,12 @@ def test_a_replayed_initiation_is_refused(pair):
     pair.a_sends(b"one")
     pair.run(1)
     row = pair.messages(1)[0]
-    before = pair.a_of_b.current
+    before = pair.a_of_b.sessions.current
     pair.world.transmit((row[1], row[2], row[3]))
     pair.run(1)
     assert pair.b.interface.exchange.refused == {"replayed": 1}
-    assert pair.a_of_b.current == before
-    assert pair.a_of_b.next is None
+    assert pair.a_of_b.sessions.current == before
+    assert pair.a_of_b.sessions.next is None
 
 
 def test_at_most_fifty_initiations_a_second_are_taken_of_one_peer(pair):
@@ -514,10 +514,10 @@ def test_the_next_initiation_of_a_peer_is_taken_after_20_ms(pair, after_ms, take
     pair.world.delay_ms = lambda packet: 0
     pair.a_sends(b"one")
     pair.run(0.001)
-    pair.world.clock.now_ms = pair.a_of_b.initiation_ms + after_ms
+    pair.world.clock.now_ms = pair.a_of_b.shakes.initiation_ms + after_ms
     pair.begin(pair.a, pair.b_of_a)
     pair.run(0)
-    assert pair.a_of_b.responded == taken
+    assert pair.a_of_b.shakes.responded == taken
 
 
 def test_a_stranger_is_refused_and_gets_no_answer(pair):
@@ -551,7 +551,7 @@ def test_the_endpoint_does_not_move_by_a_cookie_reply(pair):
     pair.b.native.under_load, world.loses = True, moved
     pair.a_sends(b"one")
     pair.run(1)
-    assert pair.b_of_a.cookie is not None
+    assert pair.b_of_a.cookies.cookie is not None
     assert pair.a.interface.plane.endpoint_of(pair.b_of_a.handle) == before
     pair.run(9)
     assert pair.b.received() == [b"one"]
@@ -585,7 +585,7 @@ def test_with_loss_and_reordering_the_tunnel_recovers_and_stays(seed):
 def test_a_private_key_that_changes_ends_all_sessions(pair):
     pair.flow(5)
     pair.a.interface.set_private_key(bytearray(range(1, 33)))
-    assert pair.b_of_a.current is None
+    assert pair.b_of_a.sessions.current is None
     assert pair.a.native.indices == {}
     pair.a_sends(b"refused")
     pair.run(10)
@@ -599,14 +599,14 @@ def test_a_link_that_goes_down_ends_sessions_and_comes_back():
     pair = Pair(persistent_s=10)
     pair.flow(5)
     pair.a.interface.link_down()
-    assert pair.b_of_a.current is None
+    assert pair.b_of_a.sessions.current is None
     assert pair.a.native.indices == {}
     before = pair.a.native.wakes
     pair.run(300)
     assert pair.a.native.wakes == before
     pair.a.interface.link_up()
     pair.run(1)
-    assert pair.b_of_a.completed == 2
+    assert pair.b_of_a.shakes.completed == 2
 
 
 def test_what_waited_when_the_link_went_down_is_not_sent_when_it_comes_up(pair):
@@ -695,7 +695,7 @@ def test_a_persistent_peer_is_spoken_to_as_soon_as_its_name_is_resolved():
     pair.run(40)
     pair.a.interface.resolved(peer.public, (4, pair.b.address, 51820, 0))
     pair.run(1)
-    assert peer.completed == 1
+    assert peer.shakes.completed == 1
 
 
 def test_a_thousand_peers_reconnect_at_once():
@@ -709,7 +709,7 @@ def test_a_thousand_peers_reconnect_at_once():
         gateway.add(router, b"\x02\0" + address[2:], endpoint=False)
         routers.append(router)
     world.run(20)
-    assert all(peer.current is not None for peer in gateway.interface.peers.values())
+    assert all(peer.sessions.current is not None for peer in gateway.interface.peers.values())
     for router in routers:
         gateway.send(b"\x02\0" + router.address[2:], b"hello")
     world.run(1)
@@ -719,7 +719,7 @@ def test_a_thousand_peers_reconnect_at_once():
 def test_a_rekey_interval_from_the_configuration_is_kept(pair):
     pair.a.interface.rekey_ms = 5000
     assert pair.flow(60) == (0, 0)
-    assert pair.b_of_a.completed >= 8
+    assert pair.b_of_a.shakes.completed >= 8
 
 
 def test_the_session_record_holds_the_limits_of_the_paper():
@@ -807,6 +807,6 @@ def test_sides_that_begin_at_once_lose_no_packet_then_nor_at_later_rotations(del
         got_b += len(pair.b.received())
     pair.run(2)
     assert (got_a + len(pair.a.received()), got_b + len(pair.b.received())) == (sent, sent)
-    assert pair.b_of_a.completed >= 4
+    assert pair.b_of_a.shakes.completed >= 4
     pair.run(20)
     assert len(pair.a.native.indices) <= 3 and len(pair.b.native.indices) <= 3

@@ -220,7 +220,7 @@ def test_a_removed_peers_sessions_end_at_once_though_its_change_set_does_not(up)
     plane = up.interface.plane
     index = plane.index_new(peer.handle)
     plane.session_new(planes.session_record(index, b"RRRR", 0, False, 16, 120_000))
-    peer.add_session(index, False, 0)
+    peer.sessions.add(index, False, 0)
     up.interface.remove_peer(peer)
     assert up.native.indices == {}
 

@@ -15,11 +15,10 @@ KEY = st.binary(min_size=32, max_size=32)
 STAMP = b"\x40\x00\x00\x00\x6a\x00\x00\x00\x12\x00\x00\x00"
 
 
-class Them:
+class Them(handshake.Remote):
     def __init__(self, public, psk=None):
-        self.public = public
+        super().__init__(public)
         self.psk = bytearray(psk or 32)
-        self.static_static = None
 
 
 def finish(steps):
@@ -299,3 +298,17 @@ def test_the_second_implementation_refuses_what_is_not_authentic():
     assert other.s_public == a
     with pytest.raises(InvalidTag):
         other.read(b"\x09" + bytes(107))
+
+
+def test_a_remote_has_a_key_of_its_own_only_once_it_is_given_one_and_wipes_it():
+    native = FakePort().native
+    one, other = handshake.Remote(bytes(32)), handshake.Remote(bytes(32))
+    one.wipe(native)
+    one.set_psk(b"k" * 32)
+    one.keep_static(bytearray(b"s" * 32))
+    key, shared = one.psk, one.static_static
+    assert key == b"k" * 32 and other.psk == bytes(32)
+    one.set_psk(b"l" * 32)
+    assert one.psk is key and key == b"l" * 32
+    one.wipe(native)
+    assert key == shared == bytes(32) and one.static_static is None

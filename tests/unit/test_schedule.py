@@ -126,3 +126,14 @@ TIME = st.one_of(st.just(0), st.integers(NOW - 40_000, NOW))
 )
 def test_the_decision_is_the_sum_of_the_rules(s, p):
     assert schedule.due(NOW, s, p) == _naive(NOW, s, p)
+
+
+def test_a_plan_is_idle_until_data_flows_and_remembers_what_was_asked_for():
+    plan = schedule.Plan()
+    assert plan.idle and plan.fired_ms == plan.jitter_ms == plan.tried_ms == plan.persistent_s == 0
+    plan.looked(5, False)
+    plan.fired(6, 7)
+    plan.tried(8)
+    plan.persist(25)
+    assert (plan.checked_ms, plan.idle, plan.fired_ms, plan.jitter_ms) == (5, False, 6, 7)
+    assert (plan.tried_ms, plan.persistent_s) == (8, 25)

@@ -27,12 +27,6 @@ class Lines:
         self.infos.append(text)
 
 
-class Jar:
-    def __init__(self):
-        self.stamp = 0
-        self.unanswered = 0
-
-
 class Gateway:
     def __init__(self, seen=b""):
         self.seen = seen
@@ -59,22 +53,22 @@ class Router:
         kept = stamp_file.StampFile(self.port, self.folder, self.lines)
         self.stamps = stamp.Stamps(self.port.wall_ns, kept, self.lines)
         self.stamps.load(self.public)
-        self.jar = Jar()
+        self.line = stamp.Line()
         return self
 
     def connect(self, gateway, tries=18, leave=True):
         """Number of the attempt that was answered; 0 when none was. Without `leave` there is no
         route."""
         for attempt in range(1, tries + 1):
-            answered = leave and gateway.accepts(self.stamps.next(self.jar))
+            answered = leave and gateway.accepts(self.stamps.next(self.line))
             if not leave:
-                self.stamps.next(self.jar)
+                self.stamps.next(self.line)
             self.port.clock.now_ms += 5000
             if answered:
-                self.stamps.answered(self.jar)
+                self.stamps.answered(self.line)
                 return attempt
-            if leave and self.jar.unanswered >= 0:
-                self.jar.unanswered += 1
+            if leave:
+                self.line.left()
         return 0
 
     def down(self):
@@ -82,7 +76,7 @@ class Router:
 
     def ahead_s(self):
         """How far the last stamp is past the clock."""
-        return (self.jar.stamp - self.port.wall_ns()[0]) / stamp.SECOND
+        return (self.line.stamp - self.port.wall_ns()[0]) / stamp.SECOND
 
 
 def gateway_of_now(offset_s=0):
@@ -165,10 +159,10 @@ def test_15_minutes_without_a_clock_and_an_answer_move_the_mark_by_one_leap_at_m
     router, gateway = Router(), Gateway()
     router.boot(NOW_S, True).connect(gateway)
     router.boot(EPOCH_S, False).connect(gateway)
-    before, writes = router.jar.stamp, router.port.writes
+    before, writes = router.line.stamp, router.port.writes
     router.boot(EPOCH_S, False).connect(Gateway(b"z"), tries=180, leave=leave)
     most = (stamp.HOUR if leave else 0) + 600 * stamp.SECOND
-    assert router.jar.stamp - before < most
+    assert router.line.stamp - before < most
     assert router.port.writes - writes == (2 if leave else 1)
     assert len(router.lines.infos) == (1 if leave else 0)
 
@@ -184,11 +178,11 @@ def test_15_minutes_without_a_route_write_once_and_leap_never(synchronised):
 def test_a_power_cut_each_evening_and_a_modem_that_is_slow_each_morning_cost_an_hour_a_boot():
     router, gateway = Router(), Gateway()
     router.boot(NOW_S, True).connect(gateway)
-    begin = router.jar.stamp + stamp.DAY  # what a power cut may have hidden
+    begin = router.line.stamp + stamp.DAY  # what a power cut may have hidden
     for _ in range(100):
         router.boot(EPOCH_S, False).connect(Gateway(b"z"), tries=10)
         assert router.connect(gateway) == 1
-    assert router.jar.stamp < begin + 100 * (stamp.HOUR + 600 * stamp.SECOND)
+    assert router.line.stamp < begin + 100 * (stamp.HOUR + 600 * stamp.SECOND)
 
 
 def test_a_synchronised_clock_behind_what_a_gateway_saw_goes_on_from_the_reserve_once():
@@ -201,7 +195,7 @@ def test_a_synchronised_clock_behind_what_a_gateway_saw_goes_on_from_the_reserve
     silent = Router(port=router.port).boot(NOW_S + 120, True)
     silent.connect(Gateway(b"z"), tries=1000)
     assert len(silent.lines.infos) <= 1
-    assert silent.jar.stamp < router.jar.stamp + stamp.DAY + 2 * stamp.HOUR
+    assert silent.line.stamp < router.line.stamp + stamp.DAY + 2 * stamp.HOUR
 
 
 def test_only_the_peer_that_does_not_answer_goes_on_from_the_reserve():
@@ -209,7 +203,7 @@ def test_only_the_peer_that_does_not_answer_goes_on_from_the_reserve():
     router.boot(NOW_S, True).connect(gateway)
     router.boot(EPOCH_S, False).connect(gateway)
     router.boot(NOW_S + 60, True).connect(gateway)
-    other = Jar()
+    other = stamp.Line()
     router.stamps.next(other)
     assert other.stamp <= router.port.wall_ns()[0]
 
@@ -221,7 +215,7 @@ def test_a_dead_peer_takes_no_other_ahead_over_a_clean_end():
     router.boot(NOW_S + 60, True)  # the power was cut
     assert router.connect(Gateway(b"z")) == 0
     for minutes in (10, 20):
-        router.jar = Jar()
+        router.line = stamp.Line()
         assert router.connect(gateway) == 1
         router.down()
         assert router.boot(NOW_S + 60 * minutes, True).connect(gateway) == 1
@@ -274,7 +268,7 @@ def test_a_daemon_that_is_started_again_and_again_leaps_once_a_boot():
             router.down()
             lines += router.lines.infos
         assert len([line for line in lines if "leaps" in line]) == 1, lines
-    assert router.jar.stamp < stamp.RELEASED + 2 * stamp.LEAP_UNPROVEN + stamp.DAY
+    assert router.line.stamp < stamp.RELEASED + 2 * stamp.LEAP_UNPROVEN + stamp.DAY
 
 
 def test_a_lost_file_is_healed_by_a_synchronised_clock_at_once():
@@ -286,7 +280,7 @@ def test_a_leap_is_of_the_clock_and_takes_each_peer_that_does_not_answer_along()
     router = Router().boot(EPOCH_S, False)
     gateways = [gateway_of_now(-61 * 86400), gateway_of_now(-61 * 86400)]
     assert router.connect(gateways[0]) == 4
-    router.jar = Jar()
+    router.line = stamp.Line()
     assert router.connect(gateways[1]) == 1
     assert len(router.lines.infos) == 1
 
@@ -342,7 +336,7 @@ def test_a_disk_that_is_full_or_read_only_is_warned_of_and_retried(errno):
     assert router.boot(NOW_S, True).connect(gateway) == 1
     assert "cannot be written" in router.lines.errors[0]
     assert not router.port.files
-    router.jar.unanswered = 0
+    router.line.unanswered = 0
     assert router.connect(gateway) == 1
     assert len(router.lines.errors) == 1
     router.port.disk_error = 0
@@ -361,10 +355,10 @@ def test_without_a_folder_stamps_still_grow_and_a_warning_is_given():
 def test_a_day_of_handshakes_with_200_peers_writes_the_flash_twice():
     router = Router()
     router.boot(NOW_S, True)
-    jars = [Jar() for _ in range(200)]
+    lines = [stamp.Line() for _ in range(200)]
     for _ in range(720):
-        for jar in jars:
-            router.stamps.next(jar)
+        for line in lines:
+            router.stamps.next(line)
         router.port.clock.now_ms += 120_000
     assert router.port.writes <= 2
 
@@ -372,20 +366,20 @@ def test_a_day_of_handshakes_with_200_peers_writes_the_flash_twice():
 def test_a_day_of_attempts_every_5_seconds_without_a_clock_writes_the_flash_twice():
     router = Router()
     router.boot(EPOCH_S, False)
-    jars = [Jar() for _ in range(3)]
-    for jar in jars:
-        jar.unanswered = -1
+    lines = [stamp.Line() for _ in range(3)]
+    for line in lines:
+        line.unanswered = -1
     for _ in range(17_280):
-        for jar in jars:
-            router.stamps.next(jar)
+        for line in lines:
+            router.stamps.next(line)
     assert router.port.writes <= 2
 
 
 def test_a_synchronised_clock_never_leaps():
     router = Router().boot(NOW_S, True)
     for count in range(60):
-        router.jar.unanswered = count
-        router.stamps.next(router.jar)
+        router.line.unanswered = count
+        router.stamps.next(router.line)
     assert not router.lines.infos
 
 
@@ -393,7 +387,7 @@ def test_leaps_end_after_three_years():
     router = Router()
     for _ in range(100):
         router.boot(EPOCH_S, False).connect(Gateway(b"z"))
-    assert router.jar.stamp < stamp.LEAPS_END + 100 * stamp.HOUR
+    assert router.line.stamp < stamp.LEAPS_END + 100 * stamp.HOUR
 
 
 def test_files_of_old_keys_do_not_pile_up_and_the_newest_stay():
@@ -414,13 +408,13 @@ def test_a_new_key_ends_the_old_ones_file_cleanly():
     router.connect(Gateway())
     router.stamps.load(bytes(32))
     _, given, reserve, _, _ = router.port.files[PATH].decode().split()
-    assert given == reserve == str(router.jar.stamp)
+    assert given == reserve == str(router.line.stamp)
 
 
 def test_a_peer_removed_and_added_again_gets_greater_stamps():
     router = Router().boot(EPOCH_S, False)
-    first = router.stamps.next(router.jar)
-    assert router.stamps.next(Jar()) > first
+    first = router.stamps.next(router.line)
+    assert router.stamps.next(stamp.Line()) > first
 
 
 @settings(max_examples=200, deadline=None)
@@ -449,3 +443,16 @@ def test_whatever_the_clock_does_a_gateway_is_reached_at_the_fourth_attempt_at_t
 def test_the_default_clock_of_the_fake_counts_from_its_start():
     clock = Clock(now_ms=5000, wall_s=100)
     assert clock.wall_ns() == (100 * stamp.SECOND, True)
+
+
+def test_a_line_counts_what_left_until_one_was_answered_and_begins_anew_with_another_key():
+    line = stamp.Line()
+    line.given(7)
+    line.left()
+    line.left()
+    assert (line.stamp, line.unanswered) == (7, 2)
+    line.answered()
+    line.left()
+    assert (line.stamp, line.unanswered) == (7, -1)
+    line.begin_anew()
+    assert (line.stamp, line.unanswered) == (0, 0)

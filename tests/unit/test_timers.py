@@ -6,9 +6,9 @@ from hypothesis import given, settings, strategies as st
 from tunlite.control import timers
 
 
-class Recorder:
+class Recorder(timers.Timer):
     def __init__(self, name, log):
-        self.timer_ms = self.timer_queued = None
+        super().__init__(None)
         self.name, self.log = name, log
 
     def expired(self, now_ms):

@@ -61,7 +61,7 @@ def test_everything_that_is_set_is_shown_again(node):
         == 0
     )
     peer = peer_of(node)
-    peer.handshake_time = (1_700_000_000, 5)
+    peer.shakes.complete(0, 1_700_000_000_000_000_005)
     assert get(node) == (
         "private_key=" + "48" * 32 + "\n"
         "listen_port=12345\n"

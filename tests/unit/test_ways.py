@@ -139,7 +139,7 @@ def test_what_is_barred_is_looked_at_again_when_a_link_changes(node, link):
     node.interface.set_fwmark(9)
     node.world.run(1.1)
     peer = peers(node)[0]
-    peer.place = None
+    peer.where.place = None
     node.kernel.to[A] = OURS
     change(node, (4, A, 32))
     assert parts(node, peer)[2] == endpoints.LOOPS
@@ -212,7 +212,7 @@ def test_an_endpoint_routed_into_our_device_is_barred_where_a_mark_is_set(node):
     peer = peers(node)[0]
     heard(node, peer, A, FIRST)
     node.kernel.to[A] = OURS
-    peer.place = None
+    peer.where.place = None
     change(node, (4, A, 32))
     assert parts(node, peer) == (bytes(4), 0, endpoints.LOOPS)
     assert "192.0.2.1:51820 is routed into fake itself" in node.log.texts("error")[-1]
@@ -225,7 +225,7 @@ def test_an_endpoint_routed_into_our_device_is_barred_where_a_mark_is_set(node):
 def test_without_a_mark_it_is_barred_only_if_it_still_is_a_second_later(node):
     peer, other = peers(node)
     for each in (peer, other):
-        each.place = None
+        each.where.place = None
     node.kernel.to[A] = node.kernel.to[B] = OURS
     change(node, (4, bytes(4), 0))
     assert parts(node, peer)[2] == parts(node, other)[2] == 0
@@ -239,7 +239,7 @@ def test_what_lies_above_our_device_is_ours(node):
     node.interface.set_fwmark(9)
     node.world.run(1.1)
     peer = peers(node)[0]
-    peer.place = None
+    peer.where.place = None
     node.kernel.to[A] = 12
     node.kernel.over = {OURS, 12}
     node.system.changes = [(12, "bridge", True, 1500, False)]
@@ -276,7 +276,7 @@ def test_a_peer_that_goes_while_it_waits_is_left_alone(node):
     node.routes = [(4, bytes(4), 0)]
     node.system.wake(70)
     for each in (peer, other):
-        each.judged_ms = node.port.now_ms()
+        each.where.judged_ms = node.port.now_ms()
         node.interface.set_endpoint(each, 4, B, 1)
     node.interface.remove_peer(peer)
     node.interface.remove_peer(other)
@@ -300,4 +300,4 @@ def test_the_first_place_of_a_peer_is_judged_at_once(node):
     heard(node, peer, A, FIRST)
     node.native.raise_event(node.native.peers[peer.handle], planes.ROAMED)
     node.world.run(0.01)
-    assert node.kernel.asked == [A] and peer.place
+    assert node.kernel.asked == [A] and peer.where.place

@@ -10,7 +10,7 @@ import struct
 
 from tunlite import endpoints
 from tunlite.plane import plane as planes
-from tunlite.protocol import cookie, noise, schedule, wire
+from tunlite.protocol import noise, schedule, wire
 
 
 class Exchange:
@@ -73,7 +73,7 @@ class Exchange:
             self._job.close()
             self._job = None
         for peer in self._wanted:
-            peer.wanted = False
+            peer.shakes.unqueued()
         self._wanted = []
 
     def _refuse(self, why):
@@ -91,25 +91,24 @@ class Exchange:
         At most one initiation every 5 s; an attempt under way goes on, with its count of retries
         begun anew when `fresh` (paper 6.4).
         """
-        if peer.nowhere or not self.owner.can_shake(peer):
+        if peer.where.nowhere or not self.owner.can_shake(peer):
             return
+        shakes = peer.shakes
         if fresh:
-            peer.attempts = 0
-        if peer.wanted or peer.retry_ms:
+            shakes.asked_anew()
+        if shakes.wanted or shakes.retry_ms:
             return
-        early_ms = peer.sent_ms + wire.REKEY_TIMEOUT_MS - self.now_ms if peer.sent_ms else 0
-        if early_ms > 0:
-            peer.attempts = -1  # the timer's retry is then the first attempt
-            peer.retry_ms = self.now_ms + early_ms
-            self._set_timer(peer, peer.retry_ms)
+        when_ms = shakes.sent_ms + wire.REKEY_TIMEOUT_MS if shakes.sent_ms else 0
+        if when_ms > self.now_ms:
+            shakes.put_off(when_ms)
+            self._set_timer(peer, when_ms)
             peer.arm()
             return
         self._queue(peer)
 
     def _queue(self, peer):
-        if not peer.wanted:
-            peer.wanted = True
-            peer.retry_ms = 0
+        if not peer.shakes.wanted:
+            peer.shakes.queued()
             self._wanted.append(peer)
             peer.arm()
 
@@ -118,13 +117,13 @@ class Exchange:
         try:
             if not owner.can_shake(peer):
                 return
-            if peer.nowhere:
+            if peer.where.nowhere:
                 return
             me = owner.me
             index = self.plane.index_new(peer.handle)
             state = None
             try:
-                stamp = owner.stamps.next(peer)
+                stamp = owner.stamps.next(peer.stamps)
                 state, message = yield from noise.initiate(owner.noise, me, peer, index, stamp)
             finally:
                 if state is None and peer.alive:
@@ -137,34 +136,34 @@ class Exchange:
                     self.plane.index_free(index)
                 return
             peer.drop_attempt()
-            peer.attempt = state
+            peer.shakes.begun(state)
             self._indices[index] = peer
-            cookie.add_macs(self.port, message, peer.public, peer, self.now_ms)
+            peer.cookies.add_macs(self.port, message, peer.public, self.now_ms)
             record = self.plane.endpoint_of(peer.handle)
             code = self.plane.send(peer.handle, record, message)
             if code < 0:
                 owner.log.debug(
                     f"an initiation could not leave: {self.port.strerror(-code)}", "initiation"
                 )
-            elif peer.unanswered >= 0:
-                peer.unanswered += 1
-            peer.sent_ms = self.now_ms
-            peer.initiated += 1
-            # Not by `attempts`: keepalives closer together than three retries begin them anew.
-            peer.unmet += 1
-            if peer.unmet % 6 == 3:
+            else:
+                peer.stamps.left()
+            peer.shakes.left(self.now_ms)
+            if peer.shakes.unmet % 6 == 3:
                 owner.resolve_again(peer)
             self._retry_later(peer)
         finally:
-            peer.wanted = False
+            peer.shakes.unqueued()
             if peer.alive:
                 peer.arm()
 
     def _retry_later(self, peer):
-        jitter = self.port.random_bytes(2)
-        spread = (jitter[0] << 8 | jitter[1]) % (wire.REKEY_JITTER_MS + 1)
-        peer.retry_ms = self.now_ms + wire.REKEY_TIMEOUT_MS + spread
-        self._set_timer(peer, peer.retry_ms)
+        when_ms = self.now_ms + wire.REKEY_TIMEOUT_MS + self._jitter_ms()
+        peer.shakes.retry_at(when_ms)
+        self._set_timer(peer, when_ms)
+
+    def _jitter_ms(self):
+        chance = self.port.random_bytes(2)
+        return (chance[0] << 8 | chance[1]) % (wire.REKEY_JITTER_MS + 1)
 
     # ---- theirs ----
 
@@ -191,29 +190,25 @@ class Exchange:
             if not peer.alive or owner.me is not me:
                 self._forget_removed(peer)
                 return
-            if stamp <= peer.greatest_stamp:
-                self._refuse("replayed")
+            why = peer.shakes.why_refused(stamp, self.now_ms)
+            if why is not None:
+                self._refuse(why)
                 return
-            if self.now_ms - peer.initiation_ms < wire.INITIATION_SPACING_MS:
-                self._refuse("too soon after the last one")
-                return
-            peer.greatest_stamp = stamp
-            peer.initiation_ms = self.now_ms
-            peer.nowhere = False
+            peer.shakes.came(stamp, self.now_ms)
+            peer.where.heard()
             self.plane.heard(peer.handle, record, len(message))
             index = self.plane.index_new(peer.handle)
             answer = yield from noise.respond(state, peer, index)
             if not peer.alive or owner.me is not me:
                 return
-            cookie.add_macs(self.port, answer, peer.public, peer, self.now_ms)
+            peer.cookies.add_macs(self.port, answer, peer.public, self.now_ms)
             session = self._session(state, False)
             self.plane.session_new(session)
-            peer.add_session(index, False, self.now_ms)
+            peer.sessions.add(index, False, self.now_ms)
             self._indices[index] = peer
             index = None
             self.plane.send(peer.handle, record, answer)
-            peer.sent_ms = self.now_ms
-            peer.responded += 1
+            peer.shakes.answered(self.now_ms)
             self._derived(peer)
             peer.arm()
         finally:
@@ -226,24 +221,23 @@ class Exchange:
         owner = self.owner
         me = owner.me
         peer = self._indices.get(bytes(message[8:12]))
-        if peer is None or peer.attempt is None or peer.attempt.index != bytes(message[8:12]):
+        attempt = peer.shakes.state if peer is not None else None
+        if attempt is None or attempt.index != bytes(message[8:12]):
             self._refuse("no one waits for it")
             return
-        attempt = peer.attempt
         state = yield from noise.consume_response(owner.noise, me, peer, attempt, message)
         session = None
         try:
-            if not peer.alive or owner.me is not me or peer.attempt is not attempt:
+            if not peer.alive or owner.me is not me or peer.shakes.state is not attempt:
                 return
-            attempt.wipe()
-            peer.attempt = None
+            peer.shakes.ended()
             self.forget_index(attempt.index)
-            peer.nowhere = False
+            peer.where.heard()
             self.plane.heard(peer.handle, record, len(message))
             session = self._session(state, True)
             self.plane.session_new(session)
-            peer.add_session(attempt.index, True, self.now_ms)
-            owner.stamps.answered(peer)
+            peer.sessions.add(attempt.index, True, self.now_ms)
+            owner.stamps.answered(peer.stamps)
             self._derived(peer)
             self._completed(peer)
             staged = self.plane.state(peer.handle)[planes.STAGED]
@@ -260,7 +254,7 @@ class Exchange:
         peer = self._indices.get(bytes(message[4:8]))
         if peer is None:
             self._refuse("no one waits for it")
-        elif not cookie.consume(self.port, message, peer.public, peer, self.now_ms):
+        elif not peer.cookies.consume(self.port, message, peer.public, self.now_ms):
             self._refuse("not authentic")
 
     def _session(self, state, initiator):
@@ -278,31 +272,25 @@ class Exchange:
     # ---- what happened to a peer ----
 
     def _derived(self, peer):
-        peer.zero_ms = self.now_ms + wire.ZERO_MS
-        self._set_timer(peer, peer.zero_ms)
+        when_ms = self.now_ms + wire.ZERO_MS
+        peer.sessions.end_at(when_ms)
+        self._set_timer(peer, when_ms)
 
     def _completed(self, peer):
         self._unqueue(peer)
-        peer.attempts = 0
-        peer.unmet = 0
-        peer.retry_ms = 0
-        peer.completed += 1
-        wall_ns, _ = self.port.wall_ns()
-        peer.handshake_time = (wall_ns // 1_000_000_000, wall_ns % 1_000_000_000)
-        peer.handshake_ms = self.now_ms
+        peer.shakes.complete(self.now_ms, self.port.wall_ns()[0])
 
     def event(self, peer, events, now_ms):
         """Bits of plane.py's events for a peer."""
         self.now_ms = now_ms
-        if events & planes.CONFIRMED and peer.confirm():
+        if events & planes.CONFIRMED and peer.sessions.confirm():
             peer.drop_attempt()
             self._completed(peer)
-            self.forget_index(peer.current[0])
+            self.forget_index(peer.sessions.current)
             # What was staged goes by this session; an older one's age is no matter any more.
             events &= ~(planes.WANTS_SESSION | planes.REKEY)
         if events & planes.ACTIVE:
-            peer.idle = False
-            peer.checked_ms = now_ms
+            peer.plan.looked(now_ms, False)
             self._set_timer(peer, now_ms + schedule.CHECK_MS)
         if events & (planes.WANTS_SESSION | planes.REKEY):
             self.want(peer, True)
@@ -313,16 +301,16 @@ class Exchange:
     def _forget_removed(self, peer):
         """A handshake that ran while its peer was removed has computed what was wiped by then."""
         if not peer.alive:
-            peer.forget_static()
+            peer.forget_static(self.port.native)
 
     def _unqueue(self, peer):
-        if peer.wanted and peer in self._wanted:
+        if peer.shakes.wanted and peer in self._wanted:
             self._wanted.remove(peer)
-            peer.wanted = False
+            peer.shakes.unqueued()
 
     def _set_timer(self, peer, when_ms):
-        if peer.timer_ms is None or when_ms < peer.timer_ms:
-            self.owner.timers.set(peer, when_ms)
+        if peer.timer.timer_ms is None or when_ms < peer.timer.timer_ms:
+            self.owner.timers.set(peer.timer, when_ms)
 
     # ---- the peer's one timer ----
 
@@ -336,68 +324,62 @@ class Exchange:
         if not peer.alive or not self.owner.listening:
             return
         # Looked at again even if this look fails.
-        self.owner.timers.set(peer, now_ms + schedule.CHECK_MS)
-        peer.drop_parting(now_ms)
-        checked = peer.checked_ms
+        self.owner.timers.set(peer.timer, now_ms + schedule.CHECK_MS)
+        peer.sessions.drop_parting(now_ms)
+        checked = peer.plan.checked_ms
         actions, _ = self._due(peer, checked)
-        peer.checked_ms = now_ms
         if actions & ~schedule.WATCH:
             self._act(peer, actions)
         # Armed before the stamps are read: with workers, packets turn meanwhile.
-        peer.idle = actions & schedule.WATCH != 0
+        peer.plan.looked(now_ms, actions & schedule.WATCH != 0)
         peer.arm()
         _, deadline = self._due(peer, checked)
-        self.owner.timers.set(peer, deadline)
+        self.owner.timers.set(peer.timer, deadline)
 
     def _due(self, peer, checked_ms):
         state = self.plane.state(peer.handle)
-        plan = (
+        plan = peer.plan
+        numbers = (
             checked_ms,
-            peer.retry_ms,
-            peer.attempts,
-            peer.zero_ms,
-            peer.persistent_s * 1000,
-            peer.tried_ms,
-            peer.fired_ms,
-            peer.jitter_ms,
+            peer.shakes.retry_ms,
+            peer.shakes.attempts,
+            peer.sessions.zero_ms,
+            plan.persistent_s * 1000,
+            plan.tried_ms,
+            plan.fired_ms,
+            plan.jitter_ms,
         )
-        return schedule.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], plan)
+        return schedule.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], numbers)
 
     def _act(self, peer, actions):
         if actions & schedule.ZERO:
-            peer.zero_ms = 0
-            peer.drop_sessions()
+            peer.sessions.drop()
             peer.drop_attempt()
         if actions & schedule.GIVE_UP:
             self._give_up(peer)
         if actions & schedule.RETRY:
             self._retry(peer)
         if actions & schedule.NEW_HANDSHAKE:
-            peer.fired_ms = self.now_ms
-            jitter = self.port.random_bytes(2)
-            peer.jitter_ms = (jitter[0] << 8 | jitter[1]) % (wire.REKEY_JITTER_MS + 1)
+            peer.plan.fired(self.now_ms, self._jitter_ms())
             self._forget_source(peer)
             self.want(peer, True)
         if actions & (schedule.KEEPALIVE | schedule.PERSISTENT):
-            peer.tried_ms = self.now_ms
+            peer.plan.tried(self.now_ms)
             if not self.plane.keepalive(peer.handle):
                 self.want(peer, True)
 
     def _retry(self, peer):
-        peer.retry_ms = 0
-        peer.attempts += 1
-        if peer.attempts > 0:
+        peer.shakes.retried()
+        if peer.shakes.attempts > 0:
             self._forget_source(peer)
         self._queue(peer)
 
     def _give_up(self, peer):
-        peer.retry_ms = 0
-        peer.attempts = 0
-        peer.failed += 1
+        peer.shakes.gave_up()
         peer.drop_attempt()
         self.plane.flush(peer.handle)
-        if not peer.zero_ms:
-            peer.zero_ms = self.now_ms + wire.ZERO_MS
+        if not peer.sessions.zero_ms:
+            peer.sessions.end_at(self.now_ms + wire.ZERO_MS)
         self.owner.resolve_again(peer)
 
     def _forget_source(self, peer):

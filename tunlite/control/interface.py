@@ -79,7 +79,7 @@ class Interface:
         )
         now_ms = self.port.now_ms()
         for peer in self.each_peer():
-            peer.stamp = peer.unanswered = 0  # the old key's; a link that was down keeps them
+            peer.stamps.begin_anew()  # a link that was down keeps them
             self.exchange.look_soon(peer, now_ms)
 
     def _turn(self):
@@ -97,11 +97,10 @@ class Interface:
     def _reset_peers(self):
         self.exchange.stop()
         for peer in self.each_peer():
-            peer.drop_sessions()
+            peer.sessions.drop()
             peer.drop_attempt()
-            peer.forget_static()
-            peer.retry_ms = peer.attempts = peer.sent_ms = 0
-            peer.zero_ms = 0
+            peer.forget_static(self.port.native)
+            peer.shakes.stopped()
             peer.arm()
 
     def set_listen_port(self, number):
@@ -144,10 +143,10 @@ class Interface:
         self.listening = True
         now_ms = self.port.now_ms()
         for peer in self.each_peer():
-            peer.sent_ms = 0
+            peer.shakes.stopped()
             peer.arm()
             self.exchange.look_soon(peer, now_ms)
-            if peer.persistent_s:
+            if peer.plan.persistent_s:
                 self._keepalive(peer)
 
     def link_down(self):
@@ -160,7 +159,7 @@ class Interface:
         self._reset_peers()
         for peer in self.each_peer():
             self.plane.flush(peer.handle)
-            self.timers.set(peer, None)
+            self.timers.set(peer.timer, None)
 
     def close(self):
         """Every key is wiped; the plane is the caller's to free."""
@@ -194,12 +193,9 @@ class Interface:
         if self.peers.pop(peer.public, None) is None:
             return
         self.allowed.clear(peer)
-        peer.alive = False
-        # At once: whoever sent this change set may take long to end it.
-        peer.drop_sessions()
-        peer.drop_attempt()
-        self.timers.set(peer, None)
-        if self.resolver is not None and peer.name is not None:
+        peer.removed()
+        self.timers.set(peer.timer, None)
+        if self.resolver is not None and peer.where.name is not None:
             self.resolver.forget(peer.public)
         self._removed.append(peer)
 
@@ -209,47 +205,46 @@ class Interface:
 
     def set_psk(self, peer, key):
         """`key`: bytearray 32, copied; zeros for none. Holds from the next handshake on."""
-        peer.psk[:] = key
+        peer.set_psk(key)
 
     def set_endpoint(self, peer, family, address, number, scope=0):
-        if peer.name is not None:
+        if peer.where.name is not None:
             self.resolver.forget(peer.public)
-            peer.name = None
+            peer.where.named(None)
         self._move(peer, family, address, number, scope)
 
     def _move(self, peer, family, address, number, scope):
         record = endpoints.record(family, address, number, scope)
         self.plane.peer_endpoint(peer.handle, record)
-        peer.nowhere = family == 0
+        peer.where.moved(family == 0)
         peer.arm()
-        peer.place = None
         if self.ways is not None:
             self.ways.endpoint_is_new(peer)
         # A keepalive that found no endpoint is due again.
-        peer.tried_ms = 0
+        peer.plan.tried(0)
         if self.listening:
             self.exchange.look_soon(peer, self.port.now_ms())
 
     def set_endpoint_name(self, peer, host, number):
         """The endpoint has to be resolved; until then the earlier one stays."""
-        peer.name = (host, number)
+        peer.where.named((host, number))
         self.resolver.want(peer.public, host, number)
 
     def resolved(self, public, found):
         """The resolver's answer: (family, address, port, scope id)."""
         peer = self.peers.get(public)
-        if peer is not None and peer.name is not None:
+        if peer is not None and peer.where.name is not None:
             self._move(peer, found[0], found[1], found[2], found[3])
 
     def resolve_again(self, peer):
         """Its handshakes fail: its name may mean another address by now."""
-        if peer.name is not None:
+        if peer.where.name is not None:
             self.resolver.again(peer.public)
 
     def set_persistent(self, peer, seconds):
         """0: off. Switched on, the first keepalive leaves at once."""
-        begins = seconds and not peer.persistent_s
-        peer.persistent_s = seconds
+        begins = seconds and not peer.plan.persistent_s
+        peer.plan.persist(seconds)
         if self.listening:
             self.exchange.look_soon(peer, self.port.now_ms())
             if begins:
@@ -268,5 +263,5 @@ class Interface:
         while self._removed:
             peer = self._removed.pop()
             self.by_handle.pop(peer.handle)
-            peer.wipe()
+            peer.free()
             self._turn()

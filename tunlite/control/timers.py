@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One heap of timers.
 
-A timer is any object with `timer_ms` (when it wants to expire, None: never), `timer_queued` (its
-earliest entry in the heap, or None) and `expired(now_ms)`.
+Timers do not remember what they are for: their callbacks do.
 """
 
 import heapq
@@ -12,9 +11,19 @@ class Timer:
     """Calls `callback(now_ms)`."""
 
     def __init__(self, callback):
-        self.timer_ms = None
-        self.timer_queued = None
-        self.expired = callback
+        self.timer_ms = None  # when it wants to expire; None: never
+        self.timer_queued = None  # its earliest entry in the heap
+        self.callback = callback
+
+    def expired(self, now_ms):
+        self.callback(now_ms)
+
+    def timer_set(self, when_ms):
+        self.timer_ms = when_ms
+
+    def timer_pushed(self, when_ms):
+        """None: its entry is out of the heap."""
+        self.timer_queued = when_ms
 
 
 class Timers:
@@ -26,7 +35,7 @@ class Timers:
 
     def set(self, timer, when_ms):
         """Moves the timer's deadline; None cancels it."""
-        timer.timer_ms = when_ms
+        timer.timer_set(when_ms)
         if when_ms is None:
             return
         if timer.timer_queued is None or when_ms < timer.timer_queued:
@@ -35,7 +44,7 @@ class Timers:
     def _push(self, timer, when_ms):
         # The serial number decides between equal times: timers themselves do not compare.
         self._serial = (self._serial + 1) & 0x3FFFFFFF
-        timer.timer_queued = when_ms
+        timer.timer_pushed(when_ms)
         heapq.heappush(self._heap, (when_ms, self._serial, timer))
 
     def next(self):
@@ -47,7 +56,7 @@ class Timers:
                 return when_ms
             heapq.heappop(heap)
             if timer.timer_queued == when_ms:
-                timer.timer_queued = None
+                timer.timer_pushed(None)
                 if timer.timer_ms is not None:
                     self._push(timer, timer.timer_ms)
         return None
@@ -59,7 +68,8 @@ class Timers:
             if when_ms is None or when_ms > now_ms:
                 return
             timer = heapq.heappop(self._heap)[2]
-            timer.timer_ms = timer.timer_queued = None
+            timer.timer_set(None)
+            timer.timer_pushed(None)
             timer.expired(now_ms)
             if is_long is not None and is_long():
                 return

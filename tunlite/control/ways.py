@@ -51,10 +51,10 @@ class Ways:
 
     def endpoint_is_new(self, peer):
         """At once, but the same peer's again only a second later."""
-        if not peer.asked:
-            peer.asked = True
+        if not peer.where.asked:
+            peer.where.ask()
             self._peers.append(peer)
-            self._soon(peer.judged_ms + _LOOK_MS)
+            self._soon(peer.where.judged_ms + _LOOK_MS)
 
     def link_changed(self, ifindex):
         """Routes may have gone with it, which the kernel tells of IPv6 alone."""
@@ -100,7 +100,7 @@ class Ways:
         elif changed:
             self._soon(self._look_ms)
         for peer in new:
-            if peer.alive and peer.asked:
+            if peer.alive and peer.where.asked:
                 self._judge(peer, self._plane.endpoint_of(peer.handle), False, now_ms)
 
     def _read_changes(self):
@@ -146,20 +146,19 @@ class Ways:
         return found[0] if found else 0
 
     def _judge(self, peer, record, covered, now_ms):
-        peer.asked = False
+        peer.where.looked()
         peer.arm()
         family, address, _, _ = endpoints.parts(record)
         if not family:
             return
-        peer.judged_ms = now_ms
+        peer.where.judged(now_ms)
         source, heard_on, way = struct.unpack_from("<16sII", record, 24)
         source = source[: len(address)] if any(source) else None
         link = self._link_to(record, source) or self._link_to(record)
         if link in self._above:
             self._loops(peer, record, way)
             return
-        peer.doubted = False
-        peer.place = record[:24]
+        peer.where.is_outside(record[:24])
         wanted = record
         if covered and source and link not in (0, heard_on):
             wanted = endpoints.without_source(record)
@@ -174,14 +173,14 @@ class Ways:
         """Where no mark is set, `up` may be about to set it, and its rules."""
         if way == endpoints.LOOPS:
             return
-        if not self._interface.fwmark and not peer.doubted:
-            peer.doubted = True
+        if not self._interface.fwmark and not peer.where.doubted:
+            peer.where.doubt()
             self.endpoint_is_new(peer)
             return
         text = endpoints.text(record)
         name = self._daemon.name
-        if peer.place and self._link_to(peer.place + bytes(24)) not in self._above:
-            self._plane.peer_endpoint(peer.handle, peer.place + bytes(24))
+        if peer.where.place and self._link_to(peer.where.place + bytes(24)) not in self._above:
+            self._plane.peer_endpoint(peer.handle, peer.where.place + bytes(24))
             self._daemon.log.info(
                 f"a peer moved to {text}, which is routed into {name}: undone", "way"
             )

@@ -44,12 +44,12 @@ class AllowedIPs:
             if self._owners.get(key) is peer:
                 del self._owners[key]
                 self.changed = True
-        peer.allowed = []
+        peer.allows([])
 
     def settle(self):
         """Lists name what is theirs again: once for many changes, since it reads them whole."""
         for peer in self._losers.values():
-            peer.allowed = [key for key in peer.allowed if self._owners.get(key) is peer]
+            peer.allows([key for key in peer.allowed if self._owners.get(key) is peer])
         self._losers = {}
 
     def publish(self, plane):

@@ -6,8 +6,7 @@ go out; no clock, no socket. The four steps are generators that yield (None) aft
 that the loop does in between what else is due, and whose return value is the result. Closing one in
 the middle wipes what it held.
 
-A `me` is an Identity; a `them` has `public` (bytes 32), `psk` (bytearray 32, zeros for none) and
-`static_static` (bytearray 32 or None; filled in when first needed).
+A `me` is an Identity, a `them` a Remote.
 """
 
 from tunlite import keys
@@ -52,6 +51,40 @@ class Identity:
     def wipe(self, port):
         """The private key is gone afterwards."""
         port.native.tl_wipe(self.private, 32)
+
+
+_NO_PSK = bytes(wire.KEY_SIZE)  # of all that have none: never written
+
+
+class Remote:
+    """What we know of the other side: `public` (bytes 32), `psk` (32 bytes, zeros for none) and
+    `static_static` (bytearray 32 or None; filled in when first needed)."""
+
+    psk = _NO_PSK
+
+    def __init__(self, public):
+        self.public = public
+        self.static_static = None
+
+    def set_psk(self, key):
+        """Copied in place: a handshake under way that comes to it takes this one."""
+        if self.psk is _NO_PSK:
+            self.psk = bytearray(wire.KEY_SIZE)
+        self.psk[:] = key
+
+    def keep_static(self, shared):
+        self.static_static = shared
+
+    def forget_static(self, native):
+        """Our own key changed."""
+        if self.static_static is not None:
+            native.tl_wipe(self.static_static, wire.KEY_SIZE)
+            self.static_static = None
+
+    def wipe(self, native):
+        if self.psk is not _NO_PSK:
+            native.tl_wipe(self.psk, wire.KEY_SIZE)
+        self.forget_static(native)
 
 
 def blake2s(port, data):
@@ -133,7 +166,7 @@ class Handshake:
             shared = bytearray(32)
             if not self._noise.x25519(shared, me.private, them.public):
                 raise HandshakeError("the peer's public key is of low order")
-            them.static_static = shared
+            them.keep_static(shared)
         self._mix_key(self._chain_key, them.static_static, 32)
         return made
 

@@ -17,6 +17,35 @@ WATCH = 64  # idle: be told when data flows again
 CHECK_MS = wire.KEEPALIVE_MS
 
 
+class Plan:
+    """What one peer's timer remembers, in milliseconds; 0: not."""
+
+    fired_ms = 0  # when a handshake was last asked for because data went unanswered
+    jitter_ms = 0  # of the next one
+
+    def __init__(self):
+        self.checked_ms = 0  # the last look
+        self.tried_ms = 0  # when a keepalive was last asked for
+        self.persistent_s = 0
+        self.idle = True
+
+    def looked(self, now_ms, idle):
+        """idle: no data flows, so there is no next look until it does."""
+        self.checked_ms = now_ms
+        self.idle = idle
+
+    def fired(self, now_ms, jitter_ms):
+        self.fired_ms = now_ms
+        self.jitter_ms = jitter_ms
+
+    def tried(self, now_ms):
+        """0: what was tried had no endpoint, and is due again."""
+        self.tried_ms = now_ms
+
+    def persist(self, seconds):
+        self.persistent_s = seconds
+
+
 def due(now_ms, stamps, plan):
     """What a peer needs now, and when to look again: (actions, deadline or None).
 

@@ -4,10 +4,7 @@
 Gateways drop an initiation whose stamp is not past the last one they saw of that key, in silence;
 routers without a clock boot in the past. So two numbers are kept for each own public key:
 `given`, a stamp that was given (0: none whose answer we know of), and `reserve`, ahead of what is
-given without a clock; and the boot of the last leap. All times here are nanoseconds since 1970; a
-`jar` has `stamp` (the last one given for that peer, 0 for none) and `unanswered` (initiations that
-left since an answer; -1 when one was answered in this run, so that its stamps are known to be
-good). A Peer is one.
+given without a clock; and the boot of the last leap. All times here are nanoseconds since 1970.
 """
 
 TICK = 1 << 24
@@ -34,6 +31,30 @@ def tai64n(ns):
 def _mark_of(given, reserve):
     """No stamp was ever given past it: a clock that is believed writes `given` once a day."""
     return reserve if reserve >= given else given + DAY
+
+
+class Line:
+    """The stamps that one peer was given."""
+
+    stamp = 0  # the last one
+    # Initiations that left since an answer; -1 when one was answered in this run, so that its
+    # stamps are known to be good.
+    unanswered = 0
+
+    def given(self, ns):
+        self.stamp = ns
+
+    def left(self):
+        """An initiation with the last one."""
+        if self.unanswered >= 0:
+            self.unanswered += 1
+
+    def answered(self):
+        self.unanswered = -1
+
+    def begin_anew(self):
+        """They were another key's."""
+        self.stamp = self.unanswered = 0
 
 
 class Stamps:
@@ -63,16 +84,16 @@ class Stamps:
         given, reserve, leapt = self._kept.load(public)
         self._begin(given, reserve, leapt)
 
-    def next(self, jar):
-        """The next stamp for a peer, 12 bytes; moves jar.stamp."""
+    def next(self, line):
+        """The next stamp for a peer, 12 bytes; moves its Line."""
         now, synchronised = self._wall_ns()
         trusted = synchronised and now >= max(self._given, RELEASED)
-        ns = (jar.stamp or (0 if trusted else max(self._highest, self._floor))) + TICK
+        ns = (line.stamp or (0 if trusted else max(self._highest, self._floor))) + TICK
         if now > ns and (trusted or now <= self._mark + BELIEF):
             ns = now
-        if jar.unanswered >= UNANSWERED:
+        if line.unanswered >= UNANSWERED:
             ns = self._further(ns, synchronised)
-        jar.stamp = ns
+        line.given(ns)
         self._highest = max(self._highest, ns)
         daily = trusted and ns == now
         if ns > self._mark or (daily and ns >= self._given + DAY):
@@ -112,12 +133,12 @@ class Stamps:
         self._mark = _mark_of(self._given, self._reserve)
         self._write()
 
-    def answered(self, jar):
+    def answered(self, line):
         """The peer's answer came: its last stamp was good."""
-        jar.unanswered = -1
-        self._answered = max(self._answered, jar.stamp)
+        line.answered()
+        self._answered = max(self._answered, line.stamp)
         if not self._given:
-            self._given = jar.stamp
+            self._given = line.stamp
             self._write()
 
     def end(self):

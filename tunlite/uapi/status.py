@@ -95,25 +95,25 @@ def _peer(daemon, peer):
         ("description", peer.description),
         ("preshared", any_psk != 0),
         ("endpoint", endpoints.text(interface.plane.endpoint_of(peer.handle)) or None),
-        ("latest_handshake", peer.handshake_time[0] if peer.handshake_time else 0),
+        ("latest_handshake", peer.shakes.complete_ns // 1_000_000_000),
         (
             "handshake_age_s",
-            (daemon.now() - peer.handshake_ms) // 1000 if peer.handshake_time else None,
+            (daemon.now() - peer.shakes.complete_ms) // 1000 if peer.shakes.complete_ns else None,
         ),
         ("rx_bytes", state[planes.RX_BYTES]),
         ("tx_bytes", state[planes.TX_BYTES]),
-        ("persistent_keepalive", peer.persistent_s),
+        ("persistent_keepalive", peer.plan.persistent_s),
         (
             "handshakes",
             {
-                "initiated": peer.initiated,
-                "responded": peer.responded,
-                "completed": peer.completed,
-                "failed": peer.failed,
+                "initiated": peer.shakes.initiated,
+                "responded": peer.shakes.responded,
+                "completed": peer.shakes.completed,
+                "failed": peer.shakes.failed,
             },
         ),
         ("staged", state[planes.STAGED]),
-        ("resolver", resolver.state(peer.public) if resolver and peer.name else ""),
+        ("resolver", resolver.state(peer.public) if resolver and peer.where.name else ""),
     )
 
 

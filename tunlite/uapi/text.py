@@ -175,7 +175,7 @@ class Setter:
                 raise UapiError(EINVAL, "only protocol version 1 is spoken")
         elif key == "description":
             if peer is not None:
-                peer.description = _words(value)
+                peer.described(_words(value))
         else:
             raise _unknown(key)
 
@@ -263,13 +263,13 @@ def _peer_piece(interface, peer):
     text = endpoints.text(interface.plane.endpoint_of(peer.handle))
     if text:
         _add(out, "endpoint", text)
-    seconds, nanoseconds = peer.handshake_time or (0, 0)
-    _add(out, "last_handshake_time_sec", seconds)
-    _add(out, "last_handshake_time_nsec", nanoseconds)
+    shaken_ns = peer.shakes.complete_ns
+    _add(out, "last_handshake_time_sec", shaken_ns // 1_000_000_000)
+    _add(out, "last_handshake_time_nsec", shaken_ns % 1_000_000_000)
     state = interface.plane.state(peer.handle)
     _add(out, "tx_bytes", state[TX_BYTES])
     _add(out, "rx_bytes", state[RX_BYTES])
-    _add(out, "persistent_keepalive_interval", peer.persistent_s)
+    _add(out, "persistent_keepalive_interval", peer.plan.persistent_s)
     return out
 
 

@@ -26,13 +26,10 @@ class Seeded:
         return out[:n]
 
 
-class Them:
-    sent_mac1 = cookie = None
-
+class Them(handshake.Remote):
     def __init__(self, public, psk):
-        self.public = public
+        super().__init__(public)
         self.psk = bytearray(psk)
-        self.static_static = None
 
 
 def finish(steps):
@@ -63,14 +60,14 @@ show("b", b.public)
 
 stamp = b"\x40\x00\x00\x00\x6a\x00\x00\x00\x12\x00\x00\x00"
 opening, message = finish(handshake.initiate(noise, a, b_of_a, b"\1\2\3\4", stamp))
-cookie.add_macs(seeded, message, b.public, b_of_a, 1000)
+cookie.Jar().add_macs(seeded, message, b.public, 1000)
 show("initiation", message)
 heard, found, heard_stamp = finish(
     handshake.consume_initiation(noise, b, message, lambda p: a_of_b)
 )
 print(found is a_of_b, heard_stamp == stamp)
 answer = finish(handshake.respond(heard, a_of_b, b"\5\6\7\x08"))
-cookie.add_macs(seeded, answer, a.public, a_of_b, 1000)
+cookie.Jar().add_macs(seeded, answer, a.public, 1000)
 show("response", answer)
 ours = finish(handshake.consume_response(noise, a, b_of_a, opening, answer))
 for name, state, initiator in (("a", ours, True), ("b", heard, False)):
