@@ -95,7 +95,8 @@
 
 #define TL_ENUM_DROP(name, text) DROP_##name,
 #define TL_ENUM_COUNT(name, text) COUNT_##name,
-enum drop { TL_DROPS(TL_ENUM_DROP) DROPS, DROP_NONE = DROPS };
+/* The last two are none: it goes on, or somebody took it over. */
+enum drop { TL_DROPS(TL_ENUM_DROP) DROPS, DROP_NONE = DROPS, DROP_TAKEN };
 enum count { TL_COUNTS(TL_ENUM_COUNT) COUNTS };
 #undef TL_ENUM_DROP
 #undef TL_ENUM_COUNT

@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "crypto/aead.h"
 #include "outside/engines.h"
+#include "path/layer.h"
 #include "tunlite.h"
 
 enum {
@@ -39,9 +40,10 @@ int options_of_plane(struct plane *plane, const unsigned char *r) {
     plane->aead = strcmp(aead, "auto") == 0 ? aead_choose() : aead_find(aead);
     if (!plane->aead)
         return -ENOTSUP;
-    plane->layer = option(FIELD(r, layer));
+    uint32_t layer = option(FIELD(r, layer));
+    plane->layer = layer == TL_LAYER2 ? &layer2 : &layer3;
     plane->replay_bits = option(FIELD(r, replay_bits));
-    if (plane->layer != TL_LAYER2 && plane->layer != TL_LAYER3)
+    if (layer != TL_LAYER2 && layer != TL_LAYER3)
         return -EINVAL;
     if (!is_power_of_two(plane->replay_bits) || plane->replay_bits < REPLAY_BITS_MIN ||
         plane->replay_bits > REPLAY_BITS_MAX)

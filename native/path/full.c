@@ -63,16 +63,10 @@ static void drop(struct worker *w, struct packet *p) {
     packet_release(p);
 }
 
-uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct full *full = full_of(w, q->p[i].way);
-        if (is_long(w, full) && q->p[i].way == full->most)
-            drop(w, &q->p[i]);
-        else
-            q->p[kept++] = q->p[i];
-    }
-    return kept;
+enum drop full_admit(struct worker *w, struct packet *p, const struct packet *before) {
+    (void)before;
+    struct full *full = full_of(w, p->way);
+    return is_long(w, full) && p->way == full->most ? DROP_WAY_FULL : DROP_NONE;
 }
 
 /* Packets of the full socket go behind those of the other one. */

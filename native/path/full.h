@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/packet.h"
+#include "base/stats.h"
 
 struct worker;
 
@@ -25,8 +26,8 @@ enum {
 bool full_reads_on(const struct worker *w);
 /* How long to wait for a socket at most, in ms. */
 uint64_t full_patience(const struct worker *w);
-/* New packets [from, n), with their peers and not yet sealed: how many stay in the queue. */
-uint32_t full_admit(struct worker *w, struct queue *q, uint32_t from);
+/* Judges a new packet, with its peer and not yet sealed, while a socket is full. */
+enum drop full_admit(struct worker *w, struct packet *p, const struct packet *before);
 /* A write of the queue ended at a full socket. Packets for the other one are moved to the front,
  * and after FULL_MS room is made in w->out. True where the other one's can be tried. */
 bool full_sort(struct worker *w, struct queue *q);

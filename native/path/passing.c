@@ -42,24 +42,18 @@ void passing_ring(const struct worker *w) {
     }
 }
 
-static void pass(struct worker *w, struct lane *lane, struct packet *p) {
-    if (lane_push(lane, p))
-        w->stats.counts[COUNT_PASSED]++;
-    else
-        w->stats.drops[DROP_WORKER_FULL]++;
+static enum drop pass(struct worker *w, struct lane *lane, struct packet *p) {
+    if (!lane_push(lane, p))
+        return DROP_WORKER_FULL;
+    w->stats.counts[COUNT_PASSED]++;
     packet_release(p);
+    return DROP_TAKEN;
 }
 
-uint32_t passing_inside(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        if (peer_of(p)->owner == w->id)
-            q->p[kept++] = *p;
-        else
-            pass(w, &w->plane->worker[peer_of(p)->owner].passing->inside, p);
-    }
-    return kept;
+enum drop passing_inside(struct worker *w, struct packet *p, const struct packet *before) {
+    (void)before;
+    uint32_t owner = peer_of(p)->owner;
+    return owner == w->id ? DROP_NONE : pass(w, &w->plane->worker[owner].passing->inside, p);
 }
 
 /* Handshakes are worker 0's. A forged index may name a worker that is none. */
@@ -70,17 +64,12 @@ static uint32_t owner_of(const struct worker *w, const struct packet *p) {
     return owner < w->plane->n_workers ? owner : 0;
 }
 
-uint32_t passing_outside(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        uint32_t owner = owner_of(w, p);
-        if (owner == w->id)
-            q->p[kept++] = *p;
-        else
-            pass(w, w->id ? &w->passing->up : &w->plane->worker[owner].passing->outside, p);
-    }
-    return kept;
+enum drop passing_outside(struct worker *w, struct packet *p, const struct packet *before) {
+    (void)before;
+    uint32_t owner = owner_of(w, p);
+    if (owner == w->id)
+        return DROP_NONE;
+    return pass(w, w->id ? &w->passing->up : &w->plane->worker[owner].passing->outside, p);
 }
 
 /* Datagrams at the wrong worker have not far to go, and the next sockets may give their followers

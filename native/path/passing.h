@@ -23,10 +23,9 @@ struct passing {
 int passing_new(struct worker *w);
 void passing_free(struct worker *w);
 
-/* In tx_batch and rx_batch: passes on what is not for this worker. What is stays in the queue; its
- * new length. */
-uint32_t passing_inside(struct worker *w, struct queue *q, uint32_t from);
-uint32_t passing_outside(struct worker *w, struct queue *q, uint32_t from);
+/* Judges: pass on what is not for this worker. */
+enum drop passing_inside(struct worker *w, struct packet *p, const struct packet *before);
+enum drop passing_outside(struct worker *w, struct packet *p, const struct packet *before);
 /* Wakes this worker. */
 void passing_ring(const struct worker *w);
 

@@ -14,6 +14,7 @@
 #include "path/worker.h"
 
 struct aead;
+struct layer;
 struct peer;
 struct routes;
 
@@ -22,7 +23,7 @@ enum { WORKERS_MAX = 8 };
 struct plane {
     int handle;
     const struct aead *aead;
-    uint32_t layer;
+    const struct layer *layer; /* the row of its judges */
     uint32_t replay_bits;
     uint32_t pool_bound; /* bytes */
     struct routes *routes;

@@ -3,7 +3,7 @@
  * Outside to inside. The steps of a batch, in order:
  *
  *   1. classify    by type and length; handshake messages go to admission.h; what came by our own
- * device ends here
+ *                  device ends here
  *   2. session     by receiver index; refused past its age or its last message number
  *   3. open        the batch at once
  *   4. replay      only now, after authentication, is the counter marked
@@ -18,13 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/packet.h"
-
 struct worker;
 
-/* Steps 1 to 7 on packets [from, n) of the queue: those for the device stay in it. With several
- * workers, behind step 1, what came to the wrong one is passed on. */
-void rx_batch(struct worker *w, struct queue *q, uint32_t from);
+/* Steps 1 to 7 on w->in, all of it new: what is for the device stays. With several workers, behind
+ * step 1, what came to the wrong one is passed on. */
+void rx_batch(struct worker *w);
 
 /* Step 8. False when the device is full. */
 bool rx_write(struct worker *w);

@@ -3,72 +3,13 @@
 #include "path/tx.h"
 
 #include "base/bytes.h"
-#include "inside/ip.h"
-#include "inside/routes.h"
 #include "path/full.h"
+#include "path/layer.h"
 #include "path/loop.h"
 #include "path/passing.h"
 #include "path/peer.h"
 #include "path/plane.h"
-#include "path/unreachable.h"
 #include "tunlite.h"
-
-/* Step 1 for one packet; layer 3 also takes the ECN field. */
-static bool is_valid(struct worker *w, struct packet *p) {
-    enum ip_verdict verdict = IP_OK;
-    if (w->plane->layer == TL_LAYER3)
-        verdict = ip_check(p->data, &p->len, &p->tos);
-    else if (p->len < IP_ETHERNET_HEADER)
-        verdict = IP_BAD_LENGTH;
-    enum drop why = DROP_NONE;
-    if (verdict != IP_OK)
-        why = verdict == IP_BAD_VERSION ? DROP_DEVICE_BAD_VERSION : DROP_DEVICE_BAD_LENGTH;
-    else if (w->plane->layer == TL_LAYER3 && loop_is_own(w, p))
-        why = DROP_ROUTING_LOOP;
-    if (why == DROP_NONE)
-        return true;
-    w->stats.drops[why]++;
-    return false;
-}
-
-static uint32_t validate(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        if (is_valid(w, &q->p[i]))
-            q->p[kept++] = q->p[i];
-        else
-            packet_release(&q->p[i]);
-    }
-    return kept;
-}
-
-static void nobody_gets(struct worker *w, struct packet *p, enum drop why) {
-    w->stats.drops[why]++;
-    unreachable_answer(w, p);
-    packet_release(p);
-}
-
-/* Step 2. Neighbours with the same destination share a lookup. */
-static uint32_t route(struct worker *w, struct queue *q, uint32_t from) {
-    const struct packet *before = NULL;
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        if (w->plane->layer == TL_LAYER2)
-            p->way = way_of(w->plane->only_peer);
-        else if (before && ip_same_destination(before->data, p->data))
-            p->way = before->way;
-        else
-            p->way = way_of(ip_route(w->plane->routes, p->data, IP_DESTINATION));
-        if (p->way) {
-            q->p[kept] = *p;
-            before = &q->p[kept++];
-            continue;
-        }
-        nobody_gets(w, p, DROP_NO_ROUTE);
-    }
-    return kept;
-}
 
 static struct session *sending_session(const struct worker *w, const struct peer *peer) {
     struct session *s = peer->sending;
@@ -89,25 +30,29 @@ static void stage_packet(struct worker *w, struct packet *p) {
     packet_release(p);
 }
 
+/* Its sender is told by the layer. */
+static enum drop nobody_gets(struct worker *w, const struct packet *p, enum drop why) {
+    if (w->plane->layer->answer)
+        w->plane->layer->answer(w, p);
+    return why;
+}
+
 /* Step 3. The counter is drawn here, so that a batch stops where the session is used up. */
-static uint32_t find_sessions(struct worker *w, struct queue *q, uint32_t from) {
-    uint32_t kept = from;
-    for (uint32_t i = from; i < q->n; i++) {
-        struct packet *p = &q->p[i];
-        const struct endpoint *to = &peer_of(p)->way.endpoint;
-        if (!to->family || to->way == WAY_LOOPS) {
-            nobody_gets(w, p, to->family ? DROP_ROUTING_LOOP : DROP_NO_ENDPOINT);
-            continue;
-        }
-        p->session = peer_of(p)->staged.n ? NULL : sending_session(w, peer_of(p));
-        if (!p->session) {
-            stage_packet(w, p);
-            continue;
-        }
-        p->counter = p->session->send_counter++;
-        q->p[kept++] = *p;
+static enum drop find_session(struct worker *w, struct packet *p, const struct packet *before) {
+    (void)before;
+    struct peer *peer = peer_of(p);
+    const struct endpoint *to = &peer->way.endpoint;
+    if (!to->family)
+        return nobody_gets(w, p, DROP_NO_ENDPOINT);
+    if (to->way == WAY_LOOPS)
+        return nobody_gets(w, p, DROP_ROUTING_LOOP);
+    p->session = peer->staged.n ? NULL : sending_session(w, peer);
+    if (!p->session) {
+        stage_packet(w, p);
+        return DROP_TAKEN;
     }
-    return kept;
+    p->counter = p->session->send_counter++;
+    return DROP_NONE;
 }
 
 static void ask_for_rekey(struct worker *w, struct session *s) {
@@ -198,17 +143,17 @@ static void gather(struct worker *w, struct queue *q, uint32_t from) {
 
 void tx_routed(struct worker *w, struct queue *q, uint32_t from) {
     if (w->outside.full[IO_V4].since || w->outside.full[IO_V6].since)
-        q->n = full_admit(w, q, from);
-    q->n = find_sessions(w, q, from);
+        judge_each(w, q, from, full_admit);
+    judge_each(w, q, from, find_session);
     gather(w, q, from);
     seal(w, q, from);
 }
 
 void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
-    q->n = validate(w, q, from);
-    q->n = route(w, q, from);
+    judge_each(w, q, from, w->plane->layer->validate);
+    judge_each(w, q, from, w->plane->layer->route);
     if (CREW_OF(w->plane))
-        q->n = passing_inside(w, q, from);
+        judge_each(w, q, from, passing_inside);
     tx_routed(w, q, from);
 }
 

@@ -4,9 +4,8 @@
 
 #include "base/bytes.h"
 #include "inside/checksum.h"
-#include "path/plane.h"
 #include "path/rx.h"
-#include "tunlite.h"
+#include "path/worker.h"
 
 enum {
     V4_HEADER = 20,
@@ -153,8 +152,8 @@ static bool make6(struct worker *w, struct packet *answer, const struct packet *
 
 void unreachable_answer(struct worker *w, const struct packet *p) {
     bool is4 = p->data[0] >> 4 == 4;
-    if (w->plane->layer != TL_LAYER3 || w->in.n > 0 ||
-        !(is4 ? is_answered4(p->data, p->len) : is_answered6(p->data, p->len)) || !has_token(w))
+    if (w->in.n > 0 || !(is4 ? is_answered4(p->data, p->len) : is_answered6(p->data, p->len)) ||
+        !has_token(w))
         return;
     if (!(is4 ? make4 : make6)(w, &w->in.p[0], p))
         return;

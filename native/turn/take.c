@@ -41,7 +41,7 @@ static bool take_outside(struct worker *w, struct lane *lane) {
         at += r->size;
     }
     bool more = w->in.n == w->in.max;
-    rx_batch(w, &w->in, 0);
+    rx_batch(w);
     lane_done(lane, at);
     return rx_write(w) && more;
 }

@@ -75,7 +75,7 @@ static bool turn_in(struct worker *w, bool readable) {
     note_batch(w, &w->batch_in, w->outside.got);
     if (status == IO_STARVED)
         note_starved(w);
-    rx_batch(w, &w->in, 0);
+    rx_batch(w);
     return rx_write(w) && status == IO_MORE;
 }
 
