@@ -119,6 +119,15 @@ def test_an_installed_package_needs_nothing_of_the_tree(tmp_path):
     result = subprocess.run(version, capture_output=True, text=True, cwd="/", env=env)
     assert result.returncode == 0, result.stderr
     assert re.search(r"\d+\.\d+", result.stdout)
-    probe = [python, "-c", "import tunlite._native as n; print(n.lib.tl_names, n.__file__)"]
+    probe = [python, "-c", "import tunlite._native as n; print(n.lib.tl_seen, n.__file__)"]
     result = subprocess.run(probe, capture_output=True, text=True, cwd="/", env=env)
     assert str(tmp_path / "venv") in result.stdout, result.stderr
+
+
+_BORDER_MAX = 42
+
+
+def test_the_border_has_few_functions():
+    """What could be one kind more of a call that is there is not another function."""
+    functions = re.findall(r"^int (tl_\w+)\(", _text("native/include/tunlite.h"), re.M)
+    assert len(set(functions)) == len(functions) <= _BORDER_MAX

@@ -19,6 +19,12 @@ from tunlite.plane import plane as planes
 
 _ENOKEY = 126
 _LOADED_RING = 8
+_NAMES = (
+    b"some_drop\n",
+    b"returns\nreturns_deadline\n",
+    b"basic\nudp_gso\nportable\n",
+    b"chosen\nnot in this build\n",
+)
 
 
 class World:
@@ -229,22 +235,21 @@ class FakePlane(Primitives):
         name16[:4] = b"fake"
         return self.where
 
-    def tl_plane_mtu(self, plane, mtu):
-        return 0
-
-    def tl_plane_link(self, plane, ifindex):
+    def tl_plane_link(self, plane, ifindex, mtu):
         self.link = ifindex
         return 0
 
     def tl_plane_listen(self, plane, port, mark):
+        if port == -1:
+            self._deafen()
+            return 0
         self.port = port or 51820
         return self.port
 
-    def tl_plane_deaf(self, plane):
+    def _deafen(self):
         self.port = None
         for peer in self.peers.values():
             peer.first_unanswered = peer.first_unreplied = 0
-        return 0
 
     def tl_plane_identity(self, plane, mac1_key, cookie_key):
         self.mac1_key, self.cookie_key = mac1_key, cookie_key
@@ -270,31 +275,19 @@ class FakePlane(Primitives):
         self.wakes += woke != 0
         return woke
 
-    def tl_names(self, kind, out, size):
-        names = (
-            b"some_drop\n",
-            b"returns\nreturns_deadline\n",
-            b"basic\nudp_gso\nportable\n",
-            b"chosen\nnot in this build\n",
-        )[kind]
-        out[: len(names)] = names
-        return len(names)
-
-    def tl_drops(self, plane, out, size):
-        out[:8] = bytes(8)
-        return 1
-
-    def tl_counters(self, plane, out, size):
-        struct.pack_into("<QQ", out, 0, self.returns, 0)
-        return 2
-
-    def tl_workers(self, plane, out, size):
-        out[:16] = bytes(16)
-        return 1
-
-    def tl_features(self, plane, out, size):
-        struct.pack_into("<HHiHHiHHi", out, 0, 0, 1, 0, 1, 0, 1, 2, 1, 0)
-        return 3
+    def tl_seen(self, plane, what, out, size):
+        if what >= planes.NAMES_DROP:
+            names = _NAMES[what - planes.NAMES_DROP]
+            out[: len(names)] = names
+            return len(names)
+        count, row = (
+            (1, bytes(8)),
+            (2, struct.pack("<QQ", self.returns, 0)),
+            (1, bytes(16)),
+            (3, struct.pack("<HHiHHiHHi", 0, 1, 0, 1, 0, 1, 2, 1, 0)),
+        )[what]
+        out[: len(row)] = row
+        return count
 
     # ---- peers ----
 
@@ -381,7 +374,14 @@ class FakePlane(Primitives):
         return 0
 
     def tl_index_free(self, plane, index):
-        del self.indices[bytes(index)]
+        found = self.indices.pop(bytes(index))
+        if not isinstance(found, _Session):
+            return 0
+        peer = self.peers[found.peer]
+        if peer.sending is found:
+            peer.sending = None
+        if peer.confirmed is found:
+            peer.confirmed = None
         return 0
 
     def tl_handshake(self, plane, out, size):
@@ -418,16 +418,6 @@ class FakePlane(Primitives):
         staged, peer.staged = peer.staged, []
         for packet in staged:
             self._send(peer, packet)
-        return 0
-
-    def tl_session_free(self, plane, index):
-        session = self.indices.pop(bytes(index))
-        assert isinstance(session, _Session)
-        peer = self.peers[session.peer]
-        if peer.sending is session:
-            peer.sending = None
-        if peer.confirmed is session:
-            peer.confirmed = None
         return 0
 
     # ---- packets ----

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Numbers of TL_NAMES_FEATURE; the AEADs follow in the order of aead_list. */
+/* Numbers of TL_SEEN_FEATURE_NAMES; the AEADs follow in the order of aead_list. */
 #define TL_FEATURES(X)                                                                             \
     X(BASIC, "basic")                                                                              \
     X(MMSG, "mmsg")                                                                                \
@@ -18,7 +18,7 @@
     X(UDP_GRO, "udp_gro")                                                                          \
     X(WORKERS, "workers")
 
-/* Numbers of TL_NAMES_REASON. */
+/* Numbers of TL_SEEN_REASON_NAMES. */
 #define TL_REASONS(X)                                                                              \
     X(CHOSEN, "chosen")                                                                            \
     X(AVAILABLE, "available, another was chosen")                                                  \

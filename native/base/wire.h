@@ -81,9 +81,9 @@ struct record_endpoint {
 static_assert(sizeof(struct record_endpoint) == 48, "border");
 
 struct record_options {
-    uint8_t engine[16];      /* a name of TL_NAMES_FEATURE, NUL-padded, or "auto" */
+    uint8_t engine[16];      /* a name of TL_SEEN_FEATURE_NAMES, NUL-padded, or "auto" */
     uint8_t aead[24];        /* likewise */
-    uint8_t offloads_off[4]; /* bit set: feature number (TL_NAMES_FEATURE) that must stay off */
+    uint8_t offloads_off[4]; /* set of feature numbers that must stay off */
     uint8_t layer[4];        /* 2 or 3 */
     uint8_t mtu[4];
     uint8_t pool_bytes[4];            /* bound of the buffer pool */

@@ -64,7 +64,7 @@ out_control:
     return err;
 }
 
-/* Several workers that cannot be are one; why is for tl_features. */
+/* Several workers that cannot be are one; why is for TL_SEEN_FEATURES. */
 static struct feature_state count_workers(struct worker_options *o) {
     if (o->workers == 1)
         return feature_off(REASON_NOT_ASKED);

@@ -42,24 +42,16 @@ int tl_plane_device(int handle, int fd) {
     return err;
 }
 
-int tl_plane_mtu(int handle, int mtu) {
+int tl_plane_link(int handle, int ifindex, int mtu) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
-    if (mtu < MTU_MIN || mtu > MTU_MAX)
+    if (mtu && (mtu < MTU_MIN || mtu > MTU_MAX))
         return -EINVAL;
     HOLD hold = hold_all(plane);
-    for (uint32_t i = 0; i < plane->n_workers; i++)
-        worker_mtu(&plane->worker[i], (uint32_t)mtu);
-    return 0;
-}
-
-int tl_plane_link(int handle, int ifindex) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
-    HOLD hold = hold_all(plane);
     plane->link = (uint32_t)ifindex;
+    for (uint32_t i = 0; i < plane->n_workers && mtu; i++)
+        worker_mtu(&plane->worker[i], (uint32_t)mtu);
     return 0;
 }
 
@@ -96,10 +88,22 @@ static void replace_sockets(struct plane *plane, const int (*fds)[IO_SOCKETS]) {
         worker_sockets(&plane->worker[i], fds ? fds[i] : none);
 }
 
+static int deafen(struct plane *plane) {
+    replace_sockets(plane, NULL);
+    plane->port = 0;
+    /* Nobody can answer: when the sockets open again, no peer is waited for. */
+    for (uint32_t i = 0; i < plane->n_peers; i++)
+        if (plane->peers[i])
+            plane->peers[i]->way.first_unanswered = plane->peers[i]->way.first_unreplied = 0;
+    return 0;
+}
+
 int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
     struct plane *plane = handle_plane(handle);
     if (!plane)
         return -EBADF;
+    if (port == -1)
+        return deafen(plane);
     if (port < 0 || port > 65535)
         return -EINVAL;
     const struct socket_options o = {.port = (uint16_t)port,
@@ -118,19 +122,6 @@ int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
     replace_sockets(plane, (const int(*)[IO_SOCKETS])fds);
     plane->port = (uint16_t)got;
     return got;
-}
-
-int tl_plane_deaf(int handle) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
-    replace_sockets(plane, NULL);
-    plane->port = 0;
-    /* Nobody can answer: when the sockets open again, no peer is waited for. */
-    for (uint32_t i = 0; i < plane->n_peers; i++)
-        if (plane->peers[i])
-            plane->peers[i]->way.first_unanswered = plane->peers[i]->way.first_unreplied = 0;
-    return 0;
 }
 
 int tl_plane_identity(int handle, const unsigned char *mac1_key32,

@@ -13,28 +13,41 @@
 #include "tunlite.h"
 #include "turn/crew.h"
 
-/* 0 where it was written whole: names are short and the caller's buffer generous. */
-static int put_text(unsigned char *out, int out_len, const char *text, uint32_t len) {
-    if (out_len < 0 || (uint32_t)out_len < len)
+enum { NO_PLANE = -1 };
+
+/* The caller's buffer. */
+struct out {
+    unsigned char *at;
+    int len;
+};
+
+/* Its length. */
+static int put_text(struct out out, const char *text, uint32_t len) {
+    if (out.len < 0 || (uint32_t)out.len < len)
         return -ENOSPC;
-    memcpy(out, text, len);
+    memcpy(out.at, text, len);
     return (int)len;
 }
 
-int tl_names(int kind, unsigned char *out, int out_len) {
-    char names[512];
-    switch (kind) {
-    case TL_NAMES_DROP:
-        return put_text(out, out_len, stats_drop_names, (uint32_t)strlen(stats_drop_names));
-    case TL_NAMES_COUNTER:
-        return put_text(out, out_len, stats_count_names, (uint32_t)strlen(stats_count_names));
-    case TL_NAMES_FEATURE:
-        return put_text(out, out_len, names, feature_names(names, sizeof names));
-    case TL_NAMES_REASON:
-        return put_text(out, out_len, feature_reason_names, (uint32_t)strlen(feature_reason_names));
+static const char *names_of(int what) {
+    switch (what) {
+    case TL_SEEN_DROP_NAMES:
+        return stats_drop_names;
+    case TL_SEEN_COUNTER_NAMES:
+        return stats_count_names;
+    case TL_SEEN_REASON_NAMES:
+        return feature_reason_names;
     default:
-        return -EINVAL;
+        return NULL;
     }
+}
+
+static int put_names(int what, struct out out) {
+    char features[512];
+    if (what == TL_SEEN_FEATURE_NAMES)
+        return put_text(out, features, feature_names(features, sizeof features));
+    const char *text = names_of(what);
+    return text ? put_text(out, text, (uint32_t)strlen(text)) : -EINVAL;
 }
 
 static struct stats sum(struct plane *plane) {
@@ -57,43 +70,28 @@ static struct stats sum(struct plane *plane) {
     return all;
 }
 
-static int put_numbers(unsigned char *out, int out_len, const uint64_t *numbers, int n) {
-    if (out_len / 8 < n)
+static int put_numbers(struct out out, const uint64_t *numbers, int n) {
+    if (out.len / 8 < n)
         return -ENOSPC;
     for (int i = 0; i < n; i++)
-        store_le64(out + i * 8, numbers[i]);
+        store_le64(out.at + i * 8, numbers[i]);
     return n;
 }
 
-int tl_drops(int handle, unsigned char *out, int out_len) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
-    const struct stats all = sum(plane);
-    return put_numbers(out, out_len, all.drops, DROPS);
-}
-
-int tl_counters(int handle, unsigned char *out, int out_len) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
-    const struct stats all = sum(plane);
-    return put_numbers(out, out_len, all.counts, COUNTS);
-}
-
-int tl_workers(int handle, unsigned char *out, int out_len) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
-    if (out_len / 16 < (int)plane->n_workers)
+static int put_workers(struct plane *plane, struct out out) {
+    if (out.len / 16 < (int)plane->n_workers)
         return -ENOSPC;
     HOLD hold = hold_all(plane);
     for (uint32_t i = 0; i < plane->n_workers; i++) {
         const uint64_t *counts = plane->worker[i].stats.counts;
-        store_le64(out + i * 16, counts[COUNT_SOCKET_READ]);
-        store_le64(out + i * 16 + 8, counts[COUNT_SOCKET_WRITTEN]);
+        store_le64(out.at + i * 16, counts[COUNT_SOCKET_READ]);
+        store_le64(out.at + i * 16 + 8, counts[COUNT_SOCKET_WRITTEN]);
     }
     return (int)plane->n_workers;
+}
+
+static int put_features(struct out out, const struct features *chosen) {
+    return feature_rows(out.at, (uint32_t)(out.len > 0 ? out.len : 0), chosen);
 }
 
 static void note_paths(const struct plane *plane, struct feature_state *gso) {
@@ -102,20 +100,17 @@ static void note_paths(const struct plane *plane, struct feature_state *gso) {
             gso->why = REASON_NOT_EVERYWHERE;
 }
 
-int tl_features(int handle, unsigned char *out, int out_len) {
-    struct plane *plane = handle_plane(handle);
-    if (!plane)
-        return -EBADF;
+static int features_of(struct plane *plane, struct out out) {
     HOLD hold = hold_all(plane);
     const struct worker *w = plane->worker;
     struct feature_state offload[FEATURE_AEADS];
     const struct features chosen = {w->outside.ops, plane->aead, offload};
     memcpy(offload, w->offload, sizeof offload);
     note_paths(plane, &offload[FEATURE_UDP_GSO]);
-    return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
+    return put_features(out, &chosen);
 }
 
-int tl_probe(unsigned char *out, int out_len) {
+static int probe(struct out out) {
     struct feature_state offload[FEATURE_AEADS];
     const struct features chosen = {feature_engine_auto(), aead_choose(), offload};
     feature_probe_engines(offload);
@@ -123,5 +118,25 @@ int tl_probe(unsigned char *out, int out_len) {
     tun_probe(offload);
     int32_t why = CREW ? crew_refusal(chosen.engine) : REASON_NOT_BUILT;
     offload[FEATURE_WORKERS] = feature_off(why ? why : REASON_NOT_ASKED);
-    return feature_rows(out, (uint32_t)(out_len > 0 ? out_len : 0), &chosen);
+    return put_features(out, &chosen);
+}
+
+static int seen_of(struct plane *plane, int what, struct out out) {
+    if (what == TL_SEEN_WORKERS)
+        return put_workers(plane, out);
+    if (what == TL_SEEN_FEATURES)
+        return features_of(plane, out);
+    const struct stats all = sum(plane);
+    return what == TL_SEEN_DROPS ? put_numbers(out, all.drops, DROPS)
+                                 : put_numbers(out, all.counts, COUNTS);
+}
+
+int tl_seen(int handle, int what, unsigned char *out, int out_len) {
+    const struct out to = {out, out_len};
+    if (what < TL_SEEN_DROPS || what > TL_SEEN_FEATURES)
+        return put_names(what, to);
+    if (what == TL_SEEN_FEATURES && handle == NO_PLANE)
+        return probe(to);
+    struct plane *plane = handle_plane(handle);
+    return plane ? seen_of(plane, what, to) : -EBADF;
 }

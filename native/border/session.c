@@ -45,7 +45,7 @@ static void forget(struct plane *p, struct session *s) {
     session_drop(&p->sessions, s);
 }
 
-static int drop(int plane, const unsigned char *index4) {
+int tl_index_free(int plane, const unsigned char *index4) {
     struct plane *p = handle_plane(plane);
     if (!p)
         return -EBADF;
@@ -55,14 +55,6 @@ static int drop(int plane, const unsigned char *index4) {
     forget(p, s);
     crew_reclaim(p);
     return 0;
-}
-
-int tl_index_free(int plane, const unsigned char *index4) {
-    return drop(plane, index4);
-}
-
-int tl_session_free(int plane, const unsigned char *index4) {
-    return drop(plane, index4);
 }
 
 int tl_handshake(int plane, unsigned char *out, int out_len) {

@@ -78,43 +78,27 @@ int tl_kill(int pidfd, int signal);
  * where they are not -1. Cannot be undone. With caps -1 it sets no_new_privs and nothing else. */
 int tl_confine(int uid, int gid, int caps);
 
-/* What this kernel and CPU offer: writes the rows (see TL_NAMES_FEATURE) that `tl_features` has. */
-int tl_probe(unsigned char *out, int out_len);
-
-/* Names C knows, newline-separated, in the order of the numbers that records use, so that Python
- * repeats no list. */
-enum {
-    TL_NAMES_DROP = 0,    /* reasons a packet was refused */
-    TL_NAMES_COUNTER = 1, /* other counters */
-    TL_NAMES_FEATURE = 2, /* engines, offloads, AEADs */
-    TL_NAMES_REASON = 3,  /* why a feature is on or off */
-};
-int tl_names(int kind, unsigned char *out, int out_len);
-
 /* ---- the plane: the packet path of one interface --------------------------------------------- */
 
 /* options: an options record (wire.h). Allocates everything the packet path will need at once.
  * Returns a handle. -EINVAL: the record; -ENOMEM; -ENOTSUP: a forced engine or AEAD is not in
  * this build. An engine that the kernel refuses is replaced by what "auto" means, and several
- * workers by one; tl_features says why. With several, threads begin with the first tl_run. */
+ * workers by one; TL_SEEN_FEATURES says why. With several, threads begin with the first tl_run. */
 int tl_plane_new(const unsigned char *options, int options_len);
 /* Wipes and frees; the plane closes its sockets and device. Always 0. */
 int tl_plane_free(int plane);
 
 /* Hands the device over to the plane, which closes it at the end. */
 int tl_plane_device(int plane, int fd);
-/* Follows a change of the device's MTU (bytes of an inside packet). */
-int tl_plane_mtu(int plane, int mtu);
-
-/* The device's ifindex while it is in the sockets' network namespace, else 0: datagrams that come
- * by it are dropped (routing_loop). */
-int tl_plane_link(int plane, int ifindex);
+/* What the kernel says of the device: its ifindex while it is in the sockets' network namespace,
+ * else 0: datagrams that come by it are dropped (routing_loop); and its MTU (68 to 65535 bytes of
+ * an inside packet, else -EINVAL; 0: as it was). */
+int tl_plane_link(int plane, int ifindex, int mtu);
 
 /* Opens the two UDP sockets (IPv4 and v6-only IPv6) on one port, 0 for any, with the fwmark, and
- * replaces the earlier ones. Returns the port. -EADDRINUSE. A kernel without IPv6 is no error. */
+ * replaces the earlier ones. Returns the port. -EADDRINUSE. A kernel without IPv6 is no error.
+ * Port -1 closes them: packets are read and dropped until the next listen. Returns 0. */
 int tl_plane_listen(int plane, int port, const unsigned char *fwmark4);
-/* Closes the sockets: packets are read and dropped until the next listen. */
-int tl_plane_deaf(int plane);
 
 /* What C needs to judge handshakes before Python sees them: the key that mac1 is checked under and
  * the key that cookies are encrypted under (BLAKE2s of label and our public key; paper 5.4.7).
@@ -191,6 +175,8 @@ int tl_routes(int plane, const unsigned char *rows, int rows_len);
 /* Draws an unused receiver index for the peer and lets answers to it through to Python. Its low
  * bits name the worker that will own the session. */
 int tl_index_new(int plane, int peer, unsigned char *index4);
+/* Gives back an index and wipes the session that it became. The peer sends with none until the next
+ * tl_session_use where that was the sending one. -ENOENT. */
 int tl_index_free(int plane, const unsigned char *index4);
 
 /* Takes the next handshake message out of the ring: endpoint (48 bytes), then the message, checked
@@ -209,22 +195,29 @@ int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned
 int tl_session_new(int plane, const unsigned char *session, int session_len);
 /* Makes it the one that sends for its peer, and sends what is staged. */
 int tl_session_use(int plane, const unsigned char *index4);
-/* Wipes it. The peer sends with none until the next tl_session_use where it was the sending one. */
-int tl_session_free(int plane, const unsigned char *index4);
 
 /* ---- what is seen -------------------------------------------------------------------------------
  */
 
-/* uint64 each: drops by reason; counters. In the order of tl_names. Returns their number. */
-int tl_drops(int plane, unsigned char *out, int out_len);
-int tl_counters(int plane, unsigned char *out, int out_len);
-/* Rows of uint64 (datagrams read, datagrams written), one for each worker. Returns their number. */
-int tl_workers(int plane, unsigned char *out, int out_len);
-/* Rows of (uint16 feature, uint16 on, int32 reason): what this plane uses, and why. */
-int tl_features(int plane, unsigned char *out, int out_len);
+/* Numbers by place and the names of the places, so that Python repeats no list. Returns how many
+ * numbers or rows were written, for names their bytes. plane: any where the kind is of none.
+ * -EINVAL: no such kind; -ENOSPC: out is too short. */
+enum {
+    TL_SEEN_DROPS = 0,    /* uint64 each: packets that were refused, by reason */
+    TL_SEEN_COUNTERS = 1, /* uint64 each */
+    TL_SEEN_WORKERS = 2,  /* rows of uint64 (datagrams read, datagrams written), one a worker */
+    TL_SEEN_FEATURES = 3, /* rows of (uint16 feature, uint16 on, int32 reason): what the plane uses,
+                             and why; plane -1: what this kernel and CPU offer */
+    /* Of no plane: names, each followed by a newline, in the order of the numbers above. */
+    TL_SEEN_DROP_NAMES = 4,
+    TL_SEEN_COUNTER_NAMES = 5,
+    TL_SEEN_FEATURE_NAMES = 6, /* engines, offloads, AEADs */
+    TL_SEEN_REASON_NAMES = 7,  /* why a feature is on or off */
+};
+int tl_seen(int plane, int what, unsigned char *out, int out_len);
 
 /* Times an AEAD on `packets` packets of `size` bytes: nanoseconds of CPU for all, 8 bytes. `name`
- * as TL_NAMES_FEATURE has it. -ENOTSUP. */
+ * as TL_SEEN_FEATURE_NAMES has it. -ENOTSUP. */
 int tl_measure(const unsigned char *name, int name_len, int size, int packets,
                unsigned char *nanoseconds8);
 

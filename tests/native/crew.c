@@ -173,7 +173,7 @@ static void rekey(uint32_t i) {
         struct end *e = &ends[side];
         CHECK(tl_session_use(e->plane, index[side]));
         if (e->sessions[i]++ > 1)
-            CHECK(tl_session_free(e->plane, e->index[i][1]));
+            CHECK(tl_index_free(e->plane, e->index[i][1]));
         memcpy(e->index[i][1], e->index[i][0], 4);
         memcpy(e->index[i][0], index[side], 4);
     }
@@ -217,7 +217,7 @@ static void receive_all(int side) {
 static uint64_t dropped(int side) {
     uint8_t out[8 * 128];
     uint64_t all = 0;
-    int n = CHECK(tl_drops(ends[side].plane, out, sizeof out));
+    int n = CHECK(tl_seen(ends[side].plane, TL_SEEN_DROPS, out, sizeof out));
     for (int i = 0; i < n; i++)
         all += load_le64(out + i * 8);
     return all;
@@ -291,10 +291,9 @@ static void look(void) {
     struct end *e = &ends[GATEWAY];
     uint32_t i = any(PEERS);
     CHECK(tl_peer_state(e->plane, e->peer[i], out, sizeof out));
-    CHECK(tl_counters(e->plane, out, sizeof out));
-    CHECK(tl_features(e->plane, out, sizeof out));
-    CHECK(tl_workers(e->plane, out, sizeof out));
-    CHECK(tl_plane_mtu(e->plane, 1400 + (int)any(20)));
+    for (int what = TL_SEEN_COUNTERS; what <= TL_SEEN_FEATURES; what++)
+        CHECK(tl_seen(e->plane, what, out, sizeof out));
+    CHECK(tl_plane_link(e->plane, 0, 1400 + (int)any(20)));
     CHECK(tl_plane_grow(e->plane, 1 << 16));
     CHECK(tl_peer_flush(e->plane, e->peer[i]));
 }
@@ -306,7 +305,7 @@ static void round_of_changes(void) {
     fail_to_shake();
     traffic();
     if (any(4) == 0) { /* the gateway's packets wait for the next session */
-        CHECK(tl_session_free(ends[GATEWAY].plane, ends[GATEWAY].index[i][0]));
+        CHECK(tl_index_free(ends[GATEWAY].plane, ends[GATEWAY].index[i][0]));
         traffic();
     }
     free_peer(i);
@@ -354,7 +353,7 @@ static void move_port(void) {
 
 static void report(void) {
     uint8_t out[16 * 8];
-    int n = CHECK(tl_workers(ends[GATEWAY].plane, out, sizeof out));
+    int n = CHECK(tl_seen(ends[GATEWAY].plane, TL_SEEN_WORKERS, out, sizeof out));
     printf("sent %lu and %lu, seen %lu and %lu, dropped %lu and %lu; workers",
            (unsigned long)ends[0].all_sent, (unsigned long)ends[1].all_sent,
            (unsigned long)ends[1].all_seen, (unsigned long)ends[0].all_seen,

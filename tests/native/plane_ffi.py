@@ -127,10 +127,11 @@ def route(prefix, peer):
 def names(kind):
     """The list that C numbers its records by."""
     out = ffi.new("unsigned char[8192]")
-    return bytes(ffi.buffer(out, checked(lib.tl_names(kind, out, 8192)))).decode().split("\n")[:-1]
+    size = checked(lib.tl_seen(-1, kind, out, 8192))
+    return bytes(ffi.buffer(out, size)).decode().split("\n")[:-1]
 
 
-DROPS, COUNTERS = names(lib.TL_NAMES_DROP), names(lib.TL_NAMES_COUNTER)
+DROPS, COUNTERS = names(lib.TL_SEEN_DROP_NAMES), names(lib.TL_SEEN_COUNTER_NAMES)
 
 
 class Plane:
@@ -173,27 +174,27 @@ class Plane:
         os.close(writable)
         return woke
 
-    def _numbers(self, function, n):
+    def _numbers(self, what, n):
         out = ffi.new("unsigned char[]", n * 8)
-        assert checked(function(self.number, out, n * 8)) == n
+        assert self.call("seen", what, out, n * 8) == n
         return list(struct.unpack(f"<{n}Q", bytes(out)))
 
     def drops(self):
         """What was dropped since the last call: {reason: packets}, zeros left out."""
-        now = self._numbers(lib.tl_drops, len(DROPS))
+        now = self._numbers(lib.TL_SEEN_DROPS, len(DROPS))
         new = {k: a - b for k, a, b in zip(DROPS, now, self._seen_drops, strict=True) if a > b}
         self._seen_drops = now
         return new
 
     def counters(self):
         """{name: value} of all."""
-        return dict(zip(COUNTERS, self._numbers(lib.tl_counters, len(COUNTERS)), strict=True))
+        return dict(zip(COUNTERS, self._numbers(lib.TL_SEEN_COUNTERS, len(COUNTERS)), strict=True))
 
     def features(self):
         """{name: (on, why)} of all; `why` is a reason's text or -errno."""
-        labels, reasons = names(lib.TL_NAMES_FEATURE), names(lib.TL_NAMES_REASON)
+        labels, reasons = names(lib.TL_SEEN_FEATURE_NAMES), names(lib.TL_SEEN_REASON_NAMES)
         out = ffi.new("unsigned char[512]")
-        n = self.call("features", out, 512)
+        n = self.call("seen", lib.TL_SEEN_FEATURES, out, 512)
         found = {}
         for number, on, why in struct.iter_unpack("<HHi", bytes(out)[: 8 * n]):
             found[labels[number]] = (bool(on), reasons[why] if why >= 0 else why)

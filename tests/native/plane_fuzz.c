@@ -180,7 +180,7 @@ static void publish_routes(struct world *w) {
 
 static void new_session(struct world *w, uint32_t which) {
     uint8_t r[sizeof(struct record_session)] = {0};
-    tl_session_free(w->plane, w->index[which]);
+    tl_index_free(w->plane, w->index[which]);
     if (tl_index_new(w->plane, w->peer[any(PEERS)], w->index[which]))
         return;
     if (any(8) == 0)
@@ -258,7 +258,7 @@ static void call_something(struct world *w) {
         tl_fake_clock(w->plane, bytes);
         break;
     case 12:
-        tl_plane_link(w->plane, any(4) ? 0 : (int)any(4));
+        tl_plane_link(w->plane, any(4) ? 0 : (int)any(4), 0);
         break;
     case 13:
         tl_peer_endpoint(w->plane, peer, place);

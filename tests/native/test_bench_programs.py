@@ -31,7 +31,7 @@ def _aeads(command):
 def test_the_cipher_that_does_nothing_is_in_no_build_but_the_benchs():
     assert "null" in _aeads(builds.null_tunlite())
     assert "null" not in _aeads([sys.executable, "-m", "tunlite"])
-    assert "null" not in names(lib.TL_NAMES_FEATURE)
+    assert "null" not in names(lib.TL_SEEN_FEATURE_NAMES)
     assert b"aead_null" not in native_build.EXTENSION.read_bytes()
     sources = set(native_build.core_sources()) | set(native_build.build_ffi().sources())
     assert not [source for source in sources if "null" in source]

@@ -240,23 +240,32 @@ def test_a_confined_process_leaves_no_core_and_nobody_may_look_into_it():
 
 
 def test_names_are_distinct_and_a_short_buffer_is_enospc():
-    for kind in range(4):
+    for kind in range(lib.TL_SEEN_DROP_NAMES, lib.TL_SEEN_REASON_NAMES + 1):
         found = names(kind)
         assert len(found) == len(set(found)) > 0
-        assert lib.tl_names(kind, ffi.new("unsigned char[4]"), 4) == -errno.ENOSPC
-    assert lib.tl_names(4, ffi.NULL, 0) == -errno.EINVAL
+        assert lib.tl_seen(-1, kind, ffi.new("unsigned char[4]"), 4) == -errno.ENOSPC
+    assert lib.tl_seen(-1, kind + 1, ffi.NULL, 0) == -errno.EINVAL
+
+
+def test_what_is_a_planes_needs_one_and_room_for_all_of_it():
+    none = ffi.new("unsigned char[4]")
+    with Plane() as plane:
+        for kind in range(lib.TL_SEEN_DROPS, lib.TL_SEEN_FEATURES + 1):
+            assert lib.tl_seen(plane.number, kind, none, 4) == -errno.ENOSPC
+            assert lib.tl_seen(99, kind, none, 4) == -errno.EBADF
+        assert lib.tl_seen(plane.number, -1, none, 4) == -errno.EINVAL
 
 
 def test_features_name_one_engine_and_one_aead():
     out = ffi.new("unsigned char[800]")
-    features, reasons = names(lib.TL_NAMES_FEATURE), names(lib.TL_NAMES_REASON)
+    features, reasons = names(lib.TL_SEEN_FEATURE_NAMES), names(lib.TL_SEEN_REASON_NAMES)
     with Plane(fake=False, engine=b"basic", aead=b"portable") as plane:
-        n = plane.call("features", out, 800)
+        n = plane.call("seen", lib.TL_SEEN_FEATURES, out, 800)
     rows = [struct.unpack_from("<HHi", bytes(out), i * 8) for i in range(n)]
     assert [row[0] for row in rows] == list(range(len(features)))
     assert {features[f] for f, on, _ in rows if on} == {"basic", "portable"}
     assert all(reasons[why] == "chosen" for _, on, why in rows if on)
-    assert checked(lib.tl_probe(out, 800)) == n
+    assert checked(lib.tl_seen(-1, lib.TL_SEEN_FEATURES, out, 800)) == n
 
 
 @pytest.mark.parametrize(
@@ -298,4 +307,4 @@ def test_a_device_name_without_an_end_is_refused():
 def test_an_mtu_has_68_to_65535_bytes():
     with Plane() as plane:
         for mtu, code in ((67, -errno.EINVAL), (68, 0), (65535, 0), (65536, -errno.EINVAL)):
-            assert lib.tl_plane_mtu(plane.number, mtu) == code
+            assert lib.tl_plane_link(plane.number, 0, mtu) == code

@@ -23,7 +23,7 @@ from tests.native.plane_ffi import (
 )
 from tunlite.plane import features
 
-_FEATURES = names(lib.TL_NAMES_FEATURE)
+_FEATURES = names(lib.TL_SEEN_FEATURE_NAMES)
 ENGINES = _FEATURES[: _FEATURES.index("tun_vnet")]  # of this build: each is tried
 IN_BATCHES = ["mmsg", "io_uring"]
 ALL_OFF = 0xFFFFFFFF  # offloads
@@ -395,7 +395,7 @@ def test_listen_again_on_our_own_port_keeps_the_sockets_and_deaf_closes_them(eng
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with pytest.raises(OSError):
             other.bind(("0.0.0.0", wired.port))
-        wired.plane.call("plane_deaf")
+        wired.plane.call("plane_listen", -1, bytes(4))
         other.bind(("0.0.0.0", wired.port))
         with pytest.raises(OSError, match="EADDRINUSE"):
             wired.plane.call("plane_listen", wired.port, bytes(4))

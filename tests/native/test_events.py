@@ -75,7 +75,7 @@ def test_a_late_word_of_one_session_does_not_confirm_the_one_that_came_after(pla
     first = fresh(plane, b"1" * 32)
     plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
     assert receive(plane, first, 0, key=b"1" * 32) & lib.TL_WOKE_PEERS
-    plane.call("session_free", first)
+    plane.call("index_free", first)
     second = fresh(plane, b"2" * 32)
     plane.arm(plane.only, lib.TL_PEER_CONFIRMED)
     assert plane.events() == {plane.only: 0}
@@ -201,7 +201,7 @@ def test_events_of_others_before_and_after_a_peer_that_goes_are_told(plane, gone
 
 def test_a_freed_session_stops_sending_and_its_packets_are_unknown(plane):
     index = plane.session(plane.index(plane.only))
-    plane.call("session_free", index)
+    plane.call("index_free", index)
     assert plane.state(plane.only)["has_session"] == 0
     receive(plane, index, 0)
     assert plane.drops() == {"unknown_index": 1}

@@ -218,7 +218,7 @@ def test_a_packet_that_waits_for_a_buffer_waits_for_a_place_in_the_batch_too():
     with Fast(pool_bytes=1) as fast:
         plane, batch, big = fast.plane, 24, ipv4(payload=packets.noise(3, 65000))
         index = plane.index(fast.peer)
-        plane.call("session_free", fast.index)
+        plane.call("index_free", fast.index)
         for _ in range(2 * batch):
             fast.inside.send(frame(ipv4()))
             plane.turn()

@@ -104,7 +104,7 @@ def test_only_the_session_that_sends_is_looked_for(plane):
     assert drops_of(plane, udp(plane, SEALED)) == GOES
     message = b"\4\0\0\0newr" + bytes(40)
     assert drops_of(plane, udp(plane, message)) == LOOP
-    plane.call("session_free", newer)
+    plane.call("index_free", newer)
     assert drops_of(plane, udp(plane, message))[0] == {}
 
 
@@ -147,11 +147,11 @@ def test_an_endpoint_that_moves_is_known_at_its_new_place(plane):
 def test_what_comes_by_our_own_device_is_dropped_while_it_is_in_the_sockets_namespace(plane):
     inside = endpoint(V4, 7, local="10.0.0.1", ifindex=42)
     for counter, link in enumerate((0, 41)):
-        plane.call("plane_link", link)
+        plane.call("plane_link", link, 0)
         plane.put_outside(seal(KEY_B, plane.index_bytes, counter, ipv4()), where=inside)
         plane.turn()
         assert plane.take_inside() == [ipv4()] and plane.drops() == {}
-    plane.call("plane_link", 42)
+    plane.call("plane_link", 42, 1400)
     before = plane.state(plane.peer_number)
     initiation = struct.pack("<I", 1) + bytes(144)
     plane.put_outside(seal(KEY_B, plane.index_bytes, 5, ipv4()), initiation, where=inside)

@@ -147,7 +147,7 @@ def test_where_runs_never_come_udp_gro_is_tried_less_and_less_often():
 def test_other_sockets_begin_with_udp_gro():
     with Outside() as outside:
         outside.unlike()
-        outside.plane.call("plane_deaf")
+        outside.plane.call("plane_listen", -1, bytes(4))
         outside.port = outside.plane.call("plane_listen", 0, bytes(4))
         assert outside.has_gro()
         outside.unlike()

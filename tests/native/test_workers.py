@@ -89,7 +89,7 @@ class Crew(OnSockets):
     def workers(self):
         """[(datagrams read, written)]."""
         out = ffi.new("unsigned char[128]")
-        n = self.plane.call("workers", out, 128)
+        n = self.plane.call("seen", lib.TL_SEEN_WORKERS, out, 128)
         return [struct.unpack_from("<QQ", bytes(out), 16 * i) for i in range(n)]
 
 
@@ -153,7 +153,7 @@ def test_what_a_turn_reads_has_room_in_a_lane_whatever_the_mtu_has_become():
                     crew.inside.send(ipv4(dst="10.2.0.0"))
             crew.plane.turn()
         crew.until(lambda: not unread(crew.inside), "an empty device")
-        crew.plane.call("plane_mtu", 9000)
+        crew.plane.call("plane_link", 0, 9000)
         for _ in range(200):
             crew.inside.send(ipv4(dst="10.2.0.1", payload=bytes(8980)))
         crew.until(lambda: not unread(crew.inside), "an empty device")
@@ -276,7 +276,7 @@ def test_sockets_closed_and_opened_again_serve_the_same_sessions():
     with Crew(2) as crew:
         for n in range(4):
             crew.plane.turn()
-            crew.plane.call("plane_deaf")
+            crew.plane.call("plane_listen", -1, bytes(4))
             crew.plane.turn()
             crew.port = crew.plane.call("plane_listen", crew.port, bytes(4))
             pairs = [crew.message(peer, n) for peer in crew.peers]
@@ -294,7 +294,7 @@ def test_where_the_kernel_cannot_steer_there_is_one_worker_and_the_reason_is_tol
         with Plane(fake=False, workers=4) as plane:
             assert plane.features()["workers"] == (False, why)
             out = ffi.new("unsigned char[128]")
-            assert plane.call("workers", out, 128) == 1
+            assert plane.call("seen", lib.TL_SEEN_WORKERS, out, 128) == 1
 
     in_a_child(refused)
 
@@ -357,7 +357,7 @@ def test_a_handshake_waits_for_the_worker_of_its_peer_and_no_other():
             for _ in range(3):
                 before, crew.index[1] = crew.index[1], crew.plane.index(peer)
                 crew.plane.session(crew.index[1], born_ms=crew.now_ms())
-                crew.plane.call("session_free", before)
+                crew.plane.call("index_free", before)
             crew.plane.call("index_free", crew.plane.index(peer))
 
         thread = threading.Thread(target=shake, daemon=True)

@@ -12,7 +12,7 @@ class Exchange:
     def __init__(self):
         self.plane = self
         self.freed, self.forgotten, self.used = [], [], []
-        self.session_free, self.forget_index = self.freed.append, self.forgotten.append
+        self.index_free, self.forget_index = self.freed.append, self.forgotten.append
         self.session_use = self.used.append
 
 

@@ -4,27 +4,14 @@
 import json
 
 from tunlite import programs
-from tunlite.plane import features
+from tunlite.plane import features, plane
 from tunlite.system import port
 
-_ROWS_MAX = 64
-_ROW = 8
 _PACKET = 1420
 _PACKETS = 256
 _X25519_ROUNDS = 8
 _CLOCK_CPU = 2  # TL_CLOCK_CPU
 _CAP_NET_ADMIN = 12
-
-
-def _feature_rows():
-    out = bytearray(_ROWS_MAX * _ROW)
-    count = port.native.tl_probe(out, len(out))
-    if count < 0:
-        raise OSError(-count, "probe")
-    import struct
-
-    table = [struct.unpack_from("<HHi", out, _ROW * i) for i in range(count)]
-    return features.rows(port.native, table)
 
 
 def measure(name, size, packets):
@@ -85,7 +72,7 @@ def _may_administer_networks():
 
 def collect():
     """Everything, as a dict."""
-    rows = _feature_rows()
+    rows = features.rows(port.native, plane.probe(port.native))
     for row in rows:
         if row["kind"] == "aead":
             row["ns_per_packet"] = measure(row["name"], _PACKET, _PACKETS)

@@ -274,14 +274,14 @@ class Daemon:
             self.unwatch(self._device_fd)
             self.timers.set(self._look, None)
         self._ifindex = ifindex
-        self.plane.link(ifindex)
+        self.plane.link(ifindex, self.mtu)
         if self.interface.ways is not None:
             self.interface.ways.set_device(ifindex)
 
     def _link_is(self, mtu, up):
         if mtu != self.mtu:
             self.mtu = mtu
-            self.plane.mtu(mtu)
+            self.plane.link(self._ifindex or 0, mtu)
         if not up:
             self.interface.link_down()
             return

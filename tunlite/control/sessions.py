@@ -22,7 +22,7 @@ class Sessions:
 
     def _free(self, index):
         if index is not None:
-            self._exchange.plane.session_free(index)
+            self._exchange.plane.index_free(index)
             self._exchange.forget_index(index)
 
     def add(self, index, initiator, now_ms):

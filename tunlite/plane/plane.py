@@ -34,10 +34,17 @@ _EAGAIN = 11
 _EDESTADDRREQ = errno.EDESTADDRREQ
 _ENOKEY = errno.ENOKEY
 
-NAMES_DROP = 0
-NAMES_COUNTER = 1
-NAMES_FEATURE = 2
-NAMES_REASON = 3
+# What tl_seen tells.
+_DROPS = 0
+_COUNTERS = 1
+_WORKERS = 2
+_FEATURES = 3
+NAMES_DROP = 4
+NAMES_COUNTER = 5
+NAMES_FEATURE = 6
+NAMES_REASON = 7
+
+_NO_PLANE = -1
 
 _OPTIONS = "<16s24s12I"
 _STATE_SIZE = 136
@@ -84,7 +91,7 @@ def options(
     workers=1,
     ring_slots=(0, 0),
 ):
-    """The options record: names as TL_NAMES_FEATURE has them, `ring` a power of two. ring_slots:
+    """The options record: names as NAMES_FEATURE gives them, `ring` a power of two. ring_slots:
     receives and sends of the engine io_uring, 0 for those that it chooses."""
     return struct.pack(
         _OPTIONS,
@@ -127,15 +134,30 @@ def session_record(index, remote, born_ms, initiator, pad, rekey_ms):
     return record
 
 
+def _seen(native, plane, what, out):
+    """What tl_seen writes to `out`: how many numbers, rows or bytes."""
+    count = native.tl_seen(plane, what, out, len(out))
+    if count < 0:
+        raise PlaneError(-count, "seen")
+    return count
+
+
 def names(native, kind):
-    """The names that C knows, a list of str."""
-    buffer = bytearray(4096)
-    size = native.tl_names(kind, buffer, len(buffer))
-    if size < 0:
-        raise PlaneError(-size, "names")
-    return (
-        bytes(buffer[:size]).decode().split("\n")[: -1 if size and buffer[size - 1] == 10 else None]
-    )
+    """The names that C knows, a list of str; `kind` is one of NAMES_*."""
+    out = bytearray(4096)
+    size = _seen(native, _NO_PLANE, kind, out)
+    return bytes(out[:size]).decode().split("\n")[:-1]
+
+
+def _feature_rows(native, plane):
+    out = bytearray(8 * 64)
+    count = _seen(native, plane, _FEATURES, out)
+    return [struct.unpack_from("<HHi", out, 8 * i) for i in range(count)]
+
+
+def probe(native):
+    """As Plane.features(), of what this kernel and CPU offer."""
+    return _feature_rows(native, _NO_PLANE)
 
 
 class Plane:
@@ -163,12 +185,10 @@ class Plane:
     def device(self, fd):
         self._check(self.native.tl_plane_device(self.handle, fd), "device")
 
-    def mtu(self, mtu):
-        self._check(self.native.tl_plane_mtu(self.handle, mtu), "mtu")
-
-    def link(self, ifindex):
-        """The device's ifindex while it is in the sockets' network namespace, else 0."""
-        self._check(self.native.tl_plane_link(self.handle, ifindex), "link")
+    def link(self, ifindex, mtu):
+        """The device's ifindex while it is in the sockets' network namespace, else 0, and its MTU,
+        0 where that is not known."""
+        self._check(self.native.tl_plane_link(self.handle, ifindex, mtu), "link")
 
     def listen(self, port, fwmark):
         """The port that is bound."""
@@ -176,7 +196,7 @@ class Plane:
         return self._check(self.native.tl_plane_listen(self.handle, port, mark), "listen")
 
     def deaf(self):
-        self._check(self.native.tl_plane_deaf(self.handle), "deaf")
+        self._check(self.native.tl_plane_listen(self.handle, -1, bytes(4)), "deaf")
 
     def identity(self, mac1_key, cookie_key):
         """None, None: no identity."""
@@ -270,6 +290,7 @@ class Plane:
         return bytes(index)
 
     def index_free(self, index):
+        """Wipes the session that it became, too."""
         self._check(self.native.tl_index_free(self.handle, index), "index")
 
     def handshake(self):
@@ -292,33 +313,26 @@ class Plane:
     def session_use(self, index):
         self._check(self.native.tl_session_use(self.handle, index), "session")
 
-    def session_free(self, index):
-        self._check(self.native.tl_session_free(self.handle, index), "session")
-
     # ---- what is seen ----
 
-    def _numbers(self, take, what):
-        buffer = bytearray(8 * 128)
-        count = self._check(take(self.handle, buffer, len(buffer)), what)
-        return struct.unpack_from(f"<{count}Q", buffer, 0)
+    def _numbers(self, what):
+        out = bytearray(8 * 128)
+        count = _seen(self.native, self.handle, what, out)
+        return struct.unpack_from(f"<{count}Q", out, 0)
 
     def drops(self):
         """Counts in the order of names(NAMES_DROP)."""
-        return self._numbers(self.native.tl_drops, "drops")
+        return self._numbers(_DROPS)
 
     def counters(self):
-        return self._numbers(self.native.tl_counters, "counters")
+        return self._numbers(_COUNTERS)
 
     def workers(self):
         """List of (datagrams read, datagrams written), one for each worker."""
-        buffer = bytearray(16 * 8)
-        code = self.native.tl_workers(self.handle, buffer, len(buffer))
-        count = self._check(code, "workers")
-        return [struct.unpack_from("<QQ", buffer, 16 * i) for i in range(count)]
+        out = bytearray(16 * 8)
+        count = _seen(self.native, self.handle, _WORKERS, out)
+        return [struct.unpack_from("<QQ", out, 16 * i) for i in range(count)]
 
     def features(self):
         """List of (feature, on, reason): numbers into names()."""
-        buffer = bytearray(8 * 64)
-        code = self.native.tl_features(self.handle, buffer, len(buffer))
-        count = self._check(code, "features")
-        return [struct.unpack_from("<HHi", buffer, 8 * i) for i in range(count)]
+        return _feature_rows(self.native, self.handle)

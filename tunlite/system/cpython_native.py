@@ -22,15 +22,11 @@ tl_spawn <argv argv_len <env env_len stdin_fd stdout_fd fd3
 tl_reap pidfd
 tl_kill pidfd signal
 tl_confine uid gid caps
-tl_probe >out out_len
-tl_names kind >out out_len
 tl_plane_new <options options_len
 tl_plane_free plane
 tl_plane_device plane fd
-tl_plane_mtu plane mtu
-tl_plane_link plane ifindex
+tl_plane_link plane ifindex mtu
 tl_plane_listen plane port <fwmark4
-tl_plane_deaf plane
 tl_plane_identity plane ?mac1_key32 ?cookie_key32
 tl_run plane ?deadline8
 tl_plane_grow plane bytes
@@ -52,11 +48,7 @@ tl_handshake plane >out out_len
 tl_send plane peer <endpoint48 <message message_len
 tl_session_new plane <session session_len
 tl_session_use plane <index4
-tl_session_free plane <index4
-tl_drops plane >out out_len
-tl_counters plane >out out_len
-tl_workers plane >out out_len
-tl_features plane >out out_len
+tl_seen plane what >out out_len
 tl_measure <name name_len size packets >nanoseconds8
 """
 

@@ -30,6 +30,6 @@ attempt("no such plane", native.tl_plane_free, 12345)
 attempt("no plane, None for keys", native.tl_plane_identity, 12345, None, None)
 
 out = bytearray(4096)
-for kind in range(4):
-    n = native.tl_names(kind, out, len(out))
+for kind in range(4, 8):
+    n = native.tl_seen(-1, kind, out, len(out))
     print(kind, n > 0, len(bytes(out[:n]).split(b"\n")) > 1)
