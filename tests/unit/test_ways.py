@@ -46,15 +46,18 @@ def node():
     made.interface.set_private_key(made.port.random_bytes(32))
     made.system = System(made)
     made.kernel = made.system.links = made.port.links = Kernel()
-    made.routes = []
+    made.routes, made.message_ms = [], 0
 
-    def route_changes(fd, heads):
+    def route_changes(fd, heads, let_turn):
         changes, made.routes = made.routes, []
         if changes == "lost":
             raise OSError(105, "lost")
         if changes == "no memory":
             raise MemoryError
-        heads.update(head(*row) for row in changes)
+        for row in changes:
+            made.world.clock.now_ms += made.message_ms
+            heads.add(head(*row))
+            let_turn()
 
     made.port.route_monitor = lambda: 70
     made.port.route_changes = route_changes
@@ -158,6 +161,39 @@ def test_changes_are_looked_at_together_at_most_once_a_second(node):
         assert change(node, (4, A, 32), (4, B, 32), seconds=0.08) == []
     node.world.run(1)
     assert node.kernel.asked == [A, B]
+
+
+def test_packets_turn_while_many_endpoints_are_asked_about(node, monkeypatch):
+    clock, ask = node.world.clock, node.kernel.route_get
+    stays, turned_ms = [], [clock.now_ms]
+
+    def turn():
+        stays.append(clock.now_ms - turned_ms[0])
+        turned_ms[0] = clock.now_ms
+
+    def route_get(*asked):
+        clock.now_ms += 1
+        return ask(*asked)
+
+    node.kernel.route_get = route_get
+    monkeypatch.setattr(node.daemon.plane, "turn", turn)
+    for number in range(3, 40):
+        peer = node.interface.add_peer(bytes([number]) * 32)
+        node.interface.set_endpoint(peer, 4, A, 51820)
+    node.interface.commit()
+    turned_ms[0] = clock.now_ms
+    node.world.run(0.01)
+    assert len(node.kernel.asked) == 37 and len(stays) >= 9
+    assert max(stays) <= planes.LONG_MS + 1
+
+
+def test_packets_turn_while_many_changes_are_read(node, monkeypatch):
+    turned = []
+    monkeypatch.setattr(node.daemon.plane, "turn", lambda: turned.append(node.world.clock.now_ms))
+    node.message_ms = 1
+    change(node, *[(4, bytes([10, 9, number, 0]), 24) for number in range(200)], seconds=0.06)
+    assert len(turned) >= 50
+    assert max(b - a for a, b in zip(turned, turned[1:], strict=False)) <= planes.LONG_MS + 1
 
 
 @pytest.mark.parametrize("question_ms", [1, 100, 600])

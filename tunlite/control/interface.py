@@ -82,8 +82,8 @@ class Interface:
             peer.stamps.begin_anew()  # a link that was down keeps them
             self.exchange.look_soon(peer, now_ms)
 
-    def _turn(self):
-        """Packets turn every few milliseconds while all peers change."""
+    def let_turn(self):
+        """Packets turn every few milliseconds while something is done for all peers."""
         if self.port.now_ms() - self._turned_ms >= planes.LONG_MS:
             self.plane.turn()
             self._turned_ms = self.port.now_ms()
@@ -92,7 +92,7 @@ class Interface:
         """The peers; packets turn in between."""
         for peer in list(self.peers.values()):
             yield peer
-            self._turn()
+            self.let_turn()
 
     def _reset_peers(self):
         self.exchange.stop()
@@ -259,9 +259,9 @@ class Interface:
 
     def commit(self):
         """Ends a change set: publishes the routes, then frees the peers that went."""
-        self.allowed.publish(self.plane)
+        self.allowed.publish(self.plane, self.let_turn)
         while self._removed:
             peer = self._removed.pop()
             self.by_handle.pop(peer.handle)
             peer.free()
-            self._turn()
+            self.let_turn()

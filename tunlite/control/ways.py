@@ -102,10 +102,11 @@ class Ways:
         for peer in new:
             if peer.alive and peer.where.asked:
                 self._judge(peer, self._plane.endpoint_of(peer.handle), False, now_ms)
+            self._interface.let_turn()
 
     def _read_changes(self):
         try:
-            self._port.route_changes(self._fd, self._heads)
+            self._port.route_changes(self._fd, self._heads, self._interface.let_turn)
         except (OSError, MemoryError):
             self._all = True  # some were lost
             self._heads.clear()
@@ -117,7 +118,7 @@ class Ways:
             above = self._port.links.above(self._device) if self._device else ()
             self._all |= above != self._above
             self._above = above
-        prefixes = rtnetlink.covered_by(self._heads)
+        prefixes = rtnetlink.covered_by(self._heads, self._interface.let_turn)
         for peer in self._interface.each_peer():
             record = self._plane.endpoint_of(peer.handle) if peer.alive else None
             if record and self._is_covered(record, prefixes):

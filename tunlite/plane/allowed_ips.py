@@ -7,6 +7,7 @@ from tunlite import prefixes
 
 _ROW = "<BBHI16s"
 _ROW_SIZE = 24
+_ROWS_SIZE = 8 * _ROW_SIZE  # 8 are 1 ms on a slow router
 
 
 class AllowedIPs:
@@ -52,8 +53,8 @@ class AllowedIPs:
             peer.allows([key for key in peer.allowed if self._owners.get(key) is peer])
         self._losers = {}
 
-    def publish(self, plane):
-        """Tells the packet path, if something changed."""
+    def publish(self, plane, let_turn):
+        """Tells the packet path, if something changed; let_turn() now and then, for many rows."""
         self.settle()
         if not self.changed:
             return
@@ -62,5 +63,7 @@ class AllowedIPs:
         for key, peer in self._owners.items():
             struct.pack_into(_ROW, rows, at, key[0], key[1], 0, peer.handle, key[2:])
             at += _ROW_SIZE
+            if not at % _ROWS_SIZE:
+                let_turn()
         plane.routes(rows)
         self.changed = False

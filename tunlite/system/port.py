@@ -83,7 +83,8 @@ Watching
     link_changes(fd)            list of (ifindex, name, up, mtu, deleted) since the last call;
                                 OSError(ENOBUFS): some were lost, look anew
     route_monitor()             likewise when a route or a rule changes
-    route_changes(fd, heads)    adds to the set `heads` what changed, for rtnetlink.covered_by();
+    route_changes(fd, heads, let_turn)
+                                adds to the set `heads` what changed, for rtnetlink.covered_by();
                                 OSError(ENOBUFS)
 
 Links: `links`, an object with

@@ -106,11 +106,12 @@ def route_heads(data):
     return heads
 
 
-def covered_by(heads):
+def covered_by(heads, let_turn=lambda: None):
     """Where the way may be another: {(4 or 6, bits): set of leading bits as a number}. A rule, or
-    a route that cannot be read, has no bits: that is everywhere."""
+    a route that cannot be read, has no bits: that is everywhere. let_turn() between heads."""
     found = {}
     for head in heads:
+        let_turn()
         if head[:1] not in (b"\2", b"\x0a"):  # AF_INET, AF_INET6
             continue
         size = 4 if head[0] == 2 else 16

@@ -79,8 +79,12 @@ class Links:
     def route_monitor(self):
         return self._monitor(rtnetlink.ROUTES)
 
-    def route_changes(self, fd, heads):
-        rtnetlink.drain(self._read_into, fd, lambda data: heads.update(rtnetlink.route_heads(data)))
+    def route_changes(self, fd, heads, let_turn):
+        def take(data):
+            heads.update(rtnetlink.route_heads(data))
+            let_turn()
+
+        rtnetlink.drain(self._read_into, fd, take)
         if len(heads) > _HEADS_MAX:
             raise OSError(errno.ENOBUFS, "rtnetlink")
 
