@@ -1176,6 +1176,15 @@ def test_a_reload_applies_addresses_routes_mtu_and_peers(host, how):
     host.down()
 
 
+def test_a_reload_of_an_unchanged_file_finds_no_option_changed(host):
+    host.interface |= {"RingSlots": "8, 32", "Offloads": "udp_gso", "Batch": 8, "RekeyAfter": 60}
+    host.up()
+    assert "was changed" not in host.cli("reload", host.name).stderr
+    host.interface["RingSlots"] = "8, 16"
+    host.write()
+    assert "RingSlots was changed: that takes effect" in host.cli("reload", host.name).stderr
+
+
 def test_a_reload_of_a_broken_file_changes_nothing_and_says_why(host):
     process = host.run()
     before = host.state()

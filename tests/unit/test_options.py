@@ -4,6 +4,7 @@
 Each place has a function that gives the rows it forgets: none of ours, and each time a planted one.
 """
 
+import json
 import re
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -98,6 +99,17 @@ def test_settings_have_what_was_set_and_defaults_for_the_rest():
     assert found.given is given
     with pytest.raises(KeyError):
         found["mtu"]
+
+
+def test_what_takes_a_new_daemon_is_the_same_when_it_is_read_from_the_record():
+    text = bytearray(
+        b"[Interface]\nRingSlots = 8, 32\nOffloads = udp_gso\nWorkers = 2\nMemory = 4M\nUser = x\n"
+        b"Batch = 8\nEngine = mmsg\nAEAD = portable\nRekeyAfter = 30\nStateDir = /x\nLayer = 3\n"
+        b"SocketGroup = y\n"
+    )
+    fixed = parser.parse(secret_text.Text([text]), "x.conf").settings.fixed()
+    assert set(fixed) == set(settings.FIXED)
+    assert json.loads(json.dumps(fixed)) == fixed
 
 
 def test_a_list_of_defaults_is_nobody_else_s():

@@ -35,8 +35,9 @@ class Settings:
         self.given[name] = self._values[name] = value
 
     def fixed(self):
-        """What was set of that which takes a new daemon, to be compared at a reload."""
-        return {name: self.given[name] for name in FIXED if name in self.given}
+        """What was set of that which takes a new daemon, as the record gives it back."""
+        found = {name: self.given[name] for name in FIXED if name in self.given}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in found.items()}
 
     def of_start(self):
         """What a daemon has to know from its start: no secret, and nothing that it is told."""

@@ -88,8 +88,9 @@ def load_again(state, log):
 def _apply(state, config, log):
     name = state["interface"]
     settings = config.settings
+    fixed = settings.fixed()
     for key in FIXED:
-        if settings.given.get(key) != state["fixed"].get(key):
+        if fixed.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
     running = as_uapi.Running(client.get_device(name))
     if not settings["FwMark"] and routes.default_families(config):
