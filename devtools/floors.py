@@ -9,9 +9,10 @@ a room of the table.
 import ast
 import re
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-ROOT = Path(__file__).resolve().parent.parent
+from devtools.lint import ROOT
+
 TABLE = "docs/architecture.md"
 _ROW = re.compile(r"^\| `([\w/.]+)` \| (\d+) \| ([^|]+) \|", re.MULTILINE)
 _INCLUDE = re.compile(r'^[ \t]*#\s*include "([^"]+)"', re.MULTILINE)

@@ -56,10 +56,6 @@ class Relay:
         self._thread = threading.Thread(target=self._turn, daemon=True)
         self._thread.start()
 
-    def retarget(self, target):
-        """From now on forwards to another address; answers from there go to the known sources."""
-        self._target = target
-
     def rebind(self):
         """Gives every source a fresh socket towards the target, as a NAT that forgot its ports."""
         self._sessions = {}

@@ -18,7 +18,6 @@ from tunlite.control import daemon as daemons
 from tunlite.plane import plane as planes
 
 _ENOKEY = 126
-_LOADED_RING = 8
 _NAMES = (
     b"some_drop\n",
     b"returns\nreturns_deadline\n",

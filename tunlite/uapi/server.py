@@ -17,7 +17,6 @@ _READ = 512
 _PIECES_A_TURN = 8
 _EAGAIN = 11
 _EINTR = 4
-_NEWLINE = 10
 
 
 class Server:
