@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SUITES = {
     "lint": ["tests/test_repo_lint.py"],
-    "repo": [f"tests/test_repo{part}.py" for part in ("", "_build", "_dev", "_floors")],
+    "repo": [f"tests/test_repo{part}.py" for part in ("", "_build", "_dev", "_floors", "_owners")],
     "native": ["tests/native"],
     "unit": ["tests/unit"],
     "both": ["tests/both"],
@@ -26,6 +26,7 @@ SUITES = {
 _PER_VARIANT = ["native", "net"]
 _ON_STATIC = ["net", "interop"]
 _IN_NAMESPACES = ["net", "interop"]
+_ONCE = "once"  # the mark of a test that neither engine nor cipher can change
 _NOTHING_COLLECTED = 5  # pytest's exit status
 
 
@@ -109,27 +110,32 @@ class Run:
 def plan(chosen, variants, left_out):
     """(runs to start at once, runs to do meanwhile, runs after both); `left_out` are marks.
 
-    The first variant runs all suites. Emulated machines and long tests leave a processor idle, so
-    what needs no namespace runs beside them. What does need one mostly waits, for timers of the
-    protocol; it comes last, several runs at a time. It is a process of its own also because who is
-    not root enters a user namespace for it, which has no way to the net.
+    The first variant runs all suites; a further engine or cipher leaves out the tests marked once,
+    the static executable does not. Emulated machines and long tests leave a processor idle, so what
+    needs no namespace runs beside them. What does need one mostly waits, for timers of the
+    protocol; it comes last, several runs at a time, beside the other variants of what needs none.
+    It is a process of its own also because who is not root enters a user namespace for it, which
+    has no way to the net.
     """
     beside, first, then = [], [], []
     selected = [f"not {mark}" for mark in left_out]
     for variant in variants:
-        suites, marks = list(chosen), selected
-        if variant != variants[0]:
+        suites, marks = list(chosen), list(selected)
+        is_first = variant == variants[0]
+        if not is_first:
             again = _ON_STATIC if variant == "static" else _PER_VARIANT
             suites = [suite for suite in chosen if suite in again]
+            marks += [f"not {_ONCE}"] if variant != "static" else []
         spaces = [suite for suite in suites if suite in _IN_NAMESPACES]
+        others = [suite for suite in suites if suite not in (*spaces, "qemu")]
+        if others:
+            (first if is_first else then).append(Run(variant, others, marks))
         if spaces and "long" not in left_out:
-            marks = [*selected, "not long"]
-            if variant == variants[0]:
+            marks = [*marks, "not long"]
+            if is_first:
                 beside.append(Run(variant, spaces, [*selected, "long"]))
         if "qemu" in suites:
             beside.append(Run(variant, ["qemu"], selected))
-        others = [suite for suite in suites if suite not in (*spaces, "qemu")]
-        first += [Run(variant, others, selected)] if others else []
         then += [Run(variant, spaces, marks)] if spaces else []
     return (beside, first, then) if first else ([], [], [*beside, *then])
 

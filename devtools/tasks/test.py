@@ -40,7 +40,7 @@ def _coverage(*words):
         "k": "only tests whose name matches this expression, as pytest's -k",
         "suite": f"only these suites, by commas: {', '.join(SUITES)}",
         "variants": "by commas: the first runs everything; a further ENGINE or ENGINE+AEAD runs "
-        "native and net, static runs net and interop on the executable for routers",
+        "native and net but for tests marked once, static net and interop on routers' executable",
         "matrix": "native and net once per engine and once per AEAD of this machine, and static",
         "lanes": "so many runs in namespaces at a time; they mostly wait, and more than 3 disturb",
         "all_": "also the tests marked slow: more emulated machines",

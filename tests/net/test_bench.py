@@ -6,8 +6,12 @@ router ==w1== relay ==w2== gateway, a cable that takes its time between hosts wi
 
 import socket
 
+import pytest
+
 from bench import measures, places
 from lab.topology import ping, tcp_transfer
+
+pytestmark = pytest.mark.once
 
 
 def test_the_relay_delays_every_frame_and_loses_none(lab):

@@ -7,7 +7,11 @@ one namespace, both ends in it: near -- lo -- far, where `localhost` is far's na
 import time
 from pathlib import Path
 
+import pytest
+
 from lab.topology import BackgroundPing, Tunlite, wait_for
+
+pytestmark = pytest.mark.once
 
 
 class Pair:

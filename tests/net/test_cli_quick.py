@@ -20,6 +20,8 @@ from lab.netns import seconds_to_end
 from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
 from lab.topology import BackgroundPing, Tunlite, Tunnel, wait_for
 
+pytestmark = pytest.mark.once
+
 _SOCKETS = Path("/var/run/wireguard")
 _STATES = Path("/var/run/tunlite")
 

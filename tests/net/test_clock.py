@@ -13,6 +13,8 @@ from lab.topology import BackgroundPing, Tunlite, Tunnel, WireguardGo, wait_for
 from machine import native_build
 from tunlite.protocol import stamp
 
+pytestmark = pytest.mark.once
+
 _1970 = 60  # a router without a clock, a minute after it was switched on
 _RELEASE = stamp.RELEASED // stamp.SECOND
 _2099 = 4_070_908_800

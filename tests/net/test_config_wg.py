@@ -17,6 +17,8 @@ from lab.peers import Keys, interface_name, tunlite_command
 from tunlite import addresses, endpoints
 from tunlite.config import as_uapi, parser as config, secret_text
 
+pytestmark = pytest.mark.once
+
 _SOCKETS = Path("/var/run/wireguard")
 _READ = r"""
 shopt -s extglob; export LC_ALL=C PROGRAM=wg-quick

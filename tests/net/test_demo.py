@@ -11,8 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from devtools.lint import ROOT
 from lab.netns import wait_for
+
+pytestmark = pytest.mark.once
 
 _DEMO = [sys.executable, "-m", "devtools.demo"]
 

@@ -14,6 +14,8 @@ from devtools import cross
 from lab.netns import wait_for
 from lab.peers import interface_name
 
+pytestmark = pytest.mark.once
+
 
 class _Daemon:
     def __init__(self, lab, *options):

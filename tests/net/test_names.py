@@ -12,6 +12,8 @@ from lab.name_server import NameServer
 from lab.peers import Keys
 from lab.topology import BackgroundPing, Tunnel, wait_for
 
+pytestmark = pytest.mark.once
+
 
 class Lost:
     """A peer that is only a key, an address inside and a name outside."""

@@ -7,8 +7,12 @@ router, alone in its namespace
 import json
 from pathlib import Path
 
+import pytest
+
 from lab.netns import wait_for
 from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
+
+pytestmark = pytest.mark.once
 
 _INIT = Path(__file__).resolve().parents[2] / "openwrt/tunlite/files/tunlite.init"
 # One file an instance in $RUN: the pid of its daemon. What start_service did not name is ended. An

@@ -10,8 +10,12 @@ import re
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from lab.netns import wait_for
 from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_program
+
+pytestmark = pytest.mark.once
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/openwrt.md").read_text()
 

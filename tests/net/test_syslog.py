@@ -14,6 +14,8 @@ from devtools.skips import has_one_user
 from lab.peers import Keys, ini, interface_name, tunlite_command
 from lab.topology import wait_for
 
+pytestmark = pytest.mark.once
+
 # /dev becomes "$1", with what the daemon needs of the real one; nobody else sees it
 _OWN_DEV = """
 set -e

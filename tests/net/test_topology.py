@@ -26,6 +26,8 @@ from lab.topology import (
     wait_for,
 )
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_wireguard_go_reaches_itself_between_two_namespaces(lab, family):

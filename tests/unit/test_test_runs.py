@@ -24,7 +24,22 @@ def test_each_suite_of_a_variant_is_in_one_run_and_its_long_tests_too():
         [(*part, "not slow") for part in spaces + others]
         + [(*part, "not long") for part in spaces]
         + [("auto", s, mark) for s in ("net", "interop") for mark in ("long", "not slow")]
+        + [("basic", s, "not once") for s in ("native", "net")]
     )
+
+
+def test_what_needs_no_namespace_runs_again_beside_what_does():
+    beside, first, then = test_runs.plan(["lint", "native", "net"], ["auto", "basic"], ["slow"])
+    assert [str(run) for run in beside] == ["auto: net"]
+    assert [str(run) for run in first] == ["auto: lint, native"]
+    assert [str(run) for run in then] == ["auto: net", "basic: native", "basic: net"]
+
+
+def test_each_file_of_tests_is_in_one_suite():
+    chosen = [path for paths in test_runs.SUITES.values() for path in paths]
+    files = [p.relative_to(test_runs.ROOT) for p in (test_runs.ROOT / "tests").rglob("test_*.py")]
+    homes = {str(f): [c for c in chosen if f.is_relative_to(c)] for f in files}
+    assert {name: found for name, found in homes.items() if len(found) != 1} == {}
 
 
 @pytest.mark.parametrize("suite", test_runs.SUITES)
