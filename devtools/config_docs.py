@@ -39,7 +39,7 @@ The last column says where an option comes from: `wg` and `wg-quick` know theirs
 
 def render() -> str:
     parts = [_HEAD]
-    for section in ("Interface", "Peer"):
+    for section in options.SECTIONS:
         parts.append(
             f"\n## [{section}]\n\n| option | meaning | default | of |\n|---|---|---|---|\n"
         )

@@ -25,6 +25,7 @@ WRITTEN = {
     **{"port": "7", "mark": "0x9", "prefixes": "10.0.0.1/24", "allowed": "10.1.0.0/16"},
     **{"mtu": "1300", "table": "off", "dns": "192.0.2.53", "hook": "true", "bool": "true"},
     **{"keepalive": "25", "endpoint": "192.0.2.1:9", "text": "a name", "word": "daemon"},
+    "name": "nodes",
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
 }
@@ -77,9 +78,10 @@ def test_a_name_and_a_key_stand_once():
 def test_every_default_that_can_be_written_is_what_the_option_is_without_it():
     for row in ROWS:
         if row[DEFAULT] not in ("none", "required"):
-            peer = f"PublicKey = {WRITTEN['public']}\n" if row[SECTION] == "Peer" else ""
-            config = _parse(f"[{row[SECTION]}]\n{peer}{row[NAME]} = {row[DEFAULT]}\n")
-            section = next(iter(config.peers)) if peer else config.interface
+            needed = {"Peer": f"PublicKey = {WRITTEN['public']}\n", "Group": "Name = nodes\n"}
+            first = needed.get(row[SECTION], "")
+            config = _parse(f"[{row[SECTION]}]\n{first}{row[NAME]} = {row[DEFAULT]}\n")
+            (section,) = [*config.groups, *config.peers] or [config.interface]
             assert section[row[NAME]] == settings.default(row), row[NAME]
 
 
@@ -123,7 +125,8 @@ def test_a_list_of_defaults_is_nobody_else_s():
 def test_check_reads_every_row_and_lists_it(capfd):
     config = _parse(_whole_file())
     (peer,) = config.peers
-    assert {*config.interface, *peer} == {row[NAME] for row in ROWS} | {"line"}
+    (group,) = config.groups
+    assert {*config.interface, *group, *peer} == {row[NAME] for row in ROWS} | {"line"}
     assert commands.check({"--keys": True}, []) == 0
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) == len(ROWS)

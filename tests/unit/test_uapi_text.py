@@ -300,3 +300,36 @@ def test_digits_of_other_scripts_are_no_number(node, text):
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "\x7f"])
 def test_a_description_cannot_steer_the_terminal_that_shows_it(node, text):
     assert apply(node, PEER, "description=" + text) == uapi.EINVAL
+
+
+def test_members_of_a_group_are_told_and_go_with_it(node):
+    assert apply(node, "group_name=a", "group_name=b", PEER, "group=a") == 0
+    assert "group_name=a\ngroup_name=b\n" in get(node)
+    assert get(node).endswith("group=a\n")
+    assert apply(node, PEER, "group=b") == 0
+    assert [row["members"] for row in node.interface.groups.seen()] == [0, 1]
+    assert apply(node, "group_name=a", "replace_groups=true") == 0
+    assert "group=" not in get(node)
+    assert node.interface.groups.names() == ["a"]
+    assert apply(node, PEER, "group=a", "remove=true") == 0
+    assert node.interface.groups.seen() == [{"name": "a", "members": 0}]
+
+
+def test_a_group_goes_with_replace_peers_and_a_peer_leaves_it_by_an_empty_name(node):
+    assert apply(node, "group_name=a", PEER, "group=a", "group=") == 0
+    assert "group=a" not in get(node)
+    assert apply(node, "replace_peers=true") == 0
+    assert node.interface.groups.names() == []
+
+
+@pytest.mark.parametrize("line", ["group_name=", "group_name=a b", "group_name=" + "x" * 33])
+def test_a_bad_name_of_a_group_is_refused(node, line):
+    assert apply(node, line) == uapi.EINVAL
+    assert node.interface.groups.names() == []
+
+
+def test_a_peer_of_an_unknown_group_and_a_group_too_many_are_refused(node):
+    assert apply(node, PEER, "group=a") == uapi.EINVAL
+    assert apply(node, *[f"group_name={i}" for i in range(256)]) == 0
+    assert apply(node, "group_name=256") == uapi.EINVAL
+    assert apply(node, "group_name=255") == 0

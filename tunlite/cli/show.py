@@ -66,6 +66,8 @@ def _facts(status):
         state = "on" if offload["on"] else "off"
         why = offload["why"]
         rows.append(("offload " + offload["name"], state + (f" ({why})" if why else "")))
+    for group in status.get("groups", ()):
+        rows.append(("group " + group["name"], f"{group['members']} members"))
     returns = status["returns"]
     causes = [f"{name} {returns[name]}" for name in sorted(returns) if name != "total"]
     rows.append(("returns to Python", f"{returns['total']} ({', '.join(causes)})"))
@@ -83,6 +85,8 @@ def _peer_facts(peer):
     rows = []
     if peer.get("description"):
         rows.append(("description", peer["description"]))
+    if peer.get("group"):
+        rows.append(("group", peer["group"]))
     if peer["preshared"]:
         rows.append(("preshared key", "(hidden)"))
     if peer["endpoint"]:

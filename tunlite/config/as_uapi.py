@@ -15,9 +15,13 @@ _ZERO_KEY = bytes(32)
 INTERFACE = options.told("Interface")
 _PEER = options.told("Peer")
 _DEFAULTS = filled.defaults("Peer")
+_GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
-COMPARED = (b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip")
+COMPARED = (
+    *(b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip"),
+    b"group",
+)
 
 
 class _Lines:
@@ -48,6 +52,9 @@ def _peer(peer, names):
     """Pieces of what a peer's section sets; `names` are the options to write."""
     lines = _Lines()
     lines.add_public(peer["PublicKey"])
+    # Before its prefixes, which members may share. Another WireGuard's daemon does not know it.
+    if "Group" in names and ("Group" in peer or names is not _PEER):
+        lines.add("group", peer.get("Group", ""))
     if "PresharedKey" in names:
         lines.add_key("preshared_key", _said(peer, "PresharedKey") or _ZERO_KEY)
     if "Endpoint" in names and "Endpoint" in peer:
@@ -66,6 +73,19 @@ def _peer(peer, names):
     yield lines.piece
 
 
+def _groups(config, replace):
+    """Lines of all groups, none for a file without; `replace`: others go."""
+    lines = _Lines()
+    for group in config.groups:
+        for row in _GROUP:
+            value = group.get(row[options.NAME])
+            if value is not None:
+                lines.add(row[options.UAPI], value)
+    if replace:
+        lines.add("replace_groups", "true")
+    return lines.piece
+
+
 def whole(config):
     """Sets everything; what the file does not name goes back to its default, other peers go."""
     lines = _Lines()
@@ -74,6 +94,8 @@ def whole(config):
     lines.add("listen_port", config.settings["ListenPort"])
     lines.add("replace_peers", "true")
     yield lines.piece
+    if config.groups:
+        yield _groups(config, True)
     for peer in config.peers:
         yield from _peer(peer, _PEER)
 
@@ -87,6 +109,8 @@ def added(config):
         if name in config.interface:
             lines.add(key, config.interface[name])
     yield lines.piece
+    if config.groups:
+        yield _groups(config, False)
     for peer in config.peers:
         yield from _peer(peer, [name for name in _PEER if name in peer])
 
@@ -168,6 +192,8 @@ def different(config, running, endpoints=None):
             lines.add("remove", "true")
     if lines.piece:
         yield lines.piece
+    if config.groups or "group_name" in running.interface:
+        yield _groups(config, True)
     for peer in config.peers:
         before = running.peer(peer["PublicKey"])
         names = _PEER if before is None else _changes(peer, before, endpoints)
@@ -195,6 +221,9 @@ def _changes(peer, before, endpoints):
             changed.append("Endpoint")
     if "Description" in peer:
         changed.append("Description")
+    if peer.get("Group", "") != before.get("group", b"").decode():
+        # What members share is another's where it is none: it is all said again.
+        changed = [name for name in changed if name != "AllowedIPs"] + ["Group", "AllowedIPs"]
     return changed
 
 

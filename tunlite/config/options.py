@@ -25,7 +25,7 @@ UAPI = 6
 UCI = 7
 HELP = 8
 
-SECTIONS = ("Interface", "Peer")
+SECTIONS = ("Interface", "Group", "Peer")
 
 _TABLE = """
 [Interface]
@@ -77,6 +77,9 @@ StateDir tunlite folder /var/lib/tunlite start - state_dir
  folder of the clock's mark; OpenWrt: /etc/tunlite-state
 Layer tunlite layer 3 start - layer
  3: IP packets; 2 is reserved
+[Group]
+Name tunlite name required now group_name name
+ what its members' Group says: letters, digits, - _ .
 [Peer]
 PublicKey wg public required now public_key public_key
  the peer's public key, base64
@@ -90,6 +93,8 @@ PersistentKeepalive wg keepalive off now persistent_keepalive_interval persisten
  seconds between packets that keep a NAT open, or off
 Description tunlite text none now description description
  a name for people
+Group tunlite name none now group group
+ Name of the [Group] that it is a member of
 """
 
 ALIASES = (("Interface", "group", "socketgroup"),)  # as 0.1.0 wrote it; in lower case

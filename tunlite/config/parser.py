@@ -8,7 +8,7 @@ peer is parsed when it is reached.
 """
 
 from tunlite import addresses, keys, prefixes
-from tunlite.config import options, secret_text, settings, values
+from tunlite.config import membership, options, secret_text, settings, values
 from tunlite.system import port
 
 # What is needed of them to read a file.
@@ -33,6 +33,7 @@ class Config:
     interface: dict of the options that were set (a list for list kinds), by the table's names.
     settings: the same with the defaults of what was not, a settings.Settings.
     peers: a Peers, of such dicts; each has "line" too, the line of its [Peer].
+    groups: a list of such dicts, of the [Group] sections.
     errors, warnings: rows (line or 0, option or "", what is wrong, what to do), in file order.
     """
 
@@ -41,6 +42,7 @@ class Config:
         self.interface = {}
         self.settings = None
         self.peers = Peers(text)
+        self.groups = []
         self.errors = []
         self.warnings = []
         self.holds_secret = False  # a private or preshared key stands in it, good or bad
@@ -167,15 +169,18 @@ def parse(text, path, features=None, own=None):
     config.peers.own = own
     parser = _Parser(config, features, None)
     owners = _Owners(parser)
+    members = membership.Membership(parser)
     for peer in parser.peers():
         parser.finish_peer(peer)
         owners.compare(peer)
+        members.note(peer)
     found = config.peers.own
     if own is None and found and found in owners.lines:
         # We stand above our own key: it is read anew, now that the key is known.
         _wipe(config.interface)
         return parse(text, path, features, found)
     config.settings = settings.Settings(config.interface)
+    members.check()
     config.warnings.sort()
     config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
     return config
@@ -213,6 +218,8 @@ class _Parser:
         yield from self._finished()
 
     def _finished(self):
+        if self.name == "Group" and self.section is not None:
+            self.config.groups.append(self.section)
         if self.name == "Peer" and self.section is not None:
             peer = self.section
             self.section = None
@@ -252,12 +259,12 @@ class _Parser:
             if text.lower() == "[" + name.lower() + "]":
                 self.name = name
                 self.section = self.config.interface
-                if name == "Peer":
+                if name != "Interface":
                     self.section = {"line": self.line}
                 return
         self.name = ""
         near = nearest(options.SECTIONS, text.strip("[]"))
-        fix = f"did you mean [{near}]?" if near else "sections are [Interface] and [Peer]"
+        fix = f"did you mean [{near}]?" if near else "sections are [Interface], [Group] and [Peer]"
         self.error("", "this section is not known", fix)
 
     def _option(self, name, value):
@@ -352,10 +359,10 @@ class _Parser:
 
     def finish_peer(self, peer):
         """The end of a peer's section: is there what it must have?"""
-        if "PublicKey" not in peer and not self._has_error_for("PublicKey", peer["line"]):
+        if "PublicKey" not in peer and not self.has_error_for("PublicKey", peer["line"]):
             self.error("PublicKey", "this peer has none", "add its public key", peer["line"])
 
-    def _has_error_for(self, option, first_line):
+    def has_error_for(self, option, first_line):
         return any([row[1] == option and row[0] >= first_line for row in self.config.errors])
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """SaveConfig: what runs goes back into the file before the interface goes down, as with wg-quick.
 
-The [Interface] section stays as it stands, comments and options of our own included, but for key,
+[Interface] and [Group] stay as they stand, comments and options of our own included, but for key,
 port and mark. Peers are written anew from the daemon; of what the file says a peer keeps its
 Description, and its Endpoint where that is a name: its address may be another one tomorrow.
 """
@@ -59,27 +59,30 @@ def _bare(text):
 
 
 def _put_interface(out, text, running, mark):
-    """What stands in [Interface] and before it; comments at its end are the next section's."""
+    """What stands in [Interface], in [Group]s and before them; comments at a section's end are the
+    next one's."""
     waiting = []  # comments and empty lines
     is_ours = is_first = True
+    is_group = False
     for read in text.lines():
         line = read[3:] if read[:3] == parser.BYTE_ORDER_MARK else read
         trimmed = parser.trimmed(line)
         is_header = trimmed[:1] == b"["
         if is_header:
-            is_ours = _bare(trimmed) == b"[interface]"
+            is_group = _bare(trimmed) == b"[group]"
+            is_ours = is_group or _bare(trimmed) == b"[interface]"
         name = b"" if is_header else _name_of(trimmed)
         keys.wipe(trimmed)
         if not is_ours:
             waiting = []
         elif not trimmed:
             waiting.append(bytes(line))
-        elif name not in _REPLACED:
+        elif is_group or name not in _REPLACED:
             for earlier in waiting:
                 out.line(earlier)
             waiting = []
             out.line(line)
-        if is_header and is_ours and is_first:
+        if is_header and is_ours and is_first and not is_group:
             is_first = False
             out.key("PrivateKey", running.get("private_key", _ZERO_KEY))
             out.option("ListenPort", running.get("listen_port", b"0").decode())
@@ -105,6 +108,8 @@ def _put_peer(out, public, runs, said):
         out.option("PersistentKeepalive", seconds)
     if "Description" in said:
         out.option("Description", said["Description"])
+    if "group" in runs:
+        out.option("Group", runs["group"].decode())
 
 
 def render(config, running, chosen=0):

@@ -244,6 +244,12 @@ def _word(text):
     return text
 
 
+def _name(text):
+    if not addresses.is_word(text, "-_.") or len(text) > 32:
+        raise Bad(quoted(text) + " is no name", "write 1 to 32 letters, digits, - _ or .")
+    return text
+
+
 def _features(text):
     """Names of features to switch off; [] for auto, ["off"] for all offloads."""
     words = [_word(piece.lower()) for piece in _pieces(text)]
@@ -320,6 +326,7 @@ PARSERS = {
     "hook": _hook,
     "bool": _bool,
     "word": _word,
+    "name": _name,
     "engine": _word,
     "aead": _word,
     "features": _features,

@@ -6,7 +6,7 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints, keys
-from tunlite.control import handshakes, stamp_file
+from tunlite.control import groups, handshakes, stamp_file
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
@@ -41,6 +41,7 @@ class Interface:
         self.listen_port = 0
         self.fwmark = 0
         self.allowed = allowed_ips.AllowedIPs()
+        self.groups = groups.Groups()
         self._removed = []
         self._turned_ms = 0
 
@@ -193,6 +194,7 @@ class Interface:
         if self.peers.pop(peer.public, None) is None:
             return
         self.allowed.clear(peer)
+        self.groups.leave(peer)
         peer.removed()
         self.timers.set(peer.timer, None)
         if self.resolver is not None and peer.where.name is not None:

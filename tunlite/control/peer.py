@@ -23,6 +23,7 @@ class Peer(noise.Remote):
 
     alive = True
     description = ""
+    group = None  # groups.Group that it is a member of
 
     def __init__(self, plane, public, exchange):
         super().__init__(public)
@@ -39,6 +40,10 @@ class Peer(noise.Remote):
 
     def described(self, text):
         self.description = text
+
+    def joined(self, group):
+        """group: None, it is a member of none any more."""
+        self.group = group
 
     def allows(self, keys):
         """keys: list of prefixes.py's."""

@@ -60,6 +60,7 @@ def _head(daemon):
     yield "returns", _returns(counters)
     yield "handshakes_refused", interface.exchange.refused
     yield "events_dropped", daemon.dropped
+    yield "groups", interface.groups.seen()
     yield "memory_kb", daemon.memory_kb()
     yield "uptime_s", daemon.uptime_ms() // 1000
 
@@ -93,6 +94,7 @@ def _peer(daemon, peer):
     return (
         ("public_key", keys.text(peer.public)),
         ("description", peer.description),
+        ("group", peer.group.name if peer.group else None),
         ("preshared", any_psk != 0),
         ("endpoint", endpoints.text(interface.plane.endpoint_of(peer.handle)) or None),
         ("latest_handshake", peer.shakes.complete_ns // 1_000_000_000),

@@ -16,7 +16,7 @@ EIO = 5
 ENOMEM = 12
 
 _ALLOWED_A_PIECE = 32
-_TAKES_AWAY = ("public_key", "remove", "replace_peers", "replace_allowed_ips")
+_TAKES_AWAY = ("public_key", "remove", "replace_peers", "replace_allowed_ips", "replace_groups")
 _KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
 
 
@@ -65,6 +65,14 @@ def _unknown(key):
     return UapiError(EINVAL, "unknown key " + shown)
 
 
+def _name(value):
+    """Of a group, as the file has it; "" for none."""
+    text = _text(value)
+    if len(text) > 32 or not addresses.is_word(text, "-_."):
+        raise UapiError(EINVAL, "not a group's name")
+    return text
+
+
 def _prefix(text):
     try:
         return addresses.network(addresses.parse_prefix(text))
@@ -84,6 +92,8 @@ class Setter:
         self._in_peer = False
         self._public = None
         self._made = False
+        self._groups = set()  # that it has named
+        self._group = None  # the last of them
 
     def line(self, line):
         """UapiError, PlaneError: it was refused; nothing after it may be fed."""
@@ -127,6 +137,24 @@ class Setter:
         elif key == "replace_peers":
             _true(value)
             interface.remove_peers()
+            interface.groups.drop_empty()
+        elif key == "replace_groups":
+            _true(value)
+            interface.groups.keep(self._groups)
+        elif key.startswith("group_"):
+            self._group_line(key, value)
+        else:
+            raise _unknown(key)
+
+    def _group_line(self, key, value):
+        if key == "group_name":
+            name = _name(value)
+            if not name:
+                raise UapiError(EINVAL, "a group has a name")
+            self._group = self._interface.groups.named(name)
+            if self._group is None:
+                raise UapiError(EINVAL, "too many groups")
+            self._groups.add(name)
         else:
             raise _unknown(key)
 
@@ -176,6 +204,10 @@ class Setter:
         elif key == "description":
             if peer is not None:
                 peer.described(_words(value))
+        elif key == "group":
+            name = _name(value)
+            if peer is not None and not interface.groups.join(peer, name):
+                raise UapiError(EINVAL, "there is no group of this name")
         else:
             raise _unknown(key)
 
@@ -228,6 +260,8 @@ def get_pieces(interface):
         _add(out, "listen_port", interface.listen_port)
     if interface.fwmark:
         _add(out, "fwmark", interface.fwmark)
+    for name in interface.groups.names():
+        _add(out, "group_name", name)
     yield out
     for peer in list(interface.peers.values()):
         # Peers may go while a slow client reads.
@@ -270,6 +304,8 @@ def _peer_piece(interface, peer):
     _add(out, "tx_bytes", state[TX_BYTES])
     _add(out, "rx_bytes", state[RX_BYTES])
     _add(out, "persistent_keepalive_interval", peer.plan.persistent_s)
+    if peer.group is not None:
+        _add(out, "group", peer.group.name)
     return out
 
 
