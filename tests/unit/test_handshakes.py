@@ -748,7 +748,7 @@ def test_sessions_are_made_with_the_ages_of_the_paper(pair):
 
 def test_what_a_removed_peers_handshake_computed_is_wiped(pair):
     peer = pair.b_of_a
-    pair.a.interface._reset_peers()
+    pair.a.interface._reset_peers("")
     pair.a_sends(b"one")
     pair.a.turn()
     exchange = pair.a.interface.exchange

@@ -8,8 +8,10 @@ from tunlite.protocol import schedule, wire
 NOW = 1_000_000
 
 
-def plan(checked=NOW, retry=0, attempts=0, zero=0, persistent=0, tried=0, fired=0, jitter=0):
-    return checked, retry, attempts, zero, persistent, tried, fired, jitter
+def plan(
+    checked=NOW, retry=0, attempts=0, until=0, zero=0, persistent=0, tried=0, fired=0, jitter=0
+):
+    return checked, retry, attempts, until, zero, persistent, tried, fired, jitter
 
 
 def stamps(sent_any=0, sent_data=0, received_any=0, received_data=0, unanswered=0, unreplied=0):
@@ -83,10 +85,12 @@ def test_while_data_flows_the_peer_is_looked_at_every_10_seconds():
 def _naive(now, s, p):
     """Each rule of the paper on its own, as (action, when)."""
     sent_any, sent_data, received_any, received_data, unanswered, unreplied = s
-    checked, retry, attempts, zero, persistent, tried, fired, jitter = p
+    checked, retry, attempts, until, zero, persistent, tried, fired, jitter = p
     rules = []
     if retry:
         rules.append((schedule.GIVE_UP if attempts >= 19 else schedule.RETRY, retry))
+    if until:
+        rules.append((schedule.SILENT, until))
     if zero:
         rules.append((schedule.ZERO, zero))
     if unreplied:
@@ -117,6 +121,7 @@ TIME = st.one_of(st.just(0), st.integers(NOW - 40_000, NOW))
         st.integers(NOW - 20_000, NOW),
         st.one_of(st.just(0), st.integers(NOW - 9000, NOW + 9000)),
         st.integers(-1, 25),
+        st.one_of(st.just(0), st.integers(NOW - 9000, NOW + 180_000)),
         st.one_of(st.just(0), st.integers(NOW - 9000, NOW + 540_000)),
         st.sampled_from([0, 1000, 25_000]),
         TIME,

@@ -9,13 +9,14 @@ the other.
 import struct
 
 from tunlite import endpoints
+from tunlite.control import established
 from tunlite.plane import plane as planes
 from tunlite.protocol import noise, schedule, wire
 
 
 class Exchange:
     """`owner` is an Interface: it has port, plane, log, timers, stamps, noise, me, peers, rekey_ms,
-    pad, listening, can_shake(peer) and resolve_again(peer)."""
+    pad, listening, listeners, can_shake(peer) and resolve_again(peer)."""
 
     def __init__(self, owner):
         self.owner = owner
@@ -245,6 +246,7 @@ class Exchange:
             if not staged:
                 # They cannot send before they heard from us.
                 self.plane.keepalive(peer.handle)
+            self._heard(peer)
             peer.arm()
         finally:
             state.wipe()
@@ -280,6 +282,11 @@ class Exchange:
         self._unqueue(peer)
         peer.shakes.complete(self.now_ms, self.port.wall_ns()[0])
 
+    def _heard(self, peer):
+        """On a new session."""
+        established.heard(peer, self.now_ms)
+        self._set_timer(peer, peer.established.lasts_ms)
+
     def event(self, peer, events, now_ms):
         """Bits of plane.py's events for a peer."""
         self.now_ms = now_ms
@@ -287,6 +294,7 @@ class Exchange:
             peer.drop_attempt()
             self._completed(peer)
             self.forget_index(peer.sessions.current)
+            self._heard(peer)
             # What was staged goes by this session; an older one's age is no matter any more.
             events &= ~(planes.WANTS_SESSION | planes.REKEY)
         if events & planes.ACTIVE:
@@ -343,6 +351,7 @@ class Exchange:
             checked_ms,
             peer.shakes.retry_ms,
             peer.shakes.attempts,
+            peer.established.lasts_ms,
             peer.sessions.zero_ms,
             plan.persistent_s * 1000,
             plan.tried_ms,
@@ -352,9 +361,10 @@ class Exchange:
         return schedule.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], numbers)
 
     def _act(self, peer, actions):
+        if actions & schedule.SILENT:
+            established.left(peer, "silent")
         if actions & schedule.ZERO:
-            peer.sessions.drop()
-            peer.drop_attempt()
+            peer.ends("silent")
         if actions & schedule.GIVE_UP:
             self._give_up(peer)
         if actions & schedule.RETRY:

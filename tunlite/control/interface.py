@@ -33,6 +33,7 @@ class Interface:
         kept = stamp_file.StampFile(port, state_folder, log)
         self.stamps = stamp.Stamps(port.wall_ns, kept, log)
         self.exchange = handshakes.Exchange(self)
+        self.listeners = []  # of established.py
         self.me = None
         self.peers = {}
         self.by_handle = {}
@@ -64,7 +65,7 @@ class Interface:
             native.tl_wipe(key, 32)
             return
         me = noise.Identity(self.noise, key) if key is not None else None
-        self._reset_peers()
+        self._reset_peers("key changed")
         if self.me is not None:
             self.me.wipe(self.port)
         self.me = me
@@ -95,11 +96,10 @@ class Interface:
             yield peer
             self.let_turn()
 
-    def _reset_peers(self):
+    def _reset_peers(self, why):
         self.exchange.stop()
         for peer in self.each_peer():
-            peer.sessions.drop()
-            peer.drop_attempt()
+            peer.ends(why)
             peer.forget_static(self.port.native)
             peer.shakes.stopped()
             peer.arm()
@@ -157,7 +157,7 @@ class Interface:
             return
         self.listening = False
         self.plane.deaf()
-        self._reset_peers()
+        self._reset_peers("link down")
         for peer in self.each_peer():
             self.plane.flush(peer.handle)
             self.timers.set(peer.timer, None)
@@ -168,7 +168,7 @@ class Interface:
         if self.me is not None:
             self.me.wipe(self.port)
             self.me = None
-        self.remove_peers()
+        self.remove_peers("stopped")
         self.commit()
         self.stamps.end()
 
@@ -190,20 +190,21 @@ class Interface:
         peer.arm()
         return peer
 
-    def remove_peer(self, peer):
+    def remove_peer(self, peer, why="removed"):
+        """`why`: what listeners are told."""
         if self.peers.pop(peer.public, None) is None:
             return
+        peer.removed(why)
         self.allowed.clear(peer)
         self.groups.leave(peer)
-        peer.removed()
         self.timers.set(peer.timer, None)
         if self.resolver is not None and peer.where.name is not None:
             self.resolver.forget(peer.public)
         self._removed.append(peer)
 
-    def remove_peers(self):
+    def remove_peers(self, why="removed"):
         for peer in self.each_peer():
-            self.remove_peer(peer)
+            self.remove_peer(peer, why)
 
     def set_psk(self, peer, key):
         """`key`: bytearray 32, copied; zeros for none. Holds from the next handshake on."""

@@ -6,7 +6,7 @@ writes is there from the start, what is rare is the class's until then: a dictio
 full heap of MicroPython costs a search through all of it.
 """
 
-from tunlite.control import sessions, shakes, timers, whereabouts
+from tunlite.control import established, sessions, shakes, timers, whereabouts
 from tunlite.plane import plane as planes
 from tunlite.protocol import cookie, noise, schedule, stamp
 
@@ -32,6 +32,7 @@ class Peer(noise.Remote):
         self.allowed = []
         self.timer = _Timer(self)
         self.sessions = sessions.Sessions(exchange)
+        self.established = established.Established()
         self.shakes = shakes.Shakes()
         self.cookies = cookie.Jar()
         self.stamps = stamp.Line()
@@ -49,9 +50,14 @@ class Peer(noise.Remote):
         """keys: list of prefixes.py's."""
         self.allowed = keys
 
-    def removed(self):
+    def removed(self, why):
         """Keys go at once: whoever sent this change set may take long to end it."""
         self.alive = False
+        self.ends(why)
+
+    def ends(self, why):
+        """All its sessions, and the handshake under way."""
+        established.left(self, why)
         self.sessions.drop()
         self.drop_attempt()
 

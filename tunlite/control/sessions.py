@@ -76,6 +76,10 @@ class Sessions:
         self._exchange.plane.session_use(self.current)
         return True
 
+    def receives_until(self):
+        """When the newest is too old."""
+        return self.zero_ms - wire.ZERO_MS + wire.REJECT_AFTER_MS
+
     def end_at(self, when_ms):
         """Keys, also those of a handshake, are wiped then where no new ones come."""
         self.zero_ms = when_ms

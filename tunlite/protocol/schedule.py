@@ -11,6 +11,7 @@ GIVE_UP = 8
 PERSISTENT = 16
 ZERO = 32
 WATCH = 64  # idle: be told when data flows again
+SILENT = 128  # no session receives any more
 
 # How often a peer whose data flows is looked at. Not longer than the keepalive timeout: what is
 # first unreplied after one look is due no earlier than the next.
@@ -50,17 +51,19 @@ def due(now_ms, stamps, plan):
     """What a peer needs now, and when to look again: (actions, deadline or None).
 
     stamps: (sent_any, sent_data, received_any, received_data, first_unanswered, first_unreplied),
-    0 for never. plan: (checked, retry, attempts, zero, persistent, keepalive_tried, fired, jitter):
-    the last look; when the handshake under way is to be retried, how often it was; when keys are
-    wiped; interval of persistent keepalives; when a keepalive was last asked for; when a new
-    handshake was last asked for because data went unanswered; the jitter of the next one. 0: not.
+    0 for never. plan: (checked, retry, attempts, until, zero, persistent, keepalive_tried, fired,
+    jitter): the last look; when the handshake under way is to be retried, how often it was; when no
+    session receives any more; when keys are wiped; interval of persistent keepalives; when a
+    keepalive was last asked for; when a new handshake was last asked for because data went
+    unanswered; the jitter of the next one. 0: not.
     """
     sent_any, sent_data, received_any, received_data, first_unanswered, first_unreplied = stamps
-    checked, retry, attempts, zero, persistent, tried, fired, jitter = plan
+    checked, retry, attempts, until, zero, persistent, tried, fired, jitter = plan
     actions = 0
     deadline = None
     for action, when in (
         (GIVE_UP if attempts > wire.ATTEMPTS_MAX else RETRY, retry),
+        (SILENT, until),
         (ZERO, zero),
         (KEEPALIVE, _keepalive_at(first_unreplied, tried)),
         (NEW_HANDSHAKE, _new_handshake_at(first_unanswered, sent_data, fired, jitter)),

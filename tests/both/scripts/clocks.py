@@ -24,7 +24,7 @@ print([(i, now - (1 << 33)) for i, now in order])
 seed = 1
 for _ in range(200):
     numbers = []
-    for _ in range(14):
+    for _ in range(15):
         seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
         numbers.append(seed % 200_000 if seed & 0x10000 else 0)
     print(schedule.due(100_000, tuple(numbers[:6]), tuple(numbers[6:])))
