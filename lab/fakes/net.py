@@ -428,8 +428,8 @@ class FakePlane(Primitives):
         return session
 
     def from_device(self, packet):
-        for family, bits, _, handle, address in self.routes:
-            if family == 4 and bits == 32 and address[:4] == packet[4:8]:
+        for family, bits, standby, handle, address in self.routes:
+            if family == 4 and bits == 32 and address[:4] == packet[4:8] and not standby:
                 peer = self.peers[handle]
                 if peer.endpoint[0] == 0:
                     self.drop("no_endpoint")

@@ -136,10 +136,12 @@ static_assert(sizeof(struct record_session) == 120, "border");
 struct record_route {
     uint8_t family[1]; /* 4 or 6 */
     uint8_t prefix[1];
-    uint8_t zero[2];
+    uint8_t flags[2]; /* set of ROUTE_* */
     uint8_t peer[4];
     uint8_t addr[16];
 };
 static_assert(sizeof(struct record_route) == 24, "border");
+
+enum { ROUTE_STANDBY = 1 }; /* the peer may send from there, but nothing goes to it */
 
 #endif

@@ -165,8 +165,9 @@ int tl_peer_keepalive(int plane, int peer);
  * bytes. Moves the endpoint and the stamps as an authenticated packet does. */
 int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes);
 
-/* Publishes the allowed IPs of all peers, replacing the earlier table: rows of 24 bytes (wire.h).
- */
+/* Publishes the allowed IPs of all peers, replacing the earlier ones at once: rows of 24 bytes
+ * (wire.h). Where one stands by, peers share prefixes: each of a prefix's rows lets its peer send
+ * from it, and packets go to the one that does not stand by. */
 int tl_routes(int plane, const unsigned char *rows, int rows_len);
 
 /* ---- handshakes and sessions --------------------------------------------------------------------

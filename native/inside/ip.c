@@ -59,10 +59,14 @@ enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos) {
     return IP_OK;
 }
 
-struct peer *ip_route(const struct routes *routes, const uint8_t *ip, enum ip_end end) {
-    if (ip[0] >> 4 == 4)
-        return routes_lookup4(routes, ip + (end == IP_SOURCE ? V4_SOURCE : V4_DESTINATION));
-    return routes_lookup6(routes, ip + (end == IP_SOURCE ? V6_SOURCE : V6_DESTINATION));
+struct peer *ip_route(const struct routes *routes, const uint8_t *ip) {
+    return ip[0] >> 4 == 4 ? routes_lookup4(routes, ip + V4_DESTINATION)
+                           : routes_lookup6(routes, ip + V6_DESTINATION);
+}
+
+bool ip_allow(const struct routes *routes, const uint8_t *ip, const struct peer *peer) {
+    return ip[0] >> 4 == 4 ? routes_allow4(routes, ip + V4_SOURCE, peer)
+                           : routes_allow6(routes, ip + V6_SOURCE, peer);
 }
 
 const uint8_t *ip_destination(const uint8_t *ip, uint32_t *len) {

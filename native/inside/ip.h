@@ -17,9 +17,10 @@ enum ip_verdict { IP_OK, IP_BAD_VERSION, IP_BAD_LENGTH };
  * goes) and `tos` the ECN field. */
 enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos);
 
-enum ip_end { IP_SOURCE, IP_DESTINATION };
-/* The peer an address of a checked packet belongs to, or NULL. */
-struct peer *ip_route(const struct routes *routes, const uint8_t *ip, enum ip_end end);
+/* The peer that a checked packet goes to, or NULL. */
+struct peer *ip_route(const struct routes *routes, const uint8_t *ip);
+/* Whether the peer may send a checked packet. */
+bool ip_allow(const struct routes *routes, const uint8_t *ip, const struct peer *peer);
 /* The UDP header in a checked packet, NULL where it has none or fewer than `need` bytes are there.
  * Of a fragmented datagram only the first packet has it. */
 const uint8_t *ip_udp(const uint8_t *ip, uint32_t len, uint32_t need);

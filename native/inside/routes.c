@@ -25,11 +25,25 @@ struct range6 {
     struct peer *peer;
 };
 
-struct routes {
+struct table {
     uint32_t n4, n6;
     uint32_t *first4;      /* n4 first addresses: packed apart from the peers for the search */
     struct peer **peer4;   /* n4 */
     struct range6 *range6; /* n6 */
+};
+
+/* Peers that share a prefix. Found in a table in place of a peer, its lowest bit set. */
+struct list {
+    struct list *next; /* of all */
+    uint32_t n;
+    struct peer *peer[];
+};
+
+struct routes {
+    struct table to;
+    const struct table *from; /* `to`, or `shared` */
+    struct table shared;
+    struct list *lists; /* of `shared` */
 };
 
 static int key_compare(struct key a, struct key b) {
@@ -98,15 +112,63 @@ static uint32_t flatten(struct range6 *out, const struct prefix *in, uint32_t n)
     return ranges;
 }
 
-static int prefix_parse(struct prefix *p, const uint8_t *row, struct peer *const *peers,
-                        uint32_t n_peers) {
+/* Of n rows with one prefix the last one stays, for the peers of all. 0 or -ENOMEM. */
+static int share(struct routes *t, struct prefix *same, uint32_t n) {
+    struct list *list = malloc(sizeof *list + n * sizeof(struct peer *));
+    if (!list)
+        return -ENOMEM;
+    *list = (struct list){.next = t->lists, .n = n};
+    t->lists = list;
+    for (uint32_t i = 0; i < n; i++)
+        list->peer[i] = same[i].peer;
+    same[n - 1].peer = (struct peer *)(void *)((uint8_t *)list + 1);
+    return 0;
+}
+
+static bool is_listed(const struct peer *found, const struct peer *peer) {
+    const struct list *list = (const void *)((const uint8_t *)found - 1);
+    for (uint32_t i = 0; i < list->n; i++)
+        if (list->peer[i] == peer)
+            return true;
+    return false;
+}
+
+static inline bool is_named(const struct peer *found, const struct peer *peer) {
+    return found == peer || ((uintptr_t)found & 1 && is_listed(found, peer));
+}
+
+static bool same_prefix(const struct prefix *a, const struct prefix *b) {
+    return a->bits == b->bits && key_compare(a->first, b->first) == 0;
+}
+
+/* The prefixes are sorted. */
+static int share_all(struct routes *t, struct prefix *in, uint32_t n) {
+    for (uint32_t i = 0, same; i < n; i += same) {
+        for (same = 1; i + same < n && same_prefix(&in[i], &in[i + same]);)
+            same++;
+        int err = same > 1 ? share(t, in + i, same) : 0;
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+/* record_route each. */
+struct rows {
+    const uint8_t *at;
+    uint32_t n;
+    struct peer *const *peers; /* by handle */
+    uint32_t n_peers;
+};
+
+static int prefix_parse(struct prefix *p, const uint8_t *row, const struct rows *rows) {
     unsigned family = row[offsetof(struct record_route, family)];
     unsigned bits = row[offsetof(struct record_route, prefix)];
     uint32_t peer = load_le32(row + offsetof(struct record_route, peer));
     const uint8_t *addr = row + offsetof(struct record_route, addr);
     if ((family != 4 || bits > 32) && (family != 6 || bits > 128))
         return -EINVAL;
-    if (peer >= n_peers || !peers[peer])
+    if (peer >= rows->n_peers || !rows->peers[peer])
         return -ENOENT;
     struct key mask = key_mask(bits);
     struct key k = family == 4 ? (struct key){(uint64_t)load_be32(addr) << 32, 0}
@@ -114,11 +176,11 @@ static int prefix_parse(struct prefix *p, const uint8_t *row, struct peer *const
     p->first = (struct key){k.high & mask.high, k.low & mask.low};
     p->last = (struct key){k.high | ~mask.high, k.low | ~mask.low};
     p->bits = (uint8_t)bits;
-    p->peer = peers[peer];
+    p->peer = rows->peers[peer];
     return 0;
 }
 
-static int store4(struct routes *t, const struct range6 *ranges, uint32_t n) {
+static int store4(struct table *t, const struct range6 *ranges, uint32_t n) {
     t->first4 = malloc(n * sizeof *t->first4);
     t->peer4 = malloc(n * sizeof(struct peer *));
     if (!t->first4 || !t->peer4)
@@ -131,7 +193,7 @@ static int store4(struct routes *t, const struct range6 *ranges, uint32_t n) {
     return 0;
 }
 
-static int store6(struct routes *t, const struct range6 *ranges, uint32_t n) {
+static int store6(struct table *t, const struct range6 *ranges, uint32_t n) {
     t->range6 = malloc(n * sizeof *t->range6);
     if (!t->range6)
         return -ENOMEM;
@@ -140,59 +202,93 @@ static int store6(struct routes *t, const struct range6 *ranges, uint32_t n) {
     return 0;
 }
 
-/* Parses the rows of one family into `in`; returns how many or -errno. */
-static int parse_family(struct prefix *in, const uint8_t *rows, uint32_t n, unsigned family,
-                        struct peer *const *peers, uint32_t n_peers) {
+static const uint8_t *row_at(const struct rows *rows, uint32_t i) {
+    return rows->at + i * sizeof(struct record_route);
+}
+
+static bool stands_by(const uint8_t *row) {
+    return load_le16(row + offsetof(struct record_route, flags)) & ROUTE_STANDBY;
+}
+
+/* Parses the rows of one family into `in`, of `to` without those that stand by; returns how many or
+ * -errno. */
+static int parse_family(struct prefix *in, const struct rows *rows, unsigned family, bool to) {
     uint32_t found = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint8_t *row = rows + i * sizeof(struct record_route);
-        int err = prefix_parse(&in[found], row, peers, n_peers);
+    for (uint32_t i = 0; i < rows->n; i++) {
+        const uint8_t *row = row_at(rows, i);
+        int err = prefix_parse(&in[found], row, rows);
         if (err)
             return err;
         in[found].order = i;
-        found += row[offsetof(struct record_route, family)] == family;
+        found += row[offsetof(struct record_route, family)] == family && !(to && stands_by(row));
     }
     return (int)found;
 }
 
-int routes_build(struct routes **table, const uint8_t *rows, uint32_t n, struct peer *const *peers,
-                 uint32_t n_peers) {
-    int err = -ENOMEM;
-    struct routes *t = calloc(1, sizeof *t);
-    struct prefix *in = malloc(((size_t)n + 1) * sizeof *in);
-    struct range6 *ranges = malloc(((size_t)n * 2 + 1) * sizeof *ranges);
-    if (!t || !in || !ranges)
+static int build_family(struct routes *t, struct table *table, const struct rows *rows,
+                        unsigned family) {
+    struct prefix *in = malloc(((size_t)rows->n + 1) * sizeof *in);
+    struct range6 *ranges = malloc(((size_t)rows->n * 2 + 1) * sizeof *ranges);
+    int err = in && ranges ? parse_family(in, rows, family, table == &t->to) : -ENOMEM;
+    if (err < 0)
         goto out;
-    for (unsigned family = 4; family <= 6; family += 2) {
-        err = parse_family(in, rows, n, family, peers, n_peers);
-        if (err < 0)
-            goto out;
-        uint32_t found = (uint32_t)err;
-        qsort(in, found, sizeof *in, prefix_compare);
-        uint32_t n_ranges = flatten(ranges, in, found);
-        err = family == 4 ? store4(t, ranges, n_ranges) : store6(t, ranges, n_ranges);
-        if (err)
-            goto out;
-    }
-    *table = t;
-    t = NULL;
+    uint32_t found = (uint32_t)err;
+    qsort(in, found, sizeof *in, prefix_compare);
+    err = table == &t->shared ? share_all(t, in, found) : 0;
+    if (err)
+        goto out;
+    uint32_t n = flatten(ranges, in, found);
+    err = family == 4 ? store4(table, ranges, n) : store6(table, ranges, n);
 out:
     free(ranges);
     free(in);
-    routes_free(t);
     return err;
+}
+
+static int build_table(struct routes *t, struct table *table, const struct rows *rows) {
+    int err = build_family(t, table, rows, 4);
+    return err ? err : build_family(t, table, rows, 6);
+}
+
+int routes_build(struct routes **table, const uint8_t *rows, uint32_t n, struct peer *const *peers,
+                 uint32_t n_peers) {
+    const struct rows all = {rows, n, peers, n_peers};
+    struct routes *t = calloc(1, sizeof *t);
+    if (!t)
+        return -ENOMEM;
+    t->from = &t->to;
+    for (uint32_t i = 0; i < n; i++)
+        if (stands_by(row_at(&all, i)))
+            t->from = &t->shared;
+    int err = build_table(t, &t->to, &all);
+    if (!err && t->from == &t->shared)
+        err = build_table(t, &t->shared, &all);
+    if (err)
+        routes_free(t);
+    else
+        *table = t;
+    return err;
+}
+
+static void free_table(struct table *t) {
+    free(t->first4);
+    free(t->peer4);
+    free(t->range6);
 }
 
 void routes_free(struct routes *t) {
     if (!t)
         return;
-    free(t->first4);
-    free(t->peer4);
-    free(t->range6);
+    for (struct list *list = t->lists, *next; list; list = next) {
+        next = list->next;
+        free(list);
+    }
+    free_table(&t->to);
+    free_table(&t->shared);
     free(t);
 }
 
-struct peer *routes_lookup4(const struct routes *t, const uint8_t *addr) {
+static struct peer *find4(const struct table *t, const uint8_t *addr) {
     uint32_t key = load_be32(addr);
     uint32_t at = 0; /* the last range that starts at or before key lies in [at, at + n) */
     for (uint32_t n = t->n4; n > 1;) {
@@ -203,7 +299,7 @@ struct peer *routes_lookup4(const struct routes *t, const uint8_t *addr) {
     return t->peer4[at];
 }
 
-struct peer *routes_lookup6(const struct routes *t, const uint8_t *addr) {
+static struct peer *find6(const struct table *t, const uint8_t *addr) {
     struct key key = {load_be64(addr), load_be64(addr + 8)};
     uint32_t at = 0;
     for (uint32_t n = t->n6; n > 1;) {
@@ -214,11 +310,36 @@ struct peer *routes_lookup6(const struct routes *t, const uint8_t *addr) {
     return t->range6[at].peer;
 }
 
-void routes_forget(struct routes *t, const struct peer *peer) {
+struct peer *routes_lookup4(const struct routes *t, const uint8_t *addr) {
+    return find4(&t->to, addr);
+}
+
+struct peer *routes_lookup6(const struct routes *t, const uint8_t *addr) {
+    return find6(&t->to, addr);
+}
+
+bool routes_allow4(const struct routes *t, const uint8_t *addr, const struct peer *peer) {
+    return is_named(find4(t->from, addr), peer);
+}
+
+bool routes_allow6(const struct routes *t, const uint8_t *addr, const struct peer *peer) {
+    return is_named(find6(t->from, addr), peer);
+}
+
+static void forget_in(struct table *t, const struct peer *peer) {
     for (uint32_t i = 0; i < t->n4; i++)
         if (t->peer4[i] == peer)
             t->peer4[i] = NULL;
     for (uint32_t i = 0; i < t->n6; i++)
         if (t->range6[i].peer == peer)
             t->range6[i].peer = NULL;
+}
+
+void routes_forget(struct routes *t, const struct peer *peer) {
+    forget_in(&t->to, peer);
+    forget_in(&t->shared, peer);
+    for (struct list *list = t->lists; list; list = list->next)
+        for (uint32_t i = 0; i < list->n; i++)
+            if (list->peer[i] == peer)
+                list->peer[i] = NULL;
 }

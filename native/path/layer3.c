@@ -26,7 +26,7 @@ static enum drop route(struct worker *w, struct packet *p, const struct packet *
     if (before && ip_same_destination(before->data, p->data))
         p->way = before->way;
     else
-        p->way = way_of(ip_route(w->plane->routes, p->data, IP_DESTINATION));
+        p->way = way_of(ip_route(w->plane->routes, p->data));
     if (p->way)
         return DROP_NONE;
     unreachable_answer(w, p);
@@ -45,7 +45,7 @@ static enum drop check(struct worker *w, struct packet *p, const struct packet *
         break;
     }
     bool known = before && before->way == p->way && ip_same_source(before->data, p->data);
-    if (!known && ip_route(w->plane->routes, p->data, IP_SOURCE) != peer_of(p))
+    if (!known && !ip_allow(w->plane->routes, p->data, peer_of(p)))
         return DROP_SOURCE_NOT_ALLOWED;
     if (ip_decapsulate_ecn(p->data, p->tos & TOS_ECN))
         w->stats.counts[COUNT_ECN_CE_NOT_ECT]++;

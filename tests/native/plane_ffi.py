@@ -23,6 +23,8 @@ int routes_build(struct routes **, const uint8_t *, uint32_t, struct peer *const
 void routes_free(struct routes *);
 struct peer *routes_lookup4(const struct routes *, const uint8_t *);
 struct peer *routes_lookup6(const struct routes *, const uint8_t *);
+bool routes_allow4(const struct routes *, const uint8_t *, const struct peer *);
+bool routes_allow6(const struct routes *, const uint8_t *, const struct peer *);
 void routes_forget(struct routes *, const struct peer *);
 struct replay { uint64_t next; uint32_t words; uint64_t *ring; };
 bool replay_accept(struct replay *, uint64_t);
@@ -115,13 +117,13 @@ def options(**changes):
     return struct.pack("<16s24s12I", *{**fields, **changes}.values())
 
 
-def route(prefix, peer):
+def route(prefix, peer, standby=False):
     """record_route of "10.0.0.0/8" or "2001:db8::/32"."""
     import ipaddress
 
     net = ipaddress.ip_network(prefix)
     raw = net.network_address.packed.ljust(16, b"\0")
-    return struct.pack("<BBHI16s", net.version, net.prefixlen, 0, peer, raw)
+    return struct.pack("<BBHI16s", net.version, net.prefixlen, standby, peer, raw)
 
 
 def names(kind):
@@ -213,8 +215,8 @@ class Plane:
         return peer
 
     def routes(self, rows):
-        """Publishes [(prefix, peer)]."""
-        packed = b"".join(route(prefix, peer) for prefix, peer in rows)
+        """Publishes [(prefix, peer)] or [(prefix, peer, whether it stands by)]."""
+        packed = b"".join(route(*row) for row in rows)
         self.call("routes", packed, len(packed))
 
     def index(self, peer):

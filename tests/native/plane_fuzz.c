@@ -170,6 +170,7 @@ static void publish_routes(struct world *w) {
         uint8_t *v4 = rows + i * 48, *v6 = v4 + 24;
         v4[0] = 4, v4[1] = 16, v4[8] = 10, v4[9] = (uint8_t)i;
         v6[0] = 6, v6[1] = (uint8_t)(8 + any(8)), v6[8] = 0xfd;
+        v4[2] = (uint8_t)any(2), v6[2] = (uint8_t)any(2);
         store_le32(v4 + 4, (uint32_t)w->peer[i]);
         store_le32(v6 + 4, (uint32_t)w->peer[i]);
     }

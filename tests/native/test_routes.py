@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from tests.native.plane_ffi import ffi, lib, route
 
 PEERS = 5
-_memory = ffi.new("char[]", PEERS)
+_memory = ffi.new("uint64_t[]", PEERS)
 _peers = ffi.new("struct peer *[]", [ffi.cast("struct peer *", _memory + i) for i in range(PEERS)])
 
 
@@ -17,7 +17,7 @@ class Table:
     """A published table; peers are 0 to 4."""
 
     def __init__(self, rows):
-        packed = b"".join(route(prefix, peer) for prefix, peer in rows)
+        packed = b"".join(route(*row) for row in rows)
         self.table = ffi.new("struct routes **")
         assert lib.routes_build(self.table, packed, len(rows), _peers, PEERS) == 0
 
@@ -31,7 +31,12 @@ class Table:
         """The peer of an address, or None."""
         find = lib.routes_lookup4 if addr.version == 4 else lib.routes_lookup6
         found = find(self.table[0], addr.packed)
-        return None if found == ffi.NULL else int(ffi.cast("char *", found) - _memory)
+        return None if found == ffi.NULL else int(ffi.cast("uint64_t *", found) - _memory)
+
+    def allowed(self, addr):
+        """The set of peers that may send from it."""
+        may = lib.routes_allow4 if addr.version == 4 else lib.routes_allow6
+        return {i for i in range(PEERS) if may(self.table[0], addr.packed, _peers[i])}
 
 
 def dumb_lookup(rows, addr):
@@ -42,6 +47,14 @@ def dumb_lookup(rows, addr):
         if net.version == addr.version and addr in net and net.prefixlen >= best_bits:
             best, best_bits = peer, net.prefixlen
     return best
+
+
+def dumb_allowed(rows, addr):
+    """All peers with the longest of the prefixes that hold the address."""
+    nets = [(ipaddress.ip_network(prefix), peer) for prefix, peer, _ in rows]
+    nets = [row for row in nets if row[0].version == addr.version and addr in row[0]]
+    best = max((net.prefixlen for net, _ in nets), default=0)
+    return {peer for net, peer in nets if net.prefixlen == best}
 
 
 def networks(version):
@@ -90,6 +103,42 @@ def test_a_forgotten_peer_is_found_nowhere_and_the_others_stay(rows):
         for addr in interesting(rows):
             expected = dumb_lookup(rows, addr)
             assert table.lookup(addr) == (None if expected == 0 else expected)
+
+
+@given(ROWS)
+def test_without_standbys_who_may_send_is_who_gets_what_goes_there(rows):
+    with Table(rows) as table:
+        for addr in interesting(rows):
+            expected = dumb_lookup(rows, addr)
+            assert table.allowed(addr) == (set() if expected is None else {expected})
+
+
+SHARED = st.lists(
+    st.tuples(st.one_of(networks(4), networks(6)), st.integers(0, PEERS - 1), st.booleans()),
+    max_size=40,
+)
+
+
+def some_stand_by(rows):
+    return any(standby for _, _, standby in rows)
+
+
+@given(SHARED.filter(some_stand_by))
+def test_who_stands_by_may_send_like_the_others_of_its_prefix_and_gets_nothing(rows):
+    used = [(prefix, peer) for prefix, peer, standby in rows if not standby]
+    with Table(rows) as table:
+        for addr in interesting([row[:2] for row in rows]):
+            assert table.lookup(addr) == dumb_lookup(used, addr)
+            assert table.allowed(addr) == dumb_allowed(rows, addr)
+
+
+@given(SHARED.filter(some_stand_by))
+def test_a_forgotten_peer_may_send_no_more_and_the_others_may(rows):
+    with Table(rows) as table:
+        lib.routes_forget(table.table[0], _peers[0])
+        for addr in interesting([row[:2] for row in rows]):
+            assert table.allowed(addr) == dumb_allowed(rows, addr) - {0}
+            assert table.lookup(addr) != 0
 
 
 def test_all_lengths_of_a_prefix_nest():

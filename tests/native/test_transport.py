@@ -11,6 +11,7 @@ from tests.native.plane_ffi import (
     KEY_B,
     START_MS,
     Plane,
+    endpoint,
     ffi,
     ipv4,
     ipv6,
@@ -241,3 +242,20 @@ def test_data_that_keeps_coming_does_not_put_off_the_keepalive_for_the_first_of_
             plane.put_outside(seal(KEY_B, index, n, ipv4()))
             plane.turn()
             assert plane.state(peer)["first_unreplied"] == START_MS
+
+
+def test_a_move_swaps_where_packets_go_and_leaves_who_may_send():
+    with Plane() as plane:
+        old, new, other = (plane.peer(where=endpoint(port=n)) for n in (1, 2, 3))
+        indexes = [plane.session(plane.index(peer), bytes([peer, 0, 0, 1])) for peer in range(3)]
+        for used in (old, new):
+            plane.routes([("10.0.0.0/8", old, used != old), ("10.0.0.0/8", new, used != new)])
+            plane.put_inside(ipv4())
+            plane.put_outside(
+                *(seal(KEY_B, index, used, ipv4("10.0.0.2", "10.0.0.1")) for index in indexes)
+            )
+            plane.turn(3)
+            assert [datagram[4] for datagram in plane.take_outside()] == [used]
+            assert len(plane.take_inside()) == 2
+            assert plane.drops() == {"source_not_allowed": 1}
+        assert plane.state(other)["received_any"]

@@ -24,6 +24,8 @@ class Peer(noise.Remote):
     alive = True
     description = ""
     group = None  # groups.Group that it is a member of
+    sharing = None  # with whom it may have the same allowed IPs: allowed_ips.py
+    standby = False  # nothing goes to it
 
     def __init__(self, plane, public, exchange):
         super().__init__(public)
@@ -49,6 +51,12 @@ class Peer(noise.Remote):
     def allows(self, keys):
         """keys: list of prefixes.py's."""
         self.allowed = keys
+
+    def shares(self, sharing):
+        self.sharing = sharing
+
+    def stands_by(self, standby):
+        self.standby = standby
 
     def removed(self, why):
         """Keys go at once: whoever sent this change set may take long to end it."""

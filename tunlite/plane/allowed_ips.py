@@ -8,49 +8,86 @@ from tunlite import prefixes
 _ROW = "<BBHI16s"
 _ROW_SIZE = 24
 _ROWS_SIZE = 8 * _ROW_SIZE  # 8 are 1 ms on a slow router
+_STANDBY = 1  # a row's flag
 
 
 class AllowedIPs:
-    """Each prefix belongs to its newest owner. A peer's `allowed` lists keys of prefixes.py."""
+    """Each prefix belongs to its newest owner, or to several peers with the same `sharing`. Lists
+    `allowed` of peers have keys of prefixes.py."""
 
     def __init__(self):
         self.changed = False  # since they were published
-        self._owners = prefixes.Table()
+        self._owners = prefixes.Table()  # a peer, or a tuple of those that share the prefix
+        self._rows = 0
         self._losers = {}  # handle -> peer whose list names prefixes that are its no more
+
+    def _of(self, key):
+        owner = self._owners.get(key, ())
+        return owner if isinstance(owner, tuple) else (owner,)
+
+    def _own(self, key, peers):
+        """peers: tuple of all that have it from now on."""
+        self._rows += len(peers) - len(self._of(key))
+        if peers:
+            self._owners[key] = peers if len(peers) > 1 else peers[0]
+        else:
+            del self._owners[key]
+        self.changed = True
 
     def add(self, peer, prefix):
         """prefix: (family, address with its host bits zero, bits)."""
         key = prefixes.key_of(prefix)
-        before = self._owners.get(key)
-        if before is peer:
+        before = self._of(key)
+        if peer in before:
             return
         if peer.handle in self._losers:
             self.settle()  # the key may be in its list from before
-        if before is not None:
-            self._losers[before.handle] = before
+        if before and (peer.sharing is None or before[0].sharing is not peer.sharing):
+            for loser in before:
+                self._losers[loser.handle] = loser
+            before = ()
         peer.allowed.append(key)
-        self._owners[key] = peer
-        self.changed = True
+        self._own(key, before + (peer,))
 
     def remove(self, peer, prefix):
         key = prefixes.key_of(prefix)
-        if self._owners.get(key) is peer:
+        if peer in self._of(key):
             self._losers[peer.handle] = peer
-            del self._owners[key]
-            self.changed = True
+            self._leave(peer, key)
+
+    def _leave(self, peer, key):
+        self._own(key, tuple([other for other in self._of(key) if other is not peer]))
 
     def clear(self, peer):
         """The peer has none any more."""
         for key in peer.allowed:
-            if self._owners.get(key) is peer:
-                del self._owners[key]
-                self.changed = True
+            if peer in self._of(key):
+                self._leave(peer, key)
         peer.allows([])
+
+    def share(self, peer, sharing):
+        """From now on the peer may have the same prefixes as those with the same `sharing`; None:
+        as nobody."""
+        if peer.sharing is sharing:
+            return
+        self.settle()
+        keys = peer.allowed
+        self.clear(peer)
+        peer.shares(sharing)
+        for key in keys:
+            self.add(peer, prefixes.prefix_of(key))
+
+    def stand_by(self, peer, standby):
+        """standby: nothing goes to the peer, which may send as ever. Of those that share a prefix
+        one that does not stand by gets what goes there."""
+        if peer.standby != standby:
+            peer.stands_by(standby)
+            self.changed = True
 
     def settle(self):
         """Lists name what is theirs again: once for many changes, since it reads them whole."""
         for peer in self._losers.values():
-            peer.allows([key for key in peer.allowed if self._owners.get(key) is peer])
+            peer.allows([key for key in peer.allowed if peer in self._of(key)])
         self._losers = {}
 
     def publish(self, plane, let_turn):
@@ -58,12 +95,16 @@ class AllowedIPs:
         self.settle()
         if not self.changed:
             return
-        rows = bytearray(_ROW_SIZE * len(self._owners))
+        rows = bytearray(_ROW_SIZE * self._rows)
         at = 0
-        for key, peer in self._owners.items():
-            struct.pack_into(_ROW, rows, at, key[0], key[1], 0, peer.handle, key[2:])
-            at += _ROW_SIZE
-            if not at % _ROWS_SIZE:
-                let_turn()
+        for key, owner in self._owners.items():
+            goes = False
+            for peer in owner if isinstance(owner, tuple) else (owner,):
+                flags = _STANDBY if goes or peer.standby else 0
+                goes = goes or not flags
+                struct.pack_into(_ROW, rows, at, key[0], key[1], flags, peer.handle, key[2:])
+                at += _ROW_SIZE
+                if not at % _ROWS_SIZE:
+                    let_turn()
         plane.routes(rows)
         self.changed = False
