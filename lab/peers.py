@@ -22,6 +22,7 @@ _SOCKETS = Path("/var/run/wireguard")
 _SYS_PIDFD_GETFD = 438  # the same on every architecture; Linux 5.6
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
+ENDS = ("json", "status")  # of what one interface has in /run/tunlite
 
 
 def interface_name():
@@ -108,8 +109,11 @@ class _Peer:
 
     def forget(self):
         """Removes what a killed daemon leaves in the folders that all namespaces share."""
-        for path in (_SOCKETS / f"{self.name}.sock", Path(f"/var/run/tunlite/{self.name}.json")):
-            path.unlink(missing_ok=True)
+        for path in (
+            f"wireguard/{self.name}.sock",
+            *(f"tunlite/{self.name}.{end}" for end in ENDS),
+        ):
+            Path("/var/run", path).unlink(missing_ok=True)
 
     @property
     def addresses(self):

@@ -126,7 +126,7 @@ def test_up_sets_addresses_and_routes_and_down_removes_all(host):
     assert host.addresses() == {"10.5.0.1/24", "fd05::1/64"}
     assert host.routes() == {"10.5.0.0/24", "10.6.0.0/16"}  # 10.5.0.2 is covered by the address
     folder = _STATES.stat()
-    assert (folder.st_mode & 0o777, folder.st_uid) == (0o700, 0)
+    assert (folder.st_mode & 0o777, folder.st_uid) == (0o711, 0)
     assert (_STATES / f"{host.name}.json").stat().st_mode & 0o777 == 0o600
     host.down()
     host.assert_nothing_is_left()

@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import socket
 import threading
@@ -220,3 +221,56 @@ def test_without_the_right_to_use_the_socket_that_is_told(folder, monkeypatch):
     monkeypatch.setattr(port, "unix_connect", refuse)
     with pytest.raises(UserError, match="be root, or in its group"):
         client.connect("wg0")
+
+
+# ---- the status, from whichever socket ----
+
+
+def _tells(path, pieces):
+    """A socket that asks nothing, tells this and ends."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1)
+
+    def body():
+        connection, _ = listener.accept()
+        for piece in pieces:
+            connection.sendall(piece)
+        connection.close()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    return thread
+
+
+def _no_right(monkeypatch, refused):
+    connect = port.unix_connect
+
+    def connected(path):
+        if path == refused:
+            raise OSError(errno.EACCES, "Permission denied")
+        return connect(path)
+
+    monkeypatch.setattr(client.port, "unix_connect", connected)
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 1000])
+@pytest.mark.parametrize("peers", [[], [{"public_key": "a"}], [{"public_key": "a"}] * 3])
+def test_who_may_not_use_the_control_socket_gets_the_status_from_the_other(
+    folder, monkeypatch, step, peers
+):
+    monkeypatch.setattr(client, "STATUS_FOLDER", str(folder))
+    _no_right(monkeypatch, client.socket_path("wg0"))
+    rows = ",".join(json.dumps(peer).replace(": ", ":") for peer in peers)
+    text = ('{"interface":"wg0","peers":[' + rows + "]}\n").encode()
+    pieces = [text[i : i + step] for i in range(0, len(text), step)]
+    thread = _tells(client.status_path("wg0"), pieces)
+    assert list(client.status("wg0")) == [{"interface": "wg0"}, *peers]
+    thread.join()
+
+
+def test_who_may_use_neither_is_told_so(folder, monkeypatch):
+    monkeypatch.setattr(client, "STATUS_FOLDER", str(folder))
+    _no_right(monkeypatch, client.socket_path("wg0"))
+    with pytest.raises(client.NoDaemon, match="wg0.status"):
+        next(client.status("wg0"))

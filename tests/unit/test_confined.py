@@ -25,6 +25,7 @@ _SAYS = (
 def sockets(tmp_path, monkeypatch):
     """The folder of the sockets; nothing is confined, and state goes elsewhere."""
     monkeypatch.setattr(client, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(client, "STATUS_FOLDER", str(tmp_path))
     monkeypatch.setattr(privileges, "prepare_folders", lambda *_: None)
     monkeypatch.setattr(privileges, "confine", lambda *_: None)
     return tmp_path
@@ -67,6 +68,20 @@ def test_a_child_that_is_killed_before_it_is_ready_leaves_no_socket(sockets, mon
     _fails(monkeypatch, "_machine", signal.SIGKILL)
     with pytest.raises(confined.StartError, match="was killed by signal 9 before it was ready"):
         _start()
+    assert list(sockets.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["missing", "/proc"])
+def test_without_a_place_for_the_status_the_daemon_goes_on_and_says_so(
+    sockets, monkeypatch, capfd, folder
+):
+    monkeypatch.setattr(client, "STATUS_FOLDER", folder)
+    _fails(monkeypatch, "_machine", confined.StartError("it came so far"))
+    with pytest.raises(confined.StartError, match="it came so far"):
+        confined.start("t", Settings({}), log.Log("t"), detach=False)
+    assert f"there is no status socket: the socket {folder}/t.status cannot be made" in (
+        capfd.readouterr().err
+    )
     assert list(sockets.iterdir()) == []
 
 

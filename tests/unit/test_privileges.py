@@ -11,6 +11,11 @@ from tunlite.host import privileges
 from tunlite.uapi import client
 
 
+@pytest.fixture(autouse=True)
+def _run_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "STATUS_FOLDER", str(tmp_path / "run-tunlite"))
+
+
 def test_without_options_nothing_changes_and_the_socket_is_the_owners_alone():
     owner = privileges.Owner(Settings({}))
     assert (owner.uid, owner.gid, owner.socket_mode()) == (-1, -1, 0o600)
@@ -66,6 +71,15 @@ def test_folders_are_made_with_what_is_above_them(tmp_path, monkeypatch):
         os.umask(old)
     assert stat.S_IMODE(os.stat(state).st_mode) == 0o700
     assert stat.S_IMODE(os.stat(tmp_path / "run/wireguard").st_mode) == 0o755
+    assert stat.S_IMODE(os.stat(tmp_path / "run-tunlite").st_mode) == 0o711
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o777])
+def test_the_folder_of_status_sockets_lets_others_pass_whoever_made_it(tmp_path, mode):
+    (tmp_path / "x").mkdir()
+    os.chmod(tmp_path / "x", mode)
+    privileges.make_passable(str(tmp_path / "x"))
+    assert stat.S_IMODE(os.stat(tmp_path / "x").st_mode) == 0o711
 
 
 def test_a_state_folder_that_cannot_be_made_is_no_reason_to_stop(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def test_what_is_written_is_read_and_nobody_else_may_read_it(tmp_path, monkeypat
     kept = {"interface": "wg0", "pid": 0, "routes": [["10.0.0.0/8", 0]], "busy": []}
     state.write(kept)
     assert state.read("wg0") == kept
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o711
     assert stat.S_IMODE((folder / "wg0.json").stat().st_mode) == 0o600
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """server.py over real UNIX sockets: requests, refusals, slow and silent clients."""
 
+import base64
 import json
 import os
 import select
@@ -73,6 +74,16 @@ class SocketPort:
 
 @pytest.fixture
 def served(tmp_path):
+    yield from _served(tmp_path)
+
+
+@pytest.fixture
+def told(tmp_path):
+    """The socket that tells the status."""
+    yield from _served(tmp_path, server.Reader)
+
+
+def _served(tmp_path, kind=None):
     node = Node(World(), b"\x0a\0\0\x01").start()
     loop = Loop()
     path = str(tmp_path / "fake.sock")
@@ -82,6 +93,7 @@ def served(tmp_path):
         node.interface,
         lambda: status.pieces(node.daemon),
         node.log,
+        kind,
     )
     made.listen(port.unix_listen(path, 0o600, -1))
     made.node, made.loop, made.path = node, loop, path
@@ -345,3 +357,66 @@ def test_a_set_for_which_memory_is_short_says_so(served, monkeypatch):
     monkeypatch.setattr(served.interface, "add_peer", add)
     client = served.connect()
     assert ask(served, client, f"set=1\n{PEER}\n\n") == "errno=-12\n\n"
+
+
+# ---- the socket that only tells ----
+
+
+def test_whoever_connects_gets_the_status_and_the_end(told):
+    text = answer(told, told.connect())
+    assert text.endswith("}\n<end>")
+    found = json.loads(text[: -len("<end>")])
+    assert found["interface"] == "fake" and found["peers"] == []
+
+
+def test_what_a_reader_says_is_no_matter(told):
+    client = _connected(told.path)
+    client.sendall(b"set=1\nlisten_port=1\n\n" + b"x" * 400)
+    assert answer(told, client).endswith("]}\n<end>")
+    client.close()
+    assert told.node.interface.listen_port == 51820
+
+
+def test_no_key_but_public_ones_is_told(told):
+    node = told.node
+    private, psk = bytearray(range(1, 33)), bytearray(range(33, 65))
+    node.interface.set_private_key(bytearray(private))
+    node.interface.set_psk(node.interface.add_peer(b"\x07" * 32), psk)
+    text = answer(told, told.connect())
+    assert '"preshared": true' in text or '"preshared":true' in text
+    for secret in (bytes(node.interface.me.private), bytes(psk)):
+        assert base64.b64encode(secret).decode()[:40] not in text
+        assert secret.hex() not in text
+
+
+def _many_peers(told, count=3000):
+    for number in range(count):
+        told.node.interface.add_peer(number.to_bytes(32, "big"))
+
+
+def _connected(path):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    client.setblocking(False)
+    return client
+
+
+def test_readers_that_do_not_read_make_room_after_a_while_and_others_wait(told):
+    _many_peers(told)
+    silent = [told.connect() for _ in range(server.CLIENTS_MAX)]
+    late = _connected(told.path)
+    for _ in range(server.IDLE_MS // 1000 + 2):
+        told.loop.sleep(1000)
+        told.loop.rest()
+        silent[0].recv(100)  # byte by byte is no better than not at all
+    assert len(json.loads(answer(told, late)[: -len("<end>")])["peers"]) == 3000
+    late.close()
+
+
+def test_a_reader_that_leaves_in_the_middle_leaves_nothing(told):
+    _many_peers(told)
+    client = told.connect()
+    client.recv(100)
+    client.close()
+    told.loop.rest()
+    assert len(told.loop.callbacks) == 1 and told._clients == []

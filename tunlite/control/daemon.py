@@ -48,8 +48,8 @@ class Daemon:
         self._link_fd = None
         self._device_fd = device_fd
         self._ifindex = None  # 0: the device is in another network namespace than we
-        self._server = None
-        self._socket_path = None
+        self._servers = []
+        self._sockets = []  # their files
         self._path_fd = None
         self._signal_fd = None
         self._grown_ms = 0
@@ -94,12 +94,13 @@ class Daemon:
             self.stopped = why
 
     def serve(self, server, path=None):
-        """`server` answers at the control socket and is closed at the end, which comes too when the
-        socket's file `path` is removed."""
-        self._server = server
-        self._socket_path = path
+        """`server` answers at a socket and is closed at the end. The first one's is the control
+        socket: the end comes too when its file `path` is removed."""
+        self._servers.append(server)
         if path is not None:
-            self._watch_path()
+            self._sockets.append(path)
+            if len(self._sockets) == 1:
+                self._watch_path()
 
     def watch_signals(self, fd):
         """fd: port.signal_fd(). SIGHUP calls `reload`, the others end the loop."""
@@ -294,7 +295,7 @@ class Daemon:
             )
 
     def _watch_path(self):
-        self._path_fd = self.port.watch_path(self._socket_path)
+        self._path_fd = self.port.watch_path(self._sockets[0])
         if self._path_fd is not None:
             self.watch(self._path_fd, self.port.POLLIN, self._path_changed)
 
@@ -305,24 +306,24 @@ class Daemon:
         except OSError:
             pass  # read empty
         try:
-            self.port.stat(self._socket_path)
+            self.port.stat(self._sockets[0])
         except OSError as e:
             if e.errno == _ENOENT:
-                self._socket_path = None
+                self._sockets.pop(0)
                 self.stop("the control socket was removed")
 
     # ---- the end ----
 
     def close(self):
         """Wipes the keys and closes everything."""
-        if self._socket_path is not None:
+        while self._sockets:
             try:
                 # While we listen: where nobody does, the next daemon puts its own there.
-                self.port.unlink(self._socket_path)
+                self.port.unlink(self._sockets.pop())
             except OSError:
                 pass  # it may be gone, or in a folder that is no longer ours to write
-        if self._server is not None:
-            self._guard("the end of the control socket", self._server.close)
+        while self._servers:
+            self._guard("the end of a socket", self._servers.pop().close)
         if self._resolver is not None:
             self._guard("the end of the resolver", self._resolver.close)
         if self.interface.ways is not None:

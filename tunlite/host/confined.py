@@ -47,21 +47,22 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
     try:
         owner = privileges.Owner(settings)
         folder = privileges.prepare_folders(settings, owner)
-        path = client.socket_path(name)
-        listener = _listen(path, owner)
+        listeners = []  # (path, descriptor)
         try:
+            _open_sockets(name, owner, log, listeners)
             machine = _machine(name, settings, log, device_fd, folder)
             try:
                 if "MTU" in settings.given:
                     port.links.set_mtu(name, settings["MTU"])
-                _serve(machine, listener, path, log)
+                _serve(machine, listeners, log)
                 _attach(machine, parent_fd)
                 privileges.confine(owner)
             except BaseException:
                 machine.close()
                 raise
         except BaseException:
-            _unlink(path)
+            for path, _ in listeners:
+                _unlink(path)
             raise
     except plane.PlaneError as e:
         raise StartError(f"the packet path cannot be set up: {e}")
@@ -82,6 +83,23 @@ def _drop_dead_socket(path):
     except OSError as e:
         if e.errno == _ECONNREFUSED:
             _unlink(path)
+
+
+def drop_dead_sockets(name):
+    """Those of a daemon that has ended; who listens there by now keeps them."""
+    for path in (client.socket_path(name), client.status_path(name)):
+        _drop_dead_socket(path)
+
+
+def _open_sockets(name, owner, log, listeners):
+    """Adds to `listeners`: the control socket first, without which there is no daemon."""
+    path = client.socket_path(name)
+    listeners.append((path, _listen(path, owner)))
+    path = client.status_path(name)
+    try:
+        listeners.append((path, _listen(path, owner)))
+    except StartError as e:
+        log.error(f"there is no status socket: {e.args[0]}")
 
 
 def _listen(path, owner):
@@ -162,12 +180,17 @@ def _machine(name, settings, log, device_fd, folder):
     return machine
 
 
-def _serve(machine, listener, path, log):
+def _serve(machine, listeners, log):
     from tunlite.uapi import server, status
 
-    made = server.Server(machine, port, machine.interface, lambda: status.pieces(machine), log)
-    machine.serve(made, path)
-    made.listen(listener)
+    kind = server.Client
+    for path, listener in listeners:
+        made = server.Server(
+            machine, port, machine.interface, lambda: status.pieces(machine), log, kind
+        )
+        machine.serve(made, path)
+        made.listen(listener)
+        kind = server.Reader
 
 
 def _attach(machine, parent_fd):
@@ -206,7 +229,7 @@ def start(name, settings, log, detach, forget=None):
     port.close(ready_read)
     port.close(alive_write)
     status = port.waitpid(pid, True)
-    _drop_dead_socket(client.socket_path(name))
+    drop_dead_sockets(name)
     error = StartError(word or f"the daemon {programs.describe(status)} before it was ready")
     if status == NEVER:
         error.status = NEVER

@@ -56,6 +56,13 @@ def make_folder(path, mode):
     return _make(path, mode)
 
 
+def make_passable(path):
+    """A folder that nobody but us may list or lock: others pass to the sockets in it, which have
+    modes of their own, and records in it are 0600."""
+    make_folder(path, 0o711)
+    port.chmod(path, 0o711)  # whatever the umask, and whoever made it
+
+
 def _make(path, mode):
     try:
         port.mkdir(path, mode)
@@ -89,7 +96,7 @@ def _usual_state_folder():
 
 
 def prepare_folders(settings, owner):
-    """The socket's folder, and the folder of the clock's mark, which belongs to the daemon.
+    """The sockets' folders, and the folder of the clock's mark, which belongs to the daemon.
 
     PrivilegeError when the former cannot be made, or the latter is not safe; a read-only file
     system is no reason not to run, so the state folder is None then.
@@ -98,6 +105,10 @@ def prepare_folders(settings, owner):
         make_folder(client.FOLDER, 0o755)
     except OSError as e:
         raise PrivilegeError(f"cannot make {client.FOLDER}: {said(e)}; are you root?")
+    try:
+        make_passable(client.STATUS_FOLDER)
+    except OSError:
+        pass  # it is told where the socket is made
     folder = state_folder(settings)
     try:
         make_folder(folder, 0o700)

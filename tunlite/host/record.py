@@ -14,8 +14,9 @@ import json
 from tunlite.errors import UserError
 from tunlite.host import privileges
 from tunlite.system import port
+from tunlite.uapi import client
 
-FOLDER = "/var/run/tunlite"
+FOLDER = client.STATUS_FOLDER
 VERSION = 2  # of the record; that of tunlite 0.1.0 has none, and no "busy"
 _ENOENT = 2
 _WORDS = {"down": "taken down", "reload": "reloaded"}
@@ -57,8 +58,7 @@ def read(name):
 
 
 def _locked(call):
-    if not privileges.make_folder(FOLDER, 0o700):
-        port.chmod(FOLDER, 0o700)
+    privileges.make_passable(FOLDER)
     lock = port.lock(FOLDER)
     try:
         return call()

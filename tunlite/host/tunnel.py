@@ -191,6 +191,7 @@ def _end_daemon(state, child=None):
     if child is not None:
         child.status()
     record.drop_file(client.socket_path(state["interface"]))
+    confined.drop_dead_sockets(state["interface"])
 
 
 def _sweep(name, state):
@@ -199,6 +200,7 @@ def _sweep(name, state):
     filters.undo(name, state)
     rules.undo(state)
     record.drop_file(client.socket_path(name))
+    confined.drop_dead_sockets(name)
 
 
 def _not_ours(name):

@@ -8,6 +8,7 @@ from tunlite.errors import UserError
 from tunlite.system import port
 
 FOLDER = "/var/run/wireguard"
+STATUS_FOLDER = "/var/run/tunlite"
 _PIECE = 4096
 _STATUS_PIECE = 2048
 _STATUS_MAX = 1 << 20  # of one peer: far more than one has
@@ -27,6 +28,10 @@ class NoDaemon(UserError):
     """No daemon answers for the interface."""
 
 
+class NoRight(UserError):
+    """The socket is not for us."""
+
+
 class Refused(UserError):
     """The daemon answered with an errno."""
 
@@ -39,6 +44,11 @@ def socket_path(name):
     return FOLDER + "/" + name + ".sock"
 
 
+def status_path(name):
+    """Of the socket that tells the status and takes nothing."""
+    return STATUS_FOLDER + "/" + name + ".status"
+
+
 def interfaces():
     """Names that a socket file exists for, sorted."""
     try:
@@ -48,17 +58,18 @@ def interfaces():
     return sorted([name[:-5] for name in found if name.endswith(".sock")])
 
 
-def connect(name):
-    """A connected descriptor; NoDaemon, NoAnswer."""
+def connect(name, path=None):
+    """A connected descriptor; NoDaemon, NoAnswer, NoRight. `path`: not the control socket's."""
+    path = path or socket_path(name)
     until_ms = port.now_ms() + _SILENCE_MS
     while True:
         try:
-            return port.unix_connect(socket_path(name))
+            return port.unix_connect(path)
         except OSError as e:
             if e.errno == _EACCES:
-                raise UserError(f"you may not use {socket_path(name)}: be root, or in its group")
+                raise NoRight(f"you may not use {path}: be root, or in its group")
             if e.errno in _NO_SUCH:
-                raise NoDaemon(f"{name} is not up: nobody answers at {socket_path(name)}")
+                raise NoDaemon(f"{name} is not up: nobody answers at {path}")
             if e.errno != _EAGAIN:
                 raise
         if port.now_ms() >= until_ms:
@@ -74,11 +85,11 @@ class _Talk:
     """A connection on which nothing waits for ever: neither for one that is silent, nor for one
     that speaks byte by byte."""
 
-    def __init__(self, name, silence_ms):
+    def __init__(self, name, silence_ms, path=None):
         self.name = name
         self.silence_ms = silence_ms
         self._left = _ANSWER_MAX
-        self.fd = connect(name)
+        self.fd = connect(name, path)
         self.go_on()
 
     def go_on(self):
@@ -200,7 +211,8 @@ def get_device(name, silence_ms=_SILENCE_MS):
 # "Status": "peers" is the last member, "public_key" a peer's first).
 _PEERS = b',"peers":['
 _NEXT_PEER = b',{"public_key":'
-_STATUS_END = b"]}\nerrno=0\n\n"
+_READ_END = b"]}\n"
+_STATUS_END = _READ_END + b"errno=0\n\n"
 
 
 def _object(text):
@@ -215,7 +227,7 @@ def _object(text):
     return found
 
 
-def _status_texts(talk):
+def _status_texts(talk, end):
     """The JSON of the interface, then of each peer; a peer is the most that is held."""
     rest = b""
     sought, skipped = _PEERS, len(_PEERS)
@@ -229,23 +241,30 @@ def _status_texts(talk):
             yield rest[:at] + b"}" if sought is _PEERS else rest[:at]
             rest = rest[at + skipped :]
             sought, skipped = _NEXT_PEER, 1
-        if rest.endswith(_STATUS_END) and sought is not _PEERS:
-            if len(rest) > len(_STATUS_END):
-                yield rest[: -len(_STATUS_END)]
+        if rest.endswith(end) and sought is not _PEERS:
+            if len(rest) > len(end):
+                yield rest[: -len(end)]
             return
-        if 0 <= line_end < len(rest) - len(_STATUS_END) or len(rest) > _STATUS_MAX:
+        if 0 <= line_end < len(rest) - len(end) or len(rest) > _STATUS_MAX:
             raise nonsense()
 
 
 def status(name):
-    """The daemon's status, streamed: a dict of the interface, then one of each peer.
+    """The daemon's status, streamed: a dict of the interface, then one of each peer. Who may not
+    use the control socket gets it from the one that only tells.
 
-    NoDaemon, Refused, NoAnswer, OSError; none of them comes before the first dict is asked for.
+    NoDaemon, NoRight, Refused, NoAnswer, OSError; none comes before the first dict is asked for.
     """
-    talk = _Talk(name, _SILENCE_MS)
+    end = _STATUS_END
     try:
-        talk.send(b"status=1\n\n")
-        for text in _status_texts(talk):
+        talk = _Talk(name, _SILENCE_MS)
+    except NoRight:
+        end = _READ_END
+        talk = _Talk(name, _SILENCE_MS, status_path(name))
+    try:
+        if end is _STATUS_END:
+            talk.send(b"status=1\n\n")
+        for text in _status_texts(talk, end):
             yield _object(text)
     finally:
         port.close(talk.fd)

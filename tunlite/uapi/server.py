@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The UNIX socket that speaks text.py: few clients, bounded memory, nothing that blocks.
+"""UNIX sockets: the one that speaks text.py, and those that tell the status to whoever connects.
+Few clients, bounded memory, nothing that blocks.
 
 A client sends requests one after the other; the answer to each is produced piece by piece as the
 client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGuard's; status=1 is
@@ -21,14 +22,16 @@ _EINTR = 4
 
 class Server:
     """`loop`: watch(fd, events, callback), unwatch(fd), now(), at(when_ms, callback); it survives
-    a callback's exceptions. `status` gives the pieces of the status JSON."""
+    a callback's exceptions. `status` gives the pieces of the status JSON. `kind`: of its clients,
+    Client or Reader."""
 
-    def __init__(self, loop, port, interface, status, log):
+    def __init__(self, loop, port, interface, status, log, kind=None):
         self._loop = loop
         self.port = port
         self.interface = interface
         self.status = status
         self.log = log
+        self._kind = kind or Client
         self._listener = None
         self._accepts_at_ms = None  # not before; None: now
         self._clients = []
@@ -56,14 +59,14 @@ class Server:
         except OSError as e:
             if e.errno not in (_EAGAIN, _EINTR):
                 self.log.error(
-                    f"control socket: accept failed: {self.port.strerror(e.errno)}", "server"
+                    f"{self._kind.SOCKET}: accept failed: {self.port.strerror(e.errno)}", "server"
                 )
                 # Without descriptors the client stays at the door: asking at once would spin.
                 self._pause(self._loop.now() + ACCEPT_AGAIN_MS)
             return
-        client = Client(self, fd, self._loop.now())
+        client = self._kind(self, fd, self._loop.now())
         self._clients.append(client)
-        self._loop.watch(fd, self.port.POLLIN, client.ready)
+        self._loop.watch(fd, client.events, client.ready)
 
     def _pause(self, until_ms):
         """Nobody is let in until then, or until _resume()."""
@@ -107,7 +110,7 @@ class Server:
 
     def serve(self, client):
         """A descriptor is ready: does a little, so that packets turn before the rest."""
-        client.since_ms = self._loop.now()
+        client.woke(self._loop.now())
         try:
             alive = client.write() and (client.has_output() or client.read())
         except OSError:
@@ -126,37 +129,25 @@ class Server:
             self._loop.watch(client.fd, events, client.ready)
 
 
-class Client:
-    """One connection: a line under construction, the set it belongs to, an answer on its way."""
+class _Answered:
+    """One connection, and an answer on its way. `since_ms`: nothing was heard of it since then."""
 
     def __init__(self, server, fd, now_ms):
         self.server = server
         self.fd = fd
-        self.since_ms = now_ms
-        self.events = server.port.POLLIN
-        self._line = bytearray(LINE_MAX)  # of one size: growing would leave copies of secrets
-        self._length = 0
-        self._too_long = False
-        self._handle = self._command
-        self._setter = None
-        self._errno = 0
+        self.since_ms = self._woke_ms = now_ms
         self._pieces = None
         self._piece = None
         self._sent = 0
-        self._input = bytearray(_READ)  # read, and not looked at yet: from _at to _end
-        self._at = self._end = 0
 
     def ready(self, *_):
         self.server.serve(self)
 
+    def woke(self, now_ms):
+        self._woke_ms = now_ms
+
     def wipe(self):
-        native = self.server.port.native
-        native.tl_wipe(self._line, LINE_MAX)
-        native.tl_wipe(self._input, _READ)
         self._wipe_piece()
-        if self._setter is not None:
-            self._setter.end()
-            self._setter = None
 
     def _wipe_piece(self):
         if isinstance(self._piece, bytearray):
@@ -167,13 +158,11 @@ class Client:
         return self._piece is not None or self._pieces is not None
 
     def has_input(self):
-        return self._at < self._end
+        return False
 
     def _is_long(self):
         """Whether this turn took its time."""
-        return self.server.port.now_ms() - self.since_ms >= planes.LONG_MS
-
-    # ---- out ----
+        return self.server.port.now_ms() - self._woke_ms >= planes.LONG_MS
 
     def write(self):
         """Sends some of what there is."""
@@ -203,6 +192,58 @@ class Client:
                 self._pieces = None
         return True
 
+
+class Reader(_Answered):
+    """Gets the status, and that is all; what it says is no matter. A slow one has its place, where
+    others wait for one, as long as a silent client has."""
+
+    SOCKET = "status socket"
+
+    def __init__(self, server, fd, now_ms):
+        super().__init__(server, fd, now_ms)
+        self.events = server.port.POLLOUT
+        self._pieces = server.status()
+
+    def read(self):
+        """All was sent. Something left unread would make the answer's end an error."""
+        self.server.port.os_read(self.fd, _READ)
+        return False
+
+
+class Client(_Answered):
+    """Asks again and again: a line under construction, and the set that it belongs to."""
+
+    SOCKET = "control socket"
+
+    def __init__(self, server, fd, now_ms):
+        super().__init__(server, fd, now_ms)
+        self.events = server.port.POLLIN
+        self._line = bytearray(LINE_MAX)  # of one size: growing would leave copies of secrets
+        self._length = 0
+        self._too_long = False
+        self._handle = self._command
+        self._setter = None
+        self._errno = 0
+        self._input = bytearray(_READ)  # read, and not looked at yet: from _at to _end
+        self._at = self._end = 0
+
+    def woke(self, now_ms):
+        self.since_ms = self._woke_ms = now_ms
+
+    def wipe(self):
+        super().wipe()
+        native = self.server.port.native
+        native.tl_wipe(self._line, LINE_MAX)
+        native.tl_wipe(self._input, _READ)
+        if self._setter is not None:
+            self._setter.end()
+            self._setter = None
+
+    def has_input(self):
+        return self._at < self._end
+
+    # ---- out ----
+
     def _answer(self, pieces):
         self._pieces = pieces
 
@@ -220,7 +261,6 @@ class Client:
 
     def _status(self):
         yield from self.server.status()
-        yield b"\n"
         yield from self._errno_piece(0)
 
     # ---- in ----

@@ -9,7 +9,7 @@ from tunlite.prefixes import prefix_of
 
 
 def pieces(daemon):
-    """The object as bytes, a few hundred at a time."""
+    """The object as bytes, a few hundred at a time, and a newline."""
     interface = daemon.interface
     separator = b"{"
     for row in _head(daemon):
@@ -28,7 +28,7 @@ def pieces(daemon):
             first = False
             yield from _allowed(peer)
             yield b"]}"
-    yield b"]}"
+    yield b"]}\n"
 
 
 def _members(rows):
