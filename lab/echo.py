@@ -44,6 +44,7 @@ class Echo:
         self._identity = int.from_bytes(os.urandom(2), "big")
         self._payload = os.urandom(size)
         self.times_ms = {}  # by sequence, from 1 on
+        self.answered_at = {}  # the same: time.monotonic() of the answer
         self.doubled = 0
         self._sent_ns = {}
         self._socket = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, self._protocol)
@@ -97,7 +98,9 @@ class Echo:
             return
         stamps = [data for _, kind, data in notes if kind == _SO_TIMESTAMPNS]
         seconds, ns = struct.unpack("@ll", stamps[0])
-        self.times_ms[sequence] = (seconds * 10**9 + ns - self._sent_ns[sequence]) / 1e6
+        came_ns = seconds * 10**9 + ns
+        self.times_ms[sequence] = (came_ns - self._sent_ns[sequence]) / 1e6
+        self.answered_at[sequence] = time.monotonic() - (time.time_ns() - came_ns) / 1e9
 
     def run(self, count, interval, wait):
         """`count` requests, one an interval (seconds), then `wait` seconds for the rest."""

@@ -30,14 +30,18 @@ class NameServer:
         self._thread.start()
         lab.on_close(self._close)
 
-    def serve(self, peer):
-        """From its next start on this Tunlite resolves names here: it sees a resolv.conf of ours.
+    @property
+    def prefix(self):
+        """Words before a command that is to resolve names here: it sees a resolv.conf of ours.
 
         In a mount namespace of its own, since the file is one for the whole machine.
         """
         script = 'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"'
-        prefix = ["unshare", "--mount", "sh", "-ec", script, "sh", self._file]
-        peer.command = [*prefix, *peer.command]
+        return ["unshare", "--mount", "sh", "-ec", script, "sh", self._file]
+
+    def serve(self, peer):
+        """From its next start on this Tunlite resolves names here."""
+        peer.command = [*self.prefix, *peer.command]
 
     def _turn(self):
         while not self._ended:

@@ -222,6 +222,7 @@ class Tunlite(_Peer):
     def __init__(self, namespace, number, port=51820, **interface):
         super().__init__(namespace, number, port)
         self.interface = interface
+        self.groups = []  # the options of each [Group]
         self.command = tunlite_command()
         self.folder = namespace.folder / self.name
         self.folder.mkdir(mode=0o700)
@@ -241,6 +242,7 @@ class Tunlite(_Peer):
                 options[key] = os.environ[variable]
         options.update(self.interface)
         sections = [("Interface", {k: v for k, v in options.items() if v is not None})]
+        sections += [("Group", group) for group in self.groups]
         return ini(sections + [("Peer", peer) for peer in self.peers.values()])
 
     def write_config(self):
