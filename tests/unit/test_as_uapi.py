@@ -177,3 +177,23 @@ def test_a_thousand_peers_are_a_thousand_pieces():
     names = [keys.text(n.to_bytes(32, "big")) for n in range(1, 1001)]
     text = "[Interface]\n" + "".join(f"[Peer]\nPublicKey = {name}\n" for name in names)
     assert len(list(as_uapi.whole(_config(text)))) == 1001
+
+
+def test_peers_that_came_by_other_ways_are_left_as_they_are():
+    text = f"[Interface]\nPrivateKey = {A}\nListenPort = 7\nFwMark = 16\n"
+    for origin in ("folder", "added", "admitted"):
+        running = _running(
+            *(f"private_key={HEX_A}", "listen_port=7", "fwmark=16"),
+            *(f"public_key={HEX_B}", f"origin={origin}", "allowed_ip=::/0"),
+            *(f"public_key={HEX_C}", "allowed_ip=10.0.0.0/8"),
+        )
+        lines = _lines(as_uapi.different(_config(text), running))
+        assert lines == [f"public_key={HEX_C}", "remove=true"]
+
+
+def test_a_peer_that_came_by_another_way_and_stands_in_the_file_now_is_the_file_s():
+    text = f"[Interface]\nPrivateKey = {A}\n[Peer]\nPublicKey = {B}\nAllowedIPs = ::/0\n"
+    same = (f"private_key={HEX_A}", f"public_key={HEX_B}", "allowed_ip=::/0")
+    assert _lines(as_uapi.different(_config(text), _running(*same))) == []
+    lines = _lines(as_uapi.different(_config(text), _running(*same, "origin=admitted")))
+    assert lines[:2] == [f"public_key={HEX_B}", "origin="] and "allowed_ip=::/0" in lines

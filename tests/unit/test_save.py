@@ -174,3 +174,10 @@ def test_the_file_is_its_owner_s_alone_and_one_with_errors_is_not_touched(tmp_pa
     with pytest.raises(save.SaveError, match="No such file"):
         save.save("t", str(tmp_path / "gone" / "t.conf"), 100)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("origin", ["folder", "added", "admitted"])
+def test_peers_that_came_by_other_ways_are_not_saved(origin):
+    running = _running((5, [("origin", origin)]), (6, []))
+    saved = _saved(FILE, running)
+    assert _base64(5) not in saved and _base64(6) in saved

@@ -333,3 +333,61 @@ def test_a_peer_of_an_unknown_group_and_a_group_too_many_are_refused(node):
     assert apply(node, *[f"group_name={i}" for i in range(256)]) == 0
     assert apply(node, "group_name=256") == uapi.EINVAL
     assert apply(node, "group_name=255") == 0
+
+
+# ---- who tells of a peer ----
+
+
+def test_what_was_added_stays_where_the_peers_of_the_file_are_replaced(node):
+    assert apply(node, PEER, "public_key=" + "cd" * 32, "origin=added") == 0
+    assert apply(node, "replace_peers=true") == 0
+    assert list(node.interface.peers) == [bytes.fromhex("cd" * 32)]
+    assert "origin=added\n" in get(node)
+
+
+def test_a_peer_that_replaces_is_the_file_s_from_then_on(node):
+    assert apply(node, PEER, "origin=folder") == 0
+    assert apply(node, "replace_peers=true", PEER) == 0
+    assert peer_of(node).origin == "" and "origin" not in get(node)
+
+
+@pytest.mark.parametrize(
+    "before, said, errno",
+    [
+        ("", "added", 17),
+        ("", "folder", 17),
+        ("folder", "added", 17),
+        ("folder", "folder", 0),
+        ("added", "added", 0),
+        ("added", "folder", 0),
+        ("added", "", 0),
+        ("folder", "", 0),
+        ("", "admitted", 22),
+        ("", "x", 22),
+    ],
+)
+def test_what_a_weaker_one_says_of_a_peer_is_refused(node, before, said, errno):
+    assert apply(node, PEER, "origin=" + before) == 0
+    assert apply(node, PEER, "origin=" + said, "description=new") == errno
+    assert peer_of(node).origin == (before if errno else said)
+    assert peer_of(node).description == ("" if errno else "new")
+
+
+def test_a_peer_is_removed_by_its_key_and_one_that_is_not_there_is_refused(node):
+    assert apply(node, PEER) == 0
+    assert apply(node, "remove_peer=" + "ab" * 32) == 0
+    assert not node.interface.peers
+    assert apply(node, "remove_peer=" + "ab" * 32) == 2
+
+
+def test_keys_are_blocked_and_unblocked_and_the_disk_s_errno_is_told(node):
+    assert apply(node, PEER, "public_key=" + "cd" * 32) == 0
+    assert apply(node, "block=" + "ab" * 32) == 0
+    assert peer_of(node).blocked and not peer_of(node, "cd" * 32).blocked
+    assert apply(node, "unblock=" + "ab" * 32) == 0
+    assert not peer_of(node).blocked
+    assert apply(node, "unblock=" + "ab" * 32) == 2
+    node.port.disk_error = 28
+    assert apply(node, "block=" + "ab" * 32) == 28
+    assert peer_of(node).blocked
+    assert apply(node, "block=" + "ab" * 31) == 22

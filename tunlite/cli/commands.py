@@ -275,6 +275,37 @@ def syncconf(options, rest):
     return _tell(options, rest, pieces)
 
 
+def add(options, rest):
+    from tunlite.cli import peers
+
+    if len(rest) < 2:
+        raise UsageError("too few words")
+    files.check_name(rest[0])
+    peers.add(rest[0], rest[1], rest[2:], options.get("--preshared-key"))
+    return 0
+
+
+def _one_key(what, rest):
+    from tunlite.cli import peers
+
+    name, key = _take(rest, 2, 2)
+    files.check_name(name)
+    peers.one_key(name, what, key)
+    return 0
+
+
+def remove(options, rest):
+    return _one_key("remove_peer", rest)
+
+
+def block(options, rest):
+    return _one_key("block", rest)
+
+
+def unblock(options, rest):
+    return _one_key("unblock", rest)
+
+
 # ---- without a daemon ----------------------------------------------------------------------------
 
 
@@ -381,6 +412,10 @@ FUNCTIONS = {
     "setconf": setconf,
     "syncconf": syncconf,
     "addconf": addconf,
+    "add": add,
+    "remove": remove,
+    "block": block,
+    "unblock": unblock,
     "check": check,
     "probe": probe,
     "bench": bench,

@@ -87,6 +87,10 @@ def _peer_facts(peer):
         rows.append(("description", peer["description"]))
     if peer.get("group"):
         rows.append(("group", peer["group"]))
+    if peer.get("origin"):
+        rows.append(("origin", peer["origin"]))
+    if peer.get("blocked"):
+        rows.append(("blocked", "yes"))
     if peer["preshared"]:
         rows.append(("preshared key", "(hidden)"))
     if peer["endpoint"]:

@@ -22,6 +22,7 @@ COMPARED = (
     *(b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip"),
     b"group",
 )
+_ORIGIN = b"origin"
 
 
 class _Lines:
@@ -48,10 +49,13 @@ def _said(peer, name):
     return peer.get(name, _DEFAULTS[name])
 
 
-def _peer(peer, names):
-    """Pieces of what a peer's section sets; `names` are the options to write."""
+def _peer(peer, names, origin=None):
+    """Pieces of what a peer's section sets; `names` are the options to write. `origin`: who tells
+    of it from now on, where that is to be said."""
     lines = _Lines()
     lines.add_public(peer["PublicKey"])
+    if origin is not None:
+        lines.add("origin", origin)
     # Before its prefixes, which members may share. Another WireGuard's daemon does not know it.
     if "Group" in names and ("Group" in peer or names is not _PEER):
         lines.add("group", peer.get("Group", ""))
@@ -115,6 +119,12 @@ def added(config):
         yield from _peer(peer, [name for name in _PEER if name in peer])
 
 
+def one_more(config):
+    """The peer of `tunlite add`: all of its options."""
+    for peer in config.peers:
+        yield from _peer(peer, _PEER, "added")
+
+
 class Running:
     """What a daemon has now, read from `get=1`: `interface`, and `peers` by public key.
 
@@ -145,7 +155,7 @@ class Running:
                 if key in COMPARED:
                     raise ValueError  # of no peer
                 self.interface[key.decode()] = value
-            elif key in COMPARED:
+            elif key in COMPARED or key == _ORIGIN:
                 value.decode()
                 lines.append(key + b"=" + value)
         self._keep(public, lines)
@@ -168,6 +178,10 @@ class Running:
                 found[key.decode()] = value
         return found
 
+    def is_ours(self, public):
+        """Whether file or wg told of the peer: others are left as they are."""
+        return _ORIGIN + b"=" not in self.peers[public]
+
 
 def different(config, running, endpoints=None):
     """Sets what differs from `running`, so that unchanged peers notice nothing.
@@ -187,7 +201,7 @@ def different(config, running, endpoints=None):
         lines.add("listen_port", port)
     wanted = set([peer["PublicKey"] for peer in config.peers.each(("PublicKey",))])
     for key in running.peers:
-        if key not in wanted:
+        if key not in wanted and running.is_ours(key):
             lines.add_public(key)
             lines.add("remove", "true")
     if lines.piece:
@@ -196,9 +210,13 @@ def different(config, running, endpoints=None):
         yield _groups(config, True)
     for peer in config.peers:
         before = running.peer(peer["PublicKey"])
-        names = _PEER if before is None else _changes(peer, before, endpoints)
+        is_other = before is not None and "origin" in before
+        if before is None or is_other:
+            names = _PEER
+        else:
+            names = _changes(peer, before, endpoints)
         if names:
-            yield from _peer(peer, names)
+            yield from _peer(peer, names, "" if is_other else None)
 
 
 def _changes(peer, before, endpoints):

@@ -130,7 +130,7 @@ def render(config, running, chosen=0):
         if public in left:
             left.remove(public)
             _put_peer(out, public, running.peer(public), said)
-    for public in sorted(left):
+    for public in sorted([public for public in left if running.is_ours(public)]):
         _put_peer(out, public, running.peer(public), {})
     return out.text
 

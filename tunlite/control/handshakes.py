@@ -183,12 +183,12 @@ class Exchange:
         owner = self.owner
         me = owner.me
         state, peer, stamp = yield from noise.consume_initiation(
-            owner.noise, me, message, owner.peers.get
+            owner.noise, me, message, owner.find_known
         )
         index = None
         session = None
         try:
-            if not peer.alive or owner.me is not me:
+            if owner.me is not me or not owner.can_shake(peer):
                 self._forget_removed(peer)
                 return
             why = peer.shakes.why_refused(stamp, self.now_ms)
@@ -200,7 +200,7 @@ class Exchange:
             self.plane.heard(peer.handle, record, len(message))
             index = self.plane.index_new(peer.handle)
             answer = yield from noise.respond(state, peer, index)
-            if not peer.alive or owner.me is not me:
+            if owner.me is not me or not owner.can_shake(peer):
                 return
             peer.cookies.add_macs(self.port, answer, peer.public, self.now_ms)
             session = self._session(state, False)

@@ -6,7 +6,7 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints, keys
-from tunlite.control import groups, handshakes, stamp_file
+from tunlite.control import block_list, groups, handshakes, stamp_file
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
@@ -34,6 +34,7 @@ class Interface:
         self.stamps = stamp.Stamps(port.wall_ns, kept, log)
         self.exchange = handshakes.Exchange(self)
         self.listeners = []  # of established.py
+        self.blocked = block_list.BlockList(port, log)
         self.me = None
         self.peers = {}
         self.by_handle = {}
@@ -175,7 +176,13 @@ class Interface:
     # ---- peers ----
 
     def can_shake(self, peer):
-        return peer.alive and self.listening and self.me is not None
+        return peer.alive and not peer.blocked and self.listening and self.me is not None
+
+    def find_known(self, public):
+        """The peer with this key, None for a stranger's. HandshakeError: the key is shut out."""
+        if public in self.blocked:
+            raise noise.HandshakeError("from a blocked key")
+        return self.peers.get(public)
 
     def add_peer(self, public):
         """The peer with this key (bytes 32), made where it is not there yet; None for our own."""
@@ -187,6 +194,8 @@ class Interface:
         peer = Peer(self.plane, public, self.exchange)
         self.peers[public] = peer
         self.by_handle[peer.handle] = peer
+        if public in self.blocked:
+            peer.shut_out()
         peer.arm()
         return peer
 
@@ -205,6 +214,35 @@ class Interface:
     def remove_peers(self, why="removed"):
         for peer in self.each_peer():
             self.remove_peer(peer, why)
+
+    def replace_peers(self):
+        """Those of file and wg go: what came by other ways is no part of what replaces them."""
+        for peer in self.each_peer():
+            if not peer.origin:
+                self.remove_peer(peer)
+
+    def block(self, public):
+        """Nobody with this key (bytes 32) has a session from now on. OSError: as BlockList.add."""
+        try:
+            self.blocked.add(public)
+        finally:
+            peer = self.peers.get(public)
+            if peer is not None and public in self.blocked:
+                if peer.origin == "admitted":
+                    self.remove_peer(peer, "blocked")
+                else:
+                    peer.shut_out()
+
+    def unblock(self, public):
+        """Whether the key was shut out. OSError: as BlockList.remove."""
+        try:
+            return self.blocked.remove(public)
+        finally:
+            peer = self.peers.get(public)
+            if peer is not None and peer.blocked and public not in self.blocked:
+                peer.let_in()
+                if self.listening:
+                    self.exchange.look_soon(peer, self.port.now_ms())
 
     def set_psk(self, peer, key):
         """`key`: bytearray 32, copied; zeros for none. Holds from the next handshake on."""

@@ -10,6 +10,10 @@ from tunlite.control import established, sessions, shakes, timers, whereabouts
 from tunlite.plane import plane as planes
 from tunlite.protocol import cookie, noise, schedule, stamp
 
+# Who told of a peer, the strongest first: file or wg, the folder of peers, tunlite add, and a key
+# that was let in when it came. What a weaker one says of a peer that is there is refused.
+ORIGINS = ("", "folder", "added", "admitted")
+
 
 class _Timer(timers.Timer):
     """The peer in place of a callback."""
@@ -26,6 +30,8 @@ class Peer(noise.Remote):
     group = None  # groups.Group that it is a member of
     sharing = None  # with whom it may have the same allowed IPs: allowed_ips.py
     standby = False  # nothing goes to it
+    origin = ""
+    blocked = False  # shut out: no session is made
 
     def __init__(self, plane, public, exchange):
         super().__init__(public)
@@ -47,6 +53,26 @@ class Peer(noise.Remote):
     def joined(self, group):
         """group: None, it is a member of none any more."""
         self.group = group
+
+    def claimed(self, origin, is_new=False):
+        """Who tells of it now; whether that is as good as who told of it before."""
+        if not is_new and ORIGINS.index(origin) > ORIGINS.index(self.origin):
+            return False
+        if origin or self.origin:
+            self.origin = origin
+        return True
+
+    def shut_out(self):
+        """Its sessions end at once."""
+        self.blocked = True
+        self.ends("blocked")
+        self.shakes.stopped()
+        self.exchange.plane.flush(self.handle)
+        self.arm()
+
+    def let_in(self):
+        self.blocked = False
+        self.arm()
 
     def allows(self, keys):
         """keys: list of prefixes.py's."""
@@ -87,7 +113,8 @@ class Peer(noise.Remote):
     def arm(self):
         """Says which events are wanted: those that would change something now."""
         events = 0
-        if not (self.shakes.wanted or self.shakes.retry_ms or self.where.nowhere):
+        shakes = self.shakes
+        if not (shakes.wanted or shakes.retry_ms or self.where.nowhere or self.blocked):
             events = planes.WANTS_SESSION | planes.REKEY
         if self.sessions.next is not None:
             events |= planes.CONFIRMED

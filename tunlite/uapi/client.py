@@ -33,7 +33,9 @@ class NoRight(UserError):
 
 
 class Refused(UserError):
-    """The daemon answered with an errno."""
+    """The daemon answered with an errno: `number`."""
+
+    number = 0
 
 
 class NoAnswer(UserError):
@@ -174,7 +176,9 @@ def ask(name, request, silence_ms=_SILENCE_MS):
             if line.startswith(b"errno="):
                 number = _number(line[6:])
                 if number:
-                    raise Refused(f"{name}: {_refusal(abs(number))}")
+                    refused = Refused(f"{name}: {_refusal(abs(number))}")
+                    refused.number = abs(number)
+                    raise refused
             else:
                 yield line
     finally:

@@ -95,6 +95,8 @@ def _peer(daemon, peer):
         ("public_key", keys.text(peer.public)),
         ("description", peer.description),
         ("group", peer.group.name if peer.group else None),
+        ("origin", peer.origin),
+        ("blocked", peer.blocked),
         ("preshared", any_psk != 0),
         ("endpoint", endpoints.text(interface.plane.endpoint_of(peer.handle)) or None),
         ("latest_handshake", peer.shakes.complete_ns // 1_000_000_000),

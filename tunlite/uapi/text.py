@@ -6,17 +6,23 @@ control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
 from tunlite import addresses, endpoints, keys
-from tunlite.control import resolver
+from tunlite.control import peer as peers, resolver
 from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError
 from tunlite.prefixes import prefix_of
 
+ENOENT = 2
+EEXIST = 17
 EINVAL = 22
 EPROTO = 71
 EIO = 5
 ENOMEM = 12
 
 _ALLOWED_A_PIECE = 32
-_TAKES_AWAY = ("public_key", "remove", "replace_peers", "replace_allowed_ips", "replace_groups")
+_TAKES_AWAY = (
+    *("public_key", "remove", "replace_peers", "replace_allowed_ips", "replace_groups"),
+    *("remove_peer", "block", "unblock"),
+)
+_SAID = [origin for origin in peers.ORIGINS if origin != "admitted"]  # that comes with a handshake
 _KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
 
 
@@ -94,6 +100,7 @@ class Setter:
         self._made = False
         self._groups = set()  # that it has named
         self._group = None  # the last of them
+        self._replaces = False
 
     def line(self, line):
         """UapiError, PlaneError: it was refused; nothing after it may be fed."""
@@ -136,11 +143,14 @@ class Setter:
             interface.set_fwmark(_number(value, 0xFFFFFFFF) if len(value) else 0)
         elif key == "replace_peers":
             _true(value)
-            interface.remove_peers()
+            interface.replace_peers()
+            self._replaces = True
             interface.groups.drop_empty()
         elif key == "replace_groups":
             _true(value)
             interface.groups.keep(self._groups)
+        elif key in ("remove_peer", "block", "unblock"):
+            self._one_key(key, bytes(self._key(value)))
         elif key.startswith("group_"):
             self._group_line(key, value)
         else:
@@ -158,6 +168,23 @@ class Setter:
         else:
             raise _unknown(key)
 
+    def _one_key(self, what, public):
+        interface = self._interface
+        try:
+            if what == "block":
+                found = True
+                interface.block(public)
+            elif what == "unblock":
+                found = interface.unblock(public)
+            else:
+                found = interface.peers.get(public)
+                if found is not None:
+                    interface.remove_peer(found)
+        except OSError as e:
+            raise UapiError(e.args[0], "the list of blocked keys is not kept")
+        if not found:
+            raise UapiError(ENOENT, what + ": there is no such key")
+
     def _begin_peer(self, value):
         self._in_peer = True
         self._public = bytes(self._key(value))
@@ -165,6 +192,8 @@ class Setter:
         self._interface.port.keep_back(self._made)
         # Our own key gives None: its lines are read and ignored, as WireGuard does.
         self._peer = self._interface.add_peer(self._public)
+        if self._replaces and self._peer is not None:
+            self._peer.claimed("")
 
     def _peer_line(self, key, value):
         interface = self._interface
@@ -201,6 +230,12 @@ class Setter:
         elif key == "protocol_version":
             if _text(value) != "1":
                 raise UapiError(EINVAL, "only protocol version 1 is spoken")
+        elif key == "origin":
+            text = _text(value)
+            if text not in _SAID:
+                raise UapiError(EINVAL, "not an origin")
+            if peer is not None and not peer.claimed(text, self._made):
+                raise UapiError(EEXIST, "the peer is of the file or the folder already")
         elif key == "description":
             if peer is not None:
                 peer.described(_words(value))
@@ -294,6 +329,8 @@ def _secret_piece(interface, label, key):
 def _peer_piece(interface, peer):
     out = bytearray()
     _add(out, "protocol_version", 1)
+    if peer.origin:
+        _add(out, "origin", peer.origin)
     text = endpoints.text(interface.plane.endpoint_of(peer.handle))
     if text:
         _add(out, "endpoint", text)
