@@ -23,6 +23,7 @@ struct outside;
 struct sessions;
 struct way;
 struct mmsghdr;
+struct send;
 
 /*
  * read: appends packets from at most `max` datagrams (outside.got counts them), each referenced
@@ -66,7 +67,8 @@ struct full {
 
 struct outside {
     const struct io_ops *ops;
-    void *state; /* the engine's */
+    void *state;       /* the engine's */
+    struct send *send; /* of engines that send several at once (io_send.h) */
     const struct io_calls *calls;
     void *calls_state; /* of tests' calls, from malloc */
     struct pool *pool;

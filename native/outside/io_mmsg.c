@@ -20,7 +20,6 @@
 #include "outside/shared.h"
 
 struct mmsg {
-    struct send send;                     /* its headers are the receive's too */
     struct slab *slab[SEND_MESSAGES_MAX]; /* of the slots that a receive may fill */
     struct endpoint *from;                /* of this turn's messages; o->in_max */
     uint32_t from_used;
@@ -32,7 +31,7 @@ struct mmsg {
 
 static void mmsg_close(struct outside *o) {
     struct mmsg *s = o->state;
-    send_free(&s->send);
+    send_free(o);
     free(s->from);
     free(s);
 }
@@ -42,7 +41,7 @@ static int mmsg_open(struct outside *o) {
     if (!s)
         return -ENOMEM;
     o->state = s;
-    int err = send_new(&s->send, o->out_max);
+    int err = send_new(o);
     s->from = calloc(o->in_max, sizeof *s->from);
     if (!err && s->from)
         return 0;
@@ -69,7 +68,7 @@ static uint32_t take_slots(struct outside *o, struct mmsg *s, uint32_t max) {
         }
         if (!at)
             break;
-        datagram_to_receive(&s->send.datagram[n], &s->send.header[n].msg_hdr, at, room);
+        datagram_to_receive(&o->send->datagram[n], &o->send->header[n].msg_hdr, at, room);
     }
     return n;
 }
@@ -98,13 +97,13 @@ static bool drop_unsized(struct outside *o, struct packet *p) {
 /* One received message to the queue, or dropped. */
 static void take_message(struct outside *o, struct queue *q, uint32_t slot, unsigned which) {
     struct mmsg *s = o->state;
-    struct mmsghdr *h = &s->send.header[slot];
+    struct mmsghdr *h = &o->send->header[slot];
     struct datagram_notes notes = {.overflow = o->overflow[which]};
-    struct packet p = {.data = s->send.datagram[slot].bytes.iov_base,
+    struct packet p = {.data = o->send->datagram[slot].bytes.iov_base,
                        .len = h->msg_len,
                        .slab = s->slab[slot],
                        .endpoint = &s->from[s->from_used]};
-    datagram_received(&s->send.datagram[slot], &h->msg_hdr, &p, &notes);
+    datagram_received(&o->send->datagram[slot], &h->msg_hdr, &p, &notes);
     io_lost(o, which, notes.overflow);
     if (h->msg_hdr.msg_flags & MSG_TRUNC) {
         io_truncated(o, p.data, h->msg_len);
@@ -167,7 +166,7 @@ static enum io_status receive(struct outside *o, struct queue *q, unsigned which
             o->pool->ran_short = true;
             return IO_STARVED;
         }
-        int n = recvmmsg(o->socket[which], s->send.header, slots, MSG_TRUNC | MSG_DONTWAIT, NULL);
+        int n = recvmmsg(o->socket[which], o->send->header, slots, MSG_TRUNC | MSG_DONTWAIT, NULL);
         o->stats->counts[COUNT_READ_CALLS]++;
         if (n > 0)
             got = (uint32_t)n;
@@ -214,18 +213,13 @@ static void mmsg_release(struct outside *o) {
     memset(s->runs, 0, sizeof s->runs); /* the next sockets begin anew */
 }
 
-static enum io_status mmsg_write_socket(struct outside *o, struct queue *q) {
-    struct mmsg *s = o->state;
-    return send_queue(o, &s->send, q);
-}
-
 const struct io_ops io_mmsg = {
     .name = "mmsg",
     .open = mmsg_open,
     .close = mmsg_close,
     .release_sockets = mmsg_release,
     .read = mmsg_read_socket,
-    .write = mmsg_write_socket,
+    .write = send_queue,
     .now_ms = io_now_ms,
     .has_runs = true,
 };

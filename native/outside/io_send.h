@@ -15,13 +15,13 @@ struct send {
     struct mmsghdr header[SEND_MESSAGES_MAX];
     struct datagram datagram[SEND_MESSAGES_MAX]; /* behind the headers */
     uint16_t packets[SEND_MESSAGES_MAX];         /* of each message */
-    struct iovec *iov;
+    struct iovec iov[];                          /* o->out_max */
 };
 
-/* For queues of `max` packets. 0 or -ENOMEM; send_free either way. */
-int send_new(struct send *s, uint32_t max);
-void send_free(struct send *s);
-/* As io_ops.write. */
-enum io_status send_queue(struct outside *o, struct send *s, struct queue *q);
+/* Makes o->send: 0 or -ENOMEM; send_free either way. */
+int send_new(struct outside *o);
+void send_free(struct outside *o);
+/* io_ops.write of such an engine. */
+enum io_status send_queue(struct outside *o, struct queue *q);
 
 #endif

@@ -36,7 +36,6 @@ enum {
 _Static_assert(PAYLOAD_AT % BUF_ALIGN == 0, "as other packets are");
 
 struct engine {
-    struct send send;
     struct uring out, in;
     uint32_t submission; /* counts those of `out`: a late completion is known by it */
     struct uring_buffers buffers;
@@ -106,11 +105,6 @@ static int uring_send(struct outside *o, int fd, struct mmsghdr *messages, uint3
     if (sent || a.first == 0)
         return sent ? sent : a.first_failure;
     return err ? err : -EINTR;
-}
-
-static enum io_status uring_write_socket(struct outside *o, struct queue *q) {
-    struct engine *s = o->state;
-    return send_queue(o, &s->send, q);
 }
 
 /* ---- receive ----------------------------------------------------------------------------------
@@ -321,7 +315,7 @@ static void uring_free(struct outside *o) {
     for (uint32_t i = 0; i < s->slots; i++)
         if (s->slot[i])
             buf_release(s->slot[i]);
-    send_free(&s->send);
+    send_free(o);
     free(s->from);
     free(s);
 }
@@ -365,7 +359,7 @@ static int uring_new(struct outside *o) {
     s->form = (struct msghdr){.msg_namelen = NAME_ROOM, .msg_controllen = DATAGRAM_CONTROL};
     s->armed[IO_V4] = s->armed[IO_V6] = -1;
     s->from = calloc(o->in_max, sizeof *s->from);
-    if (!s->from || send_new(&s->send, o->out_max))
+    if (!s->from || send_new(o))
         goto out_from;
     err = open_rings(s);
     if (err)
@@ -375,7 +369,7 @@ static int uring_new(struct outside *o) {
     return 0;
 
 out_send:
-    send_free(&s->send);
+    send_free(o);
 out_from:
     free(s->from);
     free(s);
@@ -389,7 +383,7 @@ const struct io_ops io_uring = {
     .close = uring_free,
     .release_sockets = uring_release,
     .read = uring_read_socket,
-    .write = uring_write_socket,
+    .write = send_queue,
     .now_ms = io_now_ms,
     .has_runs = true,
     .one_thread = true, /* a ring belongs to the thread that uses it first */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The way to somebody outside: where he is, what went and came, and whether several datagrams to
- * him may go out as one UDP_SEGMENT send. */
+ * him may go out as one UDP_SEGMENT send (io_send.c). */
 #ifndef TL_WAY_H
 #define TL_WAY_H
 
@@ -9,8 +9,6 @@
 
 #include "base/events.h"
 #include "base/packet.h"
-
-struct outside;
 
 /* Of a way's endpoint; all zero when that is new. */
 struct way_runs {
@@ -33,12 +31,5 @@ struct way {
     uint64_t received_any, received_data;
     uint64_t first_unanswered, first_unreplied;
 };
-
-/* Whether this packet may begin or join a send of several. */
-bool way_takes_runs(struct outside *o, const struct packet *p);
-
-/* A send of several that began with this packet failed. True: notes what to do without, and they
- * are to be sent again, one by one. False: the failure has nothing to do with their number. */
-bool way_refused(struct outside *o, const struct packet *p, int err);
 
 #endif
