@@ -180,7 +180,6 @@ static int switch_gro(struct outside *o, int fd, bool on) {
 }
 
 static const struct io_calls memory_calls = {send_messages, now_ms, switch_gro};
-static const struct inside_calls memory_device = {device_read, device_write, write_device};
 
 /* ---- the two ends ------------------------------------------------------------------------------
  */
@@ -203,7 +202,7 @@ static struct plane *open_plane(const char *aead, int *handle) {
     checked(tl_plane_grow(*handle, 16 << 20), "memory");
     struct plane *plane = handle_plane(*handle);
     plane->worker->outside.calls = &memory_calls;
-    plane->worker->inside.calls = &memory_device;
+    plane->worker->inside.writev = write_device;
     return plane;
 }
 

@@ -164,7 +164,7 @@ static enum io_status fake_read_device(struct inside *in, struct queue *q, uint3
     return status;
 }
 
-static const struct inside_calls fake_device = {fake_read_device, fake_write_device, device_writev};
+static const struct inside_ops fake_device = {fake_read_device, fake_write_device};
 
 static int send_one(struct outside *o, struct packet *p) {
     struct fake *f = o->state;
@@ -207,7 +207,7 @@ int tl_fake_new(const unsigned char *options, int options_len) {
     if (handle < 0)
         return handle;
     struct worker *w = handle_plane(handle)->worker;
-    w->inside.calls = &fake_device;
+    w->inside.ops = &fake_device;
     w->inside.calls_state = w->outside.state;
     return handle;
 }
@@ -364,7 +364,6 @@ static int gro_late(struct outside *o, int fd, bool on) {
 }
 
 static const struct io_calls refusing = {send_refusing, now_ahead, gro_late};
-static const struct inside_calls device_refusing = {device_read, device_write, write_refusing};
 
 static struct refusals *refusals_in(struct worker *w) {
     struct outside *o = &w->outside;
@@ -373,8 +372,8 @@ static struct refusals *refusals_in(struct worker *w) {
     if (!o->calls_state)
         return NULL;
     o->calls = &refusing;
-    if (w->inside.calls == &device_calls) {
-        w->inside.calls = &device_refusing;
+    if (w->inside.ops != &fake_device) {
+        w->inside.writev = write_refusing;
         w->inside.calls_state = o->calls_state;
     }
     return o->calls_state;

@@ -7,8 +7,8 @@
 #include "base/wire.h"
 #include "border/handles.h"
 #include "inside/routes.h"
-#include "path/heard.h"
 #include "path/loop.h"
+#include "path/rx.h"
 #include "path/tx.h"
 #include "tunlite.h"
 #include "turn/crew.h"
@@ -222,7 +222,7 @@ int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int byte
     if (!handle_endpoint(&from, endpoint48) || !from.family || bytes < 0)
         return -EINVAL;
     worker_tick(t.w);
-    heard_from(t.w, t.peer, &from, (uint64_t)bytes);
+    rx_heard(t.w, t.peer, &from, (uint64_t)bytes);
     return 0;
 }
 

@@ -17,19 +17,19 @@ struct inside;
 struct vnet;
 struct iovec;
 
-/* Tests put others in their place. */
-struct inside_calls {
+/* What a frame is: a packet, or a header with a packet or a super-packet (vnet.h). */
+struct inside_ops {
     /* Appends packets from at most `max` frames (inside.got counts them), each referenced once,
      * with HEADROOM in front of it and TAILROOM behind it. */
     enum io_status (*read)(struct inside *in, struct queue *q, uint32_t max);
     /* Takes packets from the queue's front: each is told to device_written, exactly once. */
     enum io_status (*write)(struct inside *in, struct queue *q);
-    /* writev(2): 0 or errno. */
-    int (*writev)(struct inside *in, const struct iovec *iov, uint32_t n);
 };
 
 struct inside {
-    const struct inside_calls *calls;
+    const struct inside_ops *ops;
+    /* writev(2): 0 or errno. Tests put another in its place. */
+    int (*writev)(struct inside *in, const struct iovec *iov, uint32_t n);
     void *calls_state; /* of tests' calls: somebody else's */
     struct pool *pool;
     struct stats *stats;
@@ -43,11 +43,8 @@ struct inside {
     int fd;              /* -1: none */
 };
 
-/* The kernel's calls. */
-enum io_status device_read(struct inside *in, struct queue *q, uint32_t max);
-enum io_status device_write(struct inside *in, struct queue *q);
+extern const struct inside_ops device_ops; /* a frame is a packet; with no device too */
 int device_writev(struct inside *in, const struct iovec *iov, uint32_t n);
-extern const struct inside_calls device_calls;
 
 /* The device took the packet (err 0) or refused it; releases it. */
 void device_written(struct inside *in, struct packet *p, int err);

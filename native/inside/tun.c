@@ -113,6 +113,7 @@ int tun_attach_as(struct inside *in, bool tso, bool uso) {
     int err = vnet_new(&in->vnet);
     if (err)
         return err;
+    in->ops = &vnet_ops;
     in->offload[FEATURE_TUN_VNET] = feature_on();
     in->offload[FEATURE_TUN_TSO] = tso ? feature_on() : feature_off(REASON_NO_KERNEL);
     in->offload[FEATURE_TUN_USO] = uso ? feature_on() : feature_off(REASON_NO_KERNEL);
@@ -121,6 +122,8 @@ int tun_attach_as(struct inside *in, bool tso, bool uso) {
 }
 
 int tun_attach(struct inside *in) {
+    if (in->vnet)
+        in->ops = &device_ops;
     vnet_free(in->vnet);
     in->vnet = NULL;
     if (in->fd < 0)

@@ -5,8 +5,8 @@
 
 #include "inside/device.h"
 
-/* Sets in->offload[FEATURE_TUN_*] for in->fd, and in->vnet where its frames have a
- * virtio_net_hdr. A descriptor that is no TUN has none. 0 or -ENOMEM. */
+/* Sets in->offload[FEATURE_TUN_*] for in->fd, and in->vnet and in->ops where its
+ * frames have a virtio_net_hdr. A descriptor that is no TUN has none. 0 or -ENOMEM. */
 int tun_attach(struct inside *in);
 
 /* As tun_attach, for a descriptor that is known to have the header: what is `on` is believed. */

@@ -177,7 +177,7 @@ static enum io_status read_frame(struct inside *in, struct queue *q, uint32_t *b
     return take_frame(in, q, at, (uint32_t)got, here);
 }
 
-enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max) {
+static enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max) {
     if (q->n == q->max) /* staged packets took all places */
         return IO_MORE;
     enum io_status status = vnet_has_more(in->vnet) ? go_on(in, q) : IO_MORE;
@@ -195,7 +195,7 @@ enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max) {
 
 static int write_frame(struct inside *in, const struct iovec *iov, uint32_t n) {
     in->stats->counts[COUNT_WRITE_CALLS]++;
-    return in->calls->writev(in, iov, n);
+    return in->writev(in, iov, n);
 }
 
 /* Tells the group's packets, of which the first is `at` in p. */
@@ -268,7 +268,7 @@ static enum io_status write_some(struct inside *in, struct packet *p, uint32_t n
     return status;
 }
 
-enum io_status vnet_write(struct inside *in, struct queue *q) {
+static enum io_status vnet_write(struct inside *in, struct queue *q) {
     enum io_status worst = IO_DONE;
     for (uint32_t at = 0; at < q->n;) {
         uint32_t left = q->n - at, n = left < OFFLOAD_MERGE_MAX ? left : OFFLOAD_MERGE_MAX;
@@ -285,3 +285,5 @@ enum io_status vnet_write(struct inside *in, struct queue *q) {
     q->n = 0;
     return worst;
 }
+
+const struct inside_ops vnet_ops = {vnet_read, vnet_write};

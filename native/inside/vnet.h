@@ -17,8 +17,7 @@ void vnet_may_write(struct vnet *vnet, bool tcp, bool udp);
  * is readable. */
 bool vnet_has_more(const struct vnet *vnet);
 
-/* As inside_calls has them; `max` counts frames, of which each may be many packets. */
-enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max);
-enum io_status vnet_write(struct inside *in, struct queue *q);
+/* `max` of a read counts frames, of which each may be many packets. */
+extern const struct inside_ops vnet_ops;
 
 #endif

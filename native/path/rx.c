@@ -4,8 +4,8 @@
 
 #include "base/bytes.h"
 #include "crypto/aead.h"
-#include "path/heard.h"
 #include "path/layer.h"
+#include "path/loop.h"
 #include "path/passing.h"
 #include "path/peer.h"
 #include "path/plane.h"
@@ -78,6 +78,37 @@ static enum drop is_authentic(struct worker *w, struct packet *p, const struct p
     return replay_accept(&p->session->replay, p->counter) ? DROP_NONE : DROP_REPLAYED;
 }
 
+static bool same_place(const struct endpoint *a, const struct endpoint *b) {
+    return a->family == b->family && a->port == b->port && a->scope == b->scope &&
+           memcmp(a->addr, b->addr, sizeof a->addr) == 0;
+}
+
+/* What comes by a link that the route has left tells neither source nor link. */
+static void move(struct worker *w, struct peer *peer, const struct endpoint *from) {
+    uint32_t way = peer->way.endpoint.way;
+    bool moved = !same_place(&peer->way.endpoint, from), left = way && way == from->ifindex;
+    if (left && !moved)
+        return;
+    if (moved || peer->way.endpoint.ifindex != from->ifindex)
+        peer->way.runs = (struct way_runs){0};
+    peer->way.endpoint = *from;
+    peer->way.endpoint.way = moved && way == WAY_LOOPS ? 0 : way;
+    if (left)
+        memset(peer->way.endpoint.local, 0, sizeof peer->way.endpoint.local);
+    if (!moved)
+        return;
+    loop_moved(peer, from);
+    events_raise(&w->events, &peer->way.raised, TL_PEER_ROAMED);
+    w->stats.counts[COUNT_ROAMED]++;
+}
+
+void rx_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes) {
+    move(w, peer, from);
+    peer->way.rx_bytes += bytes;
+    peer->way.received_any = w->now;
+    peer->way.first_unanswered = 0;
+}
+
 /* A session newer than the one that sends has been proved by the other side's using it. */
 static void tell_session(struct worker *w, struct session *s) {
     struct peer *peer = s->peer;
@@ -93,7 +124,7 @@ static void tell_session(struct worker *w, struct session *s) {
 static enum drop hear(struct worker *w, struct packet *p, const struct packet *before) {
     (void)before;
     struct way *way = p->way;
-    heard_from(w, peer_of(p), p->endpoint, (uint64_t)p->len + TRANSPORT_OVERHEAD);
+    rx_heard(w, peer_of(p), p->endpoint, (uint64_t)p->len + TRANSPORT_OVERHEAD);
     tell_session(w, p->session);
     if (p->len == 0) {
         w->stats.counts[COUNT_KEEPALIVES_READ]++;
@@ -124,7 +155,7 @@ void rx_batch(struct worker *w) {
 bool rx_write(struct worker *w) {
     if (!w->in.n)
         return true;
-    enum io_status status = w->inside.calls->write(&w->inside, &w->in);
+    enum io_status status = w->inside.ops->write(&w->inside, &w->in);
     if (status == IO_GONE)
         worker_lost_device(w);
     return status != IO_BLOCKED;

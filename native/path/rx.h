@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct endpoint;
+struct peer;
 struct worker;
 
 /* Steps 1 to 7 on w->in, all of it new: what is for the device stays. With several workers, behind
@@ -26,5 +28,9 @@ void rx_batch(struct worker *w);
 
 /* Step 8. False when the device is full. */
 bool rx_write(struct worker *w);
+
+/* Step 5's part that handshakes have too, which Python has proved: so many authentic bytes came
+ * from there. */
+void rx_heard(struct worker *w, struct peer *peer, const struct endpoint *from, uint64_t bytes);
 
 #endif

@@ -37,7 +37,7 @@ static void note_starved(struct worker *w) {
 static bool read_device(struct worker *w) {
     uint32_t from = w->out.n;
     w->inside.got = 0;
-    enum io_status status = w->inside.calls->read(&w->inside, &w->out, w->batch_out);
+    enum io_status status = w->inside.ops->read(&w->inside, &w->out, w->batch_out);
     note_batch(w, &w->batch_out, w->inside.got);
     if (status == IO_GONE)
         worker_lost_device(w);

@@ -152,7 +152,8 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     w->plane = plane;
     w->id = o->id;
     w->bell = -1;
-    w->inside = (struct inside){.calls = &device_calls,
+    w->inside = (struct inside){.ops = &device_ops,
+                                .writev = device_writev,
                                 .pool = &w->pool,
                                 .stats = &w->stats,
                                 .offload = w->offload,

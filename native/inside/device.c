@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "inside/device.h"
-#include "inside/vnet.h"
 
 /* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
  * that tells a frame which the device has cut off, because its MTU has just grown. */
@@ -15,11 +14,23 @@ int device_writev(struct inside *in, const struct iovec *iov, uint32_t n) {
     return writev(in->fd, iov, (int)n) < 0 ? errno : 0;
 }
 
-const struct inside_calls device_calls = {device_read, device_write, device_writev};
+bool device_is_gone(int err) {
+    return err == EBADFD || err == EBADF;
+}
 
-enum io_status device_read(struct inside *in, struct queue *q, uint32_t max) {
-    if (in->vnet)
-        return vnet_read(in, q, max);
+void device_written(struct inside *in, struct packet *p, int err) {
+    if (err == 0)
+        in->stats->counts[COUNT_DEVICE_WRITTEN]++;
+    else if (err == EIO)
+        in->stats->drops[DROP_DEVICE_DOWN]++;
+    else if (err == EBADFD || err == EBADF)
+        in->stats->drops[DROP_NO_DEVICE]++;
+    else
+        in->stats->drops[DROP_DEVICE_REFUSED]++;
+    packet_release(p);
+}
+
+static enum io_status device_read(struct inside *in, struct queue *q, uint32_t max) {
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < max && q->n < q->max && bytes < in->turn_bytes; i++) {
         uint32_t room, need = HEADROOM + in->mtu + FRAME_HEADERS + TAILROOM;
@@ -45,15 +56,13 @@ enum io_status device_read(struct inside *in, struct queue *q, uint32_t max) {
     return IO_MORE;
 }
 
-enum io_status device_write(struct inside *in, struct queue *q) {
+static enum io_status device_write(struct inside *in, struct queue *q) {
     enum io_status status = IO_DONE;
-    if (in->vnet && in->fd >= 0)
-        return vnet_write(in, q);
     for (uint32_t i = 0; i < q->n; i++) {
         int err = EBADF;
         if (in->fd >= 0) {
             struct iovec packet = {q->p[i].data, q->p[i].len};
-            err = in->calls->writev(in, &packet, 1);
+            err = in->writev(in, &packet, 1);
             in->stats->counts[COUNT_WRITE_CALLS]++;
             if (device_is_gone(err))
                 status = IO_GONE;
@@ -68,3 +77,5 @@ enum io_status device_write(struct inside *in, struct queue *q) {
     q->n = 0;
     return status;
 }
+
+const struct inside_ops device_ops = {device_read, device_write};
