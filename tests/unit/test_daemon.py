@@ -372,11 +372,12 @@ def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, sma
     if total_kb:
         port.files["/proc/meminfo"] = b"MemTotal: %d kB\nMemFree: 1 kB\n" % total_kb
     assert tuning.is_small(port) is small
-    record = tuning.record(port, Settings({}), small)
+    tuned = tuning.Tuning(port, Settings({}), small)
+    record = tuned.record
     replay_bits = int.from_bytes(record[60:64], "little")
     assert replay_bits == (2048 if small else 8192)
     assert len(record) == 88
-    assert tuning.device_queue(small) == (128 if small else 0)
+    assert tuned.device_queue == (128 if small else 0)
 
 
 @pytest.mark.parametrize("small", [True, False])
@@ -386,7 +387,8 @@ def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, sma
 def test_each_worker_adds_a_pool_unless_the_memory_is_given(settings, workers, small):
     port = Node(World(), b"\x0a\0\0\x01").port
     for memory in (0, 1 << 20):
-        record = tuning.record(port, Settings({**settings, "Memory": memory}), small)
+        given = Settings({**settings, "Memory": memory})
+        record = tuning.Tuning(port, given, small).record
         pool, count = (int.from_bytes(record[i : i + 4], "little") for i in (52, 76))
         assert pool == (memory or workers * (768 << 10 if small else 4 << 20))
         assert count == workers
@@ -396,7 +398,7 @@ def test_settings_reach_the_options_record():
     port = Node(World(), b"\x0a\0\0\x01").port
     settings = {"Engine": "basic", "AEAD": "portable", "Memory": 1 << 20, "Batch": 7, "MTU": 1300}
     settings["RingSlots"] = (8, 32)
-    record = tuning.record(port, Settings(settings), False)
+    record = tuning.Tuning(port, Settings(settings), False).record
     assert record[:6] == b"basic\0"
     assert record[16:25] == b"portable\0"
     numbers = [int.from_bytes(record[i : i + 4], "little") for i in range(40, 88, 4)]

@@ -92,7 +92,7 @@ class Tunnel:
     def __init__(self, size):
         self.size = size
         self.planes = []
-        record = tuning.record(port, Settings({}), tuning.is_small(port))
+        record = tuning.Tuning(port, Settings({}), tuning.is_small(port)).record
         devices = port.packet_pair()
         try:
             ends = []

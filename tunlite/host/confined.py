@@ -162,19 +162,12 @@ def _machine(name, settings, log, device_fd, folder):
 
     # loads libsodium while we are still who may read it: User may not see into root's home
     port.x25519(bytearray(32), bytearray(32), bytearray(32))
-    small = tuning.is_small(port)
+    tuned = tuning.Tuning(port, settings, tuning.is_small(port))
     if device_fd < 0:
-        off, queue = tuning.offloads_off(port, settings), tuning.device_queue(small)
-        device_fd = _open_device(name, off, queue)
-    record = tuning.record(port, settings, small)
-    machine = daemon.Daemon(port, name, device_fd, record, log, folder)
-    rows = features.rows(port.native, machine.plane.features())
-    for refusal in (
-        features.refusal(rows, settings["Engine"]),
-        features.workers_refusal(rows, tuning.workers(settings)),
-    ):
-        if refusal:
-            log.info(refusal)
+        device_fd = _open_device(name, tuned.offloads_off, tuned.device_queue)
+    machine = daemon.Daemon(port, name, device_fd, tuned.record, log, folder)
+    for refusal in tuned.refusals(features.rows(port.native, machine.plane.features())):
+        log.info(refusal)
     machine.interface.rekey_ms = 1000 * settings["RekeyAfter"]
     machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
     return machine

@@ -21,39 +21,39 @@ def is_small(port):
     return True
 
 
-def device_queue(small):
-    """How many packets the device may hold for us, 0: as many as the kernel thinks, 500. A run of
-    TCP that is forwarded can make each of them 64 KB, so a router of 64 MB cannot have as many.
-    """
-    return 128 if small else 0
+class Tuning:
+    """What a daemon begins with, of a settings.Settings. `small`: is_small(), asked once."""
 
+    def __init__(self, port, settings, small):
+        # How many packets the device may hold for us, 0: as many as the kernel thinks, 500. A run
+        # of TCP that is forwarded can make each of them 64 KB, so a router of 64 MB cannot have as
+        # many.
+        self.device_queue = 128 if small else 0
+        self.offloads_off = features.bits(port.native, settings["Offloads"])
+        self._engine = settings["Engine"]
+        # How many threads turn packets: auto is one (docs/performance.md, "Workers").
+        self._workers = settings["Workers"] or 1
+        pool, replay_bits, ring, per_second = _SMALL if small else _LARGE
+        self.record = planes.options(
+            engine=self._engine,
+            aead=settings["AEAD"],
+            offloads_off=self.offloads_off,
+            layer=settings["Layer"],
+            mtu=settings.first_mtu(),
+            pool_bytes=settings["Memory"] or pool * self._workers,
+            batch=settings["Batch"],
+            replay_bits=replay_bits,
+            staged_per_peer=128,
+            ring=ring,
+            handshakes_per_second=per_second,
+            workers=self._workers,
+            ring_slots=settings["RingSlots"] or (0, 0),
+        )
 
-def offloads_off(port, settings):
-    """The set, as a number, of the offloads that the configuration leaves off."""
-    return features.bits(port.native, settings["Offloads"])
-
-
-def workers(settings):
-    """How many threads turn packets: auto is one (docs/performance.md, "Workers")."""
-    return settings["Workers"] or 1
-
-
-def record(port, settings, small):
-    """The options record for a settings.Settings. small: is_small(), asked once."""
-    pool, replay_bits, ring, per_second = _SMALL if small else _LARGE
-    pool *= workers(settings)
-    return planes.options(
-        engine=settings["Engine"],
-        aead=settings["AEAD"],
-        offloads_off=offloads_off(port, settings),
-        layer=settings["Layer"],
-        mtu=settings.first_mtu(),
-        pool_bytes=settings["Memory"] or pool,
-        batch=settings["Batch"],
-        replay_bits=replay_bits,
-        staged_per_peer=128,
-        ring=ring,
-        handshakes_per_second=per_second,
-        workers=workers(settings),
-        ring_slots=settings["RingSlots"] or (0, 0),
-    )
+    def refusals(self, table):
+        """What to say of what was asked for and is not used; `table`: features.rows()."""
+        both = (
+            features.refusal(table, self._engine),
+            features.workers_refusal(table, self._workers),
+        )
+        return [text for text in both if text]
