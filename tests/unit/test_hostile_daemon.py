@@ -150,7 +150,7 @@ def test_a_status_that_lacks_what_ours_has_fails_a_reload_in_words_and_not_its_p
     path.touch(mode=0o600)
     path.write_text(f"[Peer]\nPublicKey = {PUBLIC}\nEndpoint = a.example:1\n")
     monkeypatch.setattr(record, "write", lambda state: None)
-    monkeypatch.setattr(routes, "default_families", lambda config: [])
+    monkeypatch.setattr(routes, "wanted", lambda config: [])
     monkeypatch.setattr(addresses, "apply", lambda *_: None)
     monkeypatch.setattr(client, "set_device", lambda *_: None)
     monkeypatch.setattr(client, "get_device", lambda name: iter([]))

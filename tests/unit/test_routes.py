@@ -17,8 +17,12 @@ def _config(interface, allowed):
 
 
 def _routes(interface, allowed, mark=51820):
-    rows = routes.wanted(_config(interface, allowed), mark)
+    rows = routes.with_table(routes.wanted(_config(interface, allowed)), mark)
     return [(addresses.format_prefix(prefix), table) for prefix, table in rows]
+
+
+def _default_families(config):
+    return routes.default_families(routes.wanted(config))
 
 
 def test_routes_go_to_the_main_table_the_narrowest_first():
@@ -44,9 +48,9 @@ def test_a_default_route_goes_to_the_table_of_the_mark():
         ("0.0.0.0/0", 777),
         ("::/0", 777),
     ]
-    assert routes.default_families(_config("", "0.0.0.0/0, ::/0")) == [4, 6]
-    assert routes.default_families(_config("", "::/0")) == [6]
-    assert routes.default_families(_config("Table = 5", "::/0")) == []
+    assert _default_families(_config("", "0.0.0.0/0, ::/0")) == [4, 6]
+    assert _default_families(_config("", "::/0")) == [6]
+    assert _default_families(_config("Table = 5", "::/0")) == []
 
 
 def test_a_table_of_its_own_gets_all_routes_and_off_none():
@@ -58,4 +62,4 @@ def test_a_table_of_its_own_gets_all_routes_and_off_none():
 def test_a_prefix_of_two_peers_is_routed_once():
     parsed = _config("", f"10.0.0.0/8\n[Peer]\nPublicKey = {OTHER}\nAllowedIPs = 10.0.0.0/8")
     assert len(parsed.peers) == 2
-    assert len(routes.wanted(parsed, 0)) == 1
+    assert len(routes.wanted(parsed)) == 1

@@ -93,7 +93,7 @@ def _apply(state, config, log):
         if fixed.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
     running = as_uapi.Running(client.get_device(name))
-    if not settings["FwMark"] and routes.default_families(config):
+    if not settings["FwMark"] and routes.default_families(routes.wanted(config)):
         # The mark of a default route is ours to choose; it stays.
         settings["FwMark"] = int(running.interface.get("fwmark", b"0"))
     client.set_device(name, as_uapi.different(config, running, state["endpoints"]))

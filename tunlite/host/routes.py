@@ -31,11 +31,10 @@ def _narrowest_first(prefix):
     return -bits, family, packed
 
 
-def wanted(config, mark):
-    """Rows (prefix, table) that `Table` asks for, widest last; table 0 is the main one.
-
-    A default route with Table = auto goes to the table that has the number of `mark`. What an
-    address of the interface covers already needs no route.
+def wanted(config):
+    """Rows (prefix, table) that `Table` asks for, widest last; table 0 is the main one, None is to
+    be a table of its own: a default route with Table = auto. What an address of the interface
+    covers already needs no route.
     """
     table = config.settings["Table"]
     if table == 0:
@@ -48,20 +47,18 @@ def wanted(config, mark):
                 prefixes.add(prefix)
     routes = []
     for prefix in sorted(prefixes, key=_narrowest_first):
-        routes.append((prefix, table or (0 if prefix[2] else mark)))
+        routes.append((prefix, table or (0 if prefix[2] else None)))
     return routes
 
 
-def default_families(config):
-    """Families with a default route that Table = auto makes."""
-    if config.settings["Table"] is not None:
-        return []
-    found = []
-    for peer in config.peers.each(("AllowedIPs",)):
-        for family, _, bits in peer.get("AllowedIPs", ()):
-            if bits == 0 and family not in found:
-                found.append(family)
-    return sorted(found)
+def default_families(routes):
+    """Families with a default route that Table = auto makes; `routes`: wanted()."""
+    return sorted(set([prefix[0] for prefix, table in routes if table is None]))
+
+
+def with_table(routes, number):
+    """Those rows with the number of their own table."""
+    return [(prefix, number if table is None else table) for prefix, table in routes]
 
 
 def free_table():

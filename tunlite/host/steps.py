@@ -21,11 +21,12 @@ def set_routes(state, config, log):
     """Routes, and what a default route needs: a mark of our packets, whose number its table has
     (FwMark, else a free one, told to the daemon), rules and the filter."""
     name = state["interface"]
-    families = routes.default_families(config)
+    rows = routes.wanted(config)
+    families = routes.default_families(rows)
     mark = config.settings["FwMark"]
     if families and not mark:
         mark = rules.mark(state) or routes.free_table()
         client.set_device(name, [bytearray(f"fwmark={mark}\n".encode())])
-    routes.apply(name, routes.wanted(config, mark), state, log)
+    routes.apply(name, routes.with_table(rows, mark), state, log)
     rules.apply(families, mark, state)
     filters.apply(name, families, config.settings["Address"], mark, state, log)
