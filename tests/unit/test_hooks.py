@@ -113,3 +113,13 @@ def test_a_sighup_with_a_signal_to_end_reloads_nothing(port):
     patience.reload = lambda: pytest.fail("it goes down")
     port.came = bytes([_SIGHUP])
     patience.arrived()
+
+
+def test_a_shell_that_cannot_be_started_is_told_with_its_reason(port, monkeypatch):
+    def fails(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(hooks.programs, "run", fails)
+    ours = hooks.Hooks({"PreUp": ["true"]}, {"interface": "t", "path": "f"}, hooks.Patience())
+    with pytest.raises(hooks.HookError, match="PreUp: the shell .* started: Cannot allocate"):
+        ours.run("PreUp")

@@ -2,7 +2,7 @@
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
 from tunlite import programs
-from tunlite.errors import UserError
+from tunlite.errors import UserError, said
 from tunlite.host import privileges
 from tunlite.system import port
 
@@ -89,13 +89,24 @@ def _argv(state):
     return shell + ["-c", _SHELL, "tunlite", state["interface"], state["path"]]
 
 
-def run(kind, said, state, patience):
-    """Runs each command, with %i as the interface's name, until one fails. `said`: a Settings, or
-    the state, which has those of down."""
-    for command in said[kind]:
-        text = command.replace("%i", state["interface"]) + "\n"
+class Hooks:
+    """The commands of one interface. `commands`: a Settings, or the state, which has those of
+    down."""
+
+    def __init__(self, commands, state, patience):
+        self._commands = commands
+        self._state = state
+        self._patience = patience
+
+    def run(self, kind):
+        """Runs each command, with %i as the interface's name, until one fails."""
+        for command in self._commands[kind]:
+            self._run(kind, command)
+
+    def _run(self, kind, command):
+        text = command.replace("%i", self._state["interface"]) + "\n"
         try:
-            status, cut_short = patience.run(_argv(state), text.encode())
+            status, cut_short = self._patience.run(_argv(self._state), text.encode())
         except OSError as e:
             raise HookError(f"{kind}: the shell cannot be started: {said(e)}")
         if cut_short:

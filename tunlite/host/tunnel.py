@@ -123,7 +123,8 @@ def _climb(state, config, log, ladder, stay, patience):
     """The steps, in wg-quick's order."""
     name = state["interface"]
     settings = config.settings
-    hooks.run("PreUp", settings, state, patience)
+    ours = hooks.Hooks(settings, state, patience)
+    ours.run("PreUp")
     child = confined.start(name, settings.of_start(), log, detach=not stay, forget=config.wipe)
     state["pid"] = child.pid
     state["began"] = record.start_time(child.pid)
@@ -144,7 +145,12 @@ def _climb(state, config, log, ladder, stay, patience):
     state["mtu"] = mtus.choose(name, config, _NAMES_MS, is_asked)
     mtus.apply(name, state["mtu"])
     port.links.set_up(name)
-    _await_socket(name, settings["ListenPort"])
+    # The daemon opens its UDP sockets when it sees the link go up.
+    if not waiting.wait_until(lambda: client.is_up(name), _PATIENCE_MS):
+        raise failures.QuickError(
+            f"UDP port {settings['ListenPort']} cannot be opened: another process has it;"
+            " choose another ListenPort"
+        )
     ladder.add(lambda: dns.undo(state))
     dns.apply(name, settings["DNS"], state)
     ladder.add(lambda: rules.undo(state))
@@ -153,27 +159,19 @@ def _climb(state, config, log, ladder, stay, patience):
     record.write(state)
     if stay:
         patience.reload = lambda: _reload_in_place(state, log)
-    _run_post_up(settings, state, patience)
+    _run_post_up(state, ours)
     return child
 
 
-def _run_post_up(settings, state, patience):
+def _run_post_up(state, ours):
     """Only then may a reload come in between: all that it compares with is there."""
     record.hold(state, "hook")
     then = "up"  # it is undone
     try:
-        hooks.run("PostUp", settings, state, patience)
+        ours.run("PostUp")
         then = None
     finally:
         record.hold(state, then, adopt=True)
-
-
-def _await_socket(name, number):
-    """The daemon opens its UDP sockets when it sees the link go up."""
-    if not waiting.wait_until(lambda: client.is_up(name), _PATIENCE_MS):
-        raise failures.QuickError(
-            f"UDP port {number} cannot be opened: another process has it; choose another ListenPort"
-        )
 
 
 # ---- down ------------------------------------------------------------------------------------
@@ -240,6 +238,7 @@ def _save(state, log, patience):
 def take_down(state, log, patience, child=None):
     """Every step is tried; QuickError at the end when one failed."""
     name = state["interface"]
+    ours = hooks.Hooks(state, state, patience)
     failed = []
 
     def attempt(call, *arguments):
@@ -252,7 +251,7 @@ def take_down(state, log, patience, child=None):
     patience.reload = None
     attempt(record.hold, state, "down")
     patience.later = bool(state["PostDown"])
-    attempt(hooks.run, "PreDown", state, state, patience)
+    attempt(ours.run, "PreDown")
     patience.later = False
     if state.get("save") and state["pid"]:
         attempt(_save, state, log, patience)
@@ -260,7 +259,7 @@ def take_down(state, log, patience, child=None):
     attempt(filters.undo, name, state)
     attempt(rules.undo, state)
     attempt(_end_daemon, state, child)
-    attempt(hooks.run, "PostDown", state, state, patience)
+    attempt(ours.run, "PostDown")
     attempt(record.drop_file, record.path(name))
     if failed:
         raise failures.QuickError(f"{name} is down, with errors: " + failed[0])
