@@ -170,6 +170,7 @@ class _Peer:
         self.rx = self.tx = 0
         self.sent_any = self.sent_data = self.received_any = self.received_data = 0
         self.first_unanswered = self.first_unreplied = 0
+        self.echo = b""  # the last request
 
 
 class _Session:
@@ -199,6 +200,7 @@ class FakePlane(Primitives):
         self.send_error = 0  # errno with which no handshake message leaves
         self.inbox = []
         self.to_device = []
+        self.answers = set()  # inside addresses (4 bytes) that answer echoes
         self.device_gone = False
         self.where = 0  # what tl_device_where gives
         self.link = None
@@ -342,12 +344,14 @@ class FakePlane(Primitives):
         self.peers[handle].staged = []
         return count
 
-    def tl_peer_keepalive(self, plane, handle):
+    def tl_peer_keepalive(self, plane, handle, packet, size):
+        assert len(packet) == size
         peer = self.peers[handle]
+        peer.echo = bytes(packet) or peer.echo
         session = self._usable(peer)
         if session is None or peer.endpoint[0] == 0:
             return -_ENOKEY
-        self._transport(peer, session, b"")
+        self._transport(peer, session, bytes(packet))
         return 0
 
     def tl_peer_heard(self, plane, handle, record, size):
@@ -428,8 +432,11 @@ class FakePlane(Primitives):
         return session
 
     def from_device(self, packet):
+        self._from_device(packet, packet[4:8])
+
+    def _from_device(self, packet, to):
         for family, bits, standby, handle, address in self.routes:
-            if family == 4 and bits == 32 and address[:4] == packet[4:8] and not standby:
+            if family == 4 and bits == 32 and address[:4] == to and not standby:
                 peer = self.peers[handle]
                 if peer.endpoint[0] == 0:
                     self.drop("no_endpoint")
@@ -460,6 +467,13 @@ class FakePlane(Primitives):
         peer.tx += len(message)
         self._any_sent(peer)
         self._datagram(peer.endpoint, message)
+
+    def _to_device(self, packet):
+        """The kernel behind it answers echoes for `answers`."""
+        if packet[16:20] in self.answers and packet[:1] == b"\x45":
+            self._from_device(_turned(packet), packet[12:16])
+        else:
+            self.to_device.append(packet)
 
     def _any_sent(self, peer):
         peer.sent_any = self.now()
@@ -534,8 +548,10 @@ class FakePlane(Primitives):
         if peer.sending is None or session.serial > peer.sending.serial:
             peer.confirmed = session
             events = planes.CONFIRMED
-        if len(message) > 32:
-            self.to_device.append(message[16:-16])
+        if peer.echo and _turned(message[16:-16]) == peer.echo:
+            events |= planes.ECHO
+        elif len(message) > 32:
+            self._to_device(message[16:-16])
             peer.received_data = self.now()
             if not peer.first_unreplied:
                 peer.first_unreplied = self.now()
@@ -543,6 +559,15 @@ class FakePlane(Primitives):
         if session.initiator and self.now() - session.born >= session.rekey_received:
             events |= planes.REKEY
         self.raise_event(peer, events)
+
+
+def _turned(echo):
+    """The request that this IPv4 echo answers, or the answer to it; checksums are not compared."""
+    kind = echo[20:21]
+    if echo[:1] != b"\x45" or kind not in (b"\0", b"\x08"):
+        return None
+    turned = b"\0" if kind == b"\x08" else b"\x08"
+    return echo[:12] + echo[16:20] + echo[12:16] + turned + echo[21:]
 
 
 def _tag(key, data):

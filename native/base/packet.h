@@ -41,6 +41,7 @@ struct packet {
     uint32_t len;
     uint8_t tos;     /* of the outer header; of the inner one only the ECN field is taken over */
     bool is_refused; /* tx: by a full socket, and counted */
+    bool is_quiet;   /* tx: a keepalive or an echo of ours, which is no data */
 };
 
 struct queue {

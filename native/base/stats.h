@@ -76,6 +76,8 @@
     X(STAGED, "staged")                                                                            \
     X(KEEPALIVES_READ, "keepalives_read")                                                          \
     X(KEEPALIVES_WRITTEN, "keepalives_written")                                                    \
+    X(ECHOES_SENT, "echoes_sent")         /* of ours, in a peer's session ... */                   \
+    X(ECHOES_ANSWERED, "echoes_answered") /* ... and their answers */                              \
     X(HANDSHAKES_READ, "handshakes_read")                                                          \
     X(HANDSHAKES_WRITTEN, "handshakes_written")                                                    \
     X(COOKIES_WRITTEN, "cookies_written")                                                          \

@@ -128,7 +128,7 @@ int tl_plane_free(int handle) {
     free_workers(plane, plane->n_workers);
     sessions_free(&plane->sessions);
     for (uint32_t i = 0; i < plane->n_peers; i++)
-        free(plane->peers[i]);
+        peer_free(plane->peers[i]);
     free(plane->peers);
     free(plane->by_remote);
     routes_free(plane->routes);

@@ -7,6 +7,8 @@
 #include "base/wire.h"
 #include "border/handles.h"
 #include "inside/routes.h"
+#include "path/echo.h"
+#include "path/layer.h"
 #include "path/loop.h"
 #include "path/rx.h"
 #include "path/tx.h"
@@ -104,7 +106,7 @@ int tl_peer_free(int handle, int number) {
     routes_forget(plane->routes, peer);
     plane->peers[number] = NULL;
     find_only_peer(plane);
-    free(peer);
+    peer_free(peer);
     return 0;
 }
 
@@ -198,9 +200,17 @@ int tl_peer_flush(int plane, int peer) {
     return (int)n;
 }
 
-int tl_peer_keepalive(int plane, int peer) {
+static int expect(struct target *t, struct bytes echo) {
+    return t->plane->layer == &layer3 ? echo_expect(&t->peer->echo, echo) : -EINVAL;
+}
+
+int tl_peer_keepalive(int plane, int peer, const unsigned char *packet, int packet_len) {
     TARGET t;
     int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    struct bytes inside = {packet, (size_t)packet_len};
+    err = packet_len ? expect(&t, inside) : 0;
     if (err)
         return err;
     if (!t.peer->way.endpoint.family || t.peer->way.endpoint.way == WAY_LOOPS)
@@ -208,7 +218,8 @@ int tl_peer_keepalive(int plane, int peer) {
     worker_tick(t.w);
     if (!tx_can_send(t.w, t.peer))
         return -ENOKEY;
-    bool queued = tx_keepalive(t.w, &t.w->out, t.peer);
+    bool queued = tx_quiet(t.w, &t.w->out, t.peer, inside);
+    t.w->stats.counts[COUNT_ECHOES_SENT] += queued && packet_len;
     tx_write(t.w);
     return queued ? 0 : -EAGAIN;
 }

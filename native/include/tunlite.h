@@ -149,6 +149,7 @@ enum {
                                   there still, and the sending one too, when tl_events tells it */
     TL_PEER_ACTIVE = 8,        /* data went either way */
     TL_PEER_ROAMED = 16,       /* its endpoint changed */
+    TL_PEER_ECHO = 32,         /* an echo of tl_peer_keepalive was answered */
 };
 /* Replaces the set of armed events. */
 int tl_peer_arm(int plane, int peer, int events);
@@ -158,9 +159,11 @@ int tl_events(int plane, unsigned char *out, int out_len);
 
 /* Drops what is staged for the peer (counted). Returns how many. */
 int tl_peer_flush(int plane, int peer);
-/* Sends an empty transport packet. -ENOKEY: no session can send; -EDESTADDRREQ: no endpoint;
- * -EAGAIN: the socket is full. */
-int tl_peer_keepalive(int plane, int peer);
+/* Sends a transport packet that is no data: empty, or (layer 3) with this inside packet, an ICMP or
+ * ICMPv6 echo request without options and of at most 64 bytes. Answers to the last one come to
+ * TL_PEER_ECHO and not to the device. -ENOKEY: no session can send; -EDESTADDRREQ: no endpoint;
+ * -EAGAIN: the socket is full; -EINVAL: the packet. */
+int tl_peer_keepalive(int plane, int peer, const unsigned char *packet, int packet_len);
 /* A handshake message of this peer was authenticated: it came from this endpoint, with this many
  * bytes. Moves the endpoint and the stamps as an authenticated packet does. */
 int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes);

@@ -18,7 +18,7 @@ static void stamp_sent(struct outside *o, const struct packet *p) {
     way->tx_bytes += p->len;
     way->sent_any = o->now;
     way->first_unreplied = 0;
-    if (is_handshake(p) || p->len == TRANSPORT_OVERHEAD)
+    if (is_handshake(p) || p->is_quiet)
         return;
     way->sent_data = o->now;
     if (!way->first_unanswered)

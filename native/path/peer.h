@@ -11,6 +11,7 @@
 #include "outside/way.h"
 #include "path/stage.h"
 
+struct echo;
 struct session;
 
 struct peer {
@@ -21,6 +22,7 @@ struct peer {
     /* Newer than that one and proved by a packet: what CONFIRMED means. NULL: none. */
     struct session *confirmed;
     struct staged staged;
+    struct echo *echo; /* NULL: Python asked for none */
     uint32_t gathered; /* its place while tx.c gathers a batch */
     struct peer *next_gathered;
     uint32_t place;  /* loop.c's, as are these two: a peer whose session sends is found */
@@ -29,6 +31,9 @@ struct peer {
     struct peer *next_ready; /* list of those whose staged packets can go */
     bool is_ready;
 };
+
+/* NULL: nothing. It is in no list and no table any more. */
+void peer_free(struct peer *peer);
 
 /* NULL for nobody's. */
 static inline struct peer *peer_of(const struct packet *p) {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "crypto/aead.h"
+#include "path/echo.h"
 #include "path/layer.h"
 #include "path/loop.h"
 #include "path/passing.h"
@@ -110,12 +111,16 @@ void rx_heard(struct worker *w, struct peer *peer, const struct endpoint *from, 
 }
 
 /* A session newer than the one that sends has been proved by the other side's using it. */
-static void tell_session(struct worker *w, struct session *s) {
+static void tell_confirmed(struct worker *w, struct session *s) {
     struct peer *peer = s->peer;
     if (!peer->sending || s->serial > peer->sending->serial) {
         peer->confirmed = s;
         events_raise(&w->events, &peer->way.raised, TL_PEER_CONFIRMED);
     }
+}
+
+static void ask_for_rekey(struct worker *w, struct session *s) {
+    struct peer *peer = s->peer;
     if (s == peer->sending && s->initiator && w->now >= s->rekey_received_at)
         events_raise(&w->events, &peer->way.raised, TL_PEER_REKEY);
 }
@@ -125,7 +130,14 @@ static enum drop hear(struct worker *w, struct packet *p, const struct packet *b
     (void)before;
     struct way *way = p->way;
     rx_heard(w, peer_of(p), p->endpoint, (uint64_t)p->len + TRANSPORT_OVERHEAD);
-    tell_session(w, p->session);
+    tell_confirmed(w, p->session);
+    if (echo_is_answer(w, p)) {
+        w->stats.counts[COUNT_ECHOES_ANSWERED]++;
+        events_raise(&w->events, &way->raised, TL_PEER_ECHO);
+        packet_release(p);
+        return DROP_TAKEN;
+    }
+    ask_for_rekey(w, p->session);
     if (p->len == 0) {
         w->stats.counts[COUNT_KEEPALIVES_READ]++;
         packet_release(p);

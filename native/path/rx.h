@@ -7,7 +7,8 @@
  *   2. session     by receiver index; refused past its age or its last message number
  *   3. open        the batch at once
  *   4. replay      only now, after authentication, is the counter marked
- *   5. heard       endpoint (roaming), stamps, the first packet on a newer session, keepalives end
+ *   5. heard       endpoint (roaming), stamps, the first packet on a newer session; keepalives and
+ *                  answers to our echoes end
  *   6. inside      IP version and length, padding off, ECN by RFC 6040
  *   7. source      must be among the peer's allowed IPs
  *   8. write       to the device; what it does not take stays in the queue and stops the reading

@@ -90,11 +90,16 @@ static struct aead_op put_header(struct worker *w, struct packet *p) {
 }
 
 /* Steps 5 and 6. */
-static void seal(struct worker *w, struct queue *q, uint32_t from) {
+static void seal_quietly(struct worker *w, struct queue *q, uint32_t from) {
     for (uint32_t i = from; i < q->n; i++)
         w->ops[i - from] = put_header(w, &q->p[i]);
     if (q->n > from)
         w->plane->aead->seal(w->ops, q->n - from);
+}
+
+/* As that, and a session that is old asks for the next one. */
+static void seal(struct worker *w, struct queue *q, uint32_t from) {
+    seal_quietly(w, q, from);
     for (uint32_t i = from; i < q->n; i++)
         if (i == from || q->p[i].session != q->p[i - 1].session)
             ask_for_rekey(w, q->p[i].session);
@@ -157,15 +162,20 @@ void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
     tx_routed(w, q, from);
 }
 
-bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer) {
+bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes inside) {
     struct session *s = sending_session(w, peer);
     struct packet *p = &q->p[q->n];
-    if (!s || !peer->way.endpoint.family || q->n == q->max || !buf_carve(&w->pool, p, 0))
+    uint32_t len = (uint32_t)inside.len;
+    if (!s || !peer->way.endpoint.family || q->n == q->max || !buf_carve(&w->pool, p, len))
         return false;
+    if (len)
+        memcpy(p->data, inside.p, len);
+    p->len = len;
     p->way = way_of(peer);
     p->session = s;
     p->counter = s->send_counter++;
-    seal(w, q, q->n++);
+    p->is_quiet = true;
+    (len ? seal_quietly : seal)(w, q, q->n++);
     return true;
 }
 

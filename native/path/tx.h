@@ -41,8 +41,9 @@ void tx_mark_ready(struct worker *w, struct peer *peer);
 void tx_forget(struct worker *w, struct peer *peer);
 
 bool tx_can_send(const struct worker *w, const struct peer *peer);
-/* Appends an empty packet, sealed. False when no session can send, or the queue is full. */
-bool tx_keepalive(struct worker *w, struct queue *q, struct peer *peer);
+/* Appends a packet that is no data, sealed: a keepalive where it is empty. False when no session
+ * can send, or the queue is full. */
+bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes inside);
 
 /* Queues a handshake message; false (and counted) when there is no room. */
 bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,

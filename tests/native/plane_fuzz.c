@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/wire.h"
 #include "chance.h"
+#include "inside/checksum.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 
@@ -29,6 +30,8 @@ struct world {
     uint8_t index[SESSIONS][4];
     uint64_t counter;
     uint64_t now;
+    uint8_t echo[80]; /* the last request */
+    uint32_t echo_len;
     unsigned long delivered, sent;
 };
 
@@ -112,9 +115,48 @@ static uint32_t put_ip(uint8_t *out) {
     return any(20) ? len : any(len);
 }
 
+static void put_checksums(uint8_t *ip, uint32_t len) {
+    store_be16(ip + 10, 0);
+    store_be16(ip + 10, checksum_finish(checksum_sum(ip, 20)));
+    store_be16(ip + 22, 0);
+    store_be16(ip + 22, checksum_finish(checksum_sum(ip + 20, len - 20)));
+}
+
+/* A keepalive, or an echo whose answer may come. */
+static void put_echo(struct world *w, int peer) {
+    uint8_t *ip = w->echo;
+    uint32_t len = any(4) ? 28 + any(37) : any(sizeof w->echo + 1);
+    fill(ip, sizeof w->echo);
+    memset(ip, 0, 28);
+    ip[0] = 0x45;
+    store_be16(ip + 2, (uint16_t)len);
+    ip[9] = 1;
+    ip[12] = ip[16] = 10;
+    ip[17] = (uint8_t)any(PEERS + 1);
+    ip[20] = 8;
+    put_checksums(ip, len < 28 ? 28 : len);
+    if (any(8) == 0)
+        ip[any(28)] ^= 1;
+    if (tl_peer_keepalive(w->plane, peer, ip, any(3) ? (int)len : 0) == 0)
+        w->echo_len = len < 28 ? 28 : len;
+}
+
+static uint32_t put_answer(const struct world *w, uint8_t *ip) {
+    memcpy(ip, w->echo, w->echo_len);
+    memcpy(ip + 12, w->echo + 16, 4);
+    memcpy(ip + 16, w->echo + 12, 4);
+    ip[20] = 0;
+    put_checksums(ip, w->echo_len);
+    if (any(4) == 0)
+        ip[any(w->echo_len)] ^= (uint8_t)(1u << any(8));
+    return w->echo_len;
+}
+
 static uint32_t put_transport(struct world *w, uint8_t *out) {
     uint8_t inner[2048], nonce[12] = {0};
     uint32_t len = any(10) ? put_ip(inner) : 0;
+    if (w->echo_len && any(8) == 0)
+        len = put_answer(w, inner);
     uint64_t counter = any(5) ? w->counter++ : w->counter + 50 - any(100);
     store_le64(nonce + 4, counter);
     store_le32(out, 4);
@@ -240,7 +282,7 @@ static void call_something(struct world *w) {
             tl_send(w->plane, any(2) ? peer : -1, place, bytes, 4 + (int)any(145));
         break;
     case 6:
-        tl_peer_keepalive(w->plane, peer);
+        put_echo(w, peer);
         break;
     case 7:
         tl_fake_room(w->plane, (int)any(2), any(2) ? (int)any(20) : -1);

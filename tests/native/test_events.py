@@ -36,7 +36,7 @@ def test_keepalives_are_no_activity(plane):
     index = plane.session(plane.index(plane.only))
     plane.arm(plane.only, lib.TL_PEER_ACTIVE)
     receive(plane, index, 0, b"")
-    plane.call("peer_keepalive", plane.only)
+    plane.call("peer_keepalive", plane.only, b"", 0)
     assert not plane.turn() & lib.TL_WOKE_PEERS
 
 

@@ -169,7 +169,7 @@ def test_nothing_is_sent_where_the_way_leads_into_our_own_device(plane):
     plane.call("peer_endpoint", plane.peer_number, barred)
     assert drops_of(plane, ipv4()) == LOOP
     with pytest.raises(OSError, match="EDESTADDRREQ"):
-        plane.call("peer_keepalive", plane.peer_number)
+        plane.call("peer_keepalive", plane.peer_number, b"", 0)
     plane.put_outside(seal(KEY_B, plane.index_bytes, 0, b""), where=endpoint("192.0.2.1"))
     assert drops_of(plane, ipv4()) == LOOP, "heard from there, and still no way"
     plane.put_outside(seal(KEY_B, plane.index_bytes, 1, b""), where=endpoint("192.0.2.2"))

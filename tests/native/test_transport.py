@@ -107,7 +107,7 @@ def test_layer_2_frames_keep_their_exact_length():
 def test_an_empty_message_is_a_keepalive_and_nothing_else():
     with Plane() as plane:
         peer, index = with_session(plane)
-        plane.call("peer_keepalive", peer)
+        plane.call("peer_keepalive", peer, b"", 0)
         [datagram] = plane.take_outside()
         assert unseal(KEY_A, datagram)[2] == b"" and len(datagram) == 32
         plane.put_outside(seal(KEY_B, index, 0, b""))
@@ -124,7 +124,7 @@ def test_a_keepalive_without_a_session_is_enokey():
     with Plane() as plane:
         peer = plane.peer()
         with pytest.raises(OSError, match="ENOKEY"):
-            plane.call("peer_keepalive", peer)
+            plane.call("peer_keepalive", peer, b"", 0)
 
 
 def test_a_reserved_index_receives_nothing_until_it_has_keys():
@@ -181,7 +181,7 @@ def test_stamps_tell_what_is_unanswered():
         plane.turn()
         state = plane.state(peer)
         assert (state["first_unanswered"], state["first_unreplied"]) == (0, 1_005_000)
-        plane.call("peer_keepalive", peer)
+        plane.call("peer_keepalive", peer, b"", 0)
         assert plane.state(peer)["first_unreplied"] == 0
 
 

@@ -27,6 +27,7 @@ REKEY = 2
 CONFIRMED = 4
 ACTIVE = 8
 ROAMED = 16
+ECHO = 32  # one that keepalive() sent was answered
 
 LONG_MS = 3  # packets turn after so much of Python's work; one piece of it may take longer
 
@@ -267,9 +268,10 @@ class Plane:
     def flush(self, peer):
         return self._check(self.native.tl_peer_flush(self.handle, peer), "flush")
 
-    def keepalive(self, peer):
-        """False where no session can send. One that finds the socket full is lost."""
-        code = self.native.tl_peer_keepalive(self.handle, peer)
+    def keepalive(self, peer, packet=b""):
+        """False where no session can send. One that finds the socket full is lost. packet: an echo
+        request (protocol/echo.py) inside; neither it nor its answers are data."""
+        code = self.native.tl_peer_keepalive(self.handle, peer, packet, len(packet))
         if code in (-_ENOKEY, -_EDESTADDRREQ):
             return False
         if code != -_EAGAIN:

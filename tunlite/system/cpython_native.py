@@ -39,7 +39,7 @@ tl_peer_state plane peer >out out_len
 tl_peer_arm plane peer events
 tl_events plane >out out_len
 tl_peer_flush plane peer
-tl_peer_keepalive plane peer
+tl_peer_keepalive plane peer <packet packet_len
 tl_peer_heard plane peer <endpoint48 bytes
 tl_routes plane <rows rows_len
 tl_index_new plane peer >index4
