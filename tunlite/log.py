@@ -21,6 +21,7 @@ class Log:
         self.level = level
         self._clock = clock
         self._write = write
+        self.hides = False  # addresses outside the tunnel, and MACs
         self.foreground = False  # whether a supervisor reads us: procd takes stderr for errors
         self._has_terminal = True
         self._kinds = {}  # kind -> [start of its window, lines in it, lines left out]
@@ -28,6 +29,11 @@ class Log:
     def leave_terminal(self):
         """From now on lines go to the system's log: nobody reads stderr any more."""
         self._has_terminal = False
+
+    def outer(self, text, instead="(hidden)"):
+        """`text`, an address outside the tunnel or what may hold one, as people may see it, here
+        and in the status: all such text goes through this."""
+        return instead if text and self.hides else text
 
     def error(self, text, kind=None):
         self._say(ERROR, text, kind)

@@ -13,7 +13,7 @@ import random
 import struct
 
 from lab.fakes.port import Clock, FakePort, Primitives
-from tunlite import endpoints
+from tunlite import endpoints, log as logs
 from tunlite.control import daemon as daemons
 from tunlite.plane import plane as planes
 
@@ -78,10 +78,11 @@ class World:
         self.clock.now_ms = end_ms
 
 
-class Log:
+class Log(logs.Log):
     """Lines as (level, text)."""
 
     def __init__(self):
+        super().__init__("")
         self.lines = []
 
     def error(self, text, kind=None):

@@ -28,6 +28,7 @@ WRITTEN = {
     "name": "nodes",
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
+    **{"socket": "/tmp/x.status", "switch": "on"},
 }
 
 
@@ -107,7 +108,7 @@ def test_what_takes_a_new_daemon_is_the_same_when_it_is_read_from_the_record():
     text = bytearray(
         b"[Interface]\nRingSlots = 8, 32\nOffloads = udp_gso\nWorkers = 2\nMemory = 4M\nUser = x\n"
         b"Batch = 8\nEngine = mmsg\nAEAD = portable\nRekeyAfter = 30\nStateDir = /x\nLayer = 3\n"
-        b"SocketGroup = y\n"
+        b"SocketGroup = y\nStatusSocket = /run/x\nHideAddresses = on\n"
     )
     fixed = parser.parse(secret_text.Text([text]), "x.conf").settings.fixed()
     assert set(fixed) == set(settings.FIXED)

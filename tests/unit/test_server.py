@@ -83,7 +83,7 @@ def told(tmp_path):
     yield from _served(tmp_path, server.Reader)
 
 
-def _served(tmp_path, kind=None):
+def _served(tmp_path, kind=None, pieces=status.pieces):
     node = Node(World(), b"\x0a\0\0\x01").start()
     loop = Loop()
     path = str(tmp_path / "fake.sock")
@@ -91,7 +91,7 @@ def _served(tmp_path, kind=None):
         loop,
         SocketPort(node.native),
         node.interface,
-        lambda: status.pieces(node.daemon),
+        lambda _: pieces(node.daemon),
         node.log,
         kind,
     )

@@ -154,6 +154,8 @@ def test_another_programs_interface_is_shown_as_far_as_it_tells(monkeypatch, err
     found = json.loads("".join(show.json_pieces(_foreign(monkeypatch, error))))
     assert set(found) == {"interface", "public_key", "listen_port", "fwmark", "peers"}
     assert found["interface"] == "wg0" and found["peers"][0]["tx_bytes"] == 2048
+    # In the words that our own daemon has for what is not there.
+    assert [peer["endpoint"] for peer in found["peers"]] == ["192.0.2.1:7", None]
     assert [peer["preshared"] for peer in found["peers"]] == [True, False]
     assert [peer["handshake_age_s"] is None for peer in found["peers"]] == [False, True]
 
@@ -170,6 +172,24 @@ def test_another_programs_nonsense_is_a_refusal(monkeypatch, row):
 def test_a_stuck_daemon_is_not_asked_a_second_time(monkeypatch):
     with pytest.raises(client.NoAnswer):
         list(_foreign(monkeypatch, client.NoAnswer("wg0 does not answer")))
+
+
+def test_another_programs_interface_without_a_key_has_none(monkeypatch):
+    found = _foreign(monkeypatch, client.Refused("closed"), [("listen_port", "7")])
+    assert next(found)["public_key"] is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"established_s": 65, "ended": "silent"}, "established: for 1 minute, 5 seconds\n"),
+        ({"established_s": 0, "ended": None}, "established: for 0 seconds\n"),
+        ({"established_s": None, "ended": "silent"}, "established: no: silent\n"),
+    ],
+)
+def test_since_when_a_peer_is_established_is_told_or_why_it_is_not(facts, text):
+    assert text in _text(dict(STATUS, peers=[{**STATUS["peers"][0], **facts}]))
+    assert "established" not in _text(STATUS)
 
 
 def test_a_link_that_is_down_is_told():

@@ -53,8 +53,9 @@ def _load(path, options):
         raise FileError("\n".join(e.args[0]))
     except OSError as e:
         raise CommandError(f"{path} cannot be read: {strerror(e)}")
-    for line in config.lines_of(config.warnings):
-        port.print_err("tunlite: warning: " + line)
+    for row in config.warnings:
+        if row[1] != "Endpoint" or not config.settings["HideAddresses"]:  # check tells it
+            port.print_err("tunlite: warning: " + parser.format_row(path, row))
     return config
 
 

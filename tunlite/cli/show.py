@@ -98,6 +98,10 @@ def _peer_facts(peer):
     if peer.get("resolver"):
         rows.append(("name", peer["resolver"]))
     rows.append(("allowed ips", ", ".join(peer["allowed_ips"]) or "(none)"))
+    if peer.get("established_s") is not None:
+        rows.append(("established", "for " + span(peer["established_s"])))
+    elif peer.get("ended"):
+        rows.append(("established", f"no: {peer['ended']}"))
     if peer["latest_handshake"]:
         rows.append(("latest handshake", ago(peer["handshake_age_s"])))
     if peer["rx_bytes"] or peer["tx_bytes"]:
@@ -133,11 +137,11 @@ def look(name):
 
 
 def _foreign(name):
-    found = {"interface": name, "public_key": "", "listen_port": 0, "fwmark": 0}
+    found = {"interface": name, "public_key": None, "listen_port": 0, "fwmark": 0}
     for key, value in client.get_device(name):
         if key == b"public_key":
             yield found
-            found = {"preshared": False, "endpoint": "", "allowed_ips": []}
+            found = {"preshared": False, "endpoint": None, "allowed_ips": []}
             for word in ("latest_handshake", "rx_bytes", "tx_bytes", "persistent_keepalive"):
                 found[word] = 0
         try:
@@ -162,10 +166,12 @@ def _note(found, key, value):
         else:
             found["preshared"] = True
         keys.wipe(secret)
+    elif key == "endpoint" and key in found:
+        found[key] = value.decode()
     elif isinstance(before, list):
         before.append(value.decode())
     elif before is not None:
-        found[key] = value.decode() if before == "" else int(value)
+        found[key] = int(value)
     if key == "latest_handshake":
         age = port.wall_ns()[0] // 1000000000 - found[key]
         found["handshake_age_s"] = age if found[key] else None

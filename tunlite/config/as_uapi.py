@@ -19,7 +19,10 @@ _GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
 COMPARED = (
-    *(b"preshared_key", b"persistent_keepalive_interval", b"endpoint", b"allowed_ip"),
+    b"preshared_key",
+    b"persistent_keepalive_interval",
+    b"endpoint",
+    b"allowed_ip",
     b"group",
 )
 _ORIGIN = b"origin"

@@ -73,6 +73,10 @@ User tunlite word root start - user
  user that the daemon becomes after set-up
 SocketGroup tunlite word auto start - unix_group
  group that may use the daemon's socket and is the daemon's; auto: none
+StatusSocket tunlite socket none start - status_socket
+ another read-only socket that tells the status, in fastd's words
+HideAddresses tunlite switch off start - hide_addresses
+ on: addresses outside the tunnel and MACs stand in no log, status or metric
 StateDir tunlite folder /var/lib/tunlite start - state_dir
  folder of the clock's mark; OpenWrt: /etc/tunlite-state
 Layer tunlite layer 3 start - layer

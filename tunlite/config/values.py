@@ -306,6 +306,19 @@ def _folder(text):
     return text
 
 
+def _socket(text):
+    if len(_folder(text).encode()) > 107:
+        raise Bad(quoted(text) + " is too long", "write a path of at most 107 bytes")
+    return text
+
+
+def _switch(text):
+    word = text.lower()
+    if word not in ("on", "off"):
+        raise Bad(quoted(text) + " is neither on nor off", "write on or off")
+    return word == "on"
+
+
 def _text(text):
     if len(text) > 128:
         raise Bad("it is longer than 128 characters", "shorten it")
@@ -337,5 +350,7 @@ PARSERS = {
     "rekey": _rekey,
     "layer": _layer,
     "folder": _folder,
+    "socket": _socket,
+    "switch": _switch,
     "text": _text,
 }

@@ -262,7 +262,8 @@ class Resolver:
             return
         self._back_off(name)
         name.waiting = True
-        self._log.info(f"{name.host}: {why}; next try in {name.retry_ms // 1000} s", "resolver")
+        host = self._log.outer(name.host, "the name of an endpoint")
+        self._log.info(f"{host}: {why}; next try in {name.retry_ms // 1000} s", "resolver")
 
     # ---- children
 

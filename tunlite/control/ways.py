@@ -178,7 +178,7 @@ class Ways:
             peer.where.doubt()
             self.endpoint_is_new(peer)
             return
-        text = endpoints.text(record)
+        text = self._daemon.log.outer(endpoints.text(record))
         name = self._daemon.name
         if peer.where.place and self._link_to(peer.where.place + bytes(24)) not in self._above:
             self._plane.peer_endpoint(peer.handle, peer.where.place + bytes(24))

@@ -17,7 +17,10 @@ from tunlite.uapi import client
 _LINE_MAX = 4096
 _EADDRINUSE = errno.EADDRINUSE
 _ECONNREFUSED = errno.ECONNREFUSED
+_S_IFMT = 0o170000
+_S_IFSOCK = 0o140000
 _LAYER = 3
+_CONTROL, _STATUS, _FASTD = range(3)
 
 
 class StartError(UserError):
@@ -45,11 +48,12 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
     from tunlite.plane import plane
 
     try:
+        log.hides = settings["HideAddresses"]
         owner = privileges.Owner(settings)
         folder = privileges.prepare_folders(settings, owner)
-        listeners = []  # (path, descriptor)
+        listeners = []
         try:
-            _open_sockets(name, owner, log, listeners)
+            _open_sockets(name, settings, log, listeners)
             machine = _machine(name, settings, log, device_fd, folder)
             try:
                 if "MTU" in settings.given:
@@ -61,7 +65,7 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
                 machine.close()
                 raise
         except BaseException:
-            for path, _ in listeners:
+            for path, _, _ in listeners:
                 _unlink(path)
             raise
     except plane.PlaneError as e:
@@ -79,27 +83,36 @@ def _unlink(path):
 def _drop_dead_socket(path):
     """A child that was killed, or has become another user, could not do it itself."""
     try:
-        port.close(port.unix_connect(path))
+        if port.stat(path)[0] & _S_IFMT == _S_IFSOCK:
+            port.close(port.unix_connect(path))
     except OSError as e:
         if e.errno == _ECONNREFUSED:
             _unlink(path)
 
 
-def drop_dead_sockets(name):
-    """Those of a daemon that has ended; who listens there by now keeps them."""
-    for path in (client.socket_path(name), client.status_path(name)):
-        _drop_dead_socket(path)
+def drop_dead_sockets(name, another):
+    """Those of a daemon that has ended, and StatusSocket where there is one; who listens there by
+    now keeps them."""
+    for path in (client.socket_path(name), client.status_path(name), another):
+        if path:
+            _drop_dead_socket(path)
 
 
-def _open_sockets(name, owner, log, listeners):
-    """Adds to `listeners`: the control socket first, without which there is no daemon."""
+def _open_sockets(name, settings, log, listeners):
+    """Adds rows (path, descriptor, what is said there) to `listeners`. Without the usual status
+    socket the daemon goes on."""
+    owner = privileges.Owner(settings)
     path = client.socket_path(name)
-    listeners.append((path, _listen(path, owner)))
+    listeners.append((path, _listen(path, owner), _CONTROL))
     path = client.status_path(name)
     try:
-        listeners.append((path, _listen(path, owner)))
+        listeners.append((path, _listen(path, owner), _STATUS))
     except StartError as e:
         log.error(f"there is no status socket: {e.args[0]}")
+    path = settings["StatusSocket"]
+    if path:
+        privileges.refuse_folder_of_others(path)
+        listeners.append((path, _listen(path, owner), _FASTD))
 
 
 def _listen(path, owner):
@@ -176,14 +189,16 @@ def _machine(name, settings, log, device_fd, folder):
 def _serve(machine, listeners, log):
     from tunlite.uapi import server, status
 
-    kind = server.Client
-    for path, listener in listeners:
-        made = server.Server(
-            machine, port, machine.interface, lambda: status.pieces(machine), log, kind
-        )
+    for path, listener, words in listeners:
+        kind = server.Client if words == _CONTROL else server.Reader
+        pieces = status.pieces
+        if words == _FASTD:
+            from tunlite.uapi import fastd_status
+
+            pieces = fastd_status.pieces
+        made = server.Server(machine, port, machine.interface, pieces, log, kind)
         machine.serve(made, path)
         made.listen(listener)
-        kind = server.Reader
 
 
 def _attach(machine, parent_fd):
@@ -222,7 +237,7 @@ def start(name, settings, log, detach, forget=None):
     port.close(ready_read)
     port.close(alive_write)
     status = port.waitpid(pid, True)
-    drop_dead_sockets(name)
+    drop_dead_sockets(name, settings["StatusSocket"])
     error = StartError(word or f"the daemon {programs.describe(status)} before it was ready")
     if status == NEVER:
         error.status = NEVER

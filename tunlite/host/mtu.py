@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A link's MTU: the file's, else what the ways to the endpoints take."""
 
-from tunlite import endpoints
+import binascii
+
+from tunlite import endpoints, keys
 from tunlite.host import failures, waiting
 from tunlite.system import port
 from tunlite.uapi import client
@@ -47,6 +49,17 @@ def _by_name(name):
     return [row for row in asked if row["resolver"]]
 
 
+def _resolved(name):
+    """Where names of endpoints have led, which a status may hide."""
+    named = [row["public_key"] for row in _by_name(name)]
+    is_named = False
+    for key, value in client.get_device(name) if named else ():
+        if key == b"public_key":
+            is_named = keys.text(binascii.unhexlify(value)) in named
+        elif key == b"endpoint" and is_named:
+            yield value.decode()
+
+
 def choose(name, config, patience_ms, is_asked=lambda: False):
     """The file's, else for the ways to its endpoints: names are waited for, but no longer than
     that, nor when we are asked to end."""
@@ -59,8 +72,7 @@ def choose(name, config, patience_ms, is_asked=lambda: False):
             lambda: is_asked() or "resolving" not in [row["resolver"] for row in _by_name(name)],
             patience_ms,
         )
-        texts = [row["endpoint"] for row in _by_name(name)]
-        found += [endpoints.literal(text) for text in texts if text]
+        found += [endpoints.literal(text) for text in _resolved(name)]
     places = set([place[:2] for place in found if place and not place[3]])
     return widest(name, places, config.settings["FwMark"])
 

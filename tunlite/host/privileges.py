@@ -63,6 +63,21 @@ def make_passable(path):
     port.chmod(path, 0o711)  # whatever the umask, and whoever made it
 
 
+def refuse_folder_of_others(path):
+    """PrivilegeError: somebody else could put another file in the place of the one we make there,
+    and we would give that away."""
+    folder = path[: path.rfind("/")] or "/"
+    try:
+        mode, uid, _, _ = port.stat(folder)
+    except OSError as e:
+        raise PrivilegeError(f"StatusSocket cannot be in {folder}: {said(e)}")
+    if uid or mode & 0o022 and not mode & 0o1000:
+        raise PrivilegeError(
+            f"StatusSocket cannot be in {folder}: others than root may write there; name a folder"
+            " of root's, /run for instance"
+        )
+
+
 def _make(path, mode):
     try:
         port.mkdir(path, mode)

@@ -75,6 +75,7 @@ def up(name, path, config, log, stay):
     state["loads"] = 1
     state["load_error"] = ""
     state["busy"] = []
+    log.hides = config.settings["HideAddresses"]
     ladder = _Ladder(log)
     try:
         _claim(state, log)
@@ -188,8 +189,13 @@ def _end_daemon(state, child=None):
             waiting.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS)
     if child is not None:
         child.status()
-    record.drop_file(client.socket_path(state["interface"]))
-    confined.drop_dead_sockets(state["interface"])
+    _drop_sockets(state)
+
+
+def _drop_sockets(state):
+    name = state["interface"]
+    record.drop_file(client.socket_path(name))
+    confined.drop_dead_sockets(name, state.get("fixed", {}).get("StatusSocket"))
 
 
 def _sweep(name, state):
@@ -197,8 +203,7 @@ def _sweep(name, state):
     dns.undo(state)
     filters.undo(name, state)
     rules.undo(state)
-    record.drop_file(client.socket_path(name))
-    confined.drop_dead_sockets(name)
+    _drop_sockets(state)
 
 
 def _not_ours(name):
@@ -291,7 +296,8 @@ def _reload_in_place(state, log):
         reload.load_again(state, log)
         log.info("reloaded")
     except failures.QuickError as e:
-        log.error("not reloaded: " + e.args[0])
+        # It may name endpoints of the file.
+        log.error("not reloaded: " + log.outer(e.args[0], "tunlite reload says why"))
 
 
 def _ended_by_itself(state, child, log, patience):

@@ -22,7 +22,7 @@ _EINTR = 4
 
 class Server:
     """`loop`: watch(fd, events, callback), unwatch(fd), now(), at(when_ms, callback); it survives
-    a callback's exceptions. `status` gives the pieces of the status JSON. `kind`: of its clients,
+    a callback's exceptions. `status(loop)` gives the pieces of the status. `kind`: of its clients,
     Client or Reader."""
 
     def __init__(self, loop, port, interface, status, log, kind=None):
@@ -35,6 +35,9 @@ class Server:
         self._listener = None
         self._accepts_at_ms = None  # not before; None: now
         self._clients = []
+
+    def pieces(self):
+        return self.status(self._loop)
 
     def listen(self, fd):
         """Serves a listening descriptor (port.unix_listen), which it closes at the end."""
@@ -202,7 +205,7 @@ class Reader(_Answered):
     def __init__(self, server, fd, now_ms):
         super().__init__(server, fd, now_ms)
         self.events = server.port.POLLOUT
-        self._pieces = server.status()
+        self._pieces = server.pieces()
 
     def read(self):
         """All was sent. Something left unread would make the answer's end an error."""
@@ -260,7 +263,7 @@ class Client(_Answered):
         yield from self._errno_piece(errno)
 
     def _status(self):
-        yield from self.server.status()
+        yield from self.server.pieces()
         yield from self._errno_piece(0)
 
     # ---- in ----

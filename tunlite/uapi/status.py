@@ -54,8 +54,8 @@ def _head(daemon):
     yield "features", rows
     yield "workers", [{"read": read, "written": written} for read, written in plane.workers()]
     yield "workers_why", features.reason(rows, features.WORKERS)
-    yield "drops", _named(native, planes.NAMES_DROP, plane.drops())
-    counters = _named(native, planes.NAMES_COUNTER, plane.counters())
+    yield "drops", named(native, planes.NAMES_DROP, plane.drops())
+    counters = named(native, planes.NAMES_COUNTER, plane.counters())
     yield "counters", counters
     yield "returns", _returns(counters)
     yield "handshakes_refused", interface.exchange.refused
@@ -65,7 +65,7 @@ def _head(daemon):
     yield "uptime_s", daemon.uptime_ms() // 1000
 
 
-def _named(native, kind, numbers):
+def named(native, kind, numbers):
     """The numbers by name, zeros left out."""
     found = {}
     names = planes.names(native, kind)
@@ -91,6 +91,7 @@ def _peer(daemon, peer):
     for byte in peer.psk:
         any_psk |= byte
     resolver = interface.resolver
+    established_ms = established_for(daemon, peer)
     return (
         ("public_key", keys.text(peer.public)),
         ("description", peer.description),
@@ -98,7 +99,9 @@ def _peer(daemon, peer):
         ("origin", peer.origin),
         ("blocked", peer.blocked),
         ("preshared", any_psk != 0),
-        ("endpoint", endpoints.text(interface.plane.endpoint_of(peer.handle)) or None),
+        ("endpoint", endpoint_of(daemon, peer) or None),
+        ("established_s", established_ms // 1000 if established_ms is not None else None),
+        ("ended", peer.established.reason or None),
         ("latest_handshake", peer.shakes.complete_ns // 1_000_000_000),
         (
             "handshake_age_s",
@@ -119,6 +122,17 @@ def _peer(daemon, peer):
         ("staged", state[planes.STAGED]),
         ("resolver", resolver.state(peer.public) if resolver and peer.where.name else ""),
     )
+
+
+def established_for(daemon, peer):
+    """Milliseconds, or None."""
+    began_ms = peer.established.began_ms
+    return max(daemon.now() - began_ms, 0) if began_ms else None
+
+
+def endpoint_of(daemon, peer):
+    """As people may see it; "" for none."""
+    return daemon.log.outer(endpoints.text(daemon.plane.endpoint_of(peer.handle)))
 
 
 def _allowed(peer):
