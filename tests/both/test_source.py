@@ -58,6 +58,8 @@ def test_nothing_is_used_that_this_build_leaves_out(tree):
         called = getattr(node, "func", None)
         assert getattr(called, "attr", None) not in ("count", "pend_throw"), node.lineno
         assert len(getattr(node, "bases", ())) < 2, node.lineno
+        if isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load):
+            assert not any(isinstance(part, ast.Starred) for part in node.elts), node.lineno
 
 
 def test_no_string_is_formatted_by_a_percent_sign(tree):

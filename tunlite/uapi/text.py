@@ -18,10 +18,8 @@ EIO = 5
 ENOMEM = 12
 
 _ALLOWED_A_PIECE = 32
-_TAKES_AWAY = (
-    *("public_key", "remove", "replace_peers", "replace_allowed_ips", "replace_groups"),
-    *("remove_peer", "block", "unblock"),
-)
+_TAKES_AWAY = ("public_key", "remove", "replace_peers", "replace_allowed_ips", "replace_groups")
+_TAKES_AWAY += ("remove_peer", "block", "unblock")
 _SAID = [origin for origin in peers.ORIGINS if origin != "admitted"]  # that comes with a handshake
 _KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
 
