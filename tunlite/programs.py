@@ -9,11 +9,18 @@ _SIGTERM = 15
 _KILL_MS = 50
 
 
-def start(argv, stdin_fd=-1, stdout_fd=-1, fd3=-1):
+def _packed(words):
+    return b"".join([word.encode() + b"\0" for word in words])
+
+
+def start(argv, stdin_fd=-1, stdout_fd=-1, fd3=-1, environment=None):
     """A pidfd of the program argv (list of str); -1 is /dev/null, as descriptor 3 none. Who gets
-    our stdin gets our terminal too. OSError."""
-    packed = b"".join([word.encode() + b"\0" for word in argv])
-    pidfd = port.native.tl_spawn(packed, len(packed), None, 0, stdin_fd, stdout_fd, fd3)
+    our stdin gets our terminal too. `environment`: list of "NAME=value" in place of ours. OSError.
+    """
+    words = _packed(argv)
+    said = None if environment is None else _packed(environment)
+    size = 0 if said is None else len(said)
+    pidfd = port.native.tl_spawn(words, len(words), said, size, stdin_fd, stdout_fd, fd3)
     if pidfd < 0:
         raise OSError(-pidfd, "cannot start " + argv[0])
     return pidfd
@@ -33,7 +40,7 @@ def kill(pidfd, signal):
     port.native.tl_kill(pidfd, signal)
 
 
-def _signal_group(pidfd, signal):
+def signal_group(pidfd, signal):
     """To the child and all that it started, as far as it stayed in the child's process group."""
     for line in bytes(port.read_file(f"/proc/self/fdinfo/{pidfd}")).split(b"\n"):
         if line.startswith(b"Pid:"):
@@ -46,9 +53,19 @@ def _signal_group(pidfd, signal):
 
 def end_group(pidfd):
     """Ends a child that runs, kindly and then not, with all that it started."""
-    _signal_group(pidfd, _SIGTERM)
+    signal_group(pidfd, _SIGTERM)
     port.poll([(pidfd, port.POLLIN)], _KILL_MS)
-    _signal_group(pidfd, _SIGKILL)
+    signal_group(pidfd, _SIGKILL)
+
+
+def write_all(fd, data):
+    """To a program's pipe."""
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[port.os_write(fd, view) :]
+    except OSError:
+        pass  # it ended without reading all; its status says what it thinks of that
 
 
 def _wait(pidfd):
@@ -71,11 +88,7 @@ def run(argv, data=b"", stdout_fd=1, wait=_wait, by_fd3=False):
     finally:
         port.close(readable)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[port.os_write(writable, view) :]
-    except OSError:
-        pass  # it ended without reading all; its status says what it thinks of that
+        write_all(writable, data)
     finally:
         port.close(writable)
     while True:
@@ -83,6 +96,21 @@ def run(argv, data=b"", stdout_fd=1, wait=_wait, by_fd3=False):
         status = reap(pidfd)
         if status is not None:
             return status
+
+
+def close_others(ours):
+    """Whoever started us may wait for the end of a pipe or a lock that would live as long as we."""
+    try:
+        found = port.listdir("/proc/self/fd")
+    except OSError:
+        return  # there is no /proc
+    for text in found:
+        fd = int(text)
+        if fd > 2 and fd not in ours:
+            try:
+                port.close(fd)
+            except OSError:
+                pass  # it listed them
 
 
 def describe(status):

@@ -175,6 +175,7 @@ def serve(options, rest):
     log = _log(name, foreground)
     try:
         if foreground:
+            log.info("there is no file, so no commands run from events")
             machine = confined.open_daemon(name, settings, log, device_fd, parent_fd)
             log.info("ready")
             machine.run()

@@ -71,6 +71,7 @@ def _facts(status):
     returns = status["returns"]
     causes = [f"{name} {returns[name]}" for name in sorted(returns) if name != "total"]
     rows.append(("returns to Python", f"{returns['total']} ({', '.join(causes)})"))
+    rows.append(("commands", _commands(status.get("commands"))))
     if status["memory_kb"]:
         rows.append(("memory", f"{status['memory_kb']} kB"))
     rows.append(("up for", span(status["uptime_s"])))
@@ -79,6 +80,12 @@ def _facts(status):
         if drops[name]:
             rows.append(("dropped, " + name.replace("_", " "), drops[name]))
     return rows
+
+
+def _commands(counts):
+    if not counts:
+        return "none run: no file named any at the start"
+    return f"{counts['running']} run, {counts['waiting']} wait"
 
 
 def _peer_facts(peer):

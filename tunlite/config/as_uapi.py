@@ -80,6 +80,14 @@ def _peer(peer, names, origin=None):
     yield lines.piece
 
 
+def said(peer):
+    """Pieces of what a peer's section says, without its key."""
+    for piece in _peer(peer, [name for name in _PEER if name in peer and name != "PublicKey"]):
+        at = piece.find(b"\n") + 1 if piece[:11] == b"public_key=" else 0
+        yield piece[at:]
+        keys.wipe(piece)
+
+
 def _groups(config, replace):
     """Lines of all groups, none for a file without; `replace`: others go."""
     lines = _Lines()

@@ -51,6 +51,10 @@ PreDown wg-quick hook none now - pre_down
  command before the interface is taken down
 PostDown wg-quick hook none now - post_down
  command after the interface was taken down
+OnEstablish tunlite hook none now - on_establish
+ command when a peer is established; a rekey is no such event
+OnDisestablish tunlite hook none now - on_disestablish
+ command when a peer is established no longer
 SaveConfig wg-quick bool false now - save_config
  whether down writes what runs back into the file
 Engine tunlite engine auto start - engine
@@ -100,6 +104,9 @@ Description tunlite text none now description description
 Group tunlite name none now group group
  Name of the [Group] that it is a member of
 """
+
+# What the runner of commands does (host/runner.py), of [Interface] and [Group].
+RUN_BY_ROOT = ("OnEstablish", "OnDisestablish")
 
 ALIASES = (("Interface", "group", "socketgroup"),)  # as 0.1.0 wrote it; in lower case
 

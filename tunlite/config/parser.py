@@ -48,6 +48,11 @@ class Config:
         self.holds_secret = False  # a private or preshared key stands in it, good or bad
         self.readable_ok = False  # everyone may read it where its mount is read-only
 
+    def run_by_root(self):
+        """Names of what is set that takes a runner of commands."""
+        set_there = [self.interface] + self.groups
+        return [n for n in options.RUN_BY_ROOT if any([n in section for section in set_there])]
+
     def wipe(self):
         """Zeroes every secret; the configuration is of no use to a tunnel afterwards."""
         _wipe(self.interface)
@@ -144,6 +149,8 @@ def read(path, features=None, readable_ok=False):
     refusal = None
     if config.holds_secret or any([name in config.interface for name in _HOOKS]):
         refusal = secret_text.file_refusal(path, config.holds_secret)
+    if not refusal and config.run_by_root():
+        refusal = secret_text.owner_refusal(path)
     if refusal:
         wrong, fix = refusal.split("; ", 1)
         taken = readable_ok and " may write " not in wrong and secret_text.on_read_only_mount(path)
@@ -184,6 +191,14 @@ def parse(text, path, features=None, own=None):
     config.warnings.sort()
     config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
     return config
+
+
+def sections(config):
+    """Each [Peer] of a Config's text, compared with nothing; errors go into the config."""
+    parser = _Parser(config, None, None)
+    for peer in parser.peers():
+        parser.finish_peer(peer)
+        yield peer
 
 
 class _Parser:

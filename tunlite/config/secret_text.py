@@ -108,6 +108,14 @@ def file_refusal(path, has_key=True):
     )
 
 
+def owner_refusal(path):
+    """None for root's file, else what to do: root reads it again and runs what it says then."""
+    uid = port.stat(path)[1]
+    if not uid:
+        return None
+    return f"it belongs to user {uid}, and root runs its commands; mend it with: chown root {path}"
+
+
 def on_read_only_mount(path):
     """Whether nobody can write the file or change its mode there."""
     try:

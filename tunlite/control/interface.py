@@ -27,6 +27,7 @@ class Interface:
         self.log = log
         self.resolver = None
         self.ways = None
+        self.commands = None  # as uapi/commands.py, where there is a runner
         self.noise = noise.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS

@@ -12,7 +12,7 @@ from tunlite import programs
 from tunlite.errors import AGAIN, NEVER, UserError, said, told
 from tunlite.host import privileges
 from tunlite.system import port
-from tunlite.uapi import client
+from tunlite.uapi import client, commands
 
 _LINE_MAX = 4096
 _EADDRINUSE = errno.EADDRINUSE
@@ -30,17 +30,21 @@ class StartError(UserError):
 class Child:
     """A daemon that is up. `fd` reads as ended when it has ended."""
 
-    def __init__(self, pid, fd, alive_fd):
+    def __init__(self, pid, fd, alive_fd, runner=None):
         self.pid = pid
         self.fd = fd
+        self.runner = runner
         self._alive_fd = alive_fd  # our end; the child ends when it closes
 
     def status(self):
-        """Waits for its end: exit status, 256 + signal."""
-        return port.waitpid(self.pid, True)
+        """Waits for its end, and its runner's: exit status, 256 + signal."""
+        status = port.waitpid(self.pid, True)
+        if self.runner is not None:
+            self.runner.end()
+        return status
 
 
-def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
+def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1, runner_fd=-1):
     """A Daemon with device and socket, in this process, which is confined. StartError.
 
     `settings`: options of [Interface] that are not for the socket, as parser.py reads them.
@@ -60,6 +64,9 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1):
                     port.links.set_mtu(name, settings["MTU"])
                 _serve(machine, listeners, log)
                 _attach(machine, parent_fd)
+                if runner_fd >= 0:
+                    interface = machine.interface
+                    interface.commands = commands.Commands(machine, interface, runner_fd, log)
                 privileges.confine(owner)
             except BaseException:
                 machine.close()
@@ -210,11 +217,11 @@ def _attach(machine, parent_fd):
         machine.watch(parent_fd, port.POLLIN, lambda *_: machine.stop("its parent is gone"))
 
 
-def start(name, settings, log, detach, forget=None):
+def start(name, settings, log, detach, forget=None, runner=None):
     """A Child that runs the daemon, in a session of its own. StartError.
 
     `detach`: it outlives us, and its stdio is /dev/null once it is ready. `forget` is called in it
-    first: it wipes the copies of our secrets that come with a fork.
+    first: it wipes the copies of our secrets that come with a fork. `runner`: a runner.Runner.
     """
     ready_read, ready_write = port.pipe()
     alive_read, alive_write = port.pipe()
@@ -226,17 +233,20 @@ def start(name, settings, log, detach, forget=None):
             port.close(alive_write)
             if forget is not None:
                 forget()
-            status = _child(name, settings, log, detach, ready_write, alive_read)
+            status = _child(name, settings, log, detach, ready_write, alive_read, runner)
         finally:
             port._exit(status)
     port.close(ready_write)
     port.close(alive_read)
+    if runner is not None:
+        runner.handed_over()
     word = _read_line(ready_read)
+    child = Child(pid, ready_read, alive_write, runner)
     if word == "ready":
-        return Child(pid, ready_read, alive_write)
+        return child
     port.close(ready_read)
     port.close(alive_write)
-    status = port.waitpid(pid, True)
+    status = child.status()
     drop_dead_sockets(name, settings["StatusSocket"])
     error = StartError(word or f"the daemon {programs.describe(status)} before it was ready")
     if status == NEVER:
@@ -244,27 +254,14 @@ def start(name, settings, log, detach, forget=None):
     raise error
 
 
-def _close_foreign(ours):
-    """Whoever started us may wait for the end of a pipe or a lock that would live as long as we."""
-    try:
-        found = port.listdir("/proc/self/fd")
-    except OSError:
-        return  # there is no /proc
-    for text in found:
-        fd = int(text)
-        if fd > 2 and fd not in ours:
-            try:
-                port.close(fd)
-            except OSError:
-                pass  # it listed them
-
-
-def _child(name, settings, log, detach, ready_fd, parent_fd):
+def _child(name, settings, log, detach, ready_fd, parent_fd, runner):
     port.setsid()
     port.links.close()
     try:
-        _close_foreign((ready_fd, parent_fd))
-        machine = open_daemon(name, settings, log, parent_fd=-1 if detach else parent_fd)
+        runner_fd = runner.daemon_fd if runner else -1
+        programs.close_others((ready_fd, parent_fd, runner_fd, runner.alive_fd if runner else -1))
+        parent = -1 if detach else parent_fd
+        machine = open_daemon(name, settings, log, parent_fd=parent, runner_fd=runner_fd)
         if detach:
             port.chdir("/")
             port.detach_stdio()

@@ -2,7 +2,7 @@
 """PreUp, PostUp, PreDown and PostDown: run by the root parent, never by the confined daemon."""
 
 from tunlite import programs
-from tunlite.errors import UserError, said
+from tunlite.errors import UserError, told
 from tunlite.host import privileges
 from tunlite.system import port
 
@@ -81,12 +81,13 @@ class Patience:
         programs.end_group(pidfd)
 
 
-def _argv(state):
+def shell(name, path):
+    """argv of a shell that runs what it reads of descriptor 3."""
     # wg-quick evaluates hooks with bash, and files in the wild rely on it. bash takes a stdin that
     # is a socket for somebody's login, and would read .bashrc.
     bash = programs.find("bash")
     shell = [bash, "--norc"] if bash else ["/bin/sh"]
-    return shell + ["-c", _SHELL, "tunlite", state["interface"], state["path"]]
+    return shell + ["-c", _SHELL, "tunlite", name, path]
 
 
 class Hooks:
@@ -106,9 +107,10 @@ class Hooks:
     def _run(self, kind, command):
         text = command.replace("%i", self._state["interface"]) + "\n"
         try:
-            status, cut_short = self._patience.run(_argv(self._state), text.encode())
+            argv = shell(self._state["interface"], self._state["path"])
+            status, cut_short = self._patience.run(argv, text.encode())
         except OSError as e:
-            raise HookError(f"{kind}: the shell cannot be started: {said(e)}")
+            raise HookError(f"{kind}: the shell cannot be started: {told(e)}")
         if cut_short:
             raise HookError(
                 f"{kind} = {command}: interrupted; it was still running when we had to end"

@@ -106,3 +106,4 @@ def _apply(state, config, log):
     dns.apply(name, settings["DNS"], state)
     steps.set_routes(state, config, log)
     steps.note_config(state, config)
+    steps.begin_anew(state, config, log)

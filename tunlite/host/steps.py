@@ -2,8 +2,11 @@
 """What bringing an interface up and changing it have in common."""
 
 from tunlite.config import as_uapi
-from tunlite.host import filter as filters, routes, rules
+from tunlite.host import filter as filters, record, routes, rules
+from tunlite.system import port
 from tunlite.uapi import client
+
+_SIGHUP = 1
 
 
 def note_config(state, config):
@@ -15,6 +18,16 @@ def note_config(state, config):
     state["save"] = settings["SaveConfig"]
     state["endpoints"] = as_uapi.endpoints_of(config)
     state["fixed"] = settings.fixed()
+
+
+def begin_anew(state, config, log):
+    """The runner of commands reads the file; where there is none it cannot be made any more."""
+    pid = state.get("runner", 0)
+    if record.is_alive(pid, state.get("runner_began", "")):
+        port.kill(pid, _SIGHUP)
+    elif config.run_by_root():
+        names = ", ".join(config.run_by_root())
+        log.error(f"{names}: there is no runner of commands; that takes effect at the next start")
 
 
 def set_routes(state, config, log):

@@ -21,6 +21,7 @@ from tunlite.host import (
     record,
     reload,
     rules,
+    runner,
     steps,
     waiting,
 )
@@ -126,9 +127,7 @@ def _climb(state, config, log, ladder, stay, patience):
     settings = config.settings
     ours = hooks.Hooks(settings, state, patience)
     ours.run("PreUp")
-    child = confined.start(name, settings.of_start(), log, detach=not stay, forget=config.wipe)
-    state["pid"] = child.pid
-    state["began"] = record.start_time(child.pid)
+    child = _start(state, config, log, stay)
     # After the fork: the daemon has no use for it.
     steps.note_config(state, config)
     if stay:
@@ -158,9 +157,27 @@ def _climb(state, config, log, ladder, stay, patience):
     ladder.add(lambda: filters.undo(name, state))
     steps.set_routes(state, config, log)
     record.write(state)
+    if child.runner is not None:
+        child.runner.begin(child.pid)
     if stay:
         patience.reload = lambda: _reload_in_place(state, log)
     _run_post_up(state, ours)
+    return child
+
+
+def _start(state, config, log, stay):
+    """The daemon, and before it, where the file names commands, who runs them."""
+    name = state["interface"]
+    made = None
+    if config.run_by_root():
+        file = (name, state["path"], config.readable_ok)
+        made = runner.Runner(file, log, not stay, config.wipe)
+        state["runner"] = made.pid
+        state["runner_began"] = record.start_time(made.pid)
+    start = config.settings.of_start()
+    child = confined.start(name, start, log, detach=not stay, forget=config.wipe, runner=made)
+    state["pid"] = child.pid
+    state["began"] = record.start_time(child.pid)
     return child
 
 
@@ -189,6 +206,9 @@ def _end_daemon(state, child=None):
             waiting.wait_until(lambda: not record.is_alive(pid, state["began"]), _PATIENCE_MS)
     if child is not None:
         child.status()
+    pid, began = state.get("runner", 0), state.get("runner_began", "")
+    if not waiting.wait_until(lambda: not record.is_alive(pid, began), _PATIENCE_MS):
+        port.kill(pid, _SIGKILL)
     _drop_sockets(state)
 
 

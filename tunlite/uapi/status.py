@@ -61,6 +61,8 @@ def _head(daemon):
     yield "handshakes_refused", interface.exchange.refused
     yield "events_dropped", daemon.dropped
     yield "groups", interface.groups.seen()
+    commands = interface.commands
+    yield "commands", commands.seen() if commands else None
     yield "memory_kb", daemon.memory_kb()
     yield "uptime_s", daemon.uptime_ms() // 1000
 
