@@ -15,7 +15,7 @@ from lab.peers import Tunlite
 from lab.topology import endpoint, ping, tcp_transfer, wait_for
 
 _SO_SNDBUFFORCE = 32
-_PINGS, _MAY_BE_LOST = 100, 2
+_PINGS, _MAY_BE_LOST = 100, 10  # a busy machine loses some in a row; the fault lost 94 and more
 
 
 class _Star:
