@@ -8,6 +8,9 @@ from machine import native_build
 
 _LIST = "native/crypto/aead_list.c"  # the one file of the core that TL_BENCH_NULL changes
 _NULL = ["-fPIC", "-DTL_BENCH_NULL"]
+_BIN = native_build.BUILD / "bin"
+_MEMORY = ["-Wl,--wrap=readv,--wrap=recvmmsg"]
+_TELLS = ["-g", "-finstrument-functions", "-finstrument-functions-exclude-file-list=.h,bench/"]
 
 
 def relay():
@@ -15,19 +18,25 @@ def relay():
     return native_build.program("relay", ["bench/relay.c"])
 
 
-def _core(*more):
+def _core(*more, flags=()):
     """Objects of the core with the AEAD `null`, and of further sources."""
     usual = [source for source in native_build.core_sources() if source != _LIST]
     changed = [_LIST, "bench/aead_null.c", *more]
-    return [*native_build.objects(usual, ["-fPIC"]), *native_build.objects(changed, _NULL)]
+    return [
+        *native_build.objects(usual, ["-fPIC", *flags]),
+        *native_build.objects(changed, [*_NULL, *flags]),
+    ]
 
 
 def pipeline():
     """bench/pipeline.c with the whole core; its path."""
-    target = native_build.BUILD / "bin" / "pipeline"
-    return native_build.link(
-        target, _core("bench/pipeline.c"), ["-Wl,--wrap=readv,--wrap=recvmmsg"]
-    )
+    return native_build.link(_BIN / "pipeline", _core("bench/pipeline.c"), _MEMORY)
+
+
+def pipeline_that_tells_calls():
+    """The same, which tells its calls (bench/calls.c)."""
+    made = _core("bench/pipeline.c", "bench/calls.c", flags=_TELLS)
+    return native_build.link(_BIN / "pipeline-calls", made, [*_MEMORY, "-no-pie"])
 
 
 def null_tunlite():

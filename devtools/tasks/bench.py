@@ -101,6 +101,14 @@ def bench_memory(_, rounds=5):
 
 
 @task
+def bench_calls(_):
+    """The files that a packet passes, out and in."""
+    from bench import calls
+
+    calls.main()
+
+
+@task
 def bench_sizing(_):
     """What a gateway needs for 0, 100 and 1000 peers, and their handshakes."""
     from bench import sizing

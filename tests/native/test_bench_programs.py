@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bench import builds, memory_only
+from bench import builds, calls, memory_only
 from machine import native_build
 from tests.native.plane_ffi import lib, names
 
@@ -19,6 +19,15 @@ def test_every_packet_comes_through_the_pipeline(size, aead):
     row = memory_only.parse(done.stdout)
     assert row["aead"] == aead and row["arrived"] == row["packets"] > 0
     assert row["tx_ps"] > 0 and row["rx_ps"] > 0
+
+
+def test_the_files_that_a_packet_passes_are_named_in_its_order():
+    passed = calls.passed()
+    out = ["turn/turn.c", "path/tx.c", "inside/vnet.c", "path/layer3.c", "crypto"]
+    assert [file for file in passed["turn_out"] if file in out] == out
+    back = ["turn/turn.c", "path/rx.c", "outside/io_mmsg.c", "crypto", "inside/vnet.c"]
+    assert [file for file in passed["turn_in"] if file in back] == back
+    assert not [file for files in passed.values() for file in files if file[-2:] == ".h"]
 
 
 def _aeads(command):
