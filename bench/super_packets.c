@@ -2,6 +2,15 @@
 /*
  * What native/inside/offload*.c and checksum*.c cost: nanoseconds for one super-packet.
  *
+ *   cc -O3 -Inative bench/super_packets.c native/inside/offload*.c native/inside/checksum*.c
+ *
+ *   a.out [SECONDS]       every checksum of this CPU, the quickest of SECONDS (1) of runs
+ *   a.out split|merge N   N super-packets by the best one and nothing else, to count instructions:
+ *                         run it for two N and take the difference
+ */
+/*
+ * What native/inside/offload*.c and checksum*.c cost: nanoseconds for one super-packet.
+ *
  *   cc -O3 -Inative bench/offload.c native/inside/offload*.c native/inside/checksum*.c -o
  * /tmp/offload /tmp/offload [SECONDS]      every checksum of this CPU, the quickest of SECONDS (1)
  * of runs /tmp/offload split|merge N  N super-packets by the best one and nothing else, to count
