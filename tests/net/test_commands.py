@@ -157,3 +157,81 @@ def test_a_file_of_somebody_else_gets_no_runner(ends):
     assert "it belongs to user 12345, and root runs its commands; mend it with: chown root " in (
         failed.stderr
     )
+
+
+# ---- run --bare ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(ends):
+    """A router under a supervisor, its file with what is the supervisor's too."""
+    router, gateway = ends
+    del router.interface["Table"]
+    router.interface.update(Address="10.9.0.1/24", MTU="1300", DNS="192.0.2.1", Table="123")
+    gateway.run("gateway")
+    return router, gateway
+
+
+def test_under_run_bare_addresses_mtu_dns_and_routes_are_the_supervisors_and_commands_run(bare):
+    router, _ = bare
+    process = router.run("router", "--bare", "--interface", router.name)
+    for name in ("Address", "DNS", "Table", "MTU"):
+        assert f"with --bare {name} is the supervisor's: it is left out" in process.log()
+    link = router.namespace.link(router.name)
+    assert "UP" not in link["flags"] and link["mtu"] == 1420
+    assert "inet" not in router.namespace.ip("addr", "show", "dev", router.name)
+    router.namespace.ip("link", "set", router.name, "mtu", 1380, "up")
+    _until(lambda: _came(router))
+    assert (
+        router.namespace.ip("route", "show", "table", "all", "dev", router.name, "proto", "3") == ""
+    )
+    router.write()
+    router.cli("reload", router.name)
+    assert router.namespace.link(router.name)["mtu"] == 1380
+    assert (
+        router.namespace.ip("route", "show", "table", "all", "dev", router.name, "proto", "3") == ""
+    )
+    assert process.stop() == 0
+
+
+def test_peers_of_wg_set_stay_at_a_reload_under_run_bare_and_those_of_the_file_go(bare):
+    router, gateway = bare
+    router.run("router", "--bare")
+    added = Keys().public
+
+    def peers():
+        wg = router.namespace.run(["wg", "show", router.name, "peers"])
+        return set(wg.stdout.split())
+
+    router.namespace.run(["wg", "set", router.name, "peer", added, "allowed-ips", "10.8.0.0/16"])
+    router.cli("reload", router.name)
+    assert peers() == {added, gateway.keys.public}
+    other = Keys().public
+    router.peer["PublicKey"] = other
+    router.write()
+    router.cli("reload", router.name)
+    assert peers() == {added, other}
+    router.cli("down", router.name)
+    assert not Path(f"/var/run/tunlite/{router.name}.json").exists()
+
+
+@pytest.mark.parametrize("hook", ["PreUp", "PostUp", "PreDown", "PostDown"])
+def test_a_hook_is_refused_under_run_bare_and_the_supervisor_is_told_never(bare, hook):
+    router, _ = bare
+    router.interface[hook] = "true"
+    router.write()
+    failed = router.cli("run", "--bare", "--config", router.path, check=False)
+    assert failed.returncode == 78
+    assert f"{router.path}: {hook}: with --bare hooks are the supervisor's" in failed.stderr
+
+
+def test_run_bare_ends_with_who_started_it(bare):
+    router, _ = bare
+    router.write()
+    words = " ".join(map(str, [*tunlite_command(), "run", "--bare", "--config", router.path]))
+    shell = router.namespace.start(["sh", "-c", f"{words} --parent $$; true"], "router")
+    shell.wait_line("ready")
+    state = router.state()
+    shell.stop(signal.SIGKILL)
+    _until(lambda: not any(_runs(state[name]) for name in ("pid", "parent", "runner")))
+    assert not Path(f"/var/run/tunlite/{router.name}.json").exists()

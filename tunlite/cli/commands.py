@@ -73,17 +73,23 @@ def strerror(e):
 
 
 def run(options, rest):
-    from tunlite.host import privileges, tunnel
+    from tunlite.host import privileges, steps, tunnel
 
     _take(rest, 0, 0)
     path = options.get("--config")
     if path is None:
         raise UsageError("--config FILE is missing")
+    parent_fd = _parent(options, "--bare" in options)
     if "--no-new-privs" in options:
         privileges.no_new_privs()
     name = options.get("--interface") or files.name_of(path)
     files.check_name(name)
-    return tunnel.run(name, path, _load(path, options), _log(name, True))
+    config = _load(path, options)
+    if "--bare" in options:
+        for option in steps.leave_to_supervisor(config):
+            wrong = f"with --bare {option} is the supervisor's: it is left out"
+            port.print_err(f"tunlite: warning: {path}: {wrong}")
+    return tunnel.run(name, path, config, _log(name, True), parent_fd)
 
 
 def up(options, rest):
@@ -132,7 +138,7 @@ def _parent(options, foreground):
     if "--parent" not in options:
         return -1
     if not foreground:
-        raise UsageError("--parent is for tunlite -f")
+        raise UsageError("--parent is for tunlite -f and run --bare")
     pid = _number(options["--parent"], "--parent takes the pid of who starts us")
     # Opened before the comparison: from then on its pid can be no other process's.
     try:

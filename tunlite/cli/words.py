@@ -14,9 +14,12 @@ _NAME_HELP = "NAME is an interface, its file is looked for in /etc/tunlite, then
 
 # name, words after it, help in one line, more help
 COMMANDS = (
-    ("run", "--config FILE [--interface NAME] [--no-new-privs] [--allow-readable]",
+    ("run", "--config FILE [--interface NAME] [--bare] [--parent PID] [--no-new-privs]"
+     " [--allow-readable]",
      "run an interface in the foreground",
      "SIGTERM ends it, SIGHUP reads FILE again. NAME is FILE's name without .conf by default.\n"
+     "--bare: for supervisors, whose addresses, MTU, routes, DNS and hooks are; with --parent PID\n"
+     "it ends when who started it does.\n"
      "--no-new-privs: hooks gain no rights by setuid programs or file capabilities."),
     ("up", "NAME|FILE [--allow-readable]", "bring an interface up, as wg-quick does", _NAME_HELP),
     ("down", "NAME|FILE", "take it down again", "Works for tunlite up and tunlite run."),

@@ -194,11 +194,12 @@ class Running:
         return _ORIGIN + b"=" not in self.peers[public]
 
 
-def different(config, running, endpoints=None):
+def different(config, running, endpoints=None, ours=None):
     """Sets what differs from `running`, so that unchanged peers notice nothing.
 
     `endpoints`: what the last configuration gave each peer (public key -> text), where that is
     known: a peer that has roamed since then is left where it is. A listen port of 0 keeps the port.
+    `ours`: keys of the last configuration, where none but its peers may go.
     """
     lines = _Lines()
     settings = config.settings
@@ -212,7 +213,7 @@ def different(config, running, endpoints=None):
         lines.add("listen_port", port)
     wanted = set([peer["PublicKey"] for peer in config.peers.each(("PublicKey",))])
     for key in running.peers:
-        if key not in wanted and running.is_ours(key):
+        if key not in wanted and running.is_ours(key) and (ours is None or key in ours):
             lines.add_public(key)
             lines.add("remove", "true")
     if lines.piece:

@@ -46,6 +46,7 @@ class Config:
         self.errors = []
         self.warnings = []
         self.holds_secret = False  # a private or preshared key stands in it, good or bad
+        self.bare = False  # addresses, routes and so on are a supervisor's
         self.readable_ok = False  # everyone may read it where its mount is read-only
 
     def run_by_root(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reads an interface's file again and applies what differs; unchanged peers notice nothing."""
 
+from tunlite import keys
 from tunlite.config import as_uapi, parser
 from tunlite.config.settings import FIXED
 from tunlite.errors import told
@@ -87,12 +88,26 @@ def load_again(state, log):
 
 def _apply(state, config, log):
     name = state["interface"]
+    if state.get("bare"):
+        steps.leave_to_supervisor(config)
     settings = config.settings
     fixed = settings.fixed()
     for key in FIXED:
         if fixed.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
     running = as_uapi.Running(client.get_device(name))
+    if state.get("bare"):
+        ours = set([keys.parse_public(text) for text in state["peers"]])
+        client.set_device(name, as_uapi.different(config, running, state["endpoints"], ours))
+    else:
+        _apply_all(state, config, running, log)
+    steps.note_config(state, config)
+    steps.begin_anew(state, config, log)
+
+
+def _apply_all(state, config, running, log):
+    name = state["interface"]
+    settings = config.settings
     if not settings["FwMark"] and routes.default_families(routes.wanted(config)):
         # The mark of a default route is ours to choose; it stays.
         settings["FwMark"] = int(running.interface.get("fwmark", b"0"))
@@ -105,5 +120,3 @@ def _apply(state, config, log):
     state["mtu"] = mtu
     dns.apply(name, settings["DNS"], state)
     steps.set_routes(state, config, log)
-    steps.note_config(state, config)
-    steps.begin_anew(state, config, log)

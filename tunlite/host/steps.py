@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What bringing an interface up and changing it have in common."""
 
-from tunlite.config import as_uapi
+from tunlite import keys
+from tunlite.config import as_uapi, options, settings as filled
+from tunlite.errors import NEVER, UserError
 from tunlite.host import filter as filters, record, routes, rules
 from tunlite.system import port
 from tunlite.uapi import client
@@ -9,9 +11,35 @@ from tunlite.uapi import client
 _SIGHUP = 1
 
 
+class BareError(UserError):
+    """What a supervisor does is asked of us."""
+
+    status = NEVER
+
+
+def leave_to_supervisor(config):
+    """Takes what `run --bare` does not do out of a configuration; the options' names. BareError."""
+    for name in options.names("Interface", options.KIND, "hook"):
+        if name in config.interface and name not in options.RUN_BY_ROOT:
+            raise BareError(
+                f"{config.path}: {name}: with --bare hooks are the supervisor's;"
+                " remove it, or use OnEstablish and OnDisestablish"
+            )
+    found = [name for name in ("Address", "DNS", "Table", "MTU") if name in config.interface]
+    for name in found:
+        del config.interface[name]
+    config.settings = filled.Settings(config.interface)
+    config.bare = True
+    return found
+
+
 def note_config(state, config):
     """What `down` and the next reload need of a configuration."""
     settings = config.settings
+    if state.get("bare"):
+        state["peers"] = [
+            keys.text(peer["PublicKey"]) for peer in config.peers.each(("PublicKey",))
+        ]
     for kind in ("PreDown", "PostDown"):
         state[kind] = settings[kind]
     state["readable"] = config.readable_ok

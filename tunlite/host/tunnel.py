@@ -76,6 +76,7 @@ def up(name, path, config, log, stay):
     state["loads"] = 1
     state["load_error"] = ""
     state["busy"] = []
+    state["bare"] = config.bare
     log.hides = config.settings["HideAddresses"]
     ladder = _Ladder(log)
     try:
@@ -136,6 +137,21 @@ def _climb(state, config, log, ladder, stay, patience):
     ladder.add(lambda: _end_daemon(state, child))
     record.write(state)
     client.set_device(name, as_uapi.whole(config))
+    if not config.bare:
+        _set_up(state, config, log, ladder, patience)
+    record.write(state)
+    if child.runner is not None:
+        child.runner.begin(child.pid)
+    if stay:
+        patience.reload = lambda: _reload_in_place(state, log)
+    _run_post_up(state, ours)
+    return child
+
+
+def _set_up(state, config, log, ladder, patience):
+    """What `run --bare` leaves to a supervisor."""
+    name = state["interface"]
+    settings = config.settings
     addresses.apply(name, settings["Address"], state)
 
     def is_asked():
@@ -156,13 +172,6 @@ def _climb(state, config, log, ladder, stay, patience):
     ladder.add(lambda: rules.undo(state))
     ladder.add(lambda: filters.undo(name, state))
     steps.set_routes(state, config, log)
-    record.write(state)
-    if child.runner is not None:
-        child.runner.begin(child.pid)
-    if stay:
-        patience.reload = lambda: _reload_in_place(state, log)
-    _run_post_up(state, ours)
-    return child
 
 
 def _start(state, config, log, stay):
@@ -293,16 +302,22 @@ def take_down(state, log, patience, child=None):
 # ---- run -------------------------------------------------------------------------------------
 
 
-def run(name, path, config, log):
-    """In the foreground until SIGTERM, SIGINT or the daemon's end; gives the exit status."""
+def run(name, path, config, log, supervisor_fd=-1):
+    """In the foreground until SIGTERM, SIGINT or the daemon's end, or, with its pidfd, that of who
+    started us; gives the exit status."""
     state, child, patience = up(name, files.absolute(path), config, log, stay=True)
     config.wipe()
     log.info("ready")
     while not patience.is_asked():
         rows = [(patience.signals, _POLLIN), (child.fd, _POLLIN)]
+        if supervisor_fd >= 0:
+            rows.append((supervisor_fd, _POLLIN))
         ready = [fd for fd, _ in port.poll(rows, -1)]
         if child.fd in ready:
             return _ended_by_itself(state, child, log, patience)
+        if supervisor_fd in ready:
+            log.error("who started us has ended")
+            break
         patience.arrived()
     try:
         take_down(state, log, patience, child)
