@@ -115,6 +115,11 @@ class Node:
         self.interface = self.daemon.interface
         world.nodes[address] = self
 
+    def also_at(self, address):
+        """A second address, of 4 or 16 bytes: from then on it answers from where it was asked."""
+        self.native.others.append(address)
+        self.world.nodes[address] = self
+
     def start(self, private=None):
         self.interface.set_private_key(private or self.port.random_bytes(32))
         self.interface.link_up()
@@ -192,6 +197,7 @@ class FakePlane(Primitives):
         super().__init__(world.chance)
         self.world = world
         self.address = address
+        self.others = []  # addresses besides that one
         self.port = 0
         self.peers = {}
         self.serial = 0
@@ -487,11 +493,17 @@ class FakePlane(Primitives):
     def _datagram(self, record, message):
         family, address, port, _ = endpoints.parts(record)
         if family and self.port:
-            self.world.transmit(((self.address, self.port), (address, port), message))
+            local = record[24 : 24 + len(address)]
+            if not any(local):
+                own = [self.address, *self.others]
+                local = [one for one in own if len(one) == len(address)][0]
+            self.world.transmit(((local, self.port), (address, port), message))
 
     def _receive(self, packet):
-        (address, port), _, message = packet
-        record = endpoints.record(4, address, port)
+        (address, port), (own, _), message = packet
+        record = endpoints.record(4 if len(address) == 4 else 6, address, port)
+        if self.others:
+            record = record[:24] + own.ljust(16, b"\0") + record[40:]
         if message[0] == 4:
             self._receive_transport(record, message)
         elif self._is_for_us(record, message):

@@ -76,8 +76,10 @@ int tl_handshake(int plane, unsigned char *out, int out_len) {
 /* The peer's own source address, when this is the place it is known at. */
 static void take_source(struct endpoint *to, const struct peer *peer) {
     static const uint8_t none[16];
-    if (to->family == peer->way.endpoint.family && memcmp(to->local, none, sizeof none) == 0)
-        memcpy(to->local, peer->way.endpoint.local, sizeof to->local);
+    const struct endpoint *known = &peer->way.endpoint;
+    if (to->family == known->family && memcmp(to->addr, known->addr, sizeof to->addr) == 0 &&
+        memcmp(to->local, none, sizeof none) == 0)
+        memcpy(to->local, known->local, sizeof to->local);
 }
 
 int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,

@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from lab.fakes.net import Node, World
+from tunlite import endpoints
 from tunlite.plane import plane as planes
 from tunlite.protocol import stamp, wire
 
@@ -311,7 +312,7 @@ def test_an_attempt_that_ends_while_its_answer_is_read_makes_no_session(pair, st
     for _ in range(steps):
         exchange.step(pair.world.clock.now_ms)
     assert exchange.busy() and pair.b_of_a.sessions.current is None
-    pair.b_of_a.drop_attempt()
+    pair.b_of_a.drop_attempts(pair.b_of_a.shakes.under_way)
     while exchange.busy():
         exchange.step(pair.world.clock.now_ms)
     assert pair.b_of_a.sessions.current is None and pair.a.native.indices == {}
@@ -651,49 +652,54 @@ class Resolver:
     """Notes what it is asked; the test answers."""
 
     def __init__(self):
-        self.wanted, self.asked_again = [], 0
+        self.wanted, self.answers, self.asked_again = [], {}, 0
 
-    def want(self, key, host, number):
-        self.wanted.append((key, host, number))
+    def want(self, key, names):
+        self.wanted.append((key, names))
+
+    def found(self, name):
+        return self.answers.get(name, [])
 
     def again(self, key):
         self.asked_again += 1
 
-    def forget(self, key):
-        pass
+    def answer(self, interface, peer, name, *addresses):
+        self.answers[name] = [endpoints.record(4, address, name[1])[:24] for address in addresses]
+        interface.resolved(peer.public)
 
 
 def test_a_peer_whose_name_is_not_resolved_yet_waits_without_waking_anyone():
     pair = Pair()
-    resolver = pair.a.interface.resolver = Resolver()
+    interface, resolver, name = pair.a.interface, Resolver(), ("gateway.example", 51820)
+    interface.resolver = resolver
     pair.a.interface.remove_peers()
     pair.a.interface.commit()
     peer = pair.a.add(pair.b, B_INSIDE, endpoint=False)
-    pair.a.interface.set_endpoint_name(peer, "gateway.example", 51820)
-    assert resolver.wanted == [(peer.public, "gateway.example", 51820)]
+    interface.set_endpoints(peer, [name])
+    assert resolver.wanted[-1] == (peer.public, [name])
     pair.run(1)
     before = pair.a.native.wakes
     pair.a_sends(b"too early")
     pair.run(300)
     assert pair.a.native.wakes - before <= 1
-    pair.a.interface.resolved(peer.public, (4, b"\x0a\0\0\x63", 51820, 0))
+    resolver.answer(interface, peer, name, b"\x0a\0\0\x63")
     pair.a_sends(b"to a wrong address")
     pair.run(60)
     assert resolver.asked_again >= 1
-    pair.a.interface.resolved(peer.public, (4, pair.b.address, 51820, 0))
+    resolver.answer(interface, peer, name, pair.b.address)
     pair.run(10)
     assert pair.b.received() == [b"to a wrong address"]
 
 
 def test_a_persistent_peer_is_spoken_to_as_soon_as_its_name_is_resolved():
-    pair = Pair()
-    pair.a.interface.resolver = Resolver()
+    pair, name = Pair(), ("gateway.example", 51820)
+    resolver = pair.a.interface.resolver = Resolver()
     pair.a.interface.remove_peers()
     pair.a.interface.commit()
     peer = pair.a.add(pair.b, B_INSIDE, endpoint=False, persistent_s=25)
-    pair.a.interface.set_endpoint_name(peer, "gateway.example", 51820)
+    pair.a.interface.set_endpoints(peer, [name])
     pair.run(40)
-    pair.a.interface.resolved(peer.public, (4, pair.b.address, 51820, 0))
+    resolver.answer(pair.a.interface, peer, name, pair.b.address)
     pair.run(1)
     assert peer.shakes.completed == 1
 

@@ -198,20 +198,20 @@ def test_closing_wipes_every_key(up):
 
 def test_an_endpoint_that_is_given_ends_the_search_for_a_name(up):
     class Resolver:
-        forgotten = []
+        wanted = []
 
-        def want(self, key, host, number):
-            pass
+        def want(self, key, names):
+            self.wanted.append((key, names))
 
-        def forget(self, key):
-            self.forgotten.append(key)
+        def found(self, name):
+            return []
 
     up.interface.resolver = Resolver()
     peer = add(up, 1)
-    up.interface.set_endpoint_name(peer, "gateway.example", 1)
+    up.interface.set_endpoints(peer, [("gateway.example", 1)])
     up.interface.set_endpoint(peer, 4, b"\x0a\0\0\x02", 51820)
-    assert Resolver.forgotten == [peer.public]
-    up.interface.resolved(peer.public, (4, b"\x0a\0\0\x63", 1, 0))
+    assert Resolver.wanted == [(peer.public, [("gateway.example", 1)]), (peer.public, [])]
+    up.interface.resolved(peer.public)
     assert up.native.peers[peer.handle].endpoint[4:8] == b"\x0a\0\0\x02"
 
 

@@ -194,16 +194,46 @@ def test_an_empty_fwmark_is_none(node):
     assert node.interface.fwmark == 0
 
 
+class Resolver:
+    """Knows nothing yet."""
+
+    def __init__(self):
+        self.wanted = []
+
+    def want(self, key, names):
+        self.wanted.append(names)
+
+    def found(self, name):
+        return []
+
+
 def test_a_name_goes_to_the_resolver(node):
-    class Resolver:
-        wanted = []
-
-        def want(self, key, host, number):
-            self.wanted.append((host, number))
-
-    node.interface.resolver = Resolver()
+    resolver = node.interface.resolver = Resolver()
     assert apply(node, PEER, "endpoint=gateway.example:51820") == 0
-    assert Resolver.wanted == [("gateway.example", 51820)]
+    assert resolver.wanted == [[("gateway.example", 51820)]]
+
+
+SET = "gateway.example:51820,192.0.2.1:7,[fe80::1%7]:51820"
+
+
+def test_several_endpoints_are_told_as_they_were_set_and_one_of_wgs_replaces_them(node):
+    resolver = node.interface.resolver = Resolver()
+    assert apply(node, PEER, "endpoints=" + SET) == 0
+    assert resolver.wanted == [[("gateway.example", 51820)]]
+    assert "endpoint=192.0.2.1:7\n" in get(node) and f"endpoints={SET}\n" in get(node)
+    assert apply(node, PEER, "endpoint=192.0.2.9:9") == 0
+    assert "endpoint=192.0.2.9:9\n" in get(node) and "endpoints=" not in get(node)
+    assert resolver.wanted[-1] == []
+
+
+def test_of_several_endpoints_one_that_is_none_refuses_all_and_so_do_too_many(node):
+    apply(node, PEER, "endpoint=192.0.2.9:9")
+    bad = ["", ",", "192.0.2.1:7,", "192.0.2.1:7,x", "192.0.2.1:7,,192.0.2.2:7"]
+    for text in (*bad, ",".join([f"192.0.2.{n}:7" for n in range(17)])):
+        assert apply(node, PEER, "endpoints=" + text) == 22
+    assert apply(node, PEER, "endpoint=192.0.2.1:7,192.0.2.2:7") == 22  # wg has one
+    assert "endpoint=192.0.2.9:9\n" in get(node)
+    assert apply(node, PEER, "endpoints=" + ",".join([f"192.0.2.{n}:7" for n in range(16)])) == 0
 
 
 def test_a_link_local_endpoint_keeps_its_scope(node):

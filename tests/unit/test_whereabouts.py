@@ -6,7 +6,7 @@ from tunlite.control.whereabouts import Whereabouts
 
 def test_a_peer_is_nowhere_until_it_is_heard_or_told():
     where = Whereabouts()
-    assert where.nowhere and where.name is None
+    assert where.nowhere and where.entries == where.places == ()
     where.heard()
     assert not where.nowhere
     where.moved(True)
@@ -17,12 +17,12 @@ def test_a_peer_is_nowhere_until_it_is_heard_or_told():
 
 def test_a_new_endpoint_forgets_the_place_of_the_old_one_but_not_the_name():
     where = Whereabouts()
-    where.named(("gateway.example", 1))
+    where.configured((("gateway.example", 1),))
     where.is_outside(b"place")
     where.moved(False)
-    assert where.place is None and where.name == ("gateway.example", 1)
-    where.named(None)
-    assert where.name is None
+    assert where.place is None and where.entries == (("gateway.example", 1),)
+    where.configured(())
+    assert where.entries == ()
 
 
 def test_a_place_outside_ends_the_doubt():

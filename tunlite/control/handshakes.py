@@ -9,25 +9,20 @@ the other.
 import struct
 
 from tunlite import endpoints
-from tunlite.control import established
+from tunlite.control import established, initiations, shakes
 from tunlite.plane import plane as planes
 from tunlite.protocol import noise, schedule, wire
 
 
-class Exchange:
+class Exchange(initiations.Initiations):
     """`owner` is an Interface: it has port, plane, log, timers, stamps, noise, me, peers, rekey_ms,
     pad, listening, listeners, can_shake(peer) and resolve_again(peer)."""
 
     def __init__(self, owner):
-        self.owner = owner
-        self.port = owner.port
-        self.plane = owner.plane
-        self.now_ms = 0
-        self._wanted = []
+        super().__init__(owner)
         self._ring = False  # C has messages for us
         self._job = None
         self._turn_of_ring = False
-        self._indices = {}
         self.refused = {}  # reason -> count
 
     # ---- the queue ----
@@ -37,7 +32,7 @@ class Exchange:
 
     def busy(self):
         """Is there a step to make?"""
-        return self._job is not None or self._ring or bool(self._wanted)
+        return self._job is not None or self._ring or bool(self.queue)
 
     def step(self, now_ms):
         """At most one X25519."""
@@ -54,7 +49,7 @@ class Exchange:
         except StopIteration:
             pass
         except noise.HandshakeError as e:
-            self._refuse(e.args[0])
+            self.refuse(e.args[0])
 
     def _next_job(self):
         for _ in range(2):
@@ -64,8 +59,8 @@ class Exchange:
                 if found is not None:
                     return self._receive(found[0], found[1])
                 self._ring = False
-            elif self._wanted:
-                return self._initiate(self._wanted.pop(0))
+            elif self.queue:
+                return self.initiate(self.queue.pop(0))
         return None
 
     def stop(self):
@@ -73,98 +68,16 @@ class Exchange:
         if self._job is not None:
             self._job.close()
             self._job = None
-        for peer in self._wanted:
+        for peer in self.queue:
             peer.shakes.unqueued()
-        self._wanted = []
+        self.queue = []
 
-    def _refuse(self, why):
+    def refuse(self, why):
         self.refused[why] = self.refused.get(why, 0) + 1
         self.owner.log.debug("a handshake message was refused: " + why, "refused")
 
     def forget_index(self, index):
-        self._indices.pop(index, None)
-
-    # ---- ours ----
-
-    def want(self, peer, fresh):
-        """A handshake with the peer is wanted; `fresh`: for a reason of its own, not as a retry.
-
-        At most one initiation every 5 s; an attempt under way goes on, with its count of retries
-        begun anew when `fresh` (paper 6.4).
-        """
-        if peer.where.nowhere or not self.owner.can_shake(peer):
-            return
-        shakes = peer.shakes
-        if fresh:
-            shakes.asked_anew()
-        if shakes.wanted or shakes.retry_ms:
-            return
-        when_ms = shakes.sent_ms + wire.REKEY_TIMEOUT_MS if shakes.sent_ms else 0
-        if when_ms > self.now_ms:
-            shakes.put_off(when_ms)
-            self._set_timer(peer, when_ms)
-            peer.arm()
-            return
-        self._queue(peer)
-
-    def _queue(self, peer):
-        if not peer.shakes.wanted:
-            peer.shakes.queued()
-            self._wanted.append(peer)
-            peer.arm()
-
-    def _initiate(self, peer):
-        owner = self.owner
-        try:
-            if not owner.can_shake(peer):
-                return
-            if peer.where.nowhere:
-                return
-            me = owner.me
-            index = self.plane.index_new(peer.handle)
-            state = None
-            try:
-                stamp = owner.stamps.next(peer.stamps)
-                state, message = yield from noise.initiate(owner.noise, me, peer, index, stamp)
-            finally:
-                if state is None and peer.alive:
-                    self.plane.index_free(index)
-                    self._retry_later(peer)
-            if owner.me is not me or not owner.can_shake(peer):
-                state.wipe()
-                self._forget_removed(peer)
-                if peer.alive:
-                    self.plane.index_free(index)
-                return
-            peer.drop_attempt()
-            peer.shakes.begun(state)
-            self._indices[index] = peer
-            peer.cookies.add_macs(self.port, message, peer.public, self.now_ms)
-            record = self.plane.endpoint_of(peer.handle)
-            code = self.plane.send(peer.handle, record, message)
-            if code < 0:
-                owner.log.debug(
-                    f"an initiation could not leave: {self.port.strerror(-code)}", "initiation"
-                )
-            else:
-                peer.stamps.left()
-            peer.shakes.left(self.now_ms)
-            if peer.shakes.unmet % 6 == 3:
-                owner.resolve_again(peer)
-            self._retry_later(peer)
-        finally:
-            peer.shakes.unqueued()
-            if peer.alive:
-                peer.arm()
-
-    def _retry_later(self, peer):
-        when_ms = self.now_ms + wire.REKEY_TIMEOUT_MS + self._jitter_ms()
-        peer.shakes.retry_at(when_ms)
-        self._set_timer(peer, when_ms)
-
-    def _jitter_ms(self):
-        chance = self.port.random_bytes(2)
-        return (chance[0] << 8 | chance[1]) % (wire.REKEY_JITTER_MS + 1)
+        self.indices.pop(index, None)
 
     # ---- theirs ----
 
@@ -177,7 +90,7 @@ class Exchange:
         elif kind == wire.RESPONSE:
             yield from self._receive_response(record, message)
         elif kind == wire.COOKIE:
-            self._receive_cookie(message)
+            self.receive_cookie(message)
 
     def _receive_initiation(self, record, message):
         owner = self.owner
@@ -189,11 +102,11 @@ class Exchange:
         session = None
         try:
             if owner.me is not me or not owner.can_shake(peer):
-                self._forget_removed(peer)
+                self.forget_removed(peer)
                 return
             why = peer.shakes.why_refused(stamp, self.now_ms)
             if why is not None:
-                self._refuse(why)
+                self.refuse(why)
                 return
             peer.shakes.came(stamp, self.now_ms)
             peer.where.heard()
@@ -206,7 +119,7 @@ class Exchange:
             session = self._session(state, False)
             self.plane.session_new(session)
             peer.sessions.add(index, False, self.now_ms)
-            self._indices[index] = peer
+            self.indices[index] = peer
             index = None
             self.plane.send(peer.handle, record, answer)
             peer.shakes.answered(self.now_ms)
@@ -221,43 +134,48 @@ class Exchange:
     def _receive_response(self, record, message):
         owner = self.owner
         me = owner.me
-        peer = self._indices.get(bytes(message[8:12]))
-        attempt = peer.shakes.state if peer is not None else None
-        if attempt is None or attempt.index != bytes(message[8:12]):
-            self._refuse("no one waits for it")
+        index = bytes(message[8:12])
+        peer = self.indices.get(index)
+        attempt = peer.shakes.attempt_of(index) if peer is not None else None
+        if attempt is None:
+            self.refuse("no one waits for it")
             return
-        state = yield from noise.consume_response(owner.noise, me, peer, attempt, message)
-        session = None
+        state = yield from noise.consume_response(owner.noise, me, peer, attempt.state, message)
         try:
-            if not peer.alive or owner.me is not me or peer.shakes.state is not attempt:
+            if not peer.alive or owner.me is not me or peer.shakes.attempt_of(index) is None:
                 return
-            peer.shakes.ended()
-            self.forget_index(attempt.index)
+            is_one_of_many = self.answered(peer, attempt)
             peer.where.heard()
             self.plane.heard(peer.handle, record, len(message))
-            session = self._session(state, True)
-            self.plane.session_new(session)
-            peer.sessions.add(attempt.index, True, self.now_ms)
             owner.stamps.answered(peer.stamps)
-            self._derived(peer)
-            self._completed(peer)
-            staged = self.plane.state(peer.handle)[planes.STAGED]
-            self.plane.session_use(attempt.index)
-            if not staged:
-                # They cannot send before they heard from us.
-                self.plane.keepalive(peer.handle)
-            self._heard(peer)
+            if attempt.kind & shakes.MEASURED:
+                self.measured(peer, index)
+            else:
+                self._use(peer, state, is_one_of_many)
+            self.look_on(peer)
             peer.arm()
+            self.tell_measure(peer, self.now_ms - attempt.left_ms)
         finally:
             state.wipe()
-            self._wipe_session(session)
 
-    def _receive_cookie(self, message):
-        peer = self._indices.get(bytes(message[4:8]))
-        if peer is None:
-            self._refuse("no one waits for it")
-        elif not peer.cookies.consume(self.port, message, peer.public, self.now_ms):
-            self._refuse("not authentic")
+    def _use(self, peer, state, is_one_of_many):
+        """A response of theirs makes a session, which sends at once."""
+        session = self._session(state, True)
+        try:
+            self.plane.session_new(session)
+        finally:
+            self._wipe_session(session)
+        peer.sessions.add(state.index, True, self.now_ms)
+        self._derived(peer)
+        self._completed(peer)
+        before = self.plane.state(peer.handle)
+        if is_one_of_many:
+            peer.shakes.doubts(before[planes.RECEIVED_ANY])
+        self.plane.session_use(state.index)
+        if not before[planes.STAGED]:
+            # They cannot send before they heard from us.
+            self.plane.keepalive(peer.handle)
+        self._heard(peer)
 
     def _session(self, state, initiator):
         owner = self.owner
@@ -276,22 +194,23 @@ class Exchange:
     def _derived(self, peer):
         when_ms = self.now_ms + wire.ZERO_MS
         peer.sessions.end_at(when_ms)
-        self._set_timer(peer, when_ms)
+        self.set_timer(peer, when_ms)
 
     def _completed(self, peer):
-        self._unqueue(peer)
+        self.unqueue(peer)
+        peer.where.round_ended()
         peer.shakes.complete(self.now_ms, self.port.wall_ns()[0])
 
     def _heard(self, peer):
         """On a new session."""
         established.heard(peer, self.now_ms)
-        self._set_timer(peer, peer.established.lasts_ms)
+        self.set_timer(peer, peer.established.lasts_ms)
 
     def event(self, peer, events, now_ms):
         """Bits of plane.py's events for a peer."""
         self.now_ms = now_ms
         if events & planes.CONFIRMED and peer.sessions.confirm():
-            peer.drop_attempt()
+            peer.drop_attempts(peer.shakes.for_sessions())
             self._completed(peer)
             self.forget_index(peer.sessions.current)
             self._heard(peer)
@@ -299,24 +218,20 @@ class Exchange:
             events &= ~(planes.WANTS_SESSION | planes.REKEY)
         if events & planes.ACTIVE:
             peer.plan.looked(now_ms, False)
-            self._set_timer(peer, now_ms + schedule.CHECK_MS)
+            self.set_timer(peer, now_ms + schedule.CHECK_MS)
+            self.look_on(peer)
         if events & (planes.WANTS_SESSION | planes.REKEY):
             self.want(peer, True)
         if events & planes.ROAMED:
             self.owner.ways.endpoint_is_new(peer)
         peer.arm()
 
-    def _forget_removed(self, peer):
+    def forget_removed(self, peer):
         """A handshake that ran while its peer was removed has computed what was wiped by then."""
         if not peer.alive:
             peer.forget_static(self.port.native)
 
-    def _unqueue(self, peer):
-        if peer.shakes.wanted and peer in self._wanted:
-            self._wanted.remove(peer)
-            peer.shakes.unqueued()
-
-    def _set_timer(self, peer, when_ms):
+    def set_timer(self, peer, when_ms):
         if peer.timer.timer_ms is None or when_ms < peer.timer.timer_ms:
             self.owner.timers.set(peer.timer, when_ms)
 
@@ -324,7 +239,7 @@ class Exchange:
 
     def look_soon(self, peer, now_ms):
         """Something of the peer changed: its timer decides at once."""
-        self._set_timer(peer, now_ms)
+        self.set_timer(peer, now_ms)
 
     def check(self, peer, now_ms):
         """The timer expired: does what is due and sets the next deadline."""
@@ -342,6 +257,9 @@ class Exchange:
         peer.plan.looked(now_ms, actions & schedule.WATCH != 0)
         peer.arm()
         _, deadline = self._due(peer, checked)
+        when_ms = self.go_on(peer)
+        if when_ms and (deadline is None or when_ms < deadline):
+            deadline = when_ms
         self.owner.timers.set(peer.timer, deadline)
 
     def _due(self, peer, checked_ms):
@@ -370,7 +288,7 @@ class Exchange:
         if actions & schedule.RETRY:
             self._retry(peer)
         if actions & schedule.NEW_HANDSHAKE:
-            peer.plan.fired(self.now_ms, self._jitter_ms())
+            peer.plan.fired(self.now_ms, self.jitter_ms())
             self._forget_source(peer)
             self.want(peer, True)
         if actions & (schedule.KEEPALIVE | schedule.PERSISTENT):
@@ -382,11 +300,12 @@ class Exchange:
         peer.shakes.retried()
         if peer.shakes.attempts > 0:
             self._forget_source(peer)
-        self._queue(peer)
+        self.begin(peer, True)
 
     def _give_up(self, peer):
         peer.shakes.gave_up()
-        peer.drop_attempt()
+        peer.where.round_ended()
+        peer.drop_attempts(peer.shakes.for_sessions())
         self.plane.flush(peer.handle)
         if not peer.sessions.zero_ms:
             peer.sessions.end_at(self.now_ms + wire.ZERO_MS)

@@ -6,7 +6,7 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints, keys
-from tunlite.control import block_list, groups, handshakes, stamp_file
+from tunlite.control import block_list, endpoint_set, groups, handshakes, stamp_file
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
@@ -104,6 +104,7 @@ class Interface:
             peer.ends(why)
             peer.forget_static(self.port.native)
             peer.shakes.stopped()
+            peer.where.stopped()
             peer.arm()
 
     def set_listen_port(self, number):
@@ -147,6 +148,7 @@ class Interface:
         now_ms = self.port.now_ms()
         for peer in self.each_peer():
             peer.shakes.stopped()
+            peer.where.stopped()
             peer.arm()
             self.exchange.look_soon(peer, now_ms)
             if peer.plan.persistent_s:
@@ -208,8 +210,8 @@ class Interface:
         self.allowed.clear(peer)
         self.groups.leave(peer)
         self.timers.set(peer.timer, None)
-        if self.resolver is not None and peer.where.name is not None:
-            self.resolver.forget(peer.public)
+        if self.resolver is not None:
+            self.resolver.want(peer.public, ())
         self._removed.append(peer)
 
     def remove_peers(self, why="removed"):
@@ -250,37 +252,77 @@ class Interface:
         peer.set_psk(key)
 
     def set_endpoint(self, peer, family, address, number, scope=0):
-        if peer.where.name is not None:
-            self.resolver.forget(peer.public)
-            peer.where.named(None)
-        self._move(peer, family, address, number, scope)
+        """One without a name, in place of all others; family 0: none."""
+        self._configure(peer, ())
+        self._move(peer, endpoints.record(family, address, number, scope))
 
-    def _move(self, peer, family, address, number, scope):
-        record = endpoints.record(family, address, number, scope)
+    def set_endpoints(self, peer, entries):
+        """Each as endpoints.record() makes it, or (host, port) of a name that has to be resolved:
+        until one is known the earlier endpoint stays. endpoint_set.MOST of them at most."""
+        if len(entries) == 1 and not isinstance(entries[0], tuple):
+            self._configure(peer, ())
+            self._move(peer, entries[0])
+            return
+        self._configure(peer, tuple([e if isinstance(e, tuple) else e[:24] for e in entries]))
+        self._settle(peer, True)
+
+    def _configure(self, peer, entries):
+        names = [entry for entry in entries if isinstance(entry, tuple)]
+        peer.where.configured(entries)
+        peer.where.settled((), self.port.native)
+        if self.resolver is not None:
+            self.resolver.want(peer.public, names)
+
+    def resolved(self, public):
+        """The resolver has an answer to one of the names of a peer."""
+        peer = self.peers.get(public)
+        if peer is not None:
+            self._settle(peer, False)
+
+    def _settle(self, peer, anew):
+        """Takes the endpoints that are known by now. `anew`: others were configured."""
+        before = peer.where.places
+        records = self._records(peer.where.entries)
+        if not records:
+            return
+        peer.where.settled(records, self.port.native)
+        self.exchange.endpoints_are_new(peer)
+        here = self.plane.endpoint_of(peer.handle)[:24]
+        stays = here in records
+        if not anew and before and not before.has(here):
+            stays = True  # it moved there itself
+        if peer.where.places and stays and not peer.where.nowhere:
+            self._endpoint_is_new(peer)
+        else:
+            self._move(peer, records[0] + bytes(24))
+
+    def _records(self, entries):
+        """One of each entry after the other, so that no name takes the places of all."""
+        rows = [self.resolver.found(e) if isinstance(e, tuple) else [e] for e in entries]
+        records = []
+        for i in range(endpoint_set.MOST):
+            for row in rows:
+                if len(row) > i and row[i] not in records and len(records) < endpoint_set.MOST:
+                    records.append(row[i])
+        return records
+
+    def _move(self, peer, record):
         self.plane.peer_endpoint(peer.handle, record)
-        peer.where.moved(family == 0)
+        peer.where.moved(record[0] == 0)
         peer.arm()
-        if self.ways is not None:
-            self.ways.endpoint_is_new(peer)
         # A keepalive that found no endpoint is due again.
         peer.plan.tried(0)
+        self._endpoint_is_new(peer)
+
+    def _endpoint_is_new(self, peer):
+        if self.ways is not None:
+            self.ways.endpoint_is_new(peer)
         if self.listening:
             self.exchange.look_soon(peer, self.port.now_ms())
 
-    def set_endpoint_name(self, peer, host, number):
-        """The endpoint has to be resolved; until then the earlier one stays."""
-        peer.where.named((host, number))
-        self.resolver.want(peer.public, host, number)
-
-    def resolved(self, public, found):
-        """The resolver's answer: (family, address, port, scope id)."""
-        peer = self.peers.get(public)
-        if peer is not None and peer.where.name is not None:
-            self._move(peer, found[0], found[1], found[2], found[3])
-
     def resolve_again(self, peer):
-        """Its handshakes fail: its name may mean another address by now."""
-        if peer.where.name is not None:
+        """Its handshakes fail: its names may mean other addresses by now."""
+        if self.resolver is not None:
             self.resolver.again(peer.public)
 
     def set_persistent(self, peer, seconds):

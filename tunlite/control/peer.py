@@ -93,28 +93,29 @@ class Peer(noise.Remote):
         """All its sessions, and the handshake under way."""
         established.left(self, why)
         self.sessions.drop()
-        self.drop_attempt()
+        self.drop_attempts(self.shakes.under_way)
+        self.exchange.tell_measure(self, None)
 
     def free(self):
         """The peer was removed, and routes without it are published."""
         plane = self.exchange.plane
         self.wipe(plane.native)
         self.cookies.forget(plane.native)
+        self.where.forget(plane.native)
         plane.peer_free(self.handle)
 
-    def drop_attempt(self):
+    def drop_attempts(self, attempts):
         """An answer that still comes finds no one."""
-        state = self.shakes.state
-        if state is not None:
-            self.shakes.ended()
-            self.exchange.plane.index_free(state.index)
-            self.exchange.forget_index(state.index)
+        for attempt in attempts:
+            index = attempt.state.index
+            self.shakes.ended(attempt)
+            self.exchange.plane.index_free(index)
+            self.exchange.forget_index(index)
 
     def arm(self):
         """Says which events are wanted: those that would change something now."""
         events = 0
-        shakes = self.shakes
-        if not (shakes.wanted or shakes.retry_ms or self.where.nowhere or self.blocked):
+        if not (self.shakes.is_asking() or self.where.nowhere or self.blocked):
             events = planes.WANTS_SESSION | planes.REKEY
         if self.sessions.next is not None:
             events |= planes.CONFIRMED

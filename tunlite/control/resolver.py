@@ -10,6 +10,7 @@ A name that does not resolve is asked for again after 1 s, 2 s, 4 s ... 60 s.
 import json
 
 from tunlite import addresses, endpoints, programs
+from tunlite.control import endpoint_set
 from tunlite.system import port
 
 WORKERS_MAX = 4
@@ -27,8 +28,7 @@ class _Name:
         self.host = host
         self.port = number
         self.keys = []
-        self.found = []  # endpoints of the last answer
-        self.turn = -1  # which of them was given last
+        self.found = []  # of the last answer: the first 24 bytes of records
         self.retry_ms = 0
         self.next_ms = 0  # when to ask, while `waiting`
         self.waiting = False
@@ -70,8 +70,8 @@ class _Worker:
 
 class Resolver:
     """`loop` offers watch(fd, events, callback), unwatch(fd), at(when_ms, callback), now() and
-    children_watch is the same watch for pidfds. `answer(key, endpoint)` is called with each result,
-    (family, bytes, port, scope id); `log` is a Log; `argv` starts a child.
+    children_watch is the same watch for pidfds. `answer(key)` is called when found() of one of
+    its names was answered; `log` is a Log; `argv` starts a child.
     """
 
     def __init__(self, loop, answer, log, argv=None):
@@ -80,52 +80,61 @@ class Resolver:
         self._log = log
         self._argv = argv or port.executable() + ["--resolve"]
         self._names = {}  # (host, port) -> _Name
-        self._wanted = {}  # key -> (host, port)
+        self._wanted = {}  # key -> list of (host, port)
         self._workers = []
         self._dying = []  # pidfds to be reaped
         self._alarm_ms = None
 
     # ---- what the control plane calls
 
-    def want(self, key, host, number):
-        """Resolves now, and again until there is an answer. Another name replaces the key's."""
-        if self._wanted.get(key) == (host, number):
-            return self.again(key)
-        self.forget(key)
-        name = self._names.get((host, number))
-        if name is None:
-            name = _Name(host, number)
-            self._names[(host, number)] = name
-        self._wanted[key] = (host, number)
-        name.keys.append(key)
-        if name.found:
-            self._answer(key, name.found[name.turn])
-        else:
+    def want(self, key, names):
+        """Resolves them now, each again until there is an answer, in place of the key's earlier
+        ones. names: list of (host, port)."""
+        before = self._wanted.get(key, ())
+        for place in before:
+            if place not in names:
+                self._forget(key, place)
+        if names:
+            self._wanted[key] = names
+        elif before:
+            del self._wanted[key]
+        for place in names:
+            name = self._names.get(place)
+            if name is None:
+                name = self._names[place] = _Name(place[0], place[1])
+            if key not in name.keys:
+                name.keys.append(key)
+                if name.found:
+                    continue  # known already
             self._plan(name)
+
+    def found(self, place):
+        """What a name (host, port) means by now: the first 24 bytes of records."""
+        name = self._names.get(place)
+        return name.found if name is not None else []
 
     def again(self, key):
-        """The peer does not answer: its name may mean another address now. Backs off by itself."""
-        name = self._names.get(self._wanted.get(key))
-        if name is not None:
-            self._plan(name)
+        """The peer does not answer: its names may mean other addresses now. Backs off by itself."""
+        for place in self._wanted.get(key, ()):
+            self._plan(self._names[place])
 
-    def forget(self, key):
-        place = self._wanted.pop(key, None)
-        name = self._names.get(place)
-        if name is not None:
-            name.keys.remove(key)
-            if not name.keys:
-                name.waiting = False
-                del self._names[place]
+    def _forget(self, key, place):
+        name = self._names[place]
+        name.keys.remove(key)
+        if not name.keys:
+            name.waiting = False
+            del self._names[place]
 
     def state(self, key):
-        """ "" for no name, "resolved", "resolving", or why it failed."""
-        name = self._names.get(self._wanted.get(key))
-        if name is None:
-            return ""
-        if name.why:
-            return name.why
-        return "resolved" if name.found else "resolving"
+        """ "" for no name, "resolving" while one is, why one failed, or "resolved"."""
+        names = [self._names[place] for place in self._wanted.get(key, ())]
+        for name in names:
+            if not name.found and not name.why:
+                return "resolving"
+        for name in names:
+            if name.why:
+                return name.why
+        return "resolved" if names else ""
 
     def close(self):
         for worker in list(self._workers):
@@ -237,12 +246,10 @@ class Resolver:
             self._retry(name, "it has no address")
             return
         name.why = ""
-        # A peer that fails on one address gets the next one of its name.
-        name.turn = (name.turn + 1) % len(found) if found == name.found else 0
         name.found = found
         self._back_off(name)
         for key in list(name.keys):
-            self._answer(key, found[name.turn])
+            self._answer(key)
 
     def _failed(self, worker, why):
         name = worker.name
@@ -288,7 +295,8 @@ class Resolver:
 
 
 def endpoints_of(line):
-    """List of (family, address, port, scope id) in a child's answer; ValueError or TypeError."""
+    """The first 24 bytes of the records of a child's answer, so many as a peer may have, each once;
+    ValueError or TypeError."""
     rows = json.loads(line.decode())
     if isinstance(rows, str):
         raise ValueError(rows)
@@ -297,9 +305,13 @@ def endpoints_of(line):
         address = bytes([int(digits[i : i + 2], 16) for i in range(0, len(digits), 2)])
         if len(digits) != {4: 8, 6: 32}.get(family):
             raise ValueError("the resolver answers with no address")
+        if not (isinstance(number, int) and isinstance(scope, int)):
+            raise TypeError("the resolver answers with no number")
         if not 0 < number < 65536 or not 0 <= scope <= 0xFFFFFFFF:
             raise ValueError("the resolver answers with no port")
-        found.append((family, address, number, scope))
+        record = endpoints.record(family, address, number, scope)[:24]
+        if record not in found and len(found) < endpoint_set.MOST:
+            found.append(record)
     return found
 
 

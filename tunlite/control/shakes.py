@@ -3,12 +3,48 @@
 
 from tunlite.protocol import wire
 
+OPEN_MOST = 4
+
+
+# What an initiation is besides.
+REPEATED = 1  # a cookie came for the one before
+MEASURED = 2  # its response is thrown away
+
+
+class Attempt:
+    """An initiation of ours that left, and what reads its response."""
+
+    repeat_ms = 0  # when it is to be begun anew, for the cookie that came
+
+    def __init__(self, state, place, left_ms, kind):
+        """state: noise.Handshake. place: an endpoint_set.Place, None where the peer has one
+        endpoint. kind: bits of the above."""
+        self.state = state
+        self.place = place
+        self.left_ms = left_ms
+        self.kind = kind
+
+    def cookie_came(self, when_ms):
+        """It was not looked at, and is begun anew: once."""
+        if not self.kind & REPEATED:
+            self.repeat_ms = when_ms
+
+    def is_only_waited_for(self):
+        """Another one's response was read."""
+        self.repeat_ms = 0
+
 
 class Shakes:
     """Methods are what happened."""
 
-    state = None  # what waits for the answer to the initiation of ours
-    wanted = False
+    under_way = ()  # Attempts, the oldest first
+    wanted = False  # in the queue
+    alone = False  # for the endpoint in use, and no other
+    measures = False  # what is asked now is only measured
+    told = None  # called with the round trip that is measured
+    measuring_ms = 0  # when that began
+    measured_ms = 0  # when an initiation for it left last
+    doubted_ms = 0  # when the peer was heard last: it may have another session than we
     initiated = failed = 0
 
     def __init__(self):
@@ -25,6 +61,27 @@ class Shakes:
 
     # ---- ours ----
 
+    def is_asking(self):
+        """A handshake is wanted or under way; one that is only measured does not count."""
+        return self.retry_ms != 0 or (self.wanted and not self.measures)
+
+    def attempt_of(self, index):
+        for attempt in self.under_way:
+            if attempt.state.index == index:
+                return attempt
+        return None
+
+    def for_sessions(self):
+        """The attempts that are not only measured."""
+        return [attempt for attempt in self.under_way if not attempt.kind & MEASURED]
+
+    def to_repeat(self, now_ms):
+        """The attempt that is to be begun anew now, or None."""
+        for attempt in self.under_way:
+            if 0 < attempt.repeat_ms <= now_ms:
+                return attempt
+        return None
+
     def asked_anew(self):
         """For a reason of its own: the retries of what is under way begin anew (paper 6.4)."""
         self.attempts = 0
@@ -36,20 +93,41 @@ class Shakes:
 
     def queued(self):
         self.wanted = True
-        self.retry_ms = 0
 
     def unqueued(self):
         self.wanted = False
 
-    def begun(self, state):
-        """state: noise.State of the initiation that leaves now."""
-        self.state = state
+    def asks_alone(self, alone):
+        self.alone = alone
 
-    def left(self, now_ms):
-        """Not by `attempts`: keepalives closer together than three retries begin them anew."""
-        self.sent_ms = now_ms
+    def measures_only(self, measures):
+        self.measures = measures
+
+    def measuring(self, told, now_ms):
+        """told: called once with milliseconds, or None; None: it was."""
+        self.told = told
+        self.measuring_ms = now_ms
+
+    def measure_left(self, now_ms):
+        self.measured_ms = now_ms
         self.initiated += 1
+
+    def begun(self, attempt):
+        """Its initiation leaves now."""
+        self.under_way = tuple(self.under_way) + (attempt,)
+
+    def left(self, now_ms, held):
+        """Not by `attempts`: keepalives closer together than three retries begin them anew. `held`:
+        the peer is left in peace for 5 s."""
+        if held:
+            self.sent_ms = now_ms
+        self.initiated += 1
+
+    def unanswered(self):
         self.unmet += 1
+
+    def met(self):
+        self.unmet = 0
 
     def retry_at(self, when_ms):
         self.retry_ms = when_ms
@@ -62,14 +140,26 @@ class Shakes:
         self.retry_ms = self.attempts = 0
         self.failed += 1
 
-    def ended(self):
-        """The answer came, or none is waited for."""
-        self.state.wipe()
-        self.state = None
+    def ended(self, attempt):
+        """Its answer came, or none is waited for."""
+        attempt.state.wipe()
+        self.under_way = tuple([other for other in self.under_way if other is not attempt])
+
+    def doubts(self, heard_ms):
+        """0: it does not."""
+        self.doubted_ms = heard_ms
 
     def stopped(self):
         """Link or key are new: nothing that was sent counts, nothing is to be sent."""
         self.retry_ms = self.attempts = self.sent_ms = 0
+        self._forget_wishes()
+        if self.doubted_ms:
+            self.doubted_ms = 0
+
+    def _forget_wishes(self):
+        # Most peers never have one: nothing is written then.
+        if self.alone or self.measures:
+            self.alone = self.measures = False
 
     # ---- theirs ----
 
@@ -93,6 +183,7 @@ class Shakes:
 
     def complete(self, now_ms, wall_ns):
         self.attempts = self.unmet = self.retry_ms = 0
+        self._forget_wishes()
         self.completed += 1
         self.complete_ns = wall_ns
         self.complete_ms = now_ms

@@ -122,7 +122,7 @@ def _peer(daemon, peer):
             },
         ),
         ("staged", state[planes.STAGED]),
-        ("resolver", resolver.state(peer.public) if resolver and peer.where.name else ""),
+        ("resolver", resolver.state(peer.public) if resolver else ""),
     )
 
 

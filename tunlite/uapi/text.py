@@ -6,7 +6,7 @@ control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
 from tunlite import addresses, endpoints, keys
-from tunlite.control import peer as peers, resolver
+from tunlite.control import endpoint_set, peer as peers, resolver
 from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError
 from tunlite.prefixes import prefix_of
 
@@ -215,6 +215,8 @@ class Setter:
             interface.port.native.tl_wipe(psk, 32)
         elif key == "endpoint":
             self._endpoint(_text(value))
+        elif key == "endpoints":
+            self._endpoints(_text(value))
         elif key == "persistent_keepalive_interval":
             seconds = _number(value, 65535)
             if peer is not None:
@@ -245,20 +247,29 @@ class Setter:
             raise _unknown(key)
 
     def _endpoint(self, text):
-        """A literal endpoint; ours alone: a name, resolved while the interface runs."""
+        """In place of all that it had."""
+        self._endpoints(text, 1)
+
+    def _endpoints(self, text, most=endpoint_set.MOST):
+        """Literal ones; ours alone: names, resolved while the interface runs."""
+        texts = text.split(",")
+        if len(texts) > most:
+            raise UapiError(EINVAL, f"more than {most} endpoints")
+        entries = [self._entry(one) for one in texts]
+        if self._peer is not None:
+            self._interface.set_endpoints(self._peer, entries)
+
+    def _entry(self, text):
         try:
             found = resolver.literal(text)
-            name = None if found else endpoints.split(text)
+            if found:
+                return endpoints.record(found[0], found[1], found[2], found[3])
+            name = endpoints.split(text)
         except ValueError:
             raise UapiError(EINVAL, "not an endpoint, or its scope is no interface here")
-        if name and self._interface.resolver is None:
+        if self._interface.resolver is None:
             raise UapiError(EINVAL, "names are not resolved here")
-        if self._peer is None:
-            return
-        if found:
-            self._interface.set_endpoint(self._peer, found[0], found[1], found[2], found[3])
-        else:
-            self._interface.set_endpoint_name(self._peer, name[0], name[1])
+        return name
 
     def _allowed_ip(self, text):
         sign = text[:1]
@@ -332,6 +343,8 @@ def _peer_piece(interface, peer):
     text = endpoints.text(interface.plane.endpoint_of(peer.handle))
     if text:
         _add(out, "endpoint", text)
+    if len(peer.where.entries) > 1:
+        _add(out, "endpoints", ",".join(endpoints_of(peer)))
     shaken_ns = peer.shakes.complete_ns
     _add(out, "last_handshake_time_sec", shaken_ns // 1_000_000_000)
     _add(out, "last_handshake_time_nsec", shaken_ns % 1_000_000_000)
@@ -342,6 +355,15 @@ def _peer_piece(interface, peer):
     if peer.group is not None:
         _add(out, "group", peer.group.name)
     return out
+
+
+def endpoints_of(peer):
+    """Texts of those that a peer with several was configured with; [] for one."""
+    return [
+        f"{entry[0]}:{entry[1]}" if isinstance(entry, tuple) else endpoints.text(entry + bytes(24))
+        for entry in peer.where.entries
+        if len(peer.where.entries) > 1
+    ]
 
 
 def _allowed_piece(peer, at):
