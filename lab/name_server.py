@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A DNS server for one test, and daemons that ask it.
 
-It answers A from a table, AAAA with nothing, other names with NXDOMAIN; or, silent, nobody.
+It answers A and AAAA from a table, other names with NXDOMAIN; or, silent, nobody.
 """
 
 import selectors
@@ -10,11 +10,12 @@ import struct
 import threading
 
 _ADDRESS = "127.0.0.53"
-_A = 1
+_A, _AAAA = 1, 28
 
 
 class NameServer:
-    """Listens in a namespace on 127.0.0.53; `names` ({name: IPv4 address}) may change any time."""
+    """Listens in a namespace on 127.0.0.53; `names` ({name: address, or list of
+    such}) may change any time."""
 
     def __init__(self, lab, namespace, names=None, silent=False):
         self.names = names or {}
@@ -55,14 +56,19 @@ class NameServer:
                     self._sock.sendto(answer, source)
 
     def _answer(self, question, name, kind, end):
-        """RFC 1035, 4.1: header, the question as it came, at most one record."""
-        address = self.names.get(name)
-        record = b""
-        if address and kind == _A:
-            record = b"\xc0\x0c" + struct.pack("!HHIH", _A, 1, 0, 4) + socket.inet_aton(address)
-        flags = 0x8180 if address else 0x8183
-        head = question[:2] + struct.pack("!HHHHH", flags, 1, bool(record), 0, 0)
-        return head + question[12:end] + record
+        """RFC 1035, 4.1 and RFC 3596: header, the question as it came, records."""
+        found = self.names.get(name, [])
+        records = []
+        for address in [found] if isinstance(found, str) else found:
+            family, its_kind = (socket.AF_INET, _A)
+            if ":" in address:
+                family, its_kind = (socket.AF_INET6, _AAAA)
+            if its_kind == kind:
+                packed = socket.inet_pton(family, address)
+                records.append(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 0, len(packed)) + packed)
+        flags = 0x8180 if found else 0x8183
+        head = question[:2] + struct.pack("!HHHHH", flags, 1, len(records), 0, 0)
+        return head + question[12:end] + b"".join(records)
 
     def _close(self):
         self._ended = True

@@ -11,6 +11,7 @@ from tunlite import addresses
 from tunlite.system.port import inet_pton
 
 SIZE = 48
+MOST = 16  # of one peer: a round of them ends before its first may be asked again
 NOWHERE = bytes(SIZE)
 LOOPS = 0xFFFFFFFF  # an endpoint's way: its route leads into our own device
 
@@ -71,6 +72,11 @@ def literal(text):
         packed = inet_pton(address)
         return None if packed is None else (4, packed, port, "")
     return addresses.parse_address(address) + (port, scope)
+
+
+def is_name(text):
+    """One endpoint, of a host that has to be resolved."""
+    return bool(text) and "," not in text and literal(text) is None
 
 
 def formatted(family, packed, port, scope=""):

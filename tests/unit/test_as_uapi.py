@@ -116,6 +116,23 @@ def test_a_roamed_peer_stays_where_it_is_until_its_endpoint_is_changed():
     assert lines == [f"public_key={HEX_B}", "endpoint=192.0.2.2:51820"]
 
 
+def test_several_endpoints_are_told_together_and_again_only_when_they_were_changed():
+    several = TEXT.replace("vpn.example.org:51820", "vpn.example.org:51820, 192.0.2.9:9")
+    before = _config(several)
+    assert "endpoints=vpn.example.org:51820,192.0.2.9:9" in _lines(as_uapi.whole(before))
+    row = "endpoints=vpn.example.org:51820,192.0.2.9:9"
+    at = RUNNING.index("endpoint=192.0.2.1:51820")
+    running = [*RUNNING[: at + 1], row, *RUNNING[at + 1 :]]
+    for known in (as_uapi.endpoints_of(before), None):
+        lines = _lines(as_uapi.different(before, _running(*running), known))
+        assert not [line for line in lines if line.startswith("endpoint")]
+    after = _config(several.replace("9:9", "9:8"))
+    lines = _lines(as_uapi.different(after, _running(*running), as_uapi.endpoints_of(before)))
+    assert row.replace("9:9", "9:8") in lines
+    lines = _lines(as_uapi.different(_config(TEXT), _running(*running)))
+    assert "endpoint=vpn.example.org:51820" in lines
+
+
 def test_a_peer_that_is_not_named_goes_and_a_new_one_comes():
     text = f"[Interface]\nPrivateKey = {A}\nListenPort = 7\nFwMark = 16\n[Peer]\nPublicKey = {A}\n"
     lines = _lines(as_uapi.different(_config(text), _running(*RUNNING)))

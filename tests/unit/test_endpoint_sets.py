@@ -6,7 +6,6 @@ import pytest
 from lab.fakes.net import Node, World
 from tests.unit.test_handshakes import Resolver
 from tunlite import endpoints
-from tunlite.control import endpoint_set
 
 A_INSIDE, B_INSIDE = b"\x01\0\0\x01", b"\x01\0\0\x02"
 A4, A6 = b"\x0a\0\0\x01", b"\xfd" + bytes(14) + b"\x01"
@@ -317,7 +316,7 @@ def test_no_name_takes_the_places_of_the_others():
     entries = [("many.example", PORT), record(B4), record(B6), record(B4)]
     stacks.a.interface.set_endpoints(stacks.peer, entries)
     rows = [place.record for place in stacks.peer.where.places.rows]
-    assert len(rows) == endpoint_set.MOST and record(B4)[:24] in rows and record(B6)[:24] in rows
+    assert len(rows) == endpoints.MOST and record(B4)[:24] in rows and record(B6)[:24] in rows
 
 
 # ---- cookies ----

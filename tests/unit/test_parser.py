@@ -133,6 +133,25 @@ def test_endpoints_keep_their_text(text):
     assert _peer("Endpoint = " + text)["Endpoint"] == text
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("gw1.example:51820, [2001:db8::1]:51820", "gw1.example:51820,[2001:db8::1]:51820"),
+        ("192.0.2.1:1,192.0.2.2:1", "192.0.2.1:1,192.0.2.2:1"),
+    ],
+)
+def test_several_endpoints_stand_in_one_line(text, value):
+    assert _peer("Endpoint = " + text)["Endpoint"] == value
+    assert _warnings(f"[Peer]\nPublicKey = {PUBLIC}\nEndpoint = {text}") == []
+
+
+def test_of_two_lines_with_endpoints_the_last_one_counts_as_for_wg():
+    text = "Endpoint = 192.0.2.1:1, 192.0.2.2:1\nEndpoint = 192.0.2.3:1"
+    assert _peer(text)["Endpoint"] == "192.0.2.3:1"
+    (told,) = _warnings(f"[Peer]\nPublicKey = {PUBLIC}\n{text}")
+    assert "the last one counts" in told
+
+
 def test_empty_allowed_ips_are_none():
     assert _peer("AllowedIPs =")["AllowedIPs"] == []
     assert _peer("AllowedIPs = ,")["AllowedIPs"] == []
@@ -270,6 +289,11 @@ def test_a_mistake_is_told_with_its_file_line_and_what_to_do(line):
         ("Endpoint =", "no value"),
         ("AllowedIPs = 10.0.0.0/8 10.1.0.0/16", "no address"),
         ("Endpoint = a", "host:port"),
+        ("Endpoint = a:1,", "host:port"),
+        ("Endpoint = a:1,,b:1", "host:port"),
+        ("Endpoint = a:1, b", "host:port"),
+        ("Endpoint = " + ", ".join(["a:1"] * 17), "16 at most"),
+        ("Endpoint = " + ", ".join(["a" * 99 + ":1"] * 9), "16 at most"),
         ("PersistentKeepalive = 65536", "0 to 65535"),
         ("Description = " + "x" * 129, "128"),
         ("Address = 10.0.0.1", "move it under [Interface]"),

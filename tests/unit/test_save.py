@@ -103,6 +103,15 @@ PersistentKeepalive = 25
     )
 
 
+def test_several_endpoints_are_saved_as_they_were_set_and_what_wg_set_in_their_place_too():
+    text = (
+        "[Interface]\n[Peer]\nPublicKey = " + _base64(2) + "\nEndpoint = a.example:1, b.example:1\n"
+    )
+    runs = [("endpoint", "192.0.2.7:1"), ("endpoints", "a.example:1,192.0.2.1:1")]
+    assert "Endpoint = a.example:1, 192.0.2.1:1\n" in _saved(text, _running((2, runs)))
+    assert "Endpoint = 192.0.2.7:1\n" in _saved(text, _running((2, runs[:1])))
+
+
 def test_what_was_saved_is_saved_the_same_again():
     running = _running((2, [("allowed_ip", "10.0.0.2/32")]), (5, []))
     once = _saved(FILE, running)

@@ -93,6 +93,15 @@ def test_a_page_has_what_wg_shows_and_what_is_ours():
         assert part in page
 
 
+def test_of_several_endpoints_those_not_in_use_are_told_and_why():
+    rows = [("192.0.2.1:51820", False), ("[2001:db8::1]:1", False), ("10.0.0.9:1", True)]
+    places = [{"endpoint": text, "loops": loops} for text, loops in rows]
+    page = _text(dict(STATUS, peers=[dict(STATUS["peers"][0], endpoints=places)]))
+    assert page.count("192.0.2.1:51820") == 1
+    assert "  other endpoint: [2001:db8::1]:1\n" in page
+    assert "  other endpoint: 10.0.0.9:1 (not used: it is routed into the tunnel)\n" in page
+
+
 KEY = "77d54d2a5b0c1f3e77d54d2a5b0c1f3e77d54d2a5b0c1f3e77d54d2a5b0c1f3e"
 FOREIGN = (
     ("private_key", KEY),

@@ -337,3 +337,66 @@ def test_the_first_place_of_a_peer_is_judged_at_once(node):
     node.native.raise_event(node.native.peers[peer.handle], planes.ROAMED)
     node.world.run(0.01)
     assert node.kernel.asked == [A] and peer.where.place
+
+
+# ---- peers with several endpoints ----
+
+C = bytes([203, 0, 113, 1])
+
+
+def several(node, *addresses):
+    peer = peers(node)[0]
+    entries = [endpoints.record(4, address, 51820) for address in addresses]
+    node.interface.set_endpoints(peer, entries)
+    node.world.run(3)
+    node.kernel.asked = []
+    return peer
+
+
+def in_use(node, peer):
+    record = node.daemon.plane.endpoint_of(peer.handle)
+    return record[4:8], struct.unpack_from("<I", record, 44)[0] == endpoints.LOOPS
+
+
+def barred(peer):
+    return [place.barred for place in peer.where.places.rows]
+
+
+def test_of_several_endpoints_one_that_is_routed_into_us_is_not_used_and_another_is(node):
+    node.interface.set_fwmark(7)
+    node.kernel.to[C] = OURS
+    peer = several(node, C, A)
+    assert in_use(node, peer) == (A, False) and barred(peer) == [True, False]
+    (told,) = node.log.texts("error")
+    assert "203.0.113.1:51820" in told
+    node.kernel.to[C] = SECOND
+    change(node, (4, C, 32))
+    assert barred(peer) == [False, False] and in_use(node, peer) == (A, False)
+
+
+def test_without_a_mark_one_of_several_is_barred_only_if_it_still_is_a_second_later(node):
+    node.kernel.to[C] = OURS
+    peer = peers(node)[0]
+    entries = [endpoints.record(4, address, 51820) for address in (A, C)]
+    node.interface.set_endpoints(peer, entries)
+    node.world.run(0.5)
+    assert barred(peer) == [False, False]
+    node.world.run(1)
+    assert barred(peer) == [False, True] and in_use(node, peer) == (A, False)
+
+
+def test_where_all_are_routed_into_us_nothing_is_sent_until_one_is_not(node):
+    node.interface.set_fwmark(7)
+    node.kernel.to[C] = node.kernel.to[A] = OURS
+    peer = several(node, C, A)
+    assert in_use(node, peer) == (A, True) and barred(peer) == [True, True]
+    node.kernel.to[C] = SECOND
+    change(node, (4, C, 32))
+    assert in_use(node, peer) == (C, False) and barred(peer) == [False, True]
+
+
+def test_a_change_that_covers_only_one_of_several_asks_about_its_peer(node):
+    peer = several(node, A, C)
+    heard(node, peer, A, FIRST)
+    asked = change(node, (4, C, 32))
+    assert set(asked) == {A, C} and parts(node, peer)[0] == b"\x0a\x01\0\x02"

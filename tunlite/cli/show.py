@@ -102,6 +102,10 @@ def _peer_facts(peer):
         rows.append(("preshared key", "(hidden)"))
     if peer["endpoint"]:
         rows.append(("endpoint", peer["endpoint"]))
+    for other in peer.get("endpoints", ()):
+        if other["endpoint"] != peer["endpoint"]:
+            loops = " (not used: it is routed into the tunnel)" if other["loops"] else ""
+            rows.append(("other endpoint", other["endpoint"] + loops))
     if peer.get("resolver"):
         rows.append(("name", peer["resolver"]))
     rows.append(("allowed ips", ", ".join(peer["allowed_ips"]) or "(none)"))

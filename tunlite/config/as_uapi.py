@@ -22,6 +22,7 @@ COMPARED = (
     b"preshared_key",
     b"persistent_keepalive_interval",
     b"endpoint",
+    b"endpoints",
     b"allowed_ip",
     b"group",
 )
@@ -65,7 +66,8 @@ def _peer(peer, names, origin=None):
     if "PresharedKey" in names:
         lines.add_key("preshared_key", _said(peer, "PresharedKey") or _ZERO_KEY)
     if "Endpoint" in names and "Endpoint" in peer:
-        lines.add("endpoint", peer["Endpoint"])
+        # The second key is ours alone.
+        lines.add("endpoints" if "," in peer["Endpoint"] else "endpoint", peer["Endpoint"])
     if "PersistentKeepalive" in names:
         lines.add("persistent_keepalive_interval", _said(peer, "PersistentKeepalive"))
     if "AllowedIPs" in names:
@@ -246,7 +248,7 @@ def _changes(peer, before, endpoints):
     if "Endpoint" in peer:
         last = (endpoints or {}).get(keys.text(peer["PublicKey"]))
         if last is None:
-            last = before.get("endpoint", b"").decode()
+            last = before.get("endpoints", before.get("endpoint", b"")).decode()
         if peer["Endpoint"] != last:
             changed.append("Endpoint")
     if "Description" in peer:

@@ -96,7 +96,7 @@ PresharedKey wg secret none now preshared_key preshared_key
 AllowedIPs wg allowed none now allowed_ip allowed_ips
  prefixes sent to this peer and accepted from it
 Endpoint wg endpoint none now endpoint endpoint_host/endpoint_port
- host:port or [IPv6 address]:port; names are resolved while it runs
+ host:port or [IPv6 address]:port, up to 16 with commas; names are resolved while it runs
 PersistentKeepalive wg keepalive off now persistent_keepalive_interval persistent_keepalive
  seconds between packets that keep a NAT open, or off
 Description tunlite text none now description description

@@ -3,7 +3,8 @@
 
 [Interface] and [Group] stay as they stand, comments and options of our own included, but for key,
 port and mark. Peers are written anew from the daemon; of what the file says a peer keeps its
-Description, and its Endpoint where that is a name: its address may be another one tomorrow.
+Description, and its Endpoint where that is a name: its address may be another one tomorrow. Several
+endpoints stay as they were set.
 """
 
 import binascii
@@ -99,7 +100,9 @@ def _put_peer(out, public, runs, said):
     if runs["allowed_ip"]:
         out.option("AllowedIPs", ", ".join(runs["allowed_ip"]))
     place = runs.get("endpoint", b"").decode()
-    if "Endpoint" in said and endpoints.literal(said["Endpoint"]) is None:
+    if "endpoints" in runs:
+        place = runs["endpoints"].decode().replace(",", ", ")
+    elif endpoints.is_name(said.get("Endpoint", "")):
         place = said["Endpoint"]
     if place:
         out.option("Endpoint", place)

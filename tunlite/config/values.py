@@ -13,6 +13,7 @@ LISTS = ("prefixes", "allowed", "dns", "hook", "features")
 SECRETS = ("secret",)
 MAY_BE_EMPTY = ("allowed", "dns", "hook", "mtu", "prefixes", "table", "text")
 SERVICES = "/etc/services"
+_ENDPOINTS_TEXT = 900  # they are told to the daemon in one line
 TABLES = "/etc/iproute2/rt_tables"
 _TABLES = {"main": 254, "default": 253, "local": 255}
 
@@ -42,8 +43,8 @@ def doubt(kind, text, parsed):
         return "there is no value", "write one, or remove the line"
     if kind == "mtu" and 0 < parsed < 576:
         return "it is less than 576", "hosts need not take packets so short; IPv6 needs 1280"
-    if kind == "endpoint" and parsed != text:
-        return "it is read as " + quoted(parsed), "write it so"
+    if kind == "endpoint" and parsed.replace(",", ", ") != text and parsed != text:
+        return "it is read as " + quoted(parsed.replace(",", ", ")), "write it so"
     if kind in ("port", "mark", "keepalive", "public") and bare(text) != text:
         return "blanks in it are left out", "remove them"
     return None
@@ -225,6 +226,15 @@ def _endpoint(text):
     return text
 
 
+def _endpoints(text):
+    """The texts of all, with a comma between two."""
+    texts = text.split(",")
+    found = ",".join([_endpoint(one) for one in texts])
+    if len(texts) > endpoints.MOST or len(found) > _ENDPOINTS_TEXT:
+        raise Bad("these are too many endpoints", f"write {endpoints.MOST} at most")
+    return found
+
+
 def _hook(text):
     return [text] if text else []
 
@@ -335,7 +345,7 @@ PARSERS = {
     "mtu": _mtu,
     "table": _table,
     "keepalive": _keepalive,
-    "endpoint": _endpoint,
+    "endpoint": _endpoints,
     "hook": _hook,
     "bool": _bool,
     "word": _word,

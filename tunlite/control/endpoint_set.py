@@ -7,8 +7,6 @@ first, then the families in turn. A peer with one endpoint has no set.
 
 from tunlite.protocol import cookie, wire
 
-# So many that a round of them ends before its first may be asked again.
-MOST = 16
 APART_MS = 250
 
 

@@ -6,7 +6,7 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints, keys
-from tunlite.control import block_list, endpoint_set, groups, handshakes, stamp_file
+from tunlite.control import block_list, groups, handshakes, stamp_file
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
@@ -258,7 +258,7 @@ class Interface:
 
     def set_endpoints(self, peer, entries):
         """Each as endpoints.record() makes it, or (host, port) of a name that has to be resolved:
-        until one is known the earlier endpoint stays. endpoint_set.MOST of them at most."""
+        until one is known the earlier endpoint stays. endpoints.MOST of them at most."""
         if len(entries) == 1 and not isinstance(entries[0], tuple):
             self._configure(peer, ())
             self._move(peer, entries[0])
@@ -300,9 +300,9 @@ class Interface:
         """One of each entry after the other, so that no name takes the places of all."""
         rows = [self.resolver.found(e) if isinstance(e, tuple) else [e] for e in entries]
         records = []
-        for i in range(endpoint_set.MOST):
+        for i in range(endpoints.MOST):
             for row in rows:
-                if len(row) > i and row[i] not in records and len(records) < endpoint_set.MOST:
+                if len(row) > i and row[i] not in records and len(records) < endpoints.MOST:
                     records.append(row[i])
         return records
 

@@ -10,7 +10,6 @@ A name that does not resolve is asked for again after 1 s, 2 s, 4 s ... 60 s.
 import json
 
 from tunlite import addresses, endpoints, programs
-from tunlite.control import endpoint_set
 from tunlite.system import port
 
 WORKERS_MAX = 4
@@ -310,7 +309,7 @@ def endpoints_of(line):
         if not 0 < number < 65536 or not 0 <= scope <= 0xFFFFFFFF:
             raise ValueError("the resolver answers with no port")
         record = endpoints.record(family, address, number, scope)[:24]
-        if record not in found and len(found) < endpoint_set.MOST:
+        if record not in found and len(found) < endpoints.MOST:
             found.append(record)
     return found
 

@@ -121,8 +121,9 @@ class Ways:
         prefixes = rtnetlink.covered_by(self._heads, self._interface.let_turn)
         for peer in self._interface.each_peer():
             record = self._plane.endpoint_of(peer.handle) if peer.alive else None
-            if record and self._is_covered(record, prefixes):
-                self._judge(peer, record, True, now_ms)
+            covered = record and self._is_covered(record, prefixes)
+            if covered or (record and self._is_one_covered(peer, prefixes)):
+                self._judge(peer, record, covered, now_ms)
         self._all = False
         self._heads.clear()
         self._links.clear()
@@ -136,6 +137,11 @@ class Ways:
             if whose == family and number >> (8 * len(address) - bits) in leading:
                 return True
         return False
+
+    def _is_one_covered(self, peer, prefixes):
+        """Of several endpoints."""
+        rows = peer.where.places.rows if peer.where.places else ()
+        return any([self._is_covered(place.record + bytes(24), prefixes) for place in rows])
 
     def _link_to(self, record, source=None):
         """The ifindex that packets there leave by, 0 where none does."""
@@ -153,6 +159,8 @@ class Ways:
         if not family:
             return
         peer.where.judged(now_ms)
+        if peer.where.places:
+            self._judge_places(peer)
         source, heard_on, way = struct.unpack_from("<16sII", record, 24)
         source = source[: len(address)] if any(source) else None
         link = self._link_to(record, source) or self._link_to(record)
@@ -170,26 +178,44 @@ class Ways:
         if wanted != record:
             self._plane.peer_endpoint(peer.handle, wanted)
 
+    def _judge_places(self, peer):
+        """Those of a peer that has several."""
+        for place in peer.where.places.rows:
+            before = place.barred
+            record = place.record + bytes(24)
+            loops = self._link_to(record) in self._above
+            if place.judged(loops, self._interface.fwmark != 0):
+                self.endpoint_is_new(peer)
+            if place.barred and not before:
+                self._tell_loop(record)
+
+    def _tell_loop(self, record):
+        text = self._daemon.log.outer(endpoints.text(record))
+        self._daemon.log.error(
+            f"the endpoint {text} is routed into {self._daemon.name} itself: nothing is sent there"
+            " until the route, FwMark or the endpoint changes",
+            "way",
+        )
+
     def _loops(self, peer, record, way):
         """Where no mark is set, `up` may be about to set it, and its rules."""
-        if way == endpoints.LOOPS:
+        other = peer.where.places.usable() if peer.where.places else None
+        if way == endpoints.LOOPS and other is None:
             return
         if not self._interface.fwmark and not peer.where.doubted:
             peer.where.doubt()
             self.endpoint_is_new(peer)
             return
-        text = self._daemon.log.outer(endpoints.text(record))
-        name = self._daemon.name
         if peer.where.place and self._link_to(peer.where.place + bytes(24)) not in self._above:
             self._plane.peer_endpoint(peer.handle, peer.where.place + bytes(24))
+            text = self._daemon.log.outer(endpoints.text(record))
             self._daemon.log.info(
-                f"a peer moved to {text}, which is routed into {name}: undone", "way"
+                f"a peer moved to {text}, which is routed into {self._daemon.name}: undone", "way"
             )
-            return
-        barred = endpoints.with_way(endpoints.without_source(record), endpoints.LOOPS)
-        self._plane.peer_endpoint(peer.handle, barred)
-        self._daemon.log.error(
-            f"the endpoint {text} is routed into {name} itself: nothing is sent there until the"
-            " route, FwMark or the endpoint changes",
-            "way",
-        )
+        elif other is not None:
+            self._plane.peer_endpoint(peer.handle, other.record + bytes(24))
+        else:
+            barred = endpoints.with_way(endpoints.without_source(record), endpoints.LOOPS)
+            self._plane.peer_endpoint(peer.handle, barred)
+            if not peer.where.places:
+                self._tell_loop(record)

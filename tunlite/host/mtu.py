@@ -43,7 +43,7 @@ def widest(name, places, mark):
 
 
 def _by_name(name):
-    """Rows of the status of peers whose endpoint is a name."""
+    """Rows of the status of peers with a name among their endpoints."""
     asked = client.status(name)
     next(asked)
     return [row for row in asked if row["resolver"]]
@@ -65,13 +65,19 @@ def choose(name, config, patience_ms, is_asked=lambda: False):
     that, nor when we are asked to end."""
     if config.settings["MTU"]:
         return config.settings["MTU"]
-    found = [peer["Endpoint"] for peer in config.peers.each(("Endpoint",)) if "Endpoint" in peer]
-    found = [endpoints.literal(text) for text in found]
-    if None in found:
+    found = []
+    is_waited_for = False
+    for peer in config.peers.each(("Endpoint",)):
+        texts = peer["Endpoint"].split(",") if "Endpoint" in peer else []
+        literals = [endpoints.literal(text) for text in texts]
+        found += literals
+        is_waited_for |= literals != [] and not any(literals)
+    if is_waited_for:
         waiting.wait_until(
             lambda: is_asked() or "resolving" not in [row["resolver"] for row in _by_name(name)],
             patience_ms,
         )
+    if None in found:
         found += [endpoints.literal(text) for text in _resolved(name)]
     places = set([place[:2] for place in found if place and not place[3]])
     return widest(name, places, config.settings["FwMark"])

@@ -122,6 +122,7 @@ def _peer(daemon, peer):
             },
         ),
         ("staged", state[planes.STAGED]),
+        ("endpoints", list(_places(daemon, peer))),
         ("resolver", resolver.state(peer.public) if resolver else ""),
     )
 
@@ -130,6 +131,13 @@ def established_for(daemon, peer):
     """Milliseconds, or None."""
     began_ms = peer.established.began_ms
     return max(daemon.now() - began_ms, 0) if began_ms else None
+
+
+def _places(daemon, peer):
+    """Rows of a peer with several endpoints."""
+    for place in peer.where.places.rows if peer.where.places else ():
+        text = daemon.log.outer(endpoints.text(place.record + bytes(24)))
+        yield {"endpoint": text, "loops": place.barred}
 
 
 def endpoint_of(daemon, peer):

@@ -6,7 +6,7 @@ control.md, "UAPI". Failed sets keep what earlier lines did, as WireGuard does.
 """
 
 from tunlite import addresses, endpoints, keys
-from tunlite.control import endpoint_set, peer as peers, resolver
+from tunlite.control import peer as peers, resolver
 from tunlite.plane.plane import RX_BYTES, TX_BYTES, PlaneError
 from tunlite.prefixes import prefix_of
 
@@ -250,7 +250,7 @@ class Setter:
         """In place of all that it had."""
         self._endpoints(text, 1)
 
-    def _endpoints(self, text, most=endpoint_set.MOST):
+    def _endpoints(self, text, most=endpoints.MOST):
         """Literal ones; ours alone: names, resolved while the interface runs."""
         texts = text.split(",")
         if len(texts) > most:
