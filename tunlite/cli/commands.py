@@ -248,6 +248,9 @@ def _tell(options, rest, pieces):
     name, path = _take(rest, 2, 2)
     wait = _number(options.get("--wait", "0"), "--wait takes seconds")
     config = _load(path, options)
+    if "Peers" in config.interface:
+        config.wipe()
+        raise FileError(f"{path}: Peers: only tunlite up and run read a folder of peers; remove it")
     unused = sorted([key for key in config.interface if key not in as_uapi.INTERFACE])
     if unused:
         port.print_err(

@@ -82,6 +82,23 @@ def _peer(peer, names, origin=None):
     yield lines.piece
 
 
+def of_folder(peer, before=None, endpoints=None):
+    """The lines of a peer of the folder, in one bytearray; `before` as `different` has it: what is
+    not as it runs, none where all is; `endpoints` None: there is no such peer yet, or another's."""
+    if endpoints is not None:
+        names = _changes(peer, before, endpoints)
+    else:
+        names = [name for name in _PEER if name in peer] if before is None else _PEER
+    pieces = list(_peer(peer, names, "folder")) if names else []
+    out = bytearray(sum([len(piece) for piece in pieces]))  # growing would leave copies
+    at = 0
+    for piece in pieces:
+        out[at : at + len(piece)] = piece
+        at += len(piece)
+        keys.wipe(piece)
+    return out
+
+
 def said(peer):
     """Pieces of what a peer's section says, without its key."""
     for piece in _peer(peer, [name for name in _PEER if name in peer and name != "PublicKey"]):

@@ -55,6 +55,8 @@ OnEstablish tunlite hook none now - on_establish
  command when a peer is established; a rekey is no such event
 OnDisestablish tunlite hook none now - on_disestablish
  command when a peer is established no longer
+Peers tunlite folder none now - peers
+ folder with one file a peer, each a [Peer], read again when it changes
 SaveConfig wg-quick bool false now - save_config
  whether down writes what runs back into the file
 Engine tunlite engine auto start - engine
@@ -106,7 +108,7 @@ Group tunlite name none now group group
 """
 
 # What the runner of commands does (host/runner.py), of [Interface] and [Group].
-RUN_BY_ROOT = ("OnEstablish", "OnDisestablish")
+RUN_BY_ROOT = ("OnEstablish", "OnDisestablish", "Peers")
 
 ALIASES = (("Interface", "group", "socketgroup"),)  # as 0.1.0 wrote it; in lower case
 

@@ -52,12 +52,20 @@ class Orders:
             for peer in config.peers.each(("Description",)):
                 if "Description" in peer:
                     self.names[peer["PublicKey"]] = peer["Description"].encode()
+            self.folder = said.get("Peers")
             private = said.get("PrivateKey")
             self.key = keys.text(keys.public_of(private)) if private else ""
         finally:
             config.wipe()
         self.name = name
         self.path = path
+        self.files = {}  # of peer_folder.py: base64 of a public key -> its file's name
+
+    def name_of(self, public, told):
+        """Of the file; else what the folder or, of others, the daemon says."""
+        if public in self.names:
+            return value(self.names[public])
+        return value(self.files.get(keys.text(public), "").encode() or told, "._-")
 
     def flags(self):
         return sum([1 << kind for kind in range(3) if self.commands[kind]])
@@ -101,9 +109,7 @@ class Record:
             rows.append(("GROUP", value(self._name, "._-")))
             rows.append(("HEALTH_ADDRESS", value(self._text, ".:%")))
         else:
-            name = orders.names.get(self.public)
-            name = value(self._name, "._-") if name is None else value(name)
-            rows.append(("PEER_NAME", name))
+            rows.append(("PEER_NAME", orders.name_of(self.public, self._name)))
             rows.append(("PEER_KEY", keys.text(self.public)))
         if self.kind == _DISESTABLISH:
             rows.append(("REASON", value(self._text, "_- ")))
@@ -252,15 +258,26 @@ class Errands:
         self._log = log
         self._jobs = []
         self._begun = bytes(port.random_bytes(4))
+        self._folder = None
         self._leaves = False  # what runs is waited for, nothing new begins
 
     def serve(self):
         """Until the daemon or our parent ends, or a signal came and nothing runs any more."""
+        if self._orders.folder:
+            from tunlite.host import peer_folder
+
+            orders = self._orders
+            self._folder = peer_folder.PeerFolder(
+                orders.name, orders.folder, orders.health, self._log
+            )
+            self._load()
         self._say(commands.hello(self._begun, self._orders.flags()))
         while not self._leaves or self._jobs:
             rows = [(self._parent_fd, port.POLLIN), (self._signals, port.POLLIN)]
             if not self._leaves:
                 rows.append((self._fd, port.POLLIN))
+            if self._folder and self._folder.watch_fd is not None:
+                rows.append((self._folder.watch_fd, port.POLLIN))
             for job in self._jobs:
                 rows += job.rows()
             ready = [fd for fd, _ in port.poll(rows, self._left_ms())]
@@ -269,11 +286,26 @@ class Errands:
                 return
             self._leaves = self._leaves or self._signals in ready
             self._look(ready)
+            if self._folder:
+                self._look_at_folder(ready)
+
+    def _load(self):
+        self._folder.load()
+        self._orders.files = self._folder.names
+
+    def _look_at_folder(self, ready):
+        now_ms = port.now_ms()
+        if self._folder.watch_fd in ready:
+            self._folder.changed(now_ms)
+        due_ms = self._folder.due_ms
+        if due_ms is not None and now_ms >= due_ms and not self._leaves:
+            self._load()
 
     def _left_ms(self):
-        if not self._jobs:
-            return -1
-        return max(0, min([job.deadline_ms for job in self._jobs]) - port.now_ms())
+        times = [job.deadline_ms for job in self._jobs]
+        if self._folder and self._folder.due_ms is not None and not self._leaves:
+            times.append(self._folder.due_ms)
+        return max(0, min(times) - port.now_ms()) if times else -1
 
     def _look(self, ready):
         now_ms = port.now_ms()

@@ -39,6 +39,11 @@ def path(name):
     return f"{FOLDER}/{name}.json"
 
 
+def folder_path(name):
+    """What peer_folder.py keeps."""
+    return f"{FOLDER}/{name}.folder"
+
+
 def read(name):
     """The state of an interface, None for none. StateError."""
     try:

@@ -68,6 +68,7 @@ def _become(detach, log, ours):
     port.links.close()
     programs.close_others(ours)
     if detach:
+        port.chdir("/")
         port.detach_stdio()
         log.leave_terminal()
 

@@ -224,6 +224,7 @@ def _end_daemon(state, child=None):
 def _drop_sockets(state):
     name = state["interface"]
     record.drop_file(client.socket_path(name))
+    record.drop_file(record.folder_path(name))
     confined.drop_dead_sockets(name, state.get("fixed", {}).get("StatusSocket"))
 
 

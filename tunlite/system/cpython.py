@@ -23,6 +23,7 @@ unix_connect = _sockets.unix_connect
 unix_send = _sockets.unix_send
 packet_pair = _sockets.packet_pair
 watch_path = _sockets.watch_path
+watch_folder = _sockets.watch_folder
 link_monitor = links.link_monitor
 link_changes = links.link_changes
 route_monitor = links.route_monitor

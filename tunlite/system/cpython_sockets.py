@@ -9,6 +9,7 @@ import stat
 _IN_ATTRIB = 0x4
 _IN_DELETE_SELF = 0x400
 _IN_MOVE_SELF = 0x800
+_IN_FOLDER = 0xFCC  # attributes, closed after writing, moved, created, deleted; itself too
 
 
 def _somebody_listens(path):
@@ -84,14 +85,21 @@ def packet_pair():
 
 
 def watch_path(path):
+    # The name going away changes the link count; the inode itself lives on in the open socket.
+    return _watched(path, _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF)
+
+
+def watch_folder(path):
+    return _watched(path, _IN_FOLDER)
+
+
+def _watched(path, mask):
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if fd < 0:
         return None
-    # The name going away changes the link count; the inode itself lives on in the open socket.
-    mask = _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF
     if libc.inotify_add_watch(fd, os.fsencode(path), mask) < 0:
         os.close(fd)
         return None

@@ -23,6 +23,7 @@ _SIGTERM = 15
 _S_IFMT = 0xF000
 _S_IFSOCK = 0xC000
 _SUN_PATH = 108
+_IN_FOLDER = 0xFCC  # attributes, closed after writing, moved, created, deleted; itself too
 
 # ---- time and chance ---------------------------------------------------------------------------
 
@@ -314,6 +315,13 @@ def watch_path(path):
     # The name going away changes the link count; the inode itself lives on in the open socket.
     try:
         return _os.watch(path, _os.IN_ATTRIB | _os.IN_DELETE_SELF | _os.IN_MOVE_SELF)
+    except OSError:
+        return None
+
+
+def watch_folder(path):
+    try:
+        return _os.watch(path, _IN_FOLDER)
     except OSError:
         return None
 

@@ -79,6 +79,7 @@ AF_UNIX (all non-blocking)
 Watching
     watch_path(path)            a descriptor that becomes readable when the file changes or goes,
                                 or None where there is no such thing; read it empty, then look
+    watch_folder(path)          likewise when a file in the folder changes, comes or goes
     link_monitor()              a descriptor that becomes readable when a link changes
     link_changes(fd)            list of (ifindex, name, up, mtu, deleted) since the last call;
                                 OSError(ENOBUFS): some were lost, look anew
