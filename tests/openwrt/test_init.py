@@ -63,7 +63,10 @@ def test_the_group_of_the_file_is_procds(run, tmp_path):
     assert "param group gluon-mesh-vpn" in run("start_service ''")
     (tmp_path / "mesh.conf").write_text("[Interface]\nGroup = a\nSocketGroup = b\n")
     assert "param group b" in run("start_service ''")  # the last one counts, as it does for us
-    for text in ("MyGroup = a\nMTU = 1420\n", "SocketGroup = a\nSocketGroup = auto\n"):
+    members = "[Peer]\nGroup = c\n[Group]\nName = c\n[Peer]\nGroup = c\n"
+    (tmp_path / "mesh.conf").write_text("\ufeff[Interface]\nGroup = a\n" + members)
+    assert "param group a" in run("start_service ''")
+    for text in (members, "MyGroup = a\nMTU = 1420\n", "SocketGroup = a\nSocketGroup = auto\n"):
         (tmp_path / "mesh.conf").write_text("[Interface]\n" + text)
         assert not [line for line in run("start_service ''") if line.startswith("param group")]
 

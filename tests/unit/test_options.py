@@ -282,7 +282,7 @@ def test_the_guide_of_openwrt_names_options_as_the_table_does():
 def _names_of_the_init_script():
     """What the pattern of the sed in tunlite.init matches, in lower case: [Ss] is an s."""
     text = (ROOT / "openwrt/tunlite/files/tunlite.init").read_text()
-    (pattern,) = re.findall(r"sed -n 's/\^\[\[:space:\]\]\*(.*?)\[\[:space:\]\]\*=", text)
+    (pattern,) = re.findall(r"s/\^\[\[:space:\]\]\*(.*?)\[\[:space:\]\]\*=", text)
     pattern = re.sub(r"\[([A-Z])([a-z])\]", lambda found: found[2], pattern)
     optional, rest = re.fullmatch(r"\\\(([a-z]*)\\\)\\\{0,1\\\}([a-z]*)", pattern).groups()
     return {optional + rest, rest}
