@@ -392,8 +392,8 @@ def verifying(daemon, monkeypatch):
 
         def orders(self, *file):
             read(self, *file)
-            self.commands[2] = [command]
-            self.health = {"nodes": "test $HEALTH_ADDRESS = fd00::1 -a $GROUP = nodes"}
+            self.commands[2] = [command] if isinstance(command, str) else command
+            self.health = {"nodes": ["test $HEALTH_ADDRESS = fd00::1 -a $GROUP = nodes"]}
 
         monkeypatch.setattr(runner.errands.Orders, "__init__", orders)
         return daemon("OnEstablish = true\n" + text).begin()
@@ -441,6 +441,13 @@ def test_another_answer_refuses_him_and_says_why(verifying, command, why):
     d = verifying(command)
     assert _asked(d) is None
     assert "OnVerify for " + text_of(key(1)) in d.log() and why in d.log()
+
+
+def test_of_several_commands_all_must_take_him_and_their_answers_are_one(verifying):
+    lines = ["echo AllowedIPs = 10.0.0.0/8; sleep 0.2 &", "echo Description = x"]
+    assert [name for name, _ in _asked(verifying(lines))][-2:] == ["allowed_ip", "description"]
+    d = verifying(["false", "touch OUT"])
+    assert _asked(d) is None and not (d.folder / "out").exists()
 
 
 def test_an_empty_answer_takes_him_with_nothing(verifying):

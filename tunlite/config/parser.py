@@ -148,7 +148,8 @@ def read(path, features=None, readable_ok=False):
         port.close(fd)
     config.readable_ok = readable_ok
     refusal = None
-    if config.holds_secret or any([name in config.interface for name in _HOOKS]):
+    runs = config.run_by_root() or [name for name in _HOOKS if name in config.interface]
+    if config.holds_secret or runs:
         refusal = secret_text.file_refusal(path, config.holds_secret)
     if not refusal and config.run_by_root():
         refusal = secret_text.owner_refusal(path)

@@ -45,9 +45,8 @@ class Orders:
         try:
             said = config.interface
             self.commands = [said.get(name, []) for name in _NAMES[:2]]
-            verify = said.get("OnVerify")
-            self.commands.append(verify or [])
-            self.health = {each["Name"]: each.get("HealthCommand") for each in config.groups}
+            self.commands.append(said.get("OnVerify", []))
+            self.health = {each["Name"]: each.get("HealthCommand", []) for each in config.groups}
             self.names = {}
             for peer in config.peers.each(("Description",)):
                 if "Description" in peer:
@@ -85,8 +84,7 @@ class Record:
             raise ValueError
         self.kind = kind + 1 if kind else _ESTABLISH if came else _DISESTABLISH
         if self.kind == _HEALTH:
-            command = orders.health.get(value(self._name, "._-"))
-            self.commands = [command] if command else []
+            self.commands = orders.health.get(value(self._name, "._-"), [])
         else:
             self.commands = orders.commands[self.kind]
         if not self.commands and kind:
@@ -124,7 +122,7 @@ class Record:
 
 
 class Job:
-    """A record's commands, one after the other."""
+    """A record's commands, one after the other; of a question until one says no."""
 
     def __init__(self, record, orders, pid):
         self.record = record
@@ -161,7 +159,7 @@ class Job:
             if self.record.kind == _VERIFY:
                 self.source, out = port.pipe()
                 port.set_blocking(self.source, False)
-                self.output = bytearray(_OUTPUT_MAX + 1)
+                self.output = self.output or bytearray(_OUTPUT_MAX + 1)
             argv = hooks.shell(self._orders.name, self._orders.path)
             to = 1 if out < 0 else out
             self.pidfd = programs.start(argv, -1, to, readable, self._environment)
@@ -207,13 +205,11 @@ class Job:
         self.pidfd = -1
         if self.source >= 0:
             self._read()
+        if self.source >= 0:
+            self._close()  # what it left in the background has it still
         if status:
             self._failed(programs.describe(status))
-        if self.begin():
-            return True
-        if self.source >= 0:
-            self._close()
-        return False
+        return (self.good or self.record.kind <= _DISESTABLISH) and self.begin()
 
     def _close(self):
         port.close(self.source)

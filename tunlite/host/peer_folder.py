@@ -20,6 +20,7 @@ _AT_LATEST_MS = 10_000  # after the first
 _AGAIN_MS = 10_000  # where there is no folder, or the daemon does not answer
 _A_SET = 500  # peers; a set with one that is refused is sent anew, peer by peer
 _NAME_MAX = 64
+_UNTOLD = ("Description", "Lifetime")
 
 
 class _BadFile(Exception):
@@ -116,7 +117,7 @@ class _Reading:
     """One look at all files. `running`: as_uapi.Running; `before`: the rows of the last look."""
 
     def __init__(self, path, running, before, groups):
-        self.rows = {}  # file -> [public key, endpoint, description]
+        self.rows = {}  # file -> [public key, endpoint, what no daemon tells: _UNTOLD]
         self.names = {}
         self._path = path
         self._running = running
@@ -192,12 +193,13 @@ class _Reading:
         _check(not group or group in self._groups, f"no [Group] has the Name {group}")
         if len(file) <= _NAME_MAX and addresses.is_word(file, "._-"):
             peer.setdefault("Description", file)
-        row = [key, peer.get("Endpoint", ""), peer.get("Description", "")]
+        row = [key, peer.get("Endpoint", ""), [peer.get(name) for name in _UNTOLD]]
         before = self._before.get(file)
         if not self._is_ours(runs):
             return row, as_uapi.of_folder(peer, runs)
         if before is not None and before[2] == row[2]:
-            peer.pop("Description", None)
+            for name in _UNTOLD:
+                peer.pop(name, None)
         return row, as_uapi.of_folder(peer, runs, self._endpoints)
 
 
