@@ -124,7 +124,7 @@ def test_an_installed_package_needs_nothing_of_the_tree(tmp_path):
     assert str(tmp_path / "venv") in result.stdout, result.stderr
 
 
-_BORDER_MAX = 42
+_BORDER_MAX = 43  # the last one: tl_peer_rates, which nothing that was there could say
 
 
 def test_the_border_has_few_functions():

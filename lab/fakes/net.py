@@ -177,6 +177,7 @@ class _Peer:
         self.sent_any = self.sent_data = self.received_any = self.received_data = 0
         self.first_unanswered = self.first_unreplied = 0
         self.echo = b""  # the last request
+        self.rates = (0, 0)
 
 
 class _Session:
@@ -314,6 +315,10 @@ class FakePlane(Primitives):
 
     def tl_peer_endpoint(self, plane, handle, record):
         self.peers[handle].endpoint = bytes(record)
+        return 0
+
+    def tl_peer_rates(self, plane, handle, record):
+        self.peers[handle].rates = struct.unpack("<QQ", record)
         return 0
 
     def tl_peer_state(self, plane, handle, out, size):

@@ -29,6 +29,7 @@
     X(RECEIVED_BAD_VERSION, "received_bad_version") /* decrypted: neither IPv4 nor IPv6 */         \
     X(RECEIVED_BAD_LENGTH, "received_bad_length")   /* decrypted: shorter than it says */          \
     X(SOURCE_NOT_ALLOWED, "source_not_allowed")     /* decrypted: not among its allowed IPs */     \
+    X(RATE_IN, "rate_in")                           /* decrypted: faster than the peer may be */   \
     X(NO_DEVICE, "no_device")                       /* the plane has none, or it was deleted */    \
     X(DEVICE_DOWN, "device_down")                   /* the link is not up */                       \
     X(DEVICE_REFUSED, "device_refused")             /* any other error of the device */            \
@@ -38,6 +39,7 @@
     X(NO_ROUTE, "no_route")                         /* in nobody's allowed IPs */                  \
     X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
     X(ROUTING_LOOP, "routing_loop")                 /* the way to a peer leads into the device */  \
+    X(RATE_OUT, "rate_out")                         /* faster than the peer may be */              \
     X(STAGE_FULL, "stage_full")                     /* the oldest packet that waited */            \
     X(STAGE_FLUSHED, "stage_flushed")               /* waited for a session that never came */     \
     X(WORKER_FULL, "worker_full")                   /* on its way to its worker: far behind */     \

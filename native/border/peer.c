@@ -10,6 +10,7 @@
 #include "path/echo.h"
 #include "path/layer.h"
 #include "path/loop.h"
+#include "path/rate.h"
 #include "path/rx.h"
 #include "path/tx.h"
 #include "tunlite.h"
@@ -120,6 +121,16 @@ int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48) {
         return -EINVAL;
     loop_moved(t.peer, &t.peer->way.endpoint);
     return 0;
+}
+
+int tl_peer_rates(int plane, int peer, const unsigned char *rates16) {
+    TARGET t;
+    int err = find(&t, plane, peer);
+    if (err)
+        return err;
+    worker_tick(t.w);
+    const uint64_t bits[RATE_WAYS] = {load_le64(rates16), load_le64(rates16 + 8)};
+    return rate_set(t.w, t.peer, bits);
 }
 
 int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {

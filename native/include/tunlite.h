@@ -139,6 +139,9 @@ int tl_peer_new(int plane);
 int tl_peer_free(int plane, int peer);
 /* Where packets to this peer go; family 0: nowhere. Authenticated packets change it later. */
 int tl_peer_endpoint(int plane, int peer, const unsigned char *endpoint48);
+/* How fast the peer may be: two uint64, bits a second of packets inside from it and to it; 0: any.
+ * -EINVAL: below 1,000 or above 10^12. */
+int tl_peer_rates(int plane, int peer, const unsigned char *rates16);
 /* A peer record (wire.h): stamps, byte counts, staged packets, endpoint. */
 int tl_peer_state(int plane, int peer, unsigned char *out, int out_len);
 

@@ -8,5 +8,6 @@ void peer_free(struct peer *peer) {
     if (!peer)
         return;
     free(peer->echo);
+    free(peer->rates);
     free(peer);
 }

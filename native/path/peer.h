@@ -12,6 +12,7 @@
 #include "path/stage.h"
 
 struct echo;
+struct rates;
 struct session;
 
 struct peer {
@@ -22,8 +23,9 @@ struct peer {
     /* Newer than that one and proved by a packet: what CONFIRMED means. NULL: none. */
     struct session *confirmed;
     struct staged staged;
-    struct echo *echo; /* NULL: Python asked for none */
-    uint32_t gathered; /* its place while tx.c gathers a batch */
+    struct echo *echo;   /* NULL: Python asked for none */
+    struct rates *rates; /* NULL: it may be as fast as it can */
+    uint32_t gathered;   /* its place while tx.c gathers a batch */
     struct peer *next_gathered;
     uint32_t place;  /* loop.c's, as are these two: a peer whose session sends is found */
     uint32_t remote; /* by the index that it carries */

@@ -10,6 +10,7 @@
 #include "path/passing.h"
 #include "path/peer.h"
 #include "path/plane.h"
+#include "path/rate.h"
 #include "tunlite.h"
 
 static enum drop handshake(struct worker *w, struct packet *p, uint32_t len) {
@@ -162,6 +163,15 @@ void rx_batch(struct worker *w) {
     judge_each(w, &w->in, 0, is_authentic);
     judge_each(w, &w->in, 0, hear);
     judge_each(w, &w->in, 0, w->plane->layer->check);
+    if (rate_is_used(w, RATE_IN))
+        judge_each(w, &w->in, 0, rate_in);
+}
+
+bool rx_paced(struct worker *w) {
+    if (!w->pace[RATE_IN].first)
+        return true;
+    rate_release(w, &w->in, RATE_IN);
+    return rx_write(w);
 }
 
 bool rx_write(struct worker *w) {

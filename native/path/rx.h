@@ -11,7 +11,8 @@
  *                  answers to our echoes end
  *   6. inside      IP version and length, padding off, ECN by RFC 6040
  *   7. source      must be among the peer's allowed IPs
- *   8. write       to the device; what it does not take stays in the queue and stops the reading
+ *   8. rate        what its peer has no tokens for waits, or is dropped
+ *   9. write       to the device; what it does not take stays in the queue and stops the reading
  */
 #ifndef TL_RX_H
 #define TL_RX_H
@@ -23,12 +24,14 @@ struct endpoint;
 struct peer;
 struct worker;
 
-/* Steps 1 to 7 on w->in, all of it new: what is for the device stays. With several workers, behind
+/* Steps 1 to 8 on w->in, all of it new: what is for the device stays. With several workers, behind
  * step 1, what came to the wrong one is passed on. */
 void rx_batch(struct worker *w);
 
-/* Step 8. False when the device is full. */
+/* Step 9. False when the device is full. */
 bool rx_write(struct worker *w);
+/* Writes what waited in step 8 and may go on; w->in is empty. False likewise. */
+bool rx_paced(struct worker *w);
 
 /* Step 5's part that handshakes have too, which Python has proved: so many authentic bytes came
  * from there. */

@@ -9,13 +9,12 @@
 #include <sys/mman.h>
 
 #include "base/os.h"
-#include "path/peer.h"
 
-/* In front of each packet's bytes. A record of no peer is dead or fills the end of the ring. */
+/* In front of each packet's bytes. A record of no owner is dead or fills the end of the ring. */
 struct record {
-    struct peer *peer;
+    struct staged *owner;
     uint32_t size; /* of the record, a multiple of RECORD_ALIGN */
-    uint32_t next; /* the peer's next, or STAGE_NONE */
+    uint32_t next; /* the owner's next, or STAGE_NONE */
     uint32_t len;
     uint8_t tos;
 };
@@ -51,24 +50,24 @@ static void forget_tail(struct stage *stage) {
 }
 
 static void trim(struct stage *stage) {
-    while (stage->used > 0 && !record_at(stage, stage->tail)->peer)
+    while (stage->used > 0 && !record_at(stage, stage->tail)->owner)
         forget_tail(stage);
     if (stage->used == 0)
         stage->head = stage->tail = 0;
 }
 
-/* Takes the peer's oldest off its list; its bytes stay until the ring's tail passes them. */
+/* Takes the owner's oldest off its list; its bytes stay until the ring's tail passes them. */
 static struct record *unlink_first(struct stage *stage, struct staged *staged) {
     struct record *r = record_at(stage, staged->first);
     staged->first = r->next;
     staged->n--;
-    r->peer = NULL;
+    r->owner = NULL;
     return r;
 }
 
-/* The ring's oldest record is also its peer's oldest. */
+/* The ring's oldest record is also its owner's oldest. */
 static void drop_oldest(struct stage *stage) {
-    unlink_first(stage, &record_at(stage, stage->tail)->peer->staged);
+    unlink_first(stage, record_at(stage, stage->tail)->owner);
     trim(stage);
 }
 
@@ -101,8 +100,7 @@ static int make_room(struct stage *stage, uint32_t need) {
     return dropped;
 }
 
-int stage_push(struct stage *stage, const struct packet *p) {
-    struct staged *staged = &peer_of(p)->staged;
+int stage_push(struct stage *stage, struct staged *staged, const struct packet *p) {
     uint32_t need = (RECORD_ALIGN + p->len + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
     if (need > stage->size)
         return -1;
@@ -116,7 +114,7 @@ int stage_push(struct stage *stage, const struct packet *p) {
 
     uint32_t at = stage->head;
     struct record *r = record_at(stage, at);
-    *r = (struct record){peer_of(p), need, STAGE_NONE, p->len, p->tos};
+    *r = (struct record){staged, need, STAGE_NONE, p->len, p->tos};
     memcpy(stage->ring + at + RECORD_ALIGN, p->data, p->len);
     if (staged->n++ > 0)
         record_at(stage, staged->last)->next = at;

@@ -33,9 +33,9 @@ int stage_new(struct stage *stage, uint32_t size, uint32_t per_peer);
 void stage_free(struct stage *stage);
 void stage_shrink(struct stage *stage);
 
-/* Copies the packet behind its peer's others. Returns how many older ones had to go, of any peer,
+/* Copies the packet behind its owner's others. Returns how many older ones had to go, of anybody,
  * or -1 when it cannot fit at all. */
-int stage_push(struct stage *stage, const struct packet *p);
+int stage_push(struct stage *stage, struct staged *staged, const struct packet *p);
 /* Length of the peer's oldest packet, 0 when there is none. */
 uint32_t stage_peek(const struct stage *stage, const struct staged *staged);
 /* Moves it to `data`, which has room for it. */

@@ -9,6 +9,7 @@
 #include "path/passing.h"
 #include "path/peer.h"
 #include "path/plane.h"
+#include "path/rate.h"
 #include "tunlite.h"
 
 static struct session *sending_session(const struct worker *w, const struct peer *peer) {
@@ -22,7 +23,7 @@ bool tx_can_send(const struct worker *w, const struct peer *peer) {
 }
 
 static void stage_packet(struct worker *w, struct packet *p) {
-    int dropped = stage_push(&w->stage, p);
+    int dropped = stage_push(&w->stage, &peer_of(p)->staged, p);
     w->stats.drops[DROP_STAGE_FULL] += (uint64_t)(dropped < 0 ? 1 : dropped);
     w->stats.counts[COUNT_STAGED]++;
     if (!sending_session(w, peer_of(p)))
@@ -37,7 +38,7 @@ static enum drop nobody_gets(struct worker *w, const struct packet *p, enum drop
     return why;
 }
 
-/* Step 3. The counter is drawn here, so that a batch stops where the session is used up. */
+/* Step 4. The counter is drawn here, so that a batch stops where the session is used up. */
 static enum drop find_session(struct worker *w, struct packet *p, const struct packet *before) {
     (void)before;
     struct peer *peer = peer_of(p);
@@ -74,7 +75,7 @@ static uint32_t pad(const struct worker *w, const struct packet *p) {
     return len;
 }
 
-/* Step 5 for one packet: fills the AEAD's order and turns the packet into the message. */
+/* Step 6 for one packet: fills the AEAD's order and turns the packet into the message. */
 static struct aead_op put_header(struct worker *w, struct packet *p) {
     struct session *s = p->session;
     uint32_t len = pad(w, p);
@@ -89,7 +90,7 @@ static struct aead_op put_header(struct worker *w, struct packet *p) {
     return op;
 }
 
-/* Steps 5 and 6. */
+/* Steps 6 and 7. */
 static void seal_quietly(struct worker *w, struct queue *q, uint32_t from) {
     for (uint32_t i = from; i < q->n; i++)
         w->ops[i - from] = put_header(w, &q->p[i]);
@@ -105,7 +106,7 @@ static void seal(struct worker *w, struct queue *q, uint32_t from) {
             ask_for_rekey(w, q->p[i].session);
 }
 
-/* Step 4. The peers of packets [from, n), in order of appearance, with their counts; how many runs.
+/* Step 5. The peers of packets [from, n), in order of appearance, with their counts; how many runs.
  */
 static uint32_t count_peers(struct worker *w, const struct queue *q, uint32_t from,
                             uint32_t *n_peers) {
@@ -146,12 +147,29 @@ static void gather(struct worker *w, struct queue *q, uint32_t from) {
         peer->gathered = 0;
 }
 
-void tx_routed(struct worker *w, struct queue *q, uint32_t from) {
+/* Steps 4 to 7. */
+static void send_on(struct worker *w, struct queue *q, uint32_t from) {
     if (w->outside.full[IO_V4].since || w->outside.full[IO_V6].since)
         judge_each(w, q, from, full_admit);
     judge_each(w, q, from, find_session);
     gather(w, q, from);
     seal(w, q, from);
+}
+
+void tx_routed(struct worker *w, struct queue *q, uint32_t from) {
+    if (rate_is_used(w, RATE_OUT))
+        judge_each(w, q, from, rate_out);
+    send_on(w, q, from);
+}
+
+bool tx_paced(struct worker *w, struct queue *q) {
+    uint32_t from = q->n;
+    if (!w->pace[RATE_OUT].first)
+        return false;
+    rate_release(w, q, RATE_OUT);
+    bool is_full = q->n == q->max;
+    send_on(w, q, from);
+    return is_full;
 }
 
 void tx_batch(struct worker *w, struct queue *q, uint32_t from) {

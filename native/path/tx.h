@@ -5,14 +5,15 @@
  *   1. validate    IP version and lengths (layer 2: an Ethernet header); a datagram of our own that
  *                  came round (loop.h) ends here
  *   2. route       destination to peer, by allowed IPs; nobody's is answered (unreachable.h)
- *   3. session     none that can send, or others wait already: staged, which Python hears of
+ *   3. rate        what its peer has no tokens for waits, or is dropped (rate.h)
+ *   4. session     none that can send, or others wait already: staged, which Python hears of
  *                  as WANTS_SESSION; else a counter is drawn, once
- *   4. gather      side by side what goes to one peer
- *   5. header      padding, never past the MTU; outer ECN from the inner one
- *   6. seal        the batch at once
- *   7. write       to the socket; what it does not take stays in the queue and stops the reading
+ *   5. gather      side by side what goes to one peer
+ *   6. header      padding, never past the MTU; outer ECN from the inner one
+ *   7. seal        the batch at once
+ *   8. write       to the socket; what it does not take stays in the queue and stops the reading
  *
- * Staged packets join at step 5 when their peer gets a session, before anything newer is read.
+ * Staged packets join at step 6 when their peer gets a session, before anything newer is read.
  */
 #ifndef TL_TX_H
 #define TL_TX_H
@@ -28,11 +29,13 @@ struct peer;
 
 enum { TX_URGENT_RESERVED = 8 }; /* places that cookie replies leave to Python's messages */
 
-/* Steps 1 to 6 on packets [from, n) of the queue: those that can go stay in it. With several
+/* Steps 1 to 7 on packets [from, n) of the queue: those that can go stay in it. With several
  * workers, behind step 2, those of another's peer are passed on to it. */
 void tx_batch(struct worker *w, struct queue *q, uint32_t from);
-/* Steps 3 to 6: what was passed on. */
+/* Steps 3 to 7: what was passed on. */
 void tx_routed(struct worker *w, struct queue *q, uint32_t from);
+/* Appends what waited in step 3 and may go on. Returns whether more may, but for the queue. */
+bool tx_paced(struct worker *w, struct queue *q);
 
 /* Appends peers' staged packets, sealed, while the queue has room. Returns whether any are left. */
 bool tx_ready(struct worker *w, struct queue *q);

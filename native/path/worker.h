@@ -24,6 +24,7 @@ struct mate;
 struct passing;
 struct peer;
 struct plane;
+struct rate;
 
 enum {
     URGENT_MAX = 16,
@@ -37,6 +38,15 @@ struct urgent {
     struct handshake message[URGENT_MAX];
 };
 
+enum rate_way { RATE_IN, RATE_OUT, RATE_WAYS };
+
+/* What waits for tokens, one way (rate.h). */
+struct pace {
+    struct stage ring; /* made when a peer gets a rate */
+    struct rate *first;
+    uint64_t due; /* ms: before it no packet may go on */
+};
+
 struct worker {
     struct plane *plane;
     uint32_t id;
@@ -47,6 +57,7 @@ struct worker {
     struct pool pool;
     struct stats stats;
     struct stage stage;
+    struct pace pace[RATE_WAYS];
     struct events events;
     struct admission admission;
     struct urgent urgent;

@@ -57,6 +57,7 @@ static bool turn_out(struct worker *w, bool readable) {
     if (!goes_out(w))
         return false;
     bool more = tx_ready(w, &w->out);
+    more |= tx_paced(w, &w->out);
     if (more && !w->out.n) { /* what waits elsewhere holds all buffers */
         note_starved(w);
         return false;
@@ -68,7 +69,7 @@ static bool turn_out(struct worker *w, bool readable) {
 }
 
 static bool turn_in(struct worker *w, bool readable) {
-    if (!rx_write(w) || (!readable && !w->outside.holds))
+    if (!rx_write(w) || !rx_paced(w) || (!readable && !w->outside.holds))
         return false;
     w->outside.got = 0;
     enum io_status status = w->outside.ops->read(&w->outside, &w->in, w->batch_in);

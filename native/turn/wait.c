@@ -10,6 +10,7 @@
 
 #include "path/full.h"
 #include "path/plane.h"
+#include "path/rate.h"
 #include "tunlite.h"
 #include "turn/turn.h"
 
@@ -48,13 +49,19 @@ static bool can_flush(const struct worker *w) {
     return w->ready_first && !w->starved && !w->out.n && !w->urgent.queue.n;
 }
 
+/* For tokens; where the other end is full, or buffers are short, those are waited for. */
+static uint64_t patience(const struct worker *w, enum rate_way way) {
+    bool is_full = way == RATE_IN ? w->in.n != 0 : w->out.n || w->urgent.queue.n;
+    return is_full || w->starved ? UINT64_MAX : rate_patience(w, way);
+}
+
 uint64_t wait_patience(const struct worker *w, uint64_t deadline, bool at_once) {
     uint64_t ms = deadline == UINT64_MAX ? UINT64_MAX : deadline - w->now;
     if (at_once || can_flush(w) || deadline <= w->now)
         ms = 0;
-    uint64_t full = full_patience(w);
-    if (ms > full)
-        ms = full;
+    uint64_t waits[] = {full_patience(w), patience(w, RATE_IN), patience(w, RATE_OUT)};
+    for (unsigned i = 0; i < sizeof waits / sizeof *waits; i++)
+        ms = ms > waits[i] ? waits[i] : ms;
     return w->starved && ms > STARVED_MS ? STARVED_MS : ms;
 }
 

@@ -17,6 +17,7 @@
 #include "path/full.h"
 #include "path/peer.h"
 #include "path/plane.h"
+#include "path/rate.h"
 #include "path/tx.h"
 
 enum {
@@ -207,6 +208,7 @@ void worker_free(struct worker *w) {
     admission_free(&w->admission);
     free_queues(w);
     stage_free(&w->stage);
+    rate_free(w);
     buf_free(&w->pool);
 }
 
@@ -255,6 +257,7 @@ void worker_forget(struct worker *w, struct peer *peer) {
     tx_forget(w, peer);
     full_forget(w, &peer->way);
     w->stats.drops[DROP_STAGE_FLUSHED] += stage_flush(&w->stage, &peer->staged);
+    rate_forget(w, peer);
     forget_in_queue(w, &w->out, peer);
     forget_in_queue(w, &w->in, peer);
     for (uint32_t i = 0; i < w->urgent.queue.n; i++)

@@ -258,7 +258,7 @@ static void call_something(struct world *w) {
     uint8_t bytes[4096], place[48];
     int peer = w->peer[any(PEERS)];
     put_place(place);
-    switch (any(14)) {
+    switch (any(15)) {
     case 0:
         new_session(w, any(SESSIONS));
         break;
@@ -283,6 +283,11 @@ static void call_something(struct world *w) {
         break;
     case 6:
         put_echo(w, peer);
+        break;
+    case 14:
+        for (unsigned i = 0; i < 2; i++)
+            store_le64(bytes + i * 8, any(3) ? any(200000) : any(2) ? 1000000000000 : 0);
+        tl_peer_rates(w->plane, peer, bytes);
         break;
     case 7:
         tl_fake_room(w->plane, (int)any(2), any(2) ? (int)any(20) : -1);

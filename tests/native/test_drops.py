@@ -28,6 +28,8 @@ PROVED_ELSEWHERE = {
     "cookie_sent": "test_load.py",
     "cookie_full": "test_load.py",
     "rate_limited": "test_load.py",
+    "rate_in": "test_rate.py",
+    "rate_out": "test_rate.py",
     "ring_full": "test_load.py",
     "stage_full": "test_stage.py",
     "stage_flushed": "test_stage.py",

@@ -41,6 +41,9 @@ RUNNING = (
     f"public_key={HEX_B}",
 )
 
+# What a group of TEXT is told to be.
+GROUP = ("group_name=nodes", "group_rate_in=", "group_rate_out=")
+
 
 def test_a_group_is_known_wherever_it_stands():
     config = parse(TEXT)
@@ -73,7 +76,7 @@ def test_a_group_of_a_wrong_name_is_told_once():
 
 def test_a_daemon_is_told_of_groups_before_their_members_and_of_a_membership_before_prefixes():
     assert lines(as_uapi.whole(parse(TEXT)))[4:] == [
-        *("group_name=nodes", "replace_groups=true"),
+        *(*GROUP, "replace_groups=true"),
         *(f"public_key={HEX_A}", "group=nodes", "preshared_key=" + "00" * 32),
         *("persistent_keepalive_interval=0", "replace_allowed_ips=true", "allowed_ip=10.0.0.0/8"),
         *(f"public_key={HEX_B}", "preshared_key=" + "00" * 32, "persistent_keepalive_interval=0"),
@@ -92,7 +95,7 @@ def test_a_file_without_groups_says_nothing_of_them():
 
 
 def test_a_reload_says_a_changed_membership_with_all_prefixes_and_leaves_the_rest():
-    same = ["group_name=nodes", "replace_groups=true"]
+    same = [*GROUP, "replace_groups=true"]
     assert lines(as_uapi.different(parse(TEXT), running(*RUNNING))) == same
     left = TEXT.replace("Group = nodes\n", "")
     told = [f"public_key={HEX_A}", "group=", "replace_allowed_ips=true", "allowed_ip=10.0.0.0/8"]

@@ -25,7 +25,7 @@ WRITTEN = {
     **{"port": "7", "mark": "0x9", "prefixes": "10.0.0.1/24", "allowed": "10.1.0.0/16"},
     **{"mtu": "1300", "table": "off", "dns": "192.0.2.53", "hook": "true", "bool": "true"},
     **{"keepalive": "25", "endpoint": "192.0.2.1:9", "text": "a name", "word": "daemon"},
-    "name": "nodes",
+    **{"name": "nodes", "rate": "5M"},
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
     **{"socket": "/tmp/x.status", "switch": "on"},

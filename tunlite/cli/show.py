@@ -118,6 +118,9 @@ def _peer_facts(peer):
     if peer["rx_bytes"] or peer["tx_bytes"]:
         text = f"{size(peer['rx_bytes'])} received, {size(peer['tx_bytes'])} sent"
         rows.append(("transfer", text))
+    for key, text in (("rate_in", "from it"), ("rate_out", "to it")):
+        if peer.get(key):
+            rows.append(("most " + text, f"{peer[key]} bits a second"))
     counts = peer.get("handshakes")
     if counts and (counts["initiated"] or counts["responded"]):
         text = ", ".join([f"{counts[name]} {name}" for name in _COUNTS if name in counts])

@@ -15,7 +15,9 @@ _ZERO_KEY = bytes(32)
 INTERFACE = options.told("Interface")
 _PEER = options.told("Peer")
 _DEFAULTS = filled.defaults("Peer")
+_RATES = (("RateIn", "rate_in"), ("RateOut", "rate_out"))
 _GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
+_GROUP_DEFAULTS = filled.defaults("Group")
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
 COMPARED = (
@@ -25,6 +27,8 @@ COMPARED = (
     b"endpoints",
     b"allowed_ip",
     b"group",
+    b"rate_in",
+    b"rate_out",
 )
 _ORIGIN = b"origin"
 
@@ -77,6 +81,9 @@ def _peer(peer, names, origin=None):
                 yield lines.piece
                 lines = _Lines()
             lines.add("allowed_ip", addresses.format_prefix(prefix))
+    for name, key in _RATES:
+        if name in names and (name in peer or names is not _PEER):
+            lines.add(key, peer.get(name, ""))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
     yield lines.piece
@@ -112,9 +119,10 @@ def _groups(config, replace):
     lines = _Lines()
     for group in config.groups:
         for row in _GROUP:
-            value = group.get(row[options.NAME])
-            if value is not None:
-                lines.add(row[options.UAPI], value)
+            name = row[options.NAME]
+            value = group.get(name, _GROUP_DEFAULTS[name] if replace else None)
+            if value is not None or replace:
+                lines.add(row[options.UAPI], "" if value is None else value)
     if replace:
         lines.add("replace_groups", "true")
     return lines.piece
@@ -270,6 +278,9 @@ def _changes(peer, before, endpoints):
             changed.append("Endpoint")
     if "Description" in peer:
         changed.append("Description")
+    for name, key in _RATES:
+        if str(peer.get(name, "")) != before.get(key, b"").decode():
+            changed.append(name)
     if peer.get("Group", "") != before.get("group", b"").decode():
         # What members share is another's where it is none: it is all said again.
         changed = [name for name in changed if name != "AllowedIPs"] + ["Group", "AllowedIPs"]

@@ -90,6 +90,10 @@ Layer tunlite layer 3 start - layer
 [Group]
 Name tunlite name required now group_name name
  what its members' Group says: letters, digits, - _ .
+RateIn tunlite rate none now group_rate_in rate_in
+ RateIn of each member that has none of its own
+RateOut tunlite rate none now group_rate_out rate_out
+ RateOut of each member that has none of its own
 [Peer]
 PublicKey wg public required now public_key public_key
  the peer's public key, base64
@@ -105,6 +109,10 @@ Description tunlite text none now description description
  a name for people
 Group tunlite name none now group group
  Name of the [Group] that it is a member of
+RateIn tunlite rate none now rate_in rate_in
+ most bits a second inside from this peer, with K, M or G, or off
+RateOut tunlite rate none now rate_out rate_out
+ the same to this peer
 """
 
 # What the runner of commands does (host/runner.py), of [Interface] and [Group].

@@ -91,6 +91,13 @@ def _put_interface(out, text, running, mark):
                 out.option("FwMark", mark)
 
 
+def _rate(bits):
+    for size, unit in ((1000000000, "G"), (1000000, "M"), (1000, "K")):
+        if bits and not bits % size:
+            return str(bits // size) + unit
+    return str(bits or "off")
+
+
 def _put_peer(out, public, runs, said):
     """One [Peer]: `runs` of as_uapi.Running, `said` of the file, empty for a new one."""
     out.line()
@@ -113,6 +120,9 @@ def _put_peer(out, public, runs, said):
         out.option("Description", said["Description"])
     if "group" in runs:
         out.option("Group", runs["group"].decode())
+    for name, key in (("RateIn", "rate_in"), ("RateOut", "rate_out")):
+        if key in runs:
+            out.option(name, _rate(int(runs[key])))
 
 
 def render(config, running, chosen=0):

@@ -260,6 +260,21 @@ def _name(text):
     return text
 
 
+def _rate(text):
+    """Bits a second of "5M", "800K" or a plain number; 0 for off."""
+    if text.lower() == "off":
+        return 0
+    unit = {"k": 1000, "m": 1000000, "g": 1000000000}.get(text[-1:].lower(), 1)
+    digits = text if unit == 1 else text[:-1]
+    if (
+        not addresses.is_number(digits)
+        or len(digits) > 13
+        or not 1000 <= int(digits) * unit <= 1000000000000
+    ):
+        raise Bad(quoted(text) + " is no rate", "write off, or bits a second: 1K to 1000G")
+    return int(digits) * unit
+
+
 def _features(text):
     """Names of features to switch off; [] for auto, ["off"] for all offloads."""
     words = [_word(piece.lower()) for piece in _pieces(text)]
@@ -350,6 +365,7 @@ PARSERS = {
     "bool": _bool,
     "word": _word,
     "name": _name,
+    "rate": _rate,
     "engine": _word,
     "aead": _word,
     "features": _features,

@@ -7,9 +7,16 @@ _GROUPS_MAX = 256  # whoever may set names them
 class Group:
     """A name and its members, by handle."""
 
+    rates = (0, 0)  # of each member that has none of its own, in and out; 0: any
+
     def __init__(self, name):
         self.name = name
         self.members = {}
+
+    def rated(self, place, bits):
+        self.rates = (bits, self.rates[1]) if place == 0 else (self.rates[0], bits)
+        for peer in self.members.values():
+            peer.limit()
 
     def joined(self, peer):
         self.members[peer.handle] = peer

@@ -31,6 +31,8 @@ class Peer(noise.Remote):
     sharing = None  # with whom it may have the same allowed IPs: allowed_ips.py
     standby = False  # nothing goes to it
     origin = ""
+    rates = (None, None)  # of its own, in and out, bits a second; 0: any; None: as its group has it
+    limits = (0, 0)  # what holds
     blocked = False  # shut out: no session is made
 
     def __init__(self, plane, public, exchange):
@@ -53,6 +55,20 @@ class Peer(noise.Remote):
     def joined(self, group):
         """group: None, it is a member of none any more."""
         self.group = group
+        self.limit()
+
+    def rated(self, place, bits):
+        """place 0: in, 1: out."""
+        self.rates = (bits, self.rates[1]) if place == 0 else (self.rates[0], bits)
+        self.limit()
+
+    def limit(self):
+        """Its own rates hold, or its group's."""
+        common = self.group.rates if self.group is not None else (0, 0)
+        limits = tuple([common[i] if self.rates[i] is None else self.rates[i] for i in (0, 1)])
+        if limits != self.limits:
+            self.exchange.plane.peer_rates(self.handle, limits[0], limits[1])
+            self.limits = limits
 
     def claimed(self, origin, is_new=False):
         """Who tells of it now; whether that is as good as who told of it before."""

@@ -248,6 +248,11 @@ class Plane:
     def peer_endpoint(self, peer, record):
         self._check(self.native.tl_peer_endpoint(self.handle, peer, record), "endpoint")
 
+    def peer_rates(self, peer, bits_in, bits_out):
+        """Bits a second inside, from it and to it; 0: any."""
+        record = struct.pack("<QQ", bits_in, bits_out)
+        self._check(self.native.tl_peer_rates(self.handle, peer, record), "rates")
+
     def _read_state(self, peer):
         code = self.native.tl_peer_state(self.handle, peer, self._state, _STATE_SIZE)
         self._check(code, "state")

@@ -35,6 +35,7 @@ tl_ready plane >out out_len
 tl_peer_new plane
 tl_peer_free plane peer
 tl_peer_endpoint plane peer <endpoint48
+tl_peer_rates plane peer <rates16
 tl_peer_state plane peer >out out_len
 tl_peer_arm plane peer events
 tl_events plane >out out_len

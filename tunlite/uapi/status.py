@@ -122,6 +122,8 @@ def _peer(daemon, peer):
             },
         ),
         ("staged", state[planes.STAGED]),
+        ("rate_in", peer.limits[0]),
+        ("rate_out", peer.limits[1]),
         ("endpoints", list(_places(daemon, peer))),
         ("resolver", resolver.state(peer.public) if resolver else ""),
     )

@@ -77,6 +77,17 @@ def _name(value):
     return text
 
 
+def _rate(value):
+    """Bits a second, 0 for any; None where that is not said."""
+    if not len(value):
+        return None
+    text = _text(value)
+    bits = int(text) if addresses.is_number(text) and len(text) <= 13 else -1
+    if bits and not 1000 <= bits <= 1000000000000:
+        raise UapiError(EINVAL, "not a rate")
+    return bits
+
+
 def _prefix(text):
     try:
         return addresses.network(addresses.parse_prefix(text))
@@ -163,6 +174,11 @@ class Setter:
             if self._group is None:
                 raise UapiError(EINVAL, "too many groups")
             self._groups.add(name)
+        elif key in ("group_rate_in", "group_rate_out"):
+            bits = _rate(value)
+            if self._group is None:
+                raise UapiError(EINVAL, "no group_name stands before it")
+            self._group.rated(key == "group_rate_out", bits or 0)
         else:
             raise _unknown(key)
 
@@ -243,6 +259,10 @@ class Setter:
             name = _name(value)
             if peer is not None and not interface.groups.join(peer, name):
                 raise UapiError(EINVAL, "there is no group of this name")
+        elif key in ("rate_in", "rate_out"):
+            bits = _rate(value)
+            if peer is not None:
+                peer.rated(key == "rate_out", bits)
         else:
             raise _unknown(key)
 
@@ -354,6 +374,10 @@ def _peer_piece(interface, peer):
     _add(out, "persistent_keepalive_interval", peer.plan.persistent_s)
     if peer.group is not None:
         _add(out, "group", peer.group.name)
+    if peer.rates[0] is not None:
+        _add(out, "rate_in", peer.rates[0])
+    if peer.rates[1] is not None:
+        _add(out, "rate_out", peer.rates[1])
     return out
 
 
