@@ -254,6 +254,7 @@ class Two:
         for host in (self.router, self.gateway):
             found += [host.told_text(), host.command("show", host.name).stdout]
             found.append(host.command("show", "--json", host.name).stdout)
+            found.append(host.command("metrics", "--per-peer", host.name).stdout)
         return [*found, read_socket(self.fastd)]
 
     def outside(self):

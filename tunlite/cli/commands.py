@@ -228,6 +228,19 @@ def show(options, rest):
     return failed
 
 
+def metrics(options, rest):
+    from tunlite.cli import metrics
+
+    names = _take(rest, 0, 1)
+    for name in names:
+        files.check_name(name)
+    if "--listen" in options:
+        metrics.listen(options["--listen"], names, "--per-peer" in options)
+    else:
+        metrics.write(names, "--per-peer" in options)
+    return 0
+
+
 def _await(name, seconds):
     """Waits until a daemon answers for the interface; the last refusal when none does."""
     deadline = port.now_ms() + 1000 * seconds
@@ -420,6 +433,7 @@ FUNCTIONS = {
     "down": down,
     "reload": reload,
     "show": show,
+    "metrics": metrics,
     "setconf": setconf,
     "syncconf": syncconf,
     "addconf": addconf,

@@ -27,6 +27,11 @@ COMMANDS = (
      "Peers that did not change keep their sessions."),
     ("show", "[NAME] [--json]", "what runs: peers, traffic, offloads, drops",
      "Without NAME all interfaces."),
+    ("metrics", "[NAME] [--per-peer] [--listen ADDRESS:PORT]",
+     "what runs, as Prometheus reads it",
+     "Without NAME all interfaces. Who may use their status sockets may use this.\n"
+     "--per-peer: rows of each peer too. --listen: serves it over HTTP until SIGTERM; that needs\n"
+     "CPython and prometheus-client."),
     ("setconf", "[--wait SECONDS] NAME FILE [--allow-readable]",
      "give a running interface a new configuration",
      "FILE may be - or /dev/stdin. What FILE does not name goes back to its default."),

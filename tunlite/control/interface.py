@@ -6,7 +6,7 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints, keys
-from tunlite.control import block_list, groups, handshakes, stamp_file
+from tunlite.control import block_list, groups, handshakes, stamp_file, totals
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import noise, stamp, wire
@@ -45,6 +45,7 @@ class Interface:
         self.fwmark = 0
         self.allowed = allowed_ips.AllowedIPs()
         self.groups = groups.Groups()
+        self.gone = totals.Totals()
         self._removed = []
         self._turned_ms = 0
 
@@ -209,6 +210,7 @@ class Interface:
         peer.removed(why)
         self.allowed.clear(peer)
         self.groups.leave(peer)
+        self.gone.left(peer, self.plane.state(peer.handle))
         self.timers.set(peer.timer, None)
         if self.resolver is not None:
             self.resolver.want(peer.public, ())

@@ -259,15 +259,22 @@ def status(name):
 
     NoDaemon, NoRight, Refused, NoAnswer, OSError; none comes before the first dict is asked for.
     """
-    end = _STATUS_END
     try:
         talk = _Talk(name, _SILENCE_MS)
     except NoRight:
-        end = _READ_END
-        talk = _Talk(name, _SILENCE_MS, status_path(name))
+        yield from told(name)
+        return
+    yield from _status(talk, b"status=1\n\n", _STATUS_END)
+
+
+def told(name):
+    """The same from the socket that only tells."""
+    yield from _status(_Talk(name, _SILENCE_MS, status_path(name)), b"", _READ_END)
+
+
+def _status(talk, request, end):
     try:
-        if end is _STATUS_END:
-            talk.send(b"status=1\n\n")
+        talk.send(request)
         for text in _status_texts(talk, end):
             yield _object(text)
     finally:

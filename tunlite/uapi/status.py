@@ -63,6 +63,7 @@ def _head(daemon):
     yield "groups", interface.groups.seen()
     commands = interface.commands
     yield "commands", commands.seen() if commands else None
+    yield "gone", interface.gone.seen()
     yield "memory_kb", daemon.memory_kb()
     yield "uptime_s", daemon.uptime_ms() // 1000
 
