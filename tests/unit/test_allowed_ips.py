@@ -13,6 +13,7 @@ ALL = (6, bytes(16), 0)
 
 
 class Peer:
+    origin = ""
     sharing = None
     standby = False
 

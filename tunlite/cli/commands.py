@@ -330,6 +330,19 @@ def unblock(options, rest):
     return _one_key("unblock", rest)
 
 
+def _drain(rest, word):
+    client.set_device(_interface_name(_take(rest, 1, 1)[0]), [bytearray(b"drain=" + word + b"\n")])
+    return 0
+
+
+def drain(options, rest):
+    return _drain(rest, b"true")
+
+
+def undrain(options, rest):
+    return _drain(rest, b"false")
+
+
 # ---- without a daemon ----------------------------------------------------------------------------
 
 
@@ -434,6 +447,8 @@ FUNCTIONS = {
     "reload": reload,
     "show": show,
     "metrics": metrics,
+    "drain": drain,
+    "undrain": undrain,
     "setconf": setconf,
     "syncconf": syncconf,
     "addconf": addconf,

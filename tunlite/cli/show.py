@@ -56,6 +56,10 @@ def _facts(status):
         rows.append(("fwmark", f"0x{status['fwmark']:x}"))
     if not status.get("up", True):
         rows.append(("link", "down, or its UDP port could not be opened"))
+    if status.get("draining"):
+        rows.append(("draining", "handshakes are neither answered nor begun; sessions go on"))
+    if status.get("peer_routes"):
+        rows.append(("routes of peers", status["peer_routes"]))
     if "mtu" not in status:
         return rows  # another program's
     rows.append(("mtu", status["mtu"]))

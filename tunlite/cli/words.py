@@ -27,6 +27,10 @@ COMMANDS = (
      "Peers that did not change keep their sessions."),
     ("show", "[NAME] [--json]", "what runs: peers, traffic, offloads, drops",
      "Without NAME all interfaces."),
+    ("drain", "NAME", "answer and begin no handshakes: peers leave as their sessions end",
+     "Sessions go on, for three minutes at most; routers with another gateway go there meanwhile.\n"
+     "It holds until undrain, or the daemon's end."),
+    ("undrain", "NAME", "answer and begin handshakes again", ""),
     ("metrics", "[NAME] [--per-peer] [--listen ADDRESS:PORT]",
      "what runs, as Prometheus reads it",
      "Without NAME all interfaces. Who may use their status sockets may use this.\n"

@@ -7,7 +7,7 @@ one line, and is counted; the loop goes on.
 
 import errno
 
-from tunlite.control import timers, ways
+from tunlite.control import peer_routes, timers, ways
 from tunlite.control.interface import Interface
 from tunlite.plane import plane as planes
 
@@ -116,8 +116,11 @@ class Daemon:
         self._look_at_link()
 
     def watch_routes(self):
-        """Asks for the way to each endpoint, from now on. Before watch_link()."""
+        """Asks for the way to each endpoint, and makes routes to peers that come and go, from now
+        on. Before watch_link()."""
         self.interface.ways = ways.Ways(self)
+        self.interface.routes = peer_routes.PeerRoutes(self.port.links, self.log)
+        self.interface.listeners.append(self.interface.routes)
 
     def resolve_names(self, resolver):
         """resolver: a resolver.Resolver(daemon, daemon.interface.resolved, log)."""
@@ -280,6 +283,8 @@ class Daemon:
         self.plane.link(ifindex, self.mtu)
         if self.interface.ways is not None:
             self.interface.ways.set_device(ifindex)
+            routes = self.interface.routes
+            routes.move(self.interface.each_peer, routes.table, ifindex)
 
     def _link_is(self, mtu, up):
         if mtu != self.mtu:

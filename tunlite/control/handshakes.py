@@ -85,7 +85,9 @@ class Exchange(initiations.Initiations):
         if self.owner.me is None or not self.owner.listening:
             return
         kind = message[0]
-        if kind == wire.INITIATION:
+        if kind == wire.INITIATION and self.owner.draining:
+            self.refuse("draining")
+        elif kind == wire.INITIATION:
             yield from self._receive_initiation(record, message)
         elif kind == wire.RESPONSE:
             yield from self._receive_response(record, message)

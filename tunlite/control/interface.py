@@ -17,7 +17,8 @@ _EACCES = 13
 class Interface:
     """`port` as tunlite/system/port.py has it, `timers` a Timers, `log` a Log.
 
-    state_folder: for stamp_file.py, or None. resolver, ways: as resolver.py and ways.py, or None.
+    state_folder: for stamp_file.py, or None. resolver, ways, routes: as
+    resolver.py, ways.py and peer_routes.py, or None.
     """
 
     def __init__(self, port, plane, timers, log, state_folder=None):
@@ -28,6 +29,8 @@ class Interface:
         self.resolver = None
         self.ways = None
         self.commands = None  # as uapi/commands.py, where there is a runner
+        self.routes = None
+        self.draining = False
         self.noise = noise.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
         self.pad = 16
         self.rekey_ms = wire.REKEY_AFTER_MS
@@ -135,6 +138,26 @@ class Interface:
         if self.ways is not None:
             self.ways.all_changed()
 
+    def set_route_table(self, table):
+        """Where routes of established peers go, those of file and wg set apart; 0: nowhere."""
+        if self.routes is not None:
+            self.routes.move(self.each_peer, table, self.routes.device)
+
+    def drain(self, draining):
+        """Whether handshakes are neither begun nor answered; sessions go on until they end."""
+        if draining == self.draining:
+            return
+        self.draining = draining
+        self.exchange.stop()
+        now_ms = self.port.now_ms()
+        for peer in self.each_peer():
+            peer.drop_attempts(peer.shakes.under_way)
+            self.exchange.tell_measure(peer, None)
+            peer.shakes.stopped()
+            peer.where.stopped()
+            peer.arm()
+            self.exchange.look_soon(peer, now_ms)
+
     def link_up(self):
         """The link is up: sockets open, persistent keepalives begin."""
         self.up = True
@@ -180,7 +203,9 @@ class Interface:
     # ---- peers ----
 
     def can_shake(self, peer):
-        return peer.alive and not peer.blocked and self.listening and self.me is not None
+        if self.draining or self.me is None:
+            return False
+        return peer.alive and not peer.blocked and self.listening
 
     def find_known(self, public):
         """The peer with this key, None for a stranger's. HandshakeError: the key is shut out."""
@@ -346,6 +371,10 @@ class Interface:
     def commit(self):
         """Ends a change set: publishes the routes, then frees the peers that went."""
         self.allowed.publish(self.plane, self.let_turn)
+        for peer in self.allowed.take_changed():
+            if self.routes is not None:
+                self.routes.allowed_changed(peer)
+                self.let_turn()
         while self._removed:
             peer = self._removed.pop()
             self.by_handle.pop(peer.handle)

@@ -131,7 +131,8 @@ class Peer(noise.Remote):
     def arm(self):
         """Says which events are wanted: those that would change something now."""
         events = 0
-        if not (self.shakes.is_asking() or self.where.nowhere or self.blocked):
+        held = self.where.nowhere or self.blocked or self.exchange.owner.draining
+        if not (self.shakes.is_asking() or held):
             events = planes.WANTS_SESSION | planes.REKEY
         if self.sessions.next is not None:
             events |= planes.CONFIRMED

@@ -9,6 +9,7 @@ from tunlite.system import port
 from tunlite.uapi import client
 
 _SIGHUP = 1
+_MAIN = 254
 
 
 class BareError(UserError):
@@ -71,3 +72,14 @@ def set_routes(state, config, log):
     routes.apply(name, routes.with_table(rows, mark), state, log)
     rules.apply(families, mark, state)
     filters.apply(name, families, config.settings["Address"], mark, state, log)
+    _tell_table(name, config.settings["Table"])
+
+
+def _tell_table(name, table):
+    """Where the daemon puts routes to peers that come and go: as here, with the main table's number
+    where ours is 0."""
+    try:
+        number = _MAIN if table is None else table
+        client.set_device(name, [bytearray(f"route_table={number}\n".encode())])
+    except client.Refused:
+        pass  # a daemon of before the program's update makes none

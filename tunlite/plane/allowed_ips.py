@@ -20,6 +20,7 @@ class AllowedIPs:
         self._owners = prefixes.Table()  # a peer, or a tuple of those that share the prefix
         self._rows = 0
         self._losers = {}  # handle -> peer whose list names prefixes that are its no more
+        self._changed = {}  # handle -> peer with an origin
 
     def _of(self, key):
         owner = self._owners.get(key, ())
@@ -27,7 +28,11 @@ class AllowedIPs:
 
     def _own(self, key, peers):
         """peers: tuple of all that have it from now on."""
-        self._rows += len(peers) - len(self._of(key))
+        before = self._of(key)
+        self._rows += len(peers) - len(before)
+        for peer in before + peers:
+            if peer.origin:
+                self._changed[peer.handle] = peer
         if peers:
             self._owners[key] = peers if len(peers) > 1 else peers[0]
         else:
@@ -89,6 +94,11 @@ class AllowedIPs:
         for peer in self._losers.values():
             peer.allows([key for key in peer.allowed if peer in self._of(key)])
         self._losers = {}
+
+    def take_changed(self):
+        """The peers of an origin of their own whose prefixes changed since the last call."""
+        found, self._changed = self._changed.values(), {}
+        return found
 
     def publish(self, plane, let_turn):
         """Tells the packet path, if something changed; let_turn() now and then, for many rows."""

@@ -101,6 +101,8 @@ Links: `links`, an object with
     addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
     addr_del(name, address)
     route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one
+    peer_route(index, prefix, table, delete)
+                                adds or removes one with our own protocol number, 116
     routes(family, table)       yields (prefix, ifindex or 0, mtu of the route or 0), of equal
                                 prefixes the best first; read it to its end
     route_get(family, address, mark, source=None)

@@ -171,6 +171,9 @@ class Links:
     def route_del(self, name, prefix, table):
         self._ask(requests.change_route(self._index(name), prefix, table, True))
 
+    def peer_route(self, index, prefix, table, delete):
+        self._ask(requests.change_route(index, prefix, table, delete, requests.PEER_ROUTES))
+
     def routes(self, family, table):
         for payload in self._answers(requests.get_routes(family)):
             row = requests.route_of(payload)

@@ -57,6 +57,7 @@ _RTA_MARK = 16
 _RTAX_MTU = 2
 _UNICAST = 1  # the type of a route that forwards
 _RTPROT_STATIC = 4
+PEER_ROUTES = 116  # the protocol of routes that come and go with peers; nobody else's
 _SCOPE_LINK = 253
 _FRA_PRIORITY = 6
 _FRA_FWMARK = 10
@@ -211,13 +212,13 @@ def change_address(index, prefix, delete):
 # ---- routes
 
 
-def change_route(index, prefix, table, delete):
+def change_route(index, prefix, table, delete, protocol=_RTPROT_STATIC):
     family, packed, bits = prefix
     table = table or _MAIN
     body = struct.pack(
         _ROUTE,
         *(_FAMILIES[family], bits, 0, 0, table if table < 256 else _UNSPECIFIED),
-        *(_RTPROT_STATIC, _SCOPE_LINK if family == 4 else 0, _UNICAST, 0),
+        *(protocol, _SCOPE_LINK if family == 4 else 0, _UNICAST, 0),
     )
     rows = ((_RTA_DST, packed), (_RTA_OIF, index), (_RTA_TABLE, table))
     if delete:

@@ -14,6 +14,8 @@ _FAMILIES = (
     ("tunlite_up", "gauge", "Whether the daemon answers."),
     ("tunlite_interface_info", "gauge", "Its public key, engine and AEAD."),
     ("tunlite_link_up", "gauge", "Whether the link is up and the UDP sockets are open."),
+    ("tunlite_draining", "gauge", "Whether handshakes are neither answered nor begun."),
+    ("tunlite_peer_routes", "gauge", "Routes that stand while their peer is established."),
     ("tunlite_uptime_seconds", "gauge", "Since the daemon began."),
     ("tunlite_memory_peak_bytes", "gauge", "The most resident memory that it had."),
     ("tunlite_peers", "gauge", "Peers, by where they come from."),
@@ -97,6 +99,8 @@ class Metrics:
         info = [(key, head.get(key) or "") for key in ("public_key", "engine", "aead")]
         self._add("interface_info", labels + tuple(info), 1)
         self._add("link_up", labels, int(bool(head["up"])))
+        self._add("draining", labels, int(bool(head["draining"])))
+        self._add("peer_routes", labels, head["peer_routes"])
         self._add("uptime_seconds", labels, head["uptime_s"])
         if head.get("memory_kb"):
             self._add("memory_peak_bytes", labels, head["memory_kb"] * 1024)

@@ -47,6 +47,8 @@ def _head(daemon):
     yield "mtu", daemon.mtu
     yield "layer", daemon.layer
     yield "up", interface.listening
+    yield "draining", interface.draining
+    yield "peer_routes", interface.routes.standing() if interface.routes else 0
     rows = features.rows(native, plane.features())
     yield "engine", features.chosen(rows, "engine")
     yield "aead", features.chosen(rows, "aead")

@@ -54,6 +54,13 @@ def _true(value):
         raise UapiError(EINVAL, "only true is understood")
 
 
+def _flag(value):
+    text = _text(value)
+    if text not in ("true", "false"):
+        raise UapiError(EINVAL, "neither true nor false")
+    return text == "true"
+
+
 def _words(value):
     """Text for people, without what steers a terminal."""
     text = _text(value)
@@ -158,6 +165,10 @@ class Setter:
         elif key == "replace_groups":
             _true(value)
             interface.groups.keep(self._groups)
+        elif key == "route_table":
+            interface.set_route_table(_number(value, 0xFFFFFFFF))
+        elif key == "drain":
+            interface.drain(_flag(value))
         elif key in ("remove_peer", "block", "unblock"):
             self._one_key(key, bytes(self._key(value)))
         elif key.startswith("group_"):
