@@ -16,12 +16,13 @@ _WINDOW_MS = 60000
 class Log:
     """`prefix` names the interface; `clock` gives milliseconds; `write` takes a line."""
 
+    hides = False  # addresses outside the tunnel, and MACs
+
     def __init__(self, prefix, level=INFO, clock=port.now_ms, write=port.print_err):
         self.prefix = prefix
         self.level = level
         self._clock = clock
         self._write = write
-        self.hides = False  # addresses outside the tunnel, and MACs
         self.foreground = False  # whether a supervisor reads us: procd takes stderr for errors
         self._has_terminal = True
         self._kinds = {}  # kind -> [start of its window, lines in it, lines left out]

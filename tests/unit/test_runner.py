@@ -460,6 +460,19 @@ def test_a_secret_of_an_answer_is_in_no_log(verifying):
     assert PSK not in d.log()
 
 
+def test_where_a_peer_is_comes_into_no_log_by_an_answer_or_a_file_when_it_is_to_be_hidden(
+    verifying, monkeypatch
+):
+    monkeypatch.setattr(logs.Log, "hides", True)
+    d = verifying("echo AllowedIPs = $PEER_ADDRESS:x")
+    assert _asked(d) is None
+    assert "answers what is not taken: (hidden)" in d.log()
+    d.file.write_text("[Peer]\nEndpoint = 192.0.2.7:x\n")
+    os.kill(d.runner.pid, signal.SIGHUP)
+    d.until(lambda: "no command runs: tunlite check says why" in d.log())
+    assert "192.0.2.7" not in d.log()
+
+
 def test_64_questions_wait_and_the_rest_are_refused(verifying):
     d = verifying("sleep 0.05")
     answers = []

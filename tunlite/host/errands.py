@@ -127,7 +127,7 @@ class Job:
     def __init__(self, record, orders, pid):
         self.record = record
         self.good = True
-        self.why = ""  # the first that failed
+        self.why = self.answer = ""  # the first that failed; what is wrong with what it said
         self.pidfd = self.source = -1
         self.deadline_ms = 0
         self.output = None
@@ -234,7 +234,8 @@ class Job:
                 self.record.public, memoryview(self.output)[: self._size], self._orders.health
             )
         except answer.Bad as e:
-            self._failed("answers what is not taken: " + e.args[0])
+            self._failed("answers what is not taken: ")
+            self.answer = e.args[0]
             return b""
 
     def wipe(self):
@@ -342,7 +343,7 @@ class Errands:
             text = job.text()
         if job.why and record.kind != _HEALTH:
             whose = f"{_NAMES[record.kind]} for {keys.text(record.public)}"
-            self._log.info(f"{whose}: the command {job.why}", "job")
+            self._log.info(f"{whose}: the command {job.why}{self._log.outer(job.answer)}", "job")
         packet = bytearray(commands.answer_head(record.number, job.good))
         packet.extend(text)
         keys.wipe(text)
@@ -375,6 +376,6 @@ def work(file, fd, pid, log):
     try:
         Errands(Orders(*file), fd, (parent_fd, signals), pid, log).serve()
     except parser.ConfigError as e:
-        log.error("no command runs: " + e.args[0][0], "runner")
+        log.error("no command runs: " + log.outer(e.args[0][0], "tunlite check says why"), "runner")
     except Exception as e:
         log.error("the runner of commands: " + told(e), "runner")
