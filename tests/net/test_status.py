@@ -65,8 +65,8 @@ class Host:
         self.write(**interface)
         if way == "up":
             self.command("up", self.file)
-        elif way == "run":
-            self.spawn("run", "--config", str(self.file))
+        elif way.startswith("run"):
+            self.spawn(*way.split(), "--config", str(self.file))
         elif way == "-f":
             self.spawn("-f", self.name)
         else:
@@ -88,7 +88,7 @@ def _mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize("way", ["run", "up", "-f", "bare"])
+@pytest.mark.parametrize("way", ["run", "run --bare", "up", "-f", "bare"])
 def test_every_daemon_tells_its_status_to_who_may_ask_and_takes_it_away_at_the_end(host, way):
     host.start(way)
     if way in ("-f", "bare"):
