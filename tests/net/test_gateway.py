@@ -7,6 +7,7 @@ router ==w1== gateway           both by files; the gateway knows the router by `
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,8 @@ def test_a_gateway_that_drains_keeps_its_sessions_and_takes_no_new_ones(two):
     two.router.command("down", two.router.name)
     two.router.command("up", two.router.file)
     assert not two.ping()
-    text = two.gateway.command("metrics", two.gateway.name).stdout
+    words = [sys.executable, "-m", "tunlite", "metrics", two.gateway.name]
+    text = two.gateway.namespace.run(words).stdout
     assert f'tunlite_draining{{interface="{two.gateway.name}"}} 1' in text
     assert 'reason="draining"' in text
     two.gateway.command("undrain", two.gateway.name)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -254,7 +255,8 @@ class Two:
         for host in (self.router, self.gateway):
             found += [host.told_text(), host.command("show", host.name).stdout]
             found.append(host.command("show", "--json", host.name).stdout)
-            found.append(host.command("metrics", "--per-peer", host.name).stdout)
+            words = [sys.executable, "-m", "tunlite", "metrics", "--per-peer", host.name]
+            found.append(host.namespace.run(words).stdout)
         return [*found, read_socket(self.fastd)]
 
     def outside(self):

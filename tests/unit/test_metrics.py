@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import core, parser
 
 from lab.fakes.net import Node, World
-from tunlite.uapi import client, cpython_metrics, metrics, status
+from tunlite.uapi import client, cpython_exporter, cpython_metrics as metrics, status
 
 _DASHBOARD = Path(__file__).resolve().parents[2] / "docs/grafana-dashboard.json"
 _PEER = b"\x0a\0\0\x02"
@@ -160,7 +160,7 @@ def test_a_label_stays_in_its_quotes(daemons, word):
 
 def test_over_http_the_same_is_told_as_by_the_text(daemons):
     registry = core.CollectorRegistry()
-    registry.register(cpython_metrics.Collector((), True))
+    registry.register(cpython_exporter.Collector((), True))
     served = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in registry.collect()

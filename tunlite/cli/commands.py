@@ -229,8 +229,10 @@ def show(options, rest):
 
 
 def metrics(options, rest):
-    from tunlite.cli import metrics
-
+    try:
+        from tunlite.cli import cpython_metrics as metrics
+    except ImportError:
+        raise CommandError("metrics needs tunlite on CPython, which asks this daemon too")
     names = _take(rest, 0, 1)
     for name in names:
         files.check_name(name)

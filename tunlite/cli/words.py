@@ -35,7 +35,7 @@ COMMANDS = (
      "what runs, as Prometheus reads it",
      "Without NAME all interfaces. Who may use their status sockets may use this.\n"
      "--per-peer: rows of each peer too. --listen: serves it over HTTP until SIGTERM; that needs\n"
-     "CPython and prometheus-client."),
+     "prometheus-client. On CPython alone, for any daemon of the machine."),
     ("setconf", "[--wait SECONDS] NAME FILE [--allow-readable]",
      "give a running interface a new configuration",
      "FILE may be - or /dev/stdin. What FILE does not name goes back to its default."),

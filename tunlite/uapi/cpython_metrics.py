@@ -1,39 +1,204 @@
 # SPDX-License-Identifier: MIT
-"""`tunlite metrics --listen`: metrics.py over HTTP, by prometheus-client, for gateways."""
+"""What runs, as Prometheus' text: of each daemon its status, read where nothing can be changed.
 
-import prometheus_client
-from prometheus_client import core
+Names and units follow prometheus.io/docs/practices/naming. What a peer that left had counted stays
+in its interface's totals, so that these never go back. Where peers are is never told. A gateway's:
+routers' executables have it not.
+"""
 
+from tunlite.errors import UserError
 from tunlite.system import port
-from tunlite.uapi import metrics
+from tunlite.uapi import client
 
-_SIGHUP = 1
-_KINDS = {"gauge": core.GaugeMetricFamily, "counter": core.CounterMetricFamily}
+# name, type, help; in the order in which they are told
+_FAMILIES = (
+    ("tunlite_up", "gauge", "Whether the daemon answers."),
+    ("tunlite_interface_info", "gauge", "Its public key, engine and AEAD."),
+    ("tunlite_link_up", "gauge", "Whether the link is up and the UDP sockets are open."),
+    ("tunlite_draining", "gauge", "Whether handshakes are neither answered nor begun."),
+    ("tunlite_peer_routes", "gauge", "Routes that stand while their peer is established."),
+    ("tunlite_uptime_seconds", "gauge", "Since the daemon began."),
+    ("tunlite_memory_peak_bytes", "gauge", "The most resident memory that it had."),
+    ("tunlite_peers", "gauge", "Peers, by where they come from."),
+    ("tunlite_peers_established", "gauge", "Peers with a session that receives."),
+    ("tunlite_group_peers", "gauge", "Members of a group."),
+    ("tunlite_group_peers_established", "gauge", "Members with a session that receives."),
+    ("tunlite_received_bytes_total", "counter", "From peers, inside the tunnel."),
+    ("tunlite_sent_bytes_total", "counter", "To peers, inside the tunnel."),
+    ("tunlite_received_datagrams_total", "counter", "UDP datagrams, by worker."),
+    ("tunlite_sent_datagrams_total", "counter", "UDP datagrams, by worker."),
+    ("tunlite_dropped_packets_total", "counter", "Packets refused or dropped, by reason."),
+    ("tunlite_handshakes_total", "counter", "Handshakes of peers, by what became of them."),
+    ("tunlite_handshake_messages_refused_total", "counter", "By reason."),
+    ("tunlite_cookies_sent_total", "counter", "Answers to handshakes under load."),
+    ("tunlite_peer_moves_total", "counter", "Endpoints that peers changed."),
+    ("tunlite_returns_total", "counter", "Of the packet path to Python, by cause."),
+    ("tunlite_events_dropped_total", "counter", "Events that failed, by cause."),
+    ("tunlite_peer_info", "gauge", "A peer's description, origin and group."),
+    ("tunlite_peer_established", "gauge", "Whether a session receives."),
+    ("tunlite_peer_established_seconds", "gauge", "Since when, 0 while none does."),
+    ("tunlite_peer_latest_handshake_timestamp_seconds", "gauge", "Since 1970; 0 for none."),
+    ("tunlite_peer_received_bytes_total", "counter", "From the peer, inside the tunnel."),
+    ("tunlite_peer_sent_bytes_total", "counter", "To the peer, inside the tunnel."),
+    ("tunlite_peer_handshakes_total", "counter", "By what became of them."),
+)
+_HANDSHAKES = ("initiated", "responded", "completed", "failed")
 
 
-class Collector:
-    """Asks the daemons anew at each scrape."""
+class Metrics:
+    """Samples by name: rows (labels, value), labels a tuple of (name, text), value a text."""
 
-    def __init__(self, names, per_peer):
-        self._names = names
+    def __init__(self, per_peer):
         self._per_peer = per_peer
+        self._samples = {}
+        self._fresh = []  # of the interface that is read now
 
-    def collect(self):
-        found = metrics.gathered(self._names, self._per_peer)
-        for name, kind, text, samples in found.families():
-            family = _KINDS[kind](name, text)
-            for labels, value in samples:
-                family.add_sample(name, dict(labels), float(value))
-            yield family
+    def families(self):
+        """Rows (name, type, help, samples) of those that there are samples of."""
+        for name, kind, text in _FAMILIES:
+            if name in self._samples:
+                yield name, kind, text, self._samples[name]
+
+    def _add(self, name, labels, value):
+        self._fresh.append((name, labels, str(value + 0)))  # a number: it may not be our daemon
+
+    def read(self, name):
+        """Adds an interface, whole or, where its daemon does not answer, as one that is not up.
+        NoRight."""
+        labels = (("interface", name),)
+        self._fresh = []
+        try:
+            asked = client.told(name)
+            head = next(asked)
+            self._add("up", labels, 1)
+            self._interface(labels, head)
+            self._peers(labels, head, [self._facts(peer) for peer in asked])
+        except client.NoRight:
+            raise
+        except (UserError, OSError, StopIteration, KeyError, TypeError, AttributeError):
+            self._fresh = []
+            self._add("up", labels, 0)
+        for short, of_sample, value in self._fresh:
+            self._samples.setdefault("tunlite_" + short, []).append((of_sample, value))
+
+    @staticmethod
+    def _facts(peer):
+        """What is used of a peer: a thousand of them need no more room than that."""
+        counts = peer.get("handshakes") or {}
+        return (
+            (peer["public_key"], peer.get("description") or ""),
+            (peer.get("origin") or "file", peer.get("group") or ""),
+            peer.get("established_s"),
+            peer["latest_handshake"],
+            (peer["rx_bytes"], peer["tx_bytes"]),
+            [counts.get(kind, 0) for kind in _HANDSHAKES],
+        )
+
+    # ---- an interface ----
+
+    def _interface(self, labels, head):
+        info = [(key, head.get(key) or "") for key in ("public_key", "engine", "aead")]
+        self._add("interface_info", labels + tuple(info), 1)
+        self._add("link_up", labels, int(bool(head["up"])))
+        self._add("draining", labels, int(bool(head["draining"])))
+        self._add("peer_routes", labels, head["peer_routes"])
+        self._add("uptime_seconds", labels, head["uptime_s"])
+        if head.get("memory_kb"):
+            self._add("memory_peak_bytes", labels, head["memory_kb"] * 1024)
+        counters = head["counters"]
+        self._add("cookies_sent_total", labels, counters.get("cookies_written", 0))
+        self._add("peer_moves_total", labels, counters.get("roamed", 0))
+        for number, worker in enumerate(head["workers"]):
+            of_worker = labels + (("worker", str(number)),)
+            self._add("received_datagrams_total", of_worker, worker["read"])
+            self._add("sent_datagrams_total", of_worker, worker["written"])
+        self._by("dropped_packets_total", labels, "reason", head["drops"])
+        self._by("handshake_messages_refused_total", labels, "reason", head["handshakes_refused"])
+        self._by("events_dropped_total", labels, "cause", head["events_dropped"])
+        causes = {cause: count for cause, count in head["returns"].items() if cause != "total"}
+        self._by("returns_total", labels, "cause", causes)
+
+    def _by(self, name, labels, label, counts):
+        for key in sorted(counts):
+            self._add(name, labels + ((label, key),), counts[key])
+
+    # ---- its peers ----
+
+    def _peers(self, labels, head, peers):
+        gone = head["gone"]
+        origins = {"file": 0}
+        groups = {group["name"]: [0, 0] for group in head.get("groups", ())}
+        rx, tx, established = gone["rx_bytes"], gone["tx_bytes"], 0
+        shaken = [gone[kind] for kind in _HANDSHAKES]
+        for row in peers:
+            _, (origin, group), since_s, _, (received, sent), counts = row
+            is_established = since_s is not None
+            origins[origin] = origins.get(origin, 0) + 1
+            rx, tx, established = rx + received, tx + sent, established + is_established
+            shaken = [shaken[at] + counts[at] for at in range(len(counts))]
+            if group in groups:
+                groups[group][0] += 1
+                groups[group][1] += is_established
+            if self._per_peer:
+                self._peer(labels, row)
+        self._by("peers", labels, "origin", origins)
+        self._add("peers_established", labels, established)
+        self._add("received_bytes_total", labels, rx)
+        self._add("sent_bytes_total", labels, tx)
+        self._handshakes("handshakes_total", labels, shaken)
+        for group in sorted(groups):
+            of_group = labels + (("group", group),)
+            self._add("group_peers", of_group, groups[group][0])
+            self._add("group_peers_established", of_group, groups[group][1])
+
+    def _peer(self, labels, row):
+        (key, description), (origin, group), since_s, shaken_s, (received, sent), counts = row
+        labels += (("public_key", key),)
+        info = (("description", description), ("group", group), ("origin", origin))
+        self._add("peer_info", labels + info, 1)
+        self._add("peer_established", labels, int(since_s is not None))
+        self._add("peer_established_seconds", labels, since_s or 0)
+        self._add("peer_latest_handshake_timestamp_seconds", labels, shaken_s)
+        self._add("peer_received_bytes_total", labels, received)
+        self._add("peer_sent_bytes_total", labels, sent)
+        self._handshakes("peer_handshakes_total", labels, counts)
+
+    def _handshakes(self, name, labels, counts):
+        for at in range(len(counts)):
+            self._add(name, labels + (("result", _HANDSHAKES[at]),), counts[at])
 
 
-def serve(host, number, collector):
-    """Until SIGTERM or SIGINT. OSError: it cannot listen there."""
-    registry = prometheus_client.CollectorRegistry()
-    registry.register(collector)
-    signals = port.signal_fd()
-    prometheus_client.start_http_server(number, host, registry)
-    while True:
-        port.poll([(signals, port.POLLIN)], -1)
-        if set(port.os_read(signals, 64)) - {_SIGHUP}:
-            return
+def gathered(names, per_peer):
+    """Metrics of these interfaces, or without any of all whose daemons tell their status."""
+    found = Metrics(per_peer)
+    for name in names or interfaces():
+        found.read(name)
+    return found
+
+
+def interfaces():
+    """Names that have a status socket, be it a killed daemon's."""
+    return [name for name in client.interfaces() if _is_there(client.status_path(name))]
+
+
+def _is_there(path):
+    try:
+        return bool(port.stat(path))
+    except OSError:
+        return False
+
+
+# ---- the text ----
+
+
+def _quoted(text):
+    return str(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def pieces(metrics):
+    """The text, line by line."""
+    for name, kind, text, samples in metrics.families():
+        yield f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+        for labels, value in samples:
+            written = ",".join([f'{label}="{_quoted(said)}"' for label, said in labels])
+            yield name + "{" + written + "} " + value + "\n"

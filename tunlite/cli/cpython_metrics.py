@@ -4,7 +4,7 @@
 from tunlite import endpoints
 from tunlite.errors import UsageError, UserError, said
 from tunlite.system import port
-from tunlite.uapi import metrics
+from tunlite.uapi import cpython_metrics as metrics
 
 
 class ListenError(UserError):
@@ -23,12 +23,10 @@ def listen(text, names, per_peer):
     except ValueError:
         raise UsageError("--listen takes ADDRESS:PORT, 127.0.0.1:9586 for instance")
     try:
-        from tunlite.uapi import cpython_metrics
+        from tunlite.uapi import cpython_exporter
     except ImportError:
-        raise ListenError(
-            "--listen needs CPython and prometheus-client: pip install 'tunlite[metrics]'"
-        )
+        raise ListenError("--listen needs prometheus-client: pip install 'tunlite[metrics]'")
     try:
-        cpython_metrics.serve(host, number, cpython_metrics.Collector(names, per_peer))
+        cpython_exporter.serve(host, number, cpython_exporter.Collector(names, per_peer))
     except OSError as e:
         raise ListenError(f"{text} cannot be listened on: {said(e)}")
