@@ -243,6 +243,120 @@ def test_where_no_initiation_can_leave_for_an_endpoint_the_next_is_asked_at_once
     assert [row[0] for row in stacks.world.log if row[3][0] == 1] == [began_ms]
 
 
+def test_where_none_can_leave_for_the_second_the_third_is_asked_at_once():
+    stacks = Stacks(DEAD[0], B6, B4)
+    send = stacks.a.native.tl_send
+
+    def refused(plane, handle, record, message, size):
+        return -101 if record[0] == 6 else send(plane, handle, record, message, size)
+
+    stacks.a.native.tl_send = refused
+    stacks.send()
+    stacks.run(1)
+    assert stacks.asked() == [(0, DEAD[0]), (250, B4)]
+
+
+def test_an_endpoint_that_was_asked_just_before_waits_while_the_others_of_a_new_round_do_not():
+    stacks = Stacks(B4, DEAD[0], DEAD[1])
+    stacks.send()
+    stacks.run(2)
+    stacks.world.loses = lambda packet: True
+    stacks.a.interface.exchange.now_ms = stacks.world.clock.now_ms
+    stacks.a.interface.exchange.want(stacks.peer, True)
+    stacks.run(4.5)
+    times = dict((address, when_ms) for when_ms, address in stacks.asked())
+    assert [address for _, address in stacks.asked()] == [B4, DEAD[0], DEAD[1], B4]
+    assert times[B4] == 5000
+
+
+def test_an_endpoint_that_is_routed_into_us_is_not_asked():
+    stacks = Stacks(DEAD[0], B4)
+    assert not stacks.peer.where.places.rows[0].judged(True, True)
+    stacks.send()
+    stacks.run(1)
+    assert stacks.asked() == [(0, B4)]
+
+
+def test_a_response_to_an_earlier_initiation_is_not_taken_after_one_to_a_later():
+    stacks = Stacks(B6, B4)
+    # The first is answered, but that takes its time.
+    stacks.world.delay_ms = lambda packet: 500 if packet[1][0] == A6 else 20
+    stacks.send()
+    stacks.run(0.4)
+    current = stacks.peer.sessions.current
+    assert stacks.here() == B4 and len(stacks.peer.shakes.under_way) == 0
+    stacks.run(1)
+    assert stacks.peer.sessions.current == current and stacks.here() == B4
+    assert stacks.a.native.drops == {"unknown_index": 1}
+
+
+def test_what_a_cookie_came_for_is_not_repeated_once_another_endpoint_answered():
+    stacks = Stacks(B6, B4)
+    judge = stacks.b.native._has_mac2
+    stacks.b.native.under_load = True
+    stacks.b.native._has_mac2 = lambda rec, message: rec[0] == 4 or judge(rec, message)
+    # The cookie's half second has not passed when the second endpoint answers.
+    stacks.a.port.random_bytes = lambda n: bytearray(b"\x01\x2c")[:n] + bytes(max(0, n - 2))
+    stacks.send()
+    stacks.run(0.1)
+    (first,) = stacks.peer.shakes.under_way
+    assert first.repeat_ms
+    stacks.run(3)
+    assert [address for _, address in stacks.asked()] == [B6, B4]
+
+
+def test_what_a_cookie_came_for_does_not_leave_in_a_later_attempt():
+    stacks = Stacks(B4, B6)
+    judge = stacks.b.native._has_mac2
+    stacks.b.native.under_load = True
+    stacks.b.native._has_mac2 = lambda rec, message: rec[0] == 4 or judge(rec, message)
+    stacks.a.port.random_bytes = lambda n: bytearray(b"\x01\x2c")[:n] + bytes(max(0, n - 2))
+    stacks.world.delay_ms = lambda packet: 300 if packet[1][0] in (A4, B4) else 20
+    stacks.send()
+    stacks.run(0.5)
+    assert [attempt.repeat_ms > 0 for attempt in stacks.peer.shakes.under_way] == [False, True]
+    stacks.run(0.5)
+    assert stacks.peer.shakes.completed == 1 and len(stacks.peer.shakes.under_way) == 1
+    stacks.a.interface.exchange.now_ms = stacks.world.clock.now_ms
+    stacks.a.interface.exchange.want(stacks.peer, True)
+    stacks.run(3.5)
+    assert stacks.asked() == [(0, B4), (250, B6)]
+
+
+def test_what_was_not_asked_when_a_response_came_does_not_go_on_while_another_is_put_off():
+    stacks = Stacks(B4, B6, DEAD[0])
+    stacks.send()
+    stacks.run(1)
+    stacks.a.interface.exchange.now_ms = stacks.world.clock.now_ms
+    stacks.peer.shakes.answered(stacks.world.clock.now_ms)  # an initiation of theirs
+    stacks.a.interface.exchange.want(stacks.peer, True)
+    stacks.a.interface.exchange.look_soon(stacks.peer, stacks.world.clock.now_ms)
+    stacks.run(4.5)
+    assert stacks.asked() == [(0, B4)]
+
+
+def test_what_is_asked_alone_ends_the_round():
+    stacks = Stacks(*DEAD[:4])
+    stacks.send()
+    stacks.run(0.3)
+    stacks.a.interface.exchange.now_ms = stacks.world.clock.now_ms
+    stacks.a.interface.exchange.ask(stacks.peer)
+    stacks.run(4)
+    assert stacks.asked() == [(0, DEAD[0]), (250, DEAD[1]), (300, DEAD[0])]
+
+
+def test_a_peer_that_moved_itself_stays_there_when_a_name_is_answered_anew():
+    stacks = Stacks(B4)
+    resolver = stacks.a.interface.resolver = Resolver()
+    resolver.answers[("gw.example", PORT)] = [record(DEAD[0])[:24], record(B4)[:24]]
+    stacks.a.interface.set_endpoints(stacks.peer, [("gw.example", PORT)])
+    moved = record(b"\x0a\0\0\x07")
+    stacks.a.interface.plane.peer_endpoint(stacks.peer.handle, moved)
+    resolver.answers[("gw.example", PORT)] = [record(DEAD[1])[:24], record(B6)[:24]]
+    stacks.a.interface.resolved(stacks.peer.public)
+    assert stacks.here() == moved[4:8]
+
+
 def test_a_round_counts_once_for_stamps_and_names():
     stacks = Stacks(*DEAD[:4])
     stacks.send()

@@ -308,3 +308,25 @@ def test_all_rooms_are_frozen_but_the_gateways_and_all_files_but_those_of_cpytho
         for part in ("", "_exporter", "_links", "_metrics", "_native", "_sockets")
     }
     assert not fold.is_frozen(Path("tunlite/fleet/gateway.py"))
+
+
+def test_a_class_that_another_file_inherits_from_has_no_names_of_its_own_file():
+    """They are short in each file by itself: one would be the other's."""
+    trees = {path: ast.parse(path.read_text()) for path in _FILES}
+    classes = {
+        (path.stem, node.name): node
+        for path, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    found = 0
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            for base in node.bases if isinstance(node, ast.ClassDef) else ():
+                if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+                    parent = classes.get((base.value.id, base.attr))
+                    found += parent is not None
+                    for inner in ast.walk(parent) if parent else ():
+                        name = getattr(inner, "attr", getattr(inner, "name", None)) or ""
+                        assert not name.startswith("_") or name.startswith("__"), (base.attr, name)
+    assert found >= 3

@@ -160,9 +160,8 @@ class EndpointSet:
         self.last_family = place.record[0]
 
     def stayed(self, place):
-        """None could leave: there is nothing to wait for."""
+        """None could leave: there is nothing to wait for before the next."""
         place.was_asked(place.sent_ms)
-        self.last_ms = 0
         self.last_family = place.record[0]
 
     def counts(self):

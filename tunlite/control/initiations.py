@@ -16,7 +16,8 @@ _REPEAT_JITTER_MS = 300
 
 
 class Initiations:
-    """`owner` is an Interface: handshakes.py says what it has."""
+    """`owner` is an Interface: handshakes.py says what it has. No name here begins with _: in the
+    frozen copy they are short in each file by itself, and would be the subclass's."""
 
     def __init__(self, owner):
         self.owner = owner
@@ -34,7 +35,7 @@ class Initiations:
         At most one initiation to an endpoint every 5 s; an attempt under way goes on, with its
         count of retries begun anew when `fresh` (paper 6.4).
         """
-        if not self._can_ask(peer):
+        if not self.can_ask(peer):
             return
         if fresh:
             peer.shakes.asked_anew()
@@ -43,7 +44,7 @@ class Initiations:
         if peer.shakes.measures:
             peer.shakes.measures_only(False)  # what is asked next is for both
             self.unqueue(peer)
-        when_ms = self._free_ms(peer)
+        when_ms = self.free_ms(peer)
         if when_ms > self.now_ms:
             peer.shakes.put_off(when_ms)
             self.set_timer(peer, when_ms)
@@ -54,17 +55,17 @@ class Initiations:
     def ask(self, peer):
         """The endpoint in use, at once and alone, also within the 5 s; whoever calls this bounds
         how often. The response is used as any."""
-        if self._can_ask(peer):
+        if self.can_ask(peer):
             peer.shakes.asks_alone(True)
             peer.shakes.measures_only(False)
             peer.where.round_ended()
-            self._queue(peer)
+            self.enqueue(peer)
 
     def measure(self, peer, told):
         """Asks the peer's endpoints also within the 5 s; the response is read and thrown away, so
         that neither end ever sends on that session. told(milliseconds of the round trip), or
         told(None) where none came in 5 s. One measure of a peer at a time: False for another."""
-        if peer.shakes.told is not None or not self._can_ask(peer):
+        if peer.shakes.told is not None or not self.can_ask(peer):
             return False
         peer.shakes.measuring(told, self.now_ms)
         # Also where an attempt is under way: its response tells as much.
@@ -74,10 +75,10 @@ class Initiations:
             self.begin(peer, False)
         return True
 
-    def _can_ask(self, peer):
+    def can_ask(self, peer):
         return not peer.where.nowhere and self.owner.can_shake(peer)
 
-    def _free_ms(self, peer):
+    def free_ms(self, peer):
         """When the peer may be asked."""
         sent_ms = peer.shakes.sent_ms
         when_ms = sent_ms + wire.REKEY_TIMEOUT_MS if sent_ms else 0
@@ -89,9 +90,9 @@ class Initiations:
     def begin(self, peer, held):
         if peer.where.places:
             peer.where.places.begin(self.plane.endpoint_of(peer.handle), held)
-        self._queue(peer)
+        self.enqueue(peer)
 
-    def _queue(self, peer):
+    def enqueue(self, peer):
         if not peer.shakes.wanted:
             peer.shakes.queued()
             self.queue.append(peer)
@@ -117,20 +118,20 @@ class Initiations:
 
     def initiate(self, peer):
         try:
-            if self._can_ask(peer):
-                yield from self._ask_next(peer)
+            if self.can_ask(peer):
+                yield from self.ask_next(peer)
         finally:
             peer.shakes.unqueued()
             if peer.alive:
                 self.look_on(peer)
                 peer.arm()
 
-    def _ask_next(self, peer):
+    def ask_next(self, peer):
         owner = self.owner
         me = owner.me
-        record, place, repeated = self._target(peer)
+        record, place, repeated = self.target(peer)
         if record is None:
-            self._retry_later(peer)
+            self.retry_later(peer)
             return
         index = self.plane.index_new(peer.handle)
         state = None
@@ -140,7 +141,7 @@ class Initiations:
         finally:
             if state is None and peer.alive:
                 self.plane.index_free(index)
-                self._retry_later(peer)
+                self.retry_later(peer)
         if owner.me is not me or not owner.can_shake(peer):
             state.wipe()
             self.forget_removed(peer)
@@ -151,12 +152,12 @@ class Initiations:
             peer.drop_attempts((repeated,))
         kind = (peer.shakes.measures and shakes.MEASURED) | (repeated and shakes.REPEATED or 0)
         attempt = shakes.Attempt(state, place, self.now_ms, kind)
-        self._open(peer, attempt)
+        self.opened(peer, attempt)
         jar = place.cookies if place else peer.cookies
         jar.add_macs(self.port, message, peer.public, self.now_ms)
-        self._leave(peer, attempt, record, message)
+        self.leave(peer, attempt, record, message)
 
-    def _target(self, peer):
+    def target(self, peer):
         """(record, Place or None, the attempt that is begun anew or None) of what is asked now;
         a record of None: nothing is."""
         record = self.plane.endpoint_of(peer.handle)
@@ -177,14 +178,14 @@ class Initiations:
             record = place.record + bytes(24)
         return record, place, repeated
 
-    def _open(self, peer, attempt):
+    def opened(self, peer, attempt):
         """At most four, and none that is too old."""
-        self._close_late(peer)
+        self.close_late(peer)
         peer.drop_attempts(peer.shakes.under_way[: -shakes.OPEN_MOST + 1])
         peer.shakes.begun(attempt)
         self.indices[attempt.state.index] = peer
 
-    def _leave(self, peer, attempt, record, message):
+    def leave(self, peer, attempt, record, message):
         owner = self.owner
         places = peer.where.places
         is_first = not attempt.kind & shakes.REPEATED and (not places or places.counts())
@@ -208,9 +209,9 @@ class Initiations:
             peer.shakes.unanswered()
             if peer.shakes.unmet % 6 == 3:
                 owner.resolve_again(peer)
-        self._retry_later(peer)
+        self.retry_later(peer)
 
-    def _retry_later(self, peer):
+    def retry_later(self, peer):
         """Of several endpoints a round is retried, each is left in peace by itself."""
         if peer.shakes.measures or (peer.where.places and peer.shakes.retry_ms):
             return
@@ -253,11 +254,11 @@ class Initiations:
     def measured(self, peer, index):
         """The response of what was only measured."""
         if peer.shakes.measures:
-            self._end_measure(peer)
+            self.end_measure(peer)
         peer.shakes.met()
         self.plane.index_free(index)
 
-    def _end_measure(self, peer):
+    def end_measure(self, peer):
         peer.shakes.measures_only(False)
         peer.where.round_ended()
         self.unqueue(peer)
@@ -283,13 +284,13 @@ class Initiations:
         if not (mine.under_way or mine.told or mine.doubted_ms or peer.where.places):
             return 0
         when_ms = 0
-        for step in (self._next_ms, self._measure_ms, self._closing_ms, self._doubt_ms):
+        for step in (self.next_ms, self.measure_ms, self.closing_ms, self.doubt_ms):
             at_ms = step(peer)
             if at_ms and (not when_ms or at_ms < when_ms):
                 when_ms = at_ms
         return when_ms
 
-    def _next_ms(self, peer):
+    def next_ms(self, peer):
         """The next endpoint, and those that are asked once more as a cookie came."""
         mine = peer.shakes
         if mine.wanted or not (mine.is_asking() or mine.measures):
@@ -302,35 +303,35 @@ class Initiations:
             if attempt.repeat_ms:
                 when_ms = min(when_ms or attempt.repeat_ms, attempt.repeat_ms)
         if 0 < when_ms <= self.now_ms:
-            self._queue(peer)
+            self.enqueue(peer)
             return 0
         return when_ms
 
-    def _measure_ms(self, peer):
+    def measure_ms(self, peer):
         if peer.shakes.told is None:
             return 0
         when_ms = peer.shakes.measuring_ms + wire.REKEY_TIMEOUT_MS
         if when_ms > self.now_ms:
             return when_ms
         if peer.shakes.measures:
-            self._end_measure(peer)
+            self.end_measure(peer)
         self.tell_measure(peer, None)
         return 0
 
-    def _closing_ms(self, peer):
+    def closing_ms(self, peer):
         """What is left of an attempt that is over stays answerable for 5 s."""
         if peer.shakes.is_asking() or peer.shakes.measures:
             return 0
-        self._close_late(peer)
+        self.close_late(peer)
         begun = peer.shakes.under_way
         return begun[0].left_ms + wire.REKEY_TIMEOUT_MS if begun else 0
 
-    def _close_late(self, peer):
+    def close_late(self, peer):
         late_ms = self.now_ms - wire.REKEY_TIMEOUT_MS
         begun = peer.shakes.under_way
         peer.drop_attempts([other for other in begun if other.left_ms <= late_ms])
 
-    def _doubt_ms(self, peer):
+    def doubt_ms(self, peer):
         """Where data stays unanswered for a second the other end may have kept another session."""
         heard_ms = peer.shakes.doubted_ms
         if not heard_ms:

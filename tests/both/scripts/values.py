@@ -43,6 +43,7 @@ MTU = 1420
 PublicKey = {} # a comment
 AllowedIPs = 10.77.0.2/32, fd77::2/128
 Endpoint = 192.0.2.1:51820
+Endpoint = gw.example:51820, [2001:db8::1]:51820
 PersistentKeepalive = 25
 """.format(PRIVATE, PUBLIC)
 BAD = """
@@ -63,6 +64,7 @@ PrivatKey = x
 [Peer]
 AllowedIPs = 10.0.0.0/33
 Endpoint = nowhere
+Endpoint = a:1, b
 stray
 """
 ODD = """
