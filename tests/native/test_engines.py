@@ -228,6 +228,23 @@ def test_a_local_address_that_went_away_is_forgotten_and_the_packet_still_goes(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_peers_source_address_is_for_its_own_endpoint_and_no_other_that_is_asked(engine):
+    with Wired(engine) as wired:
+        port = wired.outside.getsockname()[1]
+        wired.plane.call("peer_endpoint", wired.peer, endpoint("127.0.0.9", port, "127.0.0.5"))
+        hello = bytes(148)
+        for host, source in (("127.0.0.9", "127.0.0.5"), (wired.host, "127.0.0.1")):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.settimeout(PATIENCE_S)
+                other.bind((host, 0))
+                number = other.getsockname()[1]
+                where = endpoint(host, number)
+                wired.plane.call("send", wired.peer, where, hello, len(hello))
+                wired.run()
+                assert other.recvfrom(4096)[1][0] == source
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_the_interface_that_a_peer_reached_us_on_binds_no_answer_to_it(engine, family):
     """The routes may lead over another one by now; here it is one that went away."""
