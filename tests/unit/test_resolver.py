@@ -254,6 +254,15 @@ def test_a_child_that_was_taken_over_can_say_what_it_likes(made, answer):
     mine.want("a", [])
 
 
+def test_a_name_that_a_peer_has_twice_is_one(made):
+    loop, mine, answers = made
+    mine.want("a", [("good", 1), ("good", 1)])
+    loop.until(lambda: answers)
+    assert answers == ["a"]
+    mine.want("a", [])
+    assert not mine._names and mine.state("a") == ""
+
+
 def test_a_name_with_very_many_addresses_has_no_more_than_a_peer_may_have_and_each_once(made):
     loop, mine, answers = made
     rows = [[4, f"c00002{n // 2:02x}", 7, 0] for n in range(60)]

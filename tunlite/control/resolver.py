@@ -89,6 +89,7 @@ class Resolver:
     def want(self, key, names):
         """Resolves them now, each again until there is an answer, in place of the key's earlier
         ones. names: list of (host, port)."""
+        names = list(set(names))
         before = self._wanted.get(key, ())
         for place in before:
             if place not in names:
