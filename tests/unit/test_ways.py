@@ -249,8 +249,10 @@ def test_an_endpoint_routed_into_our_device_is_barred_where_a_mark_is_set(node):
     heard(node, peer, A, FIRST)
     node.kernel.to[A] = OURS
     peer.where.place = None
+    node.native.peers[peer.handle].staged = [b"it would leave with the next session"]
     change(node, (4, A, 32))
     assert parts(node, peer) == (bytes(4), 0, endpoints.LOOPS)
+    assert node.native.peers[peer.handle].staged == []
     assert "192.0.2.1:51820 is routed into fake itself" in node.log.texts("error")[-1]
     node.kernel.to[A, 10] = FIRST
     node.interface.set_fwmark(10)

@@ -217,5 +217,6 @@ class Ways:
         else:
             barred = endpoints.with_way(endpoints.without_source(record), endpoints.LOOPS)
             self._plane.peer_endpoint(peer.handle, barred)
+            self._plane.flush(peer.handle)  # what waits would leave with the next session
             if not peer.where.places:
                 self._tell_loop(record)
