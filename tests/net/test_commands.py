@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Commands from events, by real daemons: router and gateway in one namespace, over its loopback."""
 
+import base64
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.peers import Keys, ini, interface_name, tunlite_command
+from lab.peers import Keys, ini, interface_name, preshared_key, tunlite_command
 from lab.topology import wait_for
 from tunlite.host import record
 
@@ -157,6 +158,35 @@ def test_a_file_of_somebody_else_gets_no_runner(ends):
     assert "it belongs to user 12345, and root runs its commands; mend it with: chown root " in (
         failed.stderr
     )
+
+
+def _memory(pid):
+    """All that the process can write to."""
+    found = b""
+    rows = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for begin, end in [row.split()[0].split("-") for row in rows if " rw" in row]:
+            memory.seek(int(begin, 16))
+            found += memory.read(int(end, 16) - int(begin, 16))
+    return found
+
+
+def test_neither_the_runner_nor_its_child_keeps_a_secret_of_the_file(ends):
+    router, gateway = ends
+    router.peer["PresharedKey"] = gateway.peer["PresharedKey"] = preshared_key()
+    gateway.run("gateway")
+    router.run("router")
+    _until(lambda: _came(router))
+    runner = router.state()["runner"]
+    (child,) = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
+    secrets = [router.interface["PrivateKey"], router.peer["PresharedKey"]]
+    forms = [form for text in secrets for form in (text.encode(), base64.b64decode(text))]
+    kept = {whose: [] for whose in ("runner", "child")}
+    for whose, pid in (("runner", runner), ("child", child)):
+        memory = _memory(pid)
+        assert router.name.encode() in memory
+        kept[whose] = [at for at, form in enumerate(forms) if form in memory]
+    assert kept == {"runner": [], "child": []}
 
 
 # ---- run --bare ------------------------------------------------------------------------------

@@ -264,7 +264,9 @@ class _Parser:
             )
             return
         name = _as_text(trimmed(line[:at])) or ""
-        value = trimmed(line[at + 1 :])
+        rest = line[at + 1 :]
+        value = trimmed(rest)
+        keys.wipe(rest)
         self._option(values.bare(name), value)
         keys.wipe(value)
 

@@ -50,11 +50,13 @@ class Text:
 
 
 def _joined(parts):
-    """A new bytearray, of its size from the start."""
+    """A new bytearray, of its size from the start. By a memoryview: a slice of a bytearray takes
+    its new bytes by way of a copy that stays (CPython)."""
     out = bytearray(sum([len(part) for part in parts]))
+    view = memoryview(out)
     at = 0
     for part in parts:
-        out[at : at + len(part)] = part
+        view[at : at + len(part)] = part
         at += len(part)
     return out
 
@@ -70,7 +72,7 @@ def read_text(fd):
             return Text(pieces)
         if count < _READ_BYTES:
             short = bytearray(count)
-            short[:] = memoryview(piece)[:count]
+            memoryview(short)[:] = memoryview(piece)[:count]
             keys.wipe(piece)
             piece = short
         pieces.append(piece)

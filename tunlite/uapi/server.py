@@ -310,7 +310,7 @@ class Client(_Answered):
         if end > LINE_MAX:
             self._too_long = True
             return
-        self._line[self._length : end] = part
+        memoryview(self._line)[self._length : end] = part  # without a copy that stays
         self._length = end
 
     def _end_of_line(self):
