@@ -160,6 +160,16 @@ def test_a_file_of_somebody_else_gets_no_runner(ends):
     )
 
 
+def test_a_daemon_without_a_file_says_that_it_runs_no_commands(ends):
+    router, gateway = ends
+    bare = router.namespace.start([*tunlite_command(), "-f", router.name], "bare")
+    bare.wait_line("there is no file, so no commands run from events")
+    gateway.run("gateway")
+    assert "commands: none run: no file named any" in router.cli("show", router.name).stdout
+    assert "commands: 0 run, 0 wait" in router.cli("show", gateway.name).stdout
+    assert json.loads(router.cli("show", router.name, "--json").stdout)["commands"] is None
+
+
 def _memory(pid):
     """All that the process can write to."""
     found = b""

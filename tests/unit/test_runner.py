@@ -249,6 +249,15 @@ def test_a_name_from_outside_has_letters_digits_and_three_signs(daemon):
     assert names[0].startswith("a_b_c_d__touch_EVIL_e_f_g_h_i_EVIL_j_k_l_m__n")
 
 
+def test_a_peer_of_the_folder_has_its_files_name_where_that_fits(daemon):
+    d = daemon("OnEstablish = true\n")
+    orders = runner.errands.Orders("t", str(d.file), False)
+    orders.files = {text_of(key(1)): "node-7_a.b", text_of(key(2)): "a name $(touch EVIL)"}
+    assert orders.name_of(key(1), b"told") == "node-7_a.b"
+    assert orders.name_of(key(2), b"told") == "a_name___touch_EVIL_"
+    assert orders.name_of(key(3), b"told by it") == "told_by_it"
+
+
 def test_one_that_takes_too_long_is_ended_with_all_that_it_started(daemon, monkeypatch):
     monkeypatch.setattr(runner.errands, "_PATIENCE_MS", (300,) * 4)
     d = daemon(
