@@ -128,8 +128,8 @@ def _pids():
 
 def _session(pid):
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else int(fields[3])
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return None if fields[0] == b"Z" else int(fields[3])
     except (OSError, IndexError):
         return None
 
@@ -286,7 +286,7 @@ def test_a_runner_whose_child_is_killed_tells_again_what_waits_and_what_ran(daem
 
 
 def _parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
 def test_a_reload_lets_what_runs_end_and_then_reads_the_file_again(daemon):
@@ -337,7 +337,11 @@ def test_a_file_that_is_not_roots_any_more_runs_nothing(daemon):
 
 @pytest.mark.parametrize("how", ["daemon", "runner", "both"])
 def test_nothing_is_left_when_daemon_or_runner_ends(daemon, how):
-    d = daemon("OnEstablish = sleep 1000 & setsid -w true; trap '' TERM; sleep 1000\n").begin()
+    # Of any name, which is not to be trusted either.
+    d = daemon(
+        "OnEstablish = ln -s /bin/sleep \"$(printf 'OUT\\377')\"; \"$(printf 'OUT\\377')\" 1000 &"
+        " trap '' TERM; sleep 1000\n"
+    ).begin()
     d.came(1)
     d.until(lambda: len(d.processes()) > 3)
     if how == "runner":

@@ -98,13 +98,18 @@ def drop_file(name):
 # ---- processes -------------------------------------------------------------------------------
 
 
+def stat_fields(pid):
+    """/proc/PID/stat from the state on, texts; OSError. The name before it may have any bytes."""
+    line = bytes(port.read_file(f"/proc/{pid}/stat"))
+    return line[line.rfind(b")") + 2 :].decode().split()
+
+
 def start_time(pid):
     """When a process began, in ticks since boot, or "" where there is none: pids are used again."""
     try:
-        text = port.read_file(f"/proc/{pid}/stat").decode()
+        fields = stat_fields(pid)
     except OSError:
         return ""
-    fields = text[text.rfind(")") + 2 :].split()
     return "" if fields[0] == "Z" else fields[19]
 
 

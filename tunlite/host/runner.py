@@ -6,7 +6,7 @@ It is made before the daemon is confined, holds no secret, and ends with the dae
 """
 
 from tunlite import programs
-from tunlite.host import errands
+from tunlite.host import errands, record
 from tunlite.system import port
 
 _SIGHUP = 1
@@ -132,11 +132,6 @@ class _Forker:
         return asked
 
 
-def _session_of(text):
-    fields = port.read_file(f"/proc/{text}/stat").decode()
-    return int(fields[fields.rfind(")") + 2 :].split()[3])
-
-
 def _end_session():
     """What commands have left behind, or a child that was killed."""
     ours = port.getpid()
@@ -146,7 +141,7 @@ def _end_session():
         try:
             fd = port.pidfd_open(int(text))
             # Opened before the look: from then on its pid can be no other process's.
-            if _session_of(text) == ours:
+            if int(record.stat_fields(text)[3]) == ours:
                 programs.kill(fd, _SIGKILL)
             port.close(fd)
         except OSError:
