@@ -48,3 +48,30 @@ def test_between_daemons_an_answer_is_an_event_and_no_data():
     after = here.interface.plane.state(peer.handle)
     for number in (planes.SENT_DATA, planes.RECEIVED_DATA, planes.FIRST_UNREPLIED):
         assert after[number] == before[number]
+
+
+def _address(text):
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    return socket.inet_pton(family, text)
+
+
+def _source(target, *rows):
+    """rows: (address, bits, scope, flags)."""
+    found = echo.source_for(_address(target), [(_address(row[0]), *row[1:]) for row in rows])
+    return found and socket.inet_ntop(socket.AF_INET if len(found) == 4 else 10, found)
+
+
+def test_an_echo_leaves_from_an_address_of_its_family_and_scope_that_is_nearest():
+    site, near, own = ("fd00:1::5", 64, 0, 0), ("fd77::2", 64, 0, 0), ("fe80::2", 64, 253, 0)
+    assert _source("fd77::1", own, site, near) == "fd77::2"
+    assert _source("2001:db8::1", own, site, near) == "fd00:1::5"
+    assert _source("fe80::1", site, near, own) == "fe80::2"
+    assert _source("10.0.0.1", site, ("192.0.2.1", 24, 0, 0), ("10.0.0.9", 8, 0, 0)) == "10.0.0.9"
+
+
+def test_an_address_that_may_not_be_used_yet_or_any_more_or_here_asks_nobody():
+    for flags in (0x40, 0x20, 0x08):
+        assert _source("fd77::1", ("fd77::2", 64, 0, flags)) is None
+    assert _source("fd77::1", ("fe80::2", 64, 253, 0), ("10.0.0.1", 8, 0, 0)) is None
+    assert _source("127.0.0.1", ("127.0.0.2", 8, 254, 0)) is None
+    assert echo.source_for(_address("fd77::1"), ()) is None

@@ -42,7 +42,10 @@ RUNNING = (
 )
 
 # What a group of TEXT is told to be.
-GROUP = ("group_name=nodes", "group_rate_in=", "group_rate_out=")
+GROUP = (
+    *("group_name=nodes", "group_rate_in=", "group_rate_out=", "group_limit="),
+    *("group_choose=random", "group_fail_after=5", "group_probe_address="),
+)
 
 
 def test_a_group_is_known_wherever_it_stands():
@@ -110,3 +113,101 @@ def test_save_config_leaves_a_group_as_it_stands_and_writes_memberships_that_run
     saved = bytes(save.render(parse(text), running(*RUNNING))).decode()
     assert saved.startswith("[Group]\n# all\nName = nodes # ours\n")
     assert saved.count("Group = nodes") == 1
+
+
+CHOSEN = f"""[Interface]
+Address = fd77::2/64
+[Group]
+Name = gws
+Limit = 1
+ProbeAddress = fd77::1
+[Peer]
+PublicKey = {A}
+Group = gws
+AllowedIPs = ::/0
+[Peer]
+PublicKey = {B}
+Group = gws
+AllowedIPs = ::/0
+"""
+
+
+def warnings(text):
+    return parse(text).lines_of(parse(text).warnings)
+
+
+def test_members_of_a_group_with_a_limit_may_share_prefixes():
+    assert errors(CHOSEN) == [] and warnings(CHOSEN) == []
+    free = CHOSEN.replace("Limit = 1\n", "").replace("ProbeAddress = fd77::1\n", "")
+    assert "f:9: AllowedIPs: another peer above has one of these prefixes" in warnings(free)[0]
+    apart = CHOSEN.replace(f"{B}\nGroup = gws", B)
+    assert "f:11: AllowedIPs: another peer above has one of these prefixes" in warnings(apart)[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("Limit = 1", "Limit = 2", "f:3: Limit: 2 is too many: on layer 3 one member is used"),
+        ("Limit = 1", "Limit = 0", 'f:5: Limit: "0" is not a number from 1 to 65000; write 1'),
+        ("Limit = 1", "Limit = 1\nChoose = least", 'f:6: Choose: "least" is no rule; write order'),
+        ("Limit = 1", "Limit = 1\nFailAfter = 0", 'f:6: FailAfter: "0" is not a number from 1 to'),
+        ("Limit = 1", "Limit = 1\nFailAfter = 1.5", 'f:6: FailAfter: "1.5" is not a number'),
+        ("fd77::1", "fd77::1/64", 'f:6: ProbeAddress: "fd77::1/64" is no address; write one'),
+        (
+            "fd77::1",
+            "10.0.0.1",
+            "f:7: ProbeAddress: 10.0.0.1 lies in none of this peer's AllowedIPs",
+        ),
+        (
+            "fd77::1",
+            "10.0.0.1",
+            "f:7: ProbeAddress: no Address of [Interface] can ask 10.0.0.1; add",
+        ),
+        ("fd77::1", "fe80::1", "f:11: ProbeAddress: no Address of [Interface] can ask fe80::1;"),
+        (
+            "fd77::2/64",
+            "fe80::2/64",
+            "f:7: ProbeAddress: no Address of [Interface] can ask fd77::1",
+        ),
+        (f"{B}\n", f"{B}\nProbeAddress = 10.1.1.1\n", "f:11: ProbeAddress: 10.1.1.1 lies in none"),
+    ],
+)
+def test_what_a_choice_cannot_do_is_told_with_its_line_and_what_to_do(old, new, error):
+    text = CHOSEN.replace(old, new)
+    assert error in "\n".join(errors(text))
+    assert all("; " in line for line in errors(text))
+
+
+def test_without_addresses_in_the_file_none_is_looked_for():
+    assert errors(CHOSEN.replace("Address = fd77::2/64\n", "")) == []
+
+
+def test_a_probe_of_a_peer_goes_before_the_one_of_its_group():
+    text = CHOSEN.replace("ProbeAddress = fd77::1", "ProbeAddress = 10.0.0.1")
+    text = text.replace("Group = gws\n", "Group = gws\nProbeAddress = fd77::9\n")
+    assert errors(text) == []
+
+
+def test_what_does_nothing_without_a_limit_is_told():
+    text = CHOSEN.replace("Limit = 1", "Choose = order\nFailAfter = 3").replace("::/0", "fd00::/8")
+    told = [line.split(": ")[1] for line in warnings(text)]
+    assert sorted(told) == ["AllowedIPs", "Choose", "FailAfter", "ProbeAddress"]
+
+
+def test_what_stands_by_is_configured_as_what_is_used():
+    rows = ("group_name=gws", f"public_key={HEX_A}", "group=gws", "configured_ip=::/0")
+    found = running(*rows, f"public_key={HEX_B}", "group=gws", "allowed_ip=::/0")
+    assert [found.peer(bytes.fromhex(key))["allowed_ip"] for key in (HEX_A, HEX_B)] == [
+        ["::/0"]
+    ] * 2
+    told = lines(as_uapi.different(parse(CHOSEN), found))
+    assert not [line for line in told if line.startswith("public_key")]
+    assert bytes(save.render(parse(CHOSEN), found)).decode().count("AllowedIPs = ::/0") == 2
+
+
+def test_a_reload_names_members_in_the_file_s_order_where_that_is_the_rule():
+    text = CHOSEN.replace("Limit = 1", "Limit = 1\nChoose = order")
+    rows = (f"public_key={HEX_B}", "group=gws", "allowed_ip=::/0")
+    found = running("group_name=gws", *rows, f"public_key={HEX_A}", *rows[1:])
+    told = lines(as_uapi.different(parse(text), found))
+    assert told[-4:] == [f"public_key={HEX_A}", "group=gws", f"public_key={HEX_B}", "group=gws"]

@@ -26,6 +26,7 @@ WRITTEN = {
     **{"mtu": "1300", "table": "off", "dns": "192.0.2.53", "hook": "true", "bool": "true"},
     **{"keepalive": "25", "endpoint": "192.0.2.1:9", "text": "a name", "word": "daemon"},
     **{"name": "nodes", "rate": "5M"},
+    **{"name": "nodes", "limit": "1", "choose": "order", "seconds": "3", "address": "10.1.0.1"},
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
     **{"socket": "/tmp/x.status", "switch": "on"},

@@ -12,7 +12,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from tunlite.system import rtnetlink, rtnetlink_requests as requests
+from tunlite.system import port, rtnetlink, rtnetlink_requests as requests
 
 _V4 = (4, bytes([198, 51, 100, 0]), 24)
 _V6 = (6, bytes.fromhex("20010db8") + bytes(12), 64)
@@ -140,3 +140,29 @@ def test_a_link_tells_its_master_and_what_it_sends_through():
     assert requests.layers_of(link()) == (9, 0, 0)
     assert requests.layers_of(link((5, 3), (10, 4))) == (9, 4, 3)
     assert requests.layers_of(link((5, 3), (37, 0))) == (9, 0, 0), "in another namespace"
+
+
+def test_the_addresses_of_a_link_are_told_with_their_scope():
+    """Of this machine's loopback."""
+    links = port.links
+    rows = links.addresses(links.link_get("lo")[0])
+    assert (bytes([127, 0, 0, 1]), 8, 254, 0x80) in rows
+    assert links.addresses(0x7FFFFFFF) == []
+
+
+def test_an_address_of_a_point_to_point_link_is_our_end():
+    message = requests.change_address(7, _V4, delete=False)[16:]
+    other = struct.pack("=HH4s", 8, 1, bytes([9, 9, 9, 9]))
+    flags = struct.pack("=HHI", 8, 8, 0x140)
+    payload = message[:16] + other + flags
+    assert requests.address_of(payload) == (7, (_V4[1], 24, 0, 0x140))
+
+
+def test_a_default_route_and_an_address_of_ours_are_a_new_way_and_others_are_not():
+    def head(bits, kind):
+        return struct.pack("=BBBBBBBBI", 2, bits, 0, 0, 254, 3, 0, kind, 0)
+
+    assert rtnetlink.is_new_way([head(24, 1), head(0, 1)])
+    assert rtnetlink.is_new_way([head(32, 2)])
+    assert not rtnetlink.is_new_way([head(24, 1), b"\2", b""])
+    assert not rtnetlink.is_new_way(())

@@ -231,3 +231,37 @@ def test_ages_are_written_as_wg_does():
     assert show.ago(1) == "1 second ago"
     assert show.ago(90061) == "1 day, 1 hour, 1 minute, 1 second ago"
     assert "set back" in show.ago(-5)
+
+
+GROUP = {
+    **{"name": "gws", "members": 3, "limit": 1, "choose": "random", "fail_after_s": 3},
+    **{"fails_after_s": 5, "used": "PEER=", "why": "silent", "used_for_s": 65},
+    **{"probed_by": "handshake", "silent_for_ms": 2100, "searching": True, "moving_to": None},
+    **{"held": False, "trouble": ""},
+}
+MEMBER = {"standby": True, "probes": 3, "losses": 2, "loser_for_s": 59, "round_trip_ms": 12}
+
+
+def _page(**changes):
+    peer = {**STATUS["peers"][0], "group": "gws", **MEMBER}
+    status = {**STATUS, "groups": [{**GROUP, **changes}]}
+    status.pop("peers")
+    return "".join(show.pages(iter([status, peer])))
+
+
+def test_a_group_is_shown_with_who_is_used_and_why_and_what_it_is_doing():
+    page = _page()
+    assert (
+        "group gws: 3 members; uses PEER= for 1 minute, 5 seconds (silent); random, fails after"
+        " 5 seconds; asked by handshake; FailAfter is 5 seconds at least without ProbeAddress;"
+        " silent for 2 seconds; the others are asked\n"
+    ) in page
+    assert "group: gws (stands by, 2 losses, at the end of the row for 59 seconds, round" in page
+    page = _page(searching=False, silent_for_ms=0, moving_to="NEW=", held=True, trouble="no way")
+    assert "ProbeAddress; moving to NEW=; held by tunlite use; no way\n" in page
+
+
+def test_a_group_without_a_limit_is_its_name_and_how_many_there_are():
+    status = {**STATUS, "groups": [{"name": "nodes", "members": 7}]}
+    status.pop("peers")
+    assert "group nodes: 7 members\n" in "".join(show.pages(iter([status])))

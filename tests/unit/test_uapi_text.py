@@ -337,12 +337,12 @@ def test_members_of_a_group_are_told_and_go_with_it(node):
     assert "group_name=a\ngroup_name=b\n" in get(node)
     assert get(node).endswith("group=a\n")
     assert apply(node, PEER, "group=b") == 0
-    assert [row["members"] for row in node.interface.groups.seen()] == [0, 1]
+    assert [len(group.members) for group in node.interface.groups.all()] == [0, 1]
     assert apply(node, "group_name=a", "replace_groups=true") == 0
     assert "group=" not in get(node)
     assert node.interface.groups.names() == ["a"]
     assert apply(node, PEER, "group=a", "remove=true") == 0
-    assert node.interface.groups.seen() == [{"name": "a", "members": 0}]
+    assert [len(group.members) for group in node.interface.groups.all()] == [0]
 
 
 def test_a_group_goes_with_replace_peers_and_a_peer_leaves_it_by_an_empty_name(node):
@@ -421,3 +421,42 @@ def test_keys_are_blocked_and_unblocked_and_the_disk_s_errno_is_told(node):
     assert apply(node, "block=" + "ab" * 32) == 28
     assert peer_of(node).blocked
     assert apply(node, "block=" + "ab" * 31) == 22
+
+
+GROUP = ("group_name=a", "group_limit=1", "group_choose=order", "group_fail_after=3")
+
+
+def test_what_a_group_chooses_by_is_set_and_shown_of_its_members(node):
+    lines = (*GROUP, "group_probe_address=10.0.0.1", PEER, "group=a", "probe_address=fd00::1")
+    assert apply(node, *lines) == 0
+    (group,) = node.interface.groups.all()
+    assert (group.limit, group.choose, group.fail_ms) == (1, "order", 3000)
+    assert group.probe == bytes([10, 0, 0, 1]) and group.choice.used.peer is peer_of(node)
+    assert get(node).endswith("group=a\nprobe_address=fd00::1\n")
+    assert apply(node, "group_name=a", "group_limit=", "group_probe_address=") == 0
+    assert group.choice is None and group.probe is None
+    assert apply(node, PEER, "probe_address=") == 0
+    assert "probe_address" not in get(node)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("group_limit=2", "group_limit=x", "group_choose=", "group_choose=best"),
+        *("group_fail_after=0", "group_fail_after=601", "group_fail_after=-1"),
+        *("group_probe_address=x", "group_probe_address=10.0.0.0/8", "group_planted=1"),
+        *("use=me", "use=true", "use="),
+    ],
+)
+def test_a_bad_line_of_a_group_is_refused(node, line):
+    assert apply(node, *GROUP, line) == uapi.EINVAL
+
+
+@pytest.mark.parametrize("line", ["group_limit=1", "group_choose=order"])
+def test_a_line_of_a_group_before_any_is_refused(node, line):
+    assert apply(node, line) == uapi.EINVAL
+
+
+@pytest.mark.parametrize("line", ["use=auto", "use=true", "probe_address=x", "group=b"])
+def test_a_bad_line_of_a_member_is_refused(node, line):
+    assert apply(node, PEER, line) == uapi.EINVAL

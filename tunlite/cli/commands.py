@@ -243,6 +243,14 @@ def metrics(options, rest):
     return 0
 
 
+def use(options, rest):
+    from tunlite.cli import use
+
+    name, wanted = _take(rest, 2, 2)
+    use.use(name, wanted)
+    return 0
+
+
 def _await(name, seconds):
     """Waits until a daemon answers for the interface; the last refusal when none does."""
     deadline = port.now_ms() + 1000 * seconds
@@ -451,6 +459,7 @@ FUNCTIONS = {
     "metrics": metrics,
     "drain": drain,
     "undrain": undrain,
+    "use": use,
     "setconf": setconf,
     "syncconf": syncconf,
     "addconf": addconf,

@@ -71,7 +71,7 @@ def _facts(status):
         why = offload["why"]
         rows.append(("offload " + offload["name"], state + (f" ({why})" if why else "")))
     for group in status.get("groups", ()):
-        rows.append(("group " + group["name"], f"{group['members']} members"))
+        rows.append(("group " + group["name"], _group(group)))
     returns = status["returns"]
     causes = [f"{name} {returns[name]}" for name in sorted(returns) if name != "total"]
     rows.append(("returns to Python", f"{returns['total']} ({', '.join(causes)})"))
@@ -92,12 +92,33 @@ def _commands(counts):
     return f"{counts['running']} run, {counts['waiting']} wait"
 
 
+def _group(group):
+    words = [f"{group['members']} members"]
+    if "used" in group:
+        words.append(f"uses {group['used']} for {span(group['used_for_s'])} ({group['why']})")
+        words.append(f"{group['choose']}, fails after {span(group['fails_after_s'])}")
+        words.append("asked by " + group["probed_by"])
+        if group["fails_after_s"] > group["fail_after_s"]:
+            words.append("FailAfter is 5 seconds at least without ProbeAddress")
+        if group["silent_for_ms"] >= 1000:
+            words.append(f"silent for {span(group['silent_for_ms'] // 1000)}")
+        if group["searching"]:
+            words.append("the others are asked")
+        if group["moving_to"]:
+            words.append("moving to " + group["moving_to"])
+        if group["held"]:
+            words.append("held by tunlite use")
+        if group["trouble"]:
+            words.append(group["trouble"])
+    return "; ".join(words)
+
+
 def _peer_facts(peer):
     rows = []
     if peer.get("description"):
         rows.append(("description", peer["description"]))
     if peer.get("group"):
-        rows.append(("group", peer["group"]))
+        rows.append(("group", peer["group"] + _standing(peer)))
     if peer.get("origin"):
         rows.append(("origin", peer["origin"]))
     if peer.get("blocked"):
@@ -134,6 +155,19 @@ def _peer_facts(peer):
     if peer["persistent_keepalive"]:
         rows.append(("persistent keepalive", f"every {span(peer['persistent_keepalive'])}"))
     return rows
+
+
+def _standing(peer):
+    if "standby" not in peer:
+        return ""
+    words = ["stands by" if peer["standby"] else "in use"]
+    if peer["losses"]:
+        words.append(f"{peer['losses']} losses")
+    if peer["loser_for_s"]:
+        words.append(f"at the end of the row for {span(peer['loser_for_s'])}")
+    if peer["round_trip_ms"]:
+        words.append(f"round trip {peer['round_trip_ms']} ms")
+    return f" ({', '.join(words)})"
 
 
 _COUNTS = ("initiated", "responded", "completed", "failed")

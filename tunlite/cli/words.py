@@ -36,6 +36,8 @@ COMMANDS = (
      "Without NAME all interfaces. Who may use their status sockets may use this.\n"
      "--per-peer: rows of each peer too. --listen: serves it over HTTP until SIGTERM; that needs\n"
      "prometheus-client. On CPython alone, for any daemon of the machine."),
+    ("use", "NAME PEER|KEY|auto", "move a group over to one of its members",
+     "PEER is a Description. It is used until it is silent; auto: the group's rule chooses again."),
     ("setconf", "[--wait SECONDS] NAME FILE [--allow-readable]",
      "give a running interface a new configuration",
      "FILE may be - or /dev/stdin. What FILE does not name goes back to its default."),

@@ -29,6 +29,7 @@ COMPARED = (
     b"group",
     b"rate_in",
     b"rate_out",
+    b"probe_address",
 )
 _ORIGIN = b"origin"
 
@@ -84,6 +85,9 @@ def _peer(peer, names, origin=None):
     for name, key in _RATES:
         if name in names and (name in peer or names is not _PEER):
             lines.add(key, peer.get(name, ""))
+    # Another WireGuard's daemon does not know it.
+    if "ProbeAddress" in names and ("ProbeAddress" in peer or names is not _PEER):
+        lines.add("probe_address", peer.get("ProbeAddress", ""))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
     yield lines.piece
@@ -196,6 +200,9 @@ class Running:
             elif key in COMPARED or key == _ORIGIN:
                 value.decode()
                 lines.append(key + b"=" + value)
+            elif key == b"configured_ip":  # of one that stands by
+                value.decode()
+                lines.append(b"allowed_ip=" + value)
         self._keep(public, lines)
 
     def _keep(self, public, lines):
@@ -247,6 +254,7 @@ def different(config, running, endpoints=None, ours=None):
         yield lines.piece
     if config.groups or "group_name" in running.interface:
         yield _groups(config, True)
+    ordered = [group["Name"] for group in config.groups if group.get("Choose") == "order"]
     for peer in config.peers:
         before = running.peer(peer["PublicKey"])
         is_other = before is not None and "origin" in before
@@ -254,6 +262,8 @@ def different(config, running, endpoints=None, ours=None):
             names = _PEER
         else:
             names = _changes(peer, before, endpoints)
+        if not names and peer.get("Group") in ordered:
+            names = ["Group"]  # its place in the file may be another
         if names:
             yield from _peer(peer, names, "" if is_other else None)
 
@@ -281,6 +291,8 @@ def _changes(peer, before, endpoints):
     for name, key in _RATES:
         if str(peer.get(name, "")) != before.get(key, b"").decode():
             changed.append(name)
+    if peer.get("ProbeAddress", "") != before.get("probe_address", b"").decode():
+        changed.append("ProbeAddress")
     if peer.get("Group", "") != before.get("group", b"").decode():
         # What members share is another's where it is none: it is all said again.
         changed = [name for name in changed if name != "AllowedIPs"] + ["Group", "AllowedIPs"]

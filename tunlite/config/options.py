@@ -94,6 +94,14 @@ RateIn tunlite rate none now group_rate_in rate_in
  RateIn of each member that has none of its own
 RateOut tunlite rate none now group_rate_out rate_out
  RateOut of each member that has none of its own
+Limit tunlite limit none now group_limit limit
+ how many members are used at once; layer 3: 1, which members may share AllowedIPs for
+Choose tunlite choose random now group_choose choose
+ with Limit, which one: order, random or nearest
+FailAfter tunlite seconds 5 now group_fail_after fail_after
+ with Limit, seconds of silence after which another is used; 5 at least without ProbeAddress
+ProbeAddress tunlite address none now group_probe_address probe_address
+ inside address that every member answers pings at: asked while one is silent
 [Peer]
 PublicKey wg public required now public_key public_key
  the peer's public key, base64
@@ -113,6 +121,8 @@ RateIn tunlite rate none now rate_in rate_in
  most bits a second inside from this peer, with K, M or G, or off
 RateOut tunlite rate none now rate_out rate_out
  the same to this peer
+ProbeAddress tunlite address none now probe_address probe_address
+ as in [Group], of this member alone
 """
 
 # What the runner of commands does (host/runner.py), of [Interface] and [Group].

@@ -7,7 +7,7 @@ file's bytes into bytearrays, never into a str. Of a thousand peers only the fil
 peer is parsed when it is reached.
 """
 
-from tunlite import addresses, keys, prefixes
+from tunlite import addresses, keys
 from tunlite.config import membership, options, secret_text, settings, values
 from tunlite.system import port
 
@@ -177,7 +177,7 @@ def parse(text, path, features=None, own=None):
     config = Config(path, text)
     config.peers.own = own
     parser = _Parser(config, features, None)
-    owners = _Owners(parser)
+    owners = _Keys(parser)
     members = membership.Membership(parser)
     for peer in parser.peers():
         parser.finish_peer(peer)
@@ -385,13 +385,12 @@ class _Parser:
         return any([row[1] == option and row[0] >= first_line for row in self.config.errors])
 
 
-class _Owners:
-    """Sections of one key are one peer; of one prefix only the last peer gets the packets."""
+class _Keys:
+    """Sections of one key are one peer."""
 
     def __init__(self, parser):
         self._parser = parser
         self.lines = {}  # public key -> line of its peer
-        self._owners = prefixes.Table()  # of public keys
 
     def compare(self, peer):
         line = peer["line"]
@@ -405,12 +404,6 @@ class _Owners:
         else:
             peers.count += 1
         self.lines[key] = line
-        for prefix in peer.get("AllowedIPs", ()):
-            place = prefixes.key_of(prefix)
-            if self._owners.get(place, key) != key:
-                wrong = "another peer above has one of these prefixes too and loses it"
-                self._parser.warn("AllowedIPs", wrong, "give each prefix to one peer", line)
-            self._owners[place] = key
 
 
 def trimmed(line):

@@ -123,6 +123,8 @@ def _put_peer(out, public, runs, said):
     for name, key in (("RateIn", "rate_in"), ("RateOut", "rate_out")):
         if key in runs:
             out.option(name, _rate(int(runs[key])))
+    if "probe_address" in runs:
+        out.option("ProbeAddress", runs["probe_address"].decode())
 
 
 def render(config, running, chosen=0):

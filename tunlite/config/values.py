@@ -275,6 +275,29 @@ def _rate(text):
     return int(digits) * unit
 
 
+def _limit(text):
+    return _number(text, 1, 65000, "write 1, or leave the line out")
+
+
+def _choose(text):
+    word = text.lower()
+    if word not in ("order", "random", "nearest"):
+        raise Bad(quoted(text) + " is no rule", "write order, random or nearest")
+    return word
+
+
+def _seconds(text):
+    return _number(text, 1, 600, "write seconds, 1 to 600")
+
+
+def _address(text):
+    """As text, in its usual form."""
+    try:
+        return addresses.format_address(*addresses.parse_address(text))
+    except ValueError:
+        raise Bad(quoted(text) + " is no address", "write one of the inside, fd00::1 for instance")
+
+
 def _features(text):
     """Names of features to switch off; [] for auto, ["off"] for all offloads."""
     words = [_word(piece.lower()) for piece in _pieces(text)]
@@ -366,6 +389,10 @@ PARSERS = {
     "word": _word,
     "name": _name,
     "rate": _rate,
+    "limit": _limit,
+    "choose": _choose,
+    "seconds": _seconds,
+    "address": _address,
     "engine": _word,
     "aead": _word,
     "features": _features,

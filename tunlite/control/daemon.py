@@ -279,7 +279,7 @@ class Daemon:
             self.log.info("the link is in this network namespace again")
             self.unwatch(self._device_fd)
             self.timers.set(self._look, None)
-        self._ifindex = ifindex
+        self._ifindex = self.interface.device = ifindex
         self.plane.link(ifindex, self.mtu)
         if self.interface.ways is not None:
             self.interface.ways.set_device(ifindex)

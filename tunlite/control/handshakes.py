@@ -16,7 +16,7 @@ from tunlite.protocol import noise, schedule, wire
 
 class Exchange(initiations.Initiations):
     """`owner` is an Interface: it has port, plane, log, timers, stamps, noise, me, peers, rekey_ms,
-    pad, listening, listeners, can_shake(peer) and resolve_again(peer)."""
+    pad, listening, listeners, can_shake(peer), may_begin(peer) and resolve_again(peer)."""
 
     def __init__(self, owner):
         super().__init__(owner)
@@ -112,7 +112,7 @@ class Exchange(initiations.Initiations):
                 return
             peer.shakes.came(stamp, self.now_ms)
             peer.where.heard()
-            self.plane.heard(peer.handle, record, len(message))
+            self._heard_of(peer, record, message)
             index = self.plane.index_new(peer.handle)
             answer = yield from noise.respond(state, peer, index)
             if owner.me is not me or not owner.can_shake(peer):
@@ -148,7 +148,7 @@ class Exchange(initiations.Initiations):
                 return
             is_one_of_many = self.answered(peer, attempt)
             peer.where.heard()
-            self.plane.heard(peer.handle, record, len(message))
+            self._heard_of(peer, record, message)
             owner.stamps.answered(peer.stamps)
             if attempt.kind & shakes.MEASURED:
                 self.measured(peer, index)
@@ -178,6 +178,18 @@ class Exchange(initiations.Initiations):
             # They cannot send before they heard from us.
             self.plane.keepalive(peer.handle)
         self._heard(peer)
+        self._is_met(peer)
+
+    def _heard_of(self, peer, record, message):
+        self.plane.heard(peer.handle, record, len(message))
+        if peer.member is not None:
+            peer.member.shaken(self.plane.state(peer.handle)[planes.RECEIVED_ANY])
+
+    def _is_met(self, peer):
+        """A session with it was made: it may be what its group looks for."""
+        choice = peer.group.choice if peer.member is not None else None
+        if choice is not None:
+            choice.answered(peer.member, self.now_ms)
 
     def _session(self, state, initiator):
         owner = self.owner
@@ -216,6 +228,7 @@ class Exchange(initiations.Initiations):
             self._completed(peer)
             self.forget_index(peer.sessions.current)
             self._heard(peer)
+            self._is_met(peer)
             # What was staged goes by this session; an older one's age is no matter any more.
             events &= ~(planes.WANTS_SESSION | planes.REKEY)
         if events & planes.ACTIVE:
@@ -224,9 +237,23 @@ class Exchange(initiations.Initiations):
             self.look_on(peer)
         if events & (planes.WANTS_SESSION | planes.REKEY):
             self.want(peer, True)
+        if peer.member is not None:
+            self._member_event(peer, events)
         if events & planes.ROAMED:
             self.owner.ways.endpoint_is_new(peer)
         peer.arm()
+
+    def _member_event(self, peer, events):
+        choice = peer.group.choice
+        if events & planes.ECHO:
+            peer.member.echoed(self.now_ms)
+        if events & planes.WANTS_SESSION:
+            peer.member.wanted(self.now_ms)
+        if choice is not None and choice.used is not None:
+            if events & planes.WANTS_SESSION:
+                choice.wants(peer.member, self.now_ms)
+            elif events & (planes.ACTIVE | planes.ECHO):
+                choice.run(self.now_ms)
 
     def forget_removed(self, peer):
         """A handshake that ran while its peer was removed has computed what was wiped by then."""
@@ -273,7 +300,7 @@ class Exchange(initiations.Initiations):
             peer.shakes.attempts,
             peer.established.lasts_ms,
             peer.sessions.zero_ms,
-            plan.persistent_s * 1000,
+            0 if peer.standby else plan.persistent_s * 1000,
             plan.tried_ms,
             plan.fired_ms,
             plan.jitter_ms,
@@ -297,6 +324,8 @@ class Exchange(initiations.Initiations):
             peer.plan.tried(self.now_ms)
             if not self.plane.keepalive(peer.handle):
                 self.want(peer, True)
+            if actions & schedule.PERSISTENT and peer.member is not None:
+                self._member_event(peer, planes.ACTIVE)
 
     def _retry(self, peer):
         peer.shakes.retried()

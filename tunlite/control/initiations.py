@@ -65,7 +65,7 @@ class Initiations:
         """Asks the peer's endpoints also within the 5 s; the response is read and thrown away, so
         that neither end ever sends on that session. told(milliseconds of the round trip), or
         told(None) where none came in 5 s. One measure of a peer at a time: False for another."""
-        if peer.shakes.told is not None or not self.can_ask(peer):
+        if peer.shakes.told is not None or peer.where.nowhere or not self.owner.can_shake(peer):
             return False
         peer.shakes.measuring(told, self.now_ms)
         # Also where an attempt is under way: its response tells as much.
@@ -75,8 +75,17 @@ class Initiations:
             self.begin(peer, False)
         return True
 
+    def rest(self, peer):
+        """The peer stands by from now on: nothing of ours goes on."""
+        self.unqueue(peer)
+        peer.shakes.rests()
+        peer.where.round_ended()
+        peer.drop_attempts(peer.shakes.under_way)
+        self.plane.flush(peer.handle)
+        peer.arm()
+
     def can_ask(self, peer):
-        return not peer.where.nowhere and self.owner.can_shake(peer)
+        return not peer.where.nowhere and self.owner.may_begin(peer)
 
     def free_ms(self, peer):
         """When the peer may be asked."""
@@ -142,7 +151,7 @@ class Initiations:
             if state is None and peer.alive:
                 self.plane.index_free(index)
                 self.retry_later(peer)
-        if owner.me is not me or not owner.can_shake(peer):
+        if owner.me is not me or not owner.may_begin(peer):
             state.wipe()
             self.forget_removed(peer)
             if peer.alive:
@@ -199,6 +208,8 @@ class Initiations:
             peer.shakes.measure_left(self.now_ms)
         else:
             peer.shakes.left(self.now_ms, not places)
+            if peer.member is not None:
+                peer.shakes.waits(self.now_ms)
         if places and attempt.place is not None:
             if code < 0:
                 places.stayed(attempt.place)

@@ -9,7 +9,7 @@ from tunlite import endpoints, keys
 from tunlite.control import block_list, groups, handshakes, stamp_file, totals
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
-from tunlite.protocol import noise, stamp, wire
+from tunlite.protocol import echo, noise, stamp, wire
 
 _EACCES = 13
 
@@ -47,8 +47,9 @@ class Interface:
         self.listen_port = 0
         self.fwmark = 0
         self.allowed = allowed_ips.AllowedIPs()
-        self.groups = groups.Groups()
         self.gone = totals.Totals()
+        self.groups = groups.Groups(self)
+        self.device = 0  # its ifindex, 0 where it is in another network namespace
         self._removed = []
         self._turned_ms = 0
 
@@ -175,7 +176,7 @@ class Interface:
             peer.where.stopped()
             peer.arm()
             self.exchange.look_soon(peer, now_ms)
-            if peer.plan.persistent_s:
+            if peer.plan.persistent_s and not peer.standby:
                 self._keepalive(peer)
 
     def link_down(self):
@@ -185,6 +186,7 @@ class Interface:
             return
         self.listening = False
         self.plane.deaf()
+        self.groups.link_down()
         self._reset_peers("link down")
         for peer in self.each_peer():
             self.plane.flush(peer.handle)
@@ -206,6 +208,11 @@ class Interface:
         if self.draining or self.me is None:
             return False
         return peer.alive and not peer.blocked and self.listening
+
+    def may_begin(self, peer):
+        """With one that stands by only what was asked for."""
+        is_wanted = not peer.standby or peer.member.called or peer.shakes.measures
+        return is_wanted and self.can_shake(peer)
 
     def find_known(self, public):
         """The peer with this key, None for a stranger's. HandshakeError: the key is shut out."""
@@ -346,6 +353,8 @@ class Interface:
             self.ways.endpoint_is_new(peer)
         if self.listening:
             self.exchange.look_soon(peer, self.port.now_ms())
+        if peer.member is not None and peer.group.choice is not None:
+            peer.group.choice.run(self.port.now_ms())
 
     def resolve_again(self, peer):
         """Its handshakes fail: its names may mean other addresses by now."""
@@ -358,8 +367,16 @@ class Interface:
         peer.plan.persist(seconds)
         if self.listening:
             self.exchange.look_soon(peer, self.port.now_ms())
-            if begins:
+            if begins and not peer.standby:
                 self._keepalive(peer)
+
+    def source_for(self, target):
+        """Our address to ask an inside address from, None for none (protocol/echo.py)."""
+        try:
+            rows = self.port.links.addresses(self.device) if self.device else ()
+        except OSError:
+            rows = ()
+        return echo.source_for(target, rows)
 
     def _keepalive(self, peer):
         if self.me is not None and not self.plane.keepalive(peer.handle):
@@ -370,6 +387,7 @@ class Interface:
 
     def commit(self):
         """Ends a change set: publishes the routes, then frees the peers that went."""
+        self.groups.commit()
         self.allowed.publish(self.plane, self.let_turn)
         for peer in self.allowed.take_changed():
             if self.routes is not None:

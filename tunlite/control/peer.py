@@ -28,6 +28,9 @@ class Peer(noise.Remote):
     alive = True
     description = ""
     group = None  # groups.Group that it is a member of
+    member = None  # liveness.Member, where that chooses
+    probe = None  # ProbeAddress of its own, bytes
+    health_address = ""
     sharing = None  # with whom it may have the same allowed IPs: allowed_ips.py
     standby = False  # nothing goes to it
     origin = ""
@@ -52,9 +55,10 @@ class Peer(noise.Remote):
     def described(self, text):
         self.description = text
 
-    def joined(self, group):
-        """group: None, it is a member of none any more."""
+    def joined(self, group, member):
+        """None, None: it is a member of none any more."""
         self.group = group
+        self.member = member
         self.limit()
 
     def rated(self, place, bits):
@@ -69,6 +73,13 @@ class Peer(noise.Remote):
         if limits != self.limits:
             self.exchange.plane.peer_rates(self.handle, limits[0], limits[1])
             self.limits = limits
+
+    def probed_at(self, address):
+        """None: where its group's members are."""
+        self.probe = address
+
+    def health_at(self, text):
+        self.health_address = text
 
     def claimed(self, origin, is_new=False):
         """Who tells of it now; whether that is as good as who told of it before."""
@@ -131,9 +142,11 @@ class Peer(noise.Remote):
     def arm(self):
         """Says which events are wanted: those that would change something now."""
         events = 0
-        held = self.where.nowhere or self.blocked or self.exchange.owner.draining
-        if not (self.shakes.is_asking() or held):
+        held = self.where.nowhere or self.blocked or self.standby
+        if not (self.shakes.is_asking() or held or self.exchange.owner.draining):
             events = planes.WANTS_SESSION | planes.REKEY
+        if self.member is not None:
+            events |= planes.ECHO
         if self.sessions.next is not None:
             events |= planes.CONFIRMED
         if self.plan.idle:

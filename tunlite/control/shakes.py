@@ -46,6 +46,7 @@ class Shakes:
     measured_ms = 0  # when an initiation for it left last
     doubted_ms = 0  # when the peer was heard last: it may have another session than we
     initiated = failed = 0
+    unmet_ms = 0  # the first initiation for a session since one came to be, 0: none
 
     def __init__(self):
         # The one we began: how often it was sent, and when it is again
@@ -126,8 +127,22 @@ class Shakes:
     def unanswered(self):
         self.unmet += 1
 
+    def waits(self, now_ms):
+        """An initiation for a session left."""
+        if not self.unmet_ms:
+            self.unmet_ms = now_ms
+
+    def unanswered_ms(self, received_ms):
+        """The first of those since the last message of theirs, 0: none."""
+        if self.unmet_ms > received_ms:
+            return self.unmet_ms
+        left = [each.left_ms for each in self.for_sessions() if each.left_ms > received_ms]
+        return min(left) if left else 0
+
     def met(self):
         self.unmet = 0
+        if self.unmet_ms:
+            self.unmet_ms = 0
 
     def retry_at(self, when_ms):
         self.retry_ms = when_ms
@@ -156,6 +171,13 @@ class Shakes:
         if self.doubted_ms:
             self.doubted_ms = 0
 
+    def rests(self):
+        """The peer stands by: nothing more is to be sent."""
+        self.retry_ms = self.attempts = 0
+        self._forget_wishes()
+        if self.told is not None:
+            self.told = None
+
     def _forget_wishes(self):
         # Most peers never have one: nothing is written then.
         if self.alone or self.measures:
@@ -182,7 +204,8 @@ class Shakes:
     # ---- both ----
 
     def complete(self, now_ms, wall_ns):
-        self.attempts = self.unmet = self.retry_ms = 0
+        self.attempts = self.retry_ms = 0
+        self.met()
         self._forget_wishes()
         self.completed += 1
         self.complete_ns = wall_ns

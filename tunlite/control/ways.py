@@ -81,6 +81,8 @@ class Ways:
     def _settled(self, now_ms):
         self._read_changes()
         self._watch()
+        if rtnetlink.is_new_way(self._heads):
+            self._interface.groups.network_changed()
         try:
             self._ask(now_ms)
         except Exception:

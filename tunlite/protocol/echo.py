@@ -13,6 +13,8 @@ _ICMP = 1
 _ICMPV6 = 58
 _TTL = 64
 _DONT_FRAGMENT = 0x4000
+_SCOPE_LINK = 253
+_UNUSABLE = 0x68  # IFA_F_TENTATIVE, _DEPRECATED, _DADFAILED
 
 
 def checksum(data):
@@ -43,3 +45,25 @@ def request(source, target, mark, sequence):
     icmp = struct.pack("!BBH", kind, 0, 0) + rest
     icmp = icmp[:2] + struct.pack("!H", checksum(pseudo + icmp)) + rest
     return head + source + target + icmp
+
+
+def _is_local(address):
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def source_for(target, rows):
+    """The address to ask `target` from, of rows (address, bits, scope, flags) of the device; None:
+    there is none of its family and scope. One whose prefix has the target goes first."""
+    found = None
+    for address, bits, scope, flags in rows:
+        if len(address) != len(target) or flags & _UNUSABLE:
+            continue
+        if _is_local(address) != _is_local(target) or scope > _SCOPE_LINK:
+            continue
+        shift = 8 * len(target) - bits
+        is_near = int.from_bytes(address, "big") >> shift == int.from_bytes(target, "big") >> shift
+        if found is None or is_near:
+            found = address
+        if is_near:
+            break
+    return found

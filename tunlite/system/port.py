@@ -100,6 +100,8 @@ Links: `links`, an object with
     no_own_address(name)        the kernel gives it no link-local address (addr_gen_mode none)
     addr_add(name, address)     an address is a prefix of addresses.py: (family, bytes, bits)
     addr_del(name, address)
+    addresses(index)            of the link with that number: rows (address bytes, prefix bits,
+                                scope, flags), as rtnetlink(7) has them
     route_add(name, prefix, table)  route_del(name, prefix, table); table 0 is the main one
     peer_route(index, prefix, table, delete)
                                 adds or removes one with our own protocol number, 116

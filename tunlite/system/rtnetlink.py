@@ -21,6 +21,7 @@ _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFF_UP = 1
 _RTA_DST = 1
+_RTN_LOCAL = 2
 
 # Groups of the monitors, as bind(2) takes them.
 LINKS = 1
@@ -104,6 +105,11 @@ def route_heads(data):
         elif kind in (_RTM_NEWRULE, _RTM_DELRULE):
             heads.append(bytes(data[at : at + 1]))
     return heads
+
+
+def is_new_way(heads):
+    """Whether an address of ours (a local route) or a default route is among them."""
+    return any([len(head) > 7 and (head[1] == 0 or head[7] == _RTN_LOCAL) for head in heads])
 
 
 def covered_by(heads, let_turn=lambda: None):

@@ -163,6 +163,10 @@ class Links:
     def addr_del(self, name, address):
         self._ask(requests.change_address(self._index(name), address, True))
 
+    def addresses(self, index):
+        rows = [requests.address_of(payload) for payload in self._answers(requests.get_addresses())]
+        return [row for owner, row in rows if owner == index]
+
     # ---- routes
 
     def route_add(self, name, prefix, table):

@@ -29,7 +29,7 @@ _CREATE = 0x600  # and it must not exist: NLM_F_CREATE | NLM_F_EXCL
 DONE = 3
 ERROR = 2
 NEW_LINK, GET_LINK = 16, 18
-NEW_ADDRESS, DEL_ADDRESS = 20, 21
+NEW_ADDRESS, DEL_ADDRESS, GET_ADDRESS = 20, 21, 22
 NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
 NEW_RULE, DEL_RULE = 32, 33
 _NEW_NETNS_ID, _GET_NETNS_ID = 88, 90
@@ -48,6 +48,7 @@ _NOT_ASSIGNED = 0xFFFFFFFF
 _IFF_UP = 1
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
+_IFA_FLAGS = 8
 _RTA_DST = 1
 _RTA_SRC = 2
 _RTA_OIF = 4
@@ -207,6 +208,21 @@ def change_address(index, prefix, delete):
     if delete:
         return _message(DEL_ADDRESS, ACK, body, *rows)
     return _message(NEW_ADDRESS, ACK | _CREATE, body, *rows)
+
+
+def get_addresses():
+    return _message(GET_ADDRESS, DUMP, bytes(8))
+
+
+def address_of(payload):
+    """(ifindex, (address, bits, scope, flags)) of an address message."""
+    _, bits, flags, scope, index = struct.unpack_from(_ADDRESS, payload)
+    rows = {}
+    for attribute, value in attributes(payload, 8, len(payload)):
+        rows[attribute] = value
+    # Of a point-to-point link IFA_ADDRESS is the other end's.
+    address = bytes(rows.get(_IFA_LOCAL) or rows.get(_IFA_ADDRESS, b""))
+    return index, (address, bits, scope, _u32(rows.get(_IFA_FLAGS, b"")) or flags)
 
 
 # ---- routes

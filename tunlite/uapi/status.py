@@ -62,12 +62,49 @@ def _head(daemon):
     yield "returns", _returns(counters)
     yield "handshakes_refused", interface.exchange.refused
     yield "events_dropped", daemon.dropped
-    yield "groups", interface.groups.seen()
+    yield "groups", [_group(group, daemon.now()) for group in interface.groups.all()]
     commands = interface.commands
     yield "commands", commands.seen() if commands else None
     yield "gone", interface.gone.seen()
     yield "memory_kb", daemon.memory_kb()
     yield "uptime_s", daemon.uptime_ms() // 1000
+
+
+def _group(group, now_ms):
+    """With a limit also who is used, and why."""
+    found = {"name": group.name, "members": len(group.members)}
+    choice = group.choice
+    if choice is None:
+        return found
+    found["limit"] = group.limit
+    found["choose"] = group.choose
+    found["fail_after_s"] = group.fail_ms // 1000
+    if choice.used is not None:
+        found["fails_after_s"] = choice.fail_ms(choice.used.peer) // 1000
+        found["used"] = keys.text(choice.used.peer.public)
+        found["why"] = choice.why
+        found["used_for_s"] = (now_ms - choice.since_ms) // 1000
+        found["probed_by"] = choice.hands.probed_by(choice.used.peer)
+        found["silent_for_ms"] = choice.silence.silent_ms(now_ms)
+    found["searching"] = choice.search is not None
+    found["moving_to"] = keys.text(choice.move.member.peer.public) if choice.move else None
+    found["held"] = choice.is_held
+    found["trouble"] = choice.trouble or choice.hands.trouble()
+    return found
+
+
+def _member(peer, now_ms):
+    """Rows of one whose group has a limit."""
+    member = peer.member
+    if member is None:
+        return ()
+    return (
+        ("standby", peer.standby),
+        ("probes", member.probes),
+        ("losses", member.losses),
+        ("loser_for_s", max(member.lost_ms - now_ms, 0) // 1000),
+        ("round_trip_ms", member.rtt_ms or None),
+    )
 
 
 def named(native, kind, numbers):
@@ -129,7 +166,7 @@ def _peer(daemon, peer):
         ("rate_out", peer.limits[1]),
         ("endpoints", list(_places(daemon, peer))),
         ("resolver", resolver.state(peer.public) if resolver else ""),
-    )
+    ) + _member(peer, daemon.now())
 
 
 def established_for(daemon, peer):

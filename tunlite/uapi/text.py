@@ -95,11 +95,50 @@ def _rate(value):
     return bits
 
 
+def _address(value):
+    """An inside address as bytes; None for none."""
+    try:
+        return addresses.parse_address(_text(value))[1] if len(value) else None
+    except ValueError:
+        raise UapiError(EINVAL, "not an address")
+
+
+def _limit(value):
+    """On layer 3 one member is used, or as many as there are."""
+    if not len(value):
+        return 0
+    if _text(value) != "1":
+        raise UapiError(EINVAL, "a limit is 1")
+    return 1
+
+
+def _choose(value):
+    if _text(value) not in ("order", "random", "nearest"):
+        raise UapiError(EINVAL, "not a rule to choose by")
+    return _text(value)
+
+
+def _fail_ms(value):
+    seconds = _number(value, 600)
+    if not seconds:
+        raise UapiError(EINVAL, "not 1 to 600 seconds")
+    return 1000 * seconds
+
+
 def _prefix(text):
     try:
         return addresses.network(addresses.parse_prefix(text))
     except ValueError:
         raise UapiError(EINVAL, "not an allowed IP")
+
+
+# Keys of a group: what Group.set() calls it, and how it is read.
+_GROUP_KEYS = {
+    "group_limit": ("limit", _limit),
+    "group_choose": ("choose", _choose),
+    "group_fail_after": ("fail_ms", _fail_ms),
+    "group_probe_address": ("probe", _address),
+}
 
 
 # ---- set ----
@@ -171,6 +210,10 @@ class Setter:
             interface.drain(_flag(value))
         elif key in ("remove_peer", "block", "unblock"):
             self._one_key(key, bytes(self._key(value)))
+        elif key == "use":
+            if _text(value) != "auto":
+                raise UapiError(EINVAL, "only auto is understood here")
+            interface.groups.use(None)
         elif key.startswith("group_"):
             self._group_line(key, value)
         else:
@@ -190,8 +233,13 @@ class Setter:
             if self._group is None:
                 raise UapiError(EINVAL, "no group_name stands before it")
             self._group.rated(key == "group_rate_out", bits or 0)
-        else:
+        elif key not in _GROUP_KEYS:
             raise _unknown(key)
+        elif self._group is None:
+            raise UapiError(EINVAL, "no group_name stands before it")
+        else:
+            name, read = _GROUP_KEYS[key]
+            self._group.set(name, read(value))
 
     def _one_key(self, what, public):
         interface = self._interface
@@ -274,6 +322,14 @@ class Setter:
             bits = _rate(value)
             if peer is not None:
                 peer.rated(key == "rate_out", bits)
+        elif key == "probe_address":
+            address = _address(value)
+            if peer is not None:
+                peer.probed_at(address)
+        elif key == "use":
+            _true(value)
+            if peer is not None and not interface.groups.use(peer):
+                raise UapiError(EINVAL, "its group chooses no member")
         else:
             raise _unknown(key)
 
@@ -389,6 +445,9 @@ def _peer_piece(interface, peer):
         _add(out, "rate_in", peer.rates[0])
     if peer.rates[1] is not None:
         _add(out, "rate_out", peer.rates[1])
+    if peer.probe is not None:
+        family = 4 if len(peer.probe) == 4 else 6
+        _add(out, "probe_address", addresses.format_address(family, peer.probe))
     return out
 
 
@@ -403,6 +462,8 @@ def endpoints_of(peer):
 
 def _allowed_piece(peer, at):
     out = bytearray()
+    # Another program is told what is used, our own reload what is configured.
+    name = "configured_ip" if peer.standby else "allowed_ip"
     for key in peer.allowed[at : at + _ALLOWED_A_PIECE]:
-        _add(out, "allowed_ip", addresses.format_prefix(prefix_of(key)))
+        _add(out, name, addresses.format_prefix(prefix_of(key)))
     return out

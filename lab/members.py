@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""A router whose gateways are one group: daemons on a Star (star.py)."""
+
+from lab.peers import Tunlite
+from lab.star import COMMON4, COMMON6, ROUTER
+from lab.topology import endpoint, ping, wait_for
+
+NAME = "gateways"
+
+
+def start(star, router=None, **options):
+    """Starts the daemons; the router's. Options are the [Group]'s, in addition or instead: None
+    leaves one out."""
+    router = router or Tunlite(star.router, ROUTER)
+    group = {"Name": NAME, "Limit": 1, "FailAfter": 3, "ProbeAddress": COMMON6, **options}
+    router.groups = [{key: value for key, value in group.items() if value is not None}]
+    for index, spot in enumerate(star.spots, start=1):
+        spot.daemon = Tunlite(spot.namespace, spot.number)
+        spot.daemon.add_peer(router)
+        outside = endpoint(spot.far.v4)
+        more = {"AllowedIPs": "0.0.0.0/0, ::/0", "Group": NAME, "Description": f"gw{index}"}
+        router.add_peer(spot.daemon, outside, **more)
+        spot.daemon.start()
+    router.start()
+    wait_for(lambda: ping(star.router, COMMON4, count=1, wait=0.5).received, 15, "an answer inside")
+    return router
+
+
+def group_of(router):
+    """The group's row of the status."""
+    (group,) = router.show_json()["groups"]
+    return group
+
+
+def used(star, router):
+    """The spot of the gateway that is used."""
+    key = group_of(router)["used"]
+    return next(spot for spot in star.spots if spot.daemon.keys.public == key)
+
+
+def wait_used(star, router, spot, timeout=20):
+    """Waits until this spot's gateway is used."""
+    wait_for(lambda: used(star, router) is spot, timeout, f"gateway {spot.number} is used")

@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: MIT
+"""A router's group of gateways on the fakes: who is used, who stands by, deaths and moves."""
+
+import pytest
+
+from lab.fakes.groups import SOURCE, TARGET, Gateways
+from tunlite.uapi import status, text as uapi
+
+BOTH = pytest.mark.parametrize("probe", [False, True], ids=["handshakes", "echoes"])
+
+
+def bound_s(gateways, probe, fail_after):
+    """What a death may take: the silence, and a candidate beside another."""
+    return (fail_after if probe else max(fail_after, 5)) + 1.2
+
+
+# ---- in use, and standing by ------------------------------------------------------------------
+
+
+@BOTH
+def test_without_a_death_one_member_is_used_and_the_others_hear_nothing(probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    used = lab.used
+    assert lab.ping(60) >= 599
+    others = {node.address for i, node in enumerate(lab.gateways) if i != used}
+    assert not [row for row in lab.world.log if row[2][0] in others]
+    assert lab.used == used and lab.losses == [0, 0, 0]
+
+
+@BOTH
+def test_an_idle_group_wakes_nobody(probe):
+    lab = Gateways(probe=probe, choose="order")
+    lab.ping(1)
+    lab.world.run(700)  # its session ends
+    sent, wakes = len(lab.world.log), lab.router.native.wakes
+    lab.world.run(8 * 3600)
+    assert len(lab.world.log) == sent
+    assert lab.router.native.wakes == wakes
+
+
+def test_a_standby_sends_no_persistent_keepalive():
+    lab = Gateways(persistent_s=25)
+    lab.world.run(300)
+    others = {node.address for i, node in enumerate(lab.gateways) if i != lab.used}
+    assert not [row for row in lab.world.log if row[2][0] in others]
+    assert [row for row in lab.world.log if row[2][0] == lab.gateways[lab.used].address]
+
+
+def test_a_standby_that_begins_is_answered_and_its_data_comes_in_and_is_acknowledged():
+    lab = Gateways()
+    lab.ping(1)
+    node = lab.gateways[(lab.used + 1) % 3]
+    peer = next(iter(p for p in node.interface.peers.values() if p.allowed))
+    node.interface.set_endpoint(peer, 4, lab.router.address, 51820)
+    node.native.from_device(TARGET + SOURCE + b"from the side")
+    lab.world.run(0.2)
+    assert b"from the side" in lab.router.received()
+    sent = len(lab.world.log)
+    lab.world.run(11)
+    answers = [row for row in lab.world.log[sent:] if row[2][0] == node.address]
+    assert [len(row[3]) for row in answers] == [32]  # the keepalive that it is owed
+
+
+def test_what_is_used_and_what_is_configured_are_told_apart():
+    lab = Gateways()
+    told = b"".join([bytes(p) for p in uapi.get_pieces(lab.router.interface)]).decode()
+    assert told.count("allowed_ip=10.77.0.1/32") == 1
+    assert told.count("configured_ip=10.77.0.1/32") == 2
+    seen = b"".join(status.pieces(lab.router.daemon)).decode()
+    assert seen.count('"allowed_ips":["10.77.0.1/32"]') == 3
+    assert f'"used": "{lab.group.choice.used.peer.public.hex()}"' not in seen
+    assert '"probed_by": "handshake"' in seen
+
+
+def test_members_share_prefixes_and_without_a_limit_again_the_newest_has_them():
+    lab = Gateways()
+    assert [len(m.peer.allowed) for m in lab.group.choice.members] == [1, 1, 1]
+    lab.set("group_name=gateways", "group_limit=")
+    assert lab.group.choice is None
+    peers = list(lab.group.members.values())
+    assert sorted(len(peer.allowed) for peer in peers) == [0, 0, 1]
+    assert not [peer for peer in peers if peer.standby]
+
+
+def test_a_used_member_that_is_removed_is_followed_by_another_at_once():
+    lab = Gateways(choose="order")
+    assert lab.used == 0
+    lab.set(f"public_key={lab.key(0)}", "remove=true")
+    assert lab.group.choice.used.peer.public == lab.gateways[1].interface.me.public
+    assert lab.ping(5) >= 48
+
+
+def test_order_is_the_order_in_which_members_are_named_last():
+    lab = Gateways(choose="order")
+    lab.set(*[line for i in (2, 1, 0) for line in (f"public_key={lab.key(i)}", "group=gateways")])
+    assert [m.peer.description for m in lab.group.choice.members] == ["gw2", "gw1", "gw0"]
+
+
+# ---- deaths -----------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("fail_after", [1, 3, 5])
+def test_a_dead_gateway_is_left_in_time(probe, seed, fail_after):
+    lab = Gateways(probe=probe, seed=seed, fail_after=fail_after)
+    assert lab.ping(20 + seed / 7)
+    dead = lab.used
+    lab.kill(dead)
+    assert lab.back_in() <= 1000 * bound_s(lab, probe, fail_after)
+    assert lab.used != dead and lab.losses[dead] == 1
+    assert lab.ping(30) >= 299
+
+
+@BOTH
+def test_a_gateway_to_which_nothing_gets_is_left_though_it_speaks(probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(10)
+    dead = lab.used
+    lab.deaf.add(lab.gateways[dead].address)
+    assert lab.back_in() <= 1000 * bound_s(lab, probe, 3)
+    assert lab.used != dead
+
+
+@BOTH
+def test_two_of_three_die_together(probe):
+    lab = Gateways(probe=probe, fail_after=3, choose="order")
+    lab.ping(10)
+    lab.kill(0, 1)
+    assert lab.back_in() <= 1000 * (bound_s(lab, probe, 3) + 1)
+    assert lab.used == 2 and lab.losses == [1, 1, 0]
+
+
+@BOTH
+@pytest.mark.parametrize("back", [0, 1, 2])
+def test_when_all_are_dead_nobody_loses_and_the_first_that_is_back_is_used(probe, back):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(10)
+    lab.kill(0, 1, 2)
+    assert lab.ping(80) <= 1
+    assert lab.losses == [0, 0, 0]
+    lab.revive(back)
+    assert lab.back_in() <= 6000
+    assert lab.used == back
+
+
+def test_the_first_chosen_one_is_dead_and_the_next_begins_after_a_second():
+    lab = Gateways(choose="order")
+    lab.kill(0)
+    assert lab.back_in() <= 1300
+    assert lab.used == 1
+
+
+@BOTH
+def test_one_way_traffic_for_a_minute_is_no_death(probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(5)
+    used = lab.used
+    lab.ping(60, answered=False)
+    assert lab.used == used and lab.losses == [0, 0, 0]
+
+
+@BOTH
+def test_a_third_of_loss_for_five_minutes_is_no_death(probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(5)
+    used = lab.used
+    lab.loss = 0.3
+    lab.ping(300)
+    assert lab.used == used and lab.losses == [0, 0, 0]
+
+
+@BOTH
+def test_who_slept_for_ten_minutes_finds_nobody_dead_whatever_the_wall_clock_says(probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(5)
+    used = lab.used
+    lab.router.native.from_device(SOURCE + TARGET + b"unanswered")
+    lab.world.clock.now_ms += 600_000
+    lab.world.clock.wall_s -= 7_200
+    assert lab.ping(60) >= 570
+    assert lab.used == used and lab.losses == [0, 0, 0]
+
+
+def test_a_search_ends_when_nobody_sends_any_more_and_begins_anew_with_data():
+    lab = Gateways(fail_after=3)
+    lab.ping(5)
+    lab.kill(0, 1, 2)
+    lab.ping(20)
+    lab.world.run(300)
+    sent = len(lab.world.log)
+    lab.world.run(3600)
+    assert len(lab.world.log) == sent
+    lab.revive(0, 1, 2)
+    assert lab.back_in() <= 1500
+
+
+# ---- ProbeAddress -----------------------------------------------------------------------------
+
+
+def test_a_gateway_that_answers_handshakes_and_drops_data_is_left():
+    lab = Gateways(probe=True, fail_after=3)
+    lab.ping(5)
+    lab.ping(2, answered=False)  # an echo is answered: they are by all
+    mute = lab.used
+    lab.silent.add(mute)
+    lab.gateways[mute].native.answers = set()
+    assert lab.back_in() <= 5000
+    assert lab.used != mute and lab.losses[mute] == 1
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_it_is_left_also_when_it_was_the_first_one_chosen(seed):
+    lab = Gateways(probe=True, fail_after=3, seed=seed)
+    mute = lab.used
+    lab.silent.add(mute)
+    lab.gateways[mute].native.answers = set()
+    lab.ping(0.1)
+    assert lab.back_in() <= 8000
+    assert lab.used != mute
+
+
+def test_when_no_member_answers_echoes_each_is_tried_once_and_the_first_is_kept():
+    lab = Gateways(probe=True, fail_after=3)
+    for node in lab.gateways:
+        node.native.answers = set()
+    first = lab.used
+    used = []
+    for _ in range(60):
+        lab.ping(1, answered=False)
+        used.append(lab.used)
+    assert set(used) == {0, 1, 2}
+    assert used[-30:] == [first] * 30
+    assert "handshakes judge" in lab.group.choice.trouble
+    lab.kill(first)
+    assert lab.back_in() <= 7000
+    lab.gateways[lab.used].native.answers = {TARGET}
+    lab.ping(5, answered=False)
+    assert lab.group.choice.is_proven and not lab.group.choice.trouble
+
+
+def test_all_members_drop_echoes_and_answer_data_and_nobody_is_left():
+    lab = Gateways(probe=True, fail_after=3)
+    for node in lab.gateways:
+        node.native.answers = set()
+    used = lab.used
+    assert lab.ping(60) >= 598
+    assert lab.used == used and lab.losses == [0, 0, 0]
+
+
+def test_an_address_that_cannot_ask_makes_handshakes_judge_and_is_told():
+    lab = Gateways(probe=True, fail_after=3)
+    lab.router.port.links.rows = []
+    lab.router.interface.device = 1
+    lab.ping(15)
+    seen = b"".join(status.pieces(lab.router.daemon)).decode()
+    assert "has no address that can ask ProbeAddress 10.77.0.1" in seen
+    assert '"fails_after_s": 5' in seen
+    lab.kill(lab.used)
+    assert lab.back_in() <= 6200
+
+
+def test_persistent_keepalives_are_silence_where_an_echo_can_tell():
+    lab = Gateways(probe=True, fail_after=3, persistent_s=25)
+    lab.ping(1)
+    lab.ping(1, answered=False)
+    lab.world.run(60)
+    used = lab.used
+    lab.kill(used)
+    lab.world.run(31)
+    assert lab.used != used
+
+
+# ---- losing -----------------------------------------------------------------------------------
+
+
+def test_a_loss_lasts_30_s_and_doubles_up_to_ten_minutes():
+    member = Gateways().group.choice.members[0]
+    spans = []
+    now_ms = 0
+    for _ in range(7):
+        member.lose(now_ms)
+        spans.append((member.lost_ms - now_ms) // 1000)
+        now_ms = member.lost_ms + 1000
+    assert spans == [30, 60, 120, 240, 480, 600, 600]
+    member.lose(now_ms + 1_200_000)
+    assert member.lost_ms - now_ms - 1_200_000 == 30_000
+    member.forget()
+    assert not member.is_loser(now_ms)
+
+
+def test_losers_are_the_end_of_the_row():
+    lab = Gateways(count=4, choose="order")
+    now_ms = lab.world.clock.now_ms
+    members = lab.group.choice.members
+    members[1].lose(now_ms)
+    members[0].lose(now_ms + 500)
+    assert lab.group.choice.row(now_ms) == [members[2], members[3], members[1], members[0]]
+    assert lab.group.choice.row(now_ms + 30_501) == members
+
+
+def test_a_new_way_of_ours_forgets_losses_and_asks_at_once():
+    lab = Gateways(fail_after=3)
+    lab.ping(5)
+    lab.kill(0, 1, 2)
+    lab.ping(62)
+    lab.group.choice.members[0].lose(lab.world.clock.now_ms)
+    lab.revive(0, 1, 2)
+    lab.router.interface.groups.network_changed()
+    assert lab.back_in() <= 1500
+    assert not [m for m in lab.group.choice.members if m.lost_ms]
+
+
+# ---- planned moves ----------------------------------------------------------------------------
+
+
+def hold(lab, number):
+    lab.set(f"public_key={lab.key(number)}", "use=true")
+
+
+@BOTH
+def test_use_moves_without_a_lost_ping_and_holds(probe):
+    lab = Gateways(probe=probe, choose="order", fail_after=3)
+    lab.ping(2)
+    if probe:
+        lab.ping(2, answered=False)
+    before = len(lab.answers), lab.sent
+    for number in (2, 1, 2):
+        hold(lab, number)
+        lab.ping(5, 5)
+        assert lab.used == number
+    lab.ping(0.1)
+    lost = lab.sent - before[1] - (len(lab.answers) - before[0])
+    assert lost <= 21  # those under way at the end
+    lab.ping(300)
+    assert lab.used == 2 and lab.losses == [0, 0, 0]
+
+
+def test_use_holds_until_that_peer_loses():
+    lab = Gateways(choose="order")
+    lab.ping(2)
+    hold(lab, 2)
+    lab.ping(2)
+    lab.kill(2)
+    lab.back_in()
+    assert lab.used == 0 and not lab.group.choice.is_held
+
+
+def test_use_of_a_dead_peer_changes_nothing_and_is_told():
+    lab = Gateways(choose="order")
+    lab.ping(2)
+    lab.kill(2)
+    hold(lab, 2)
+    assert lab.ping(20) >= 199
+    assert lab.used == 0 and lab.losses == [0, 0, 1]
+    assert "does not answer" in lab.group.choice.trouble
+
+
+def test_auto_lets_the_rule_choose_again():
+    lab = Gateways(choose="order")
+    lab.ping(2)
+    hold(lab, 2)
+    lab.ping(100)
+    assert lab.used == 2
+    lab.set("use=auto")
+    assert lab.ping(100) >= 998
+    assert lab.used == 0
+
+
+def test_use_is_refused_for_who_is_in_no_such_group():
+    lab = Gateways()
+    lab.set("public_key=" + "ab" * 32)
+    with pytest.raises(uapi.UapiError):
+        lab.set("public_key=" + "ab" * 32, "use=true")
+
+
+def test_order_goes_back_after_the_loss_ran_out_and_a_minute_of_answers():
+    lab = Gateways(choose="order")
+    lab.ping(5)
+    lab.kill(0)
+    lab.back_in()
+    lab.revive(0)
+    assert lab.ping(80) >= 799
+    assert lab.used == 1
+    assert lab.ping(20) >= 199
+    assert lab.used == 0
+
+
+def test_order_asks_a_dead_earlier_one_ever_more_rarely():
+    lab = Gateways(choose="order")
+    lab.ping(5)
+    lab.kill(0)
+    lab.back_in()
+    began = lab.world.clock.now_ms
+    lab.ping(3600, 1000)
+    asked = [row[0] for row in lab.world.log if row[2][0] == lab.gateways[0].address]
+    asked = [(ms - began) // 60_000 for ms in asked if ms > began]
+    assert lab.used == 1 and len(set(asked)) <= 11
+
+
+def test_a_candidate_that_drops_data_is_not_moved_to():
+    lab = Gateways(probe=True, choose="order", fail_after=3)
+    lab.ping(2)
+    lab.ping(2, answered=False)
+    lab.silent.add(2)
+    lab.gateways[2].native.answers = set()
+    hold(lab, 2)
+    assert lab.ping(20) >= 199
+    assert lab.used == 0 and lab.losses == [0, 0, 1]
+
+
+def test_the_draw_comes_between_12_and_36_hours():
+    lab = Gateways()
+    lab.ping(2)
+    drawn = []
+    for _ in range(60):
+        began_ms = lab.world.clock.now_ms
+        at_ms = lab.group.choice._draw_ms
+        lab.world.run((at_ms - began_ms) / 1000 + 10)
+        drawn.append((lab.used, lab.group.choice._draw_ms - at_ms))
+    hours = [ms / 3_600_000 for _, ms in drawn]
+    assert min(hours) >= 12 and max(hours) <= 36 and max(hours) - min(hours) > 12
+    for number in range(3):
+        assert 8 <= [used for used, _ in drawn].count(number) <= 32
+    assert lab.losses == [0, 0, 0]
+
+
+def test_nearest_moves_to_one_that_is_nearer_by_a_third_and_measures_every_ten_minutes():
+    far = {0: 60, 1: 40, 2: 20}
+    lab = Gateways(choose="nearest")
+    delays = {node.address: far[i] for i, node in enumerate(lab.gateways)}
+    lab.world.delay_ms = lambda packet: delays.get(packet[0][0]) or delays[packet[1][0]]
+    lab.ping(20, 200)
+    assert lab.used == 2
+    began = len(lab.world.log)
+    delays[lab.gateways[1].address] = 16
+    lab.ping(3000, 1000)
+    assert lab.used == 2
+    delays[lab.gateways[1].address] = 8
+    lab.ping(5000, 1000)
+    assert lab.used == 1
+    asked = [row for row in lab.world.log[began:] if row[2][0] == lab.gateways[0].address]
+    assert 10 <= len(asked) <= 16 and lab.losses == [0, 0, 0]
+
+
+def test_a_gateway_that_drains_is_left_while_its_data_still_comes():
+    lab = Gateways(choose="order")
+    lab.ping(100)
+    used = lab.gateways[0]
+    refused = lab.world.loses
+    lab.world.loses = lambda packet: (
+        refused(packet) or (packet[1][0] == used.address and packet[2][0] == 1)
+    )
+    assert lab.ping(80) >= 799
+    assert lab.used == 1
+
+
+def test_a_name_without_an_address_does_not_keep_the_group_waiting():
+    lab = Gateways(choose="order")
+    peer = lab.group.choice.members[0].peer
+    peer.where.moved(True)
+    lab.router.native.peers[peer.handle].endpoint = bytes(48)
+    lab.set(f"public_key={lab.key(1)}", "endpoint=10.0.0.3:51820")
+    lab.world.run(2.5)
+    assert lab.used == 1
+    assert lab.ping(5) >= 48

@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: MIT
+"""Which member of a group with a Limit is used, and how another one comes to be: after a death the
+first that answers, on a planned move one that has proved itself (control.md, "Groups").
+
+Clock and chance come in; what is done goes out through `hands` (hands.py, or a test's).
+"""
+
+from tunlite.control import liveness, moves
+
+_OVER_MS = 90_000  # of silence, with nothing sent any more: as a handshake gives up
+_NOWHERE_MS = 2000  # that names get to be resolved, so that the first one is not everybody's
+_DRAW_MS = 12 * 3_600_000  # the least; and as much again twice
+_MEASURE_MS = 600_000
+_ANSWERS_MS = 5000  # that measured members get
+_CHANGES_MS = 10_000
+_PATIENCE_MS = 11_000  # two asks, of 5 s each
+_REKEY_MS = 15_000  # a rekey that is unanswered for so long, though data comes
+
+
+class Choice:
+    """`hands`, with a member's peer as argument:
+
+    begin(peer)  a handshake, as data would begin it; shake(peer) at once; ask(peer) whose answer is
+    thrown away; rest(peer) ends what is under way; echo(peer): False, no session can send it;
+    echoes(peer): is it asked by echoes? echoed_ms(peer): the last one answered;
+    stamps(peer): (first unanswered, last sent, last received) in ms; rekey_ms(peer): the first
+    initiation unanswered, 0: none; active(peer): does data flow? placed(peer): has it an endpoint?
+    use(old or None, new, why), of members: the others stand by; wake_at(ms or None); below(n): a
+    number drawn.
+
+    `rules` has choose and fail_ms. Members are liveness.Member.
+    """
+
+    def __init__(self, hands, rules):
+        self.hands = hands
+        self.rules = rules
+        self.members = []
+        self.used = None
+        self.since_ms = 0
+        self.why = ""
+        self.trouble = ""  # what is to be seen
+        self.is_held = False  # `use`: until it loses
+        self.is_proven = False  # an echo was answered, by any member since the start
+        self.silence = liveness.Silence()
+        self.search = None
+        self.move = None
+        self._due_ms = None
+        self._draw_ms = self._nowhere_ms = 0
+        self._measure_ms = self._weigh_ms = self._changed_ms = 0
+        self._first = None  # that answered handshakes and no echo
+        self._is_settled = False  # none answers echoes: handshakes judge
+
+    # ---- what happened ----
+
+    def changed(self, members, now_ms):
+        """members: all, in the file's order."""
+        self._stop()
+        self.members = members
+        if self.used not in members:
+            self.used = None
+            self.is_held = False
+            if members:
+                self._draw_ms = self._next_draw(now_ms)
+                self._nowhere_ms = now_ms + _NOWHERE_MS
+                self._switch(self.row(now_ms)[0], "first", now_ms)
+        else:
+            self.hands.use(self.used, self.used, "")
+        self.run(now_ms)
+
+    def wants(self, member, now_ms):
+        """A packet waits and no session can send it; a handshake begins already."""
+        if member is self.used and self.search is None and len(self.members) > 1:
+            self.search = moves.Search([member] + self._others(now_ms), now_ms, True)
+            self.search.asks(now_ms)
+        self.run(now_ms)
+
+    def answered(self, member, now_ms):
+        """A session was made with it, which we began."""
+        if self.move is not None and self.move.member is member:
+            self.move.has_session(now_ms, self.patience_ms())
+        elif self.search is not None and member is not self.used:
+            self._found(member, now_ms)
+        elif self.search is not None and self.search.for_session:
+            self._end_search()
+        self.run(now_ms)
+
+    def thrown(self, member, rtt_ms, now_ms):
+        """The answer to an ask came."""
+        member.measured(rtt_ms)
+        if self.move is not None and self.move.member is member:
+            self.move.was_answered(now_ms, self.patience_ms())
+        self.run(now_ms)
+
+    def woke(self, now_ms):
+        """We slept, or were stopped: nobody was silent meanwhile, and nobody has lost."""
+        self._forget()
+        self.silence.begin(now_ms)
+        if self.search is not None:
+            self._stop()
+            self.search = moves.Search([self.used] + self._others(now_ms), now_ms)
+
+    def _forget(self):
+        for member in self.members:
+            member.forget()
+
+    def network_changed(self, now_ms):
+        """Our own way may be another: nobody has lost, and who is silent is asked anew, once where
+        changes come and come."""
+        self._forget()
+        if self.search is not None and now_ms - self._changed_ms >= _CHANGES_MS:
+            self._changed_ms = now_ms
+            self._end_search()
+            self.hands.shake(self.used.peer)
+            self.search = moves.Search(self._others(now_ms) + [self.used], now_ms)
+        self.run(now_ms)
+
+    def stop(self):
+        """The link is down."""
+        self._stop()
+        self.silence.begin(0)
+        self._at(None)
+
+    def hold(self, member, now_ms):
+        """`use`: None lets the rules choose again."""
+        self.is_held = member is not None
+        self.trouble = ""
+        if member is not None and member is not self.used:
+            self._begin(moves.Move(member, "use", now_ms, self.patience_ms()))
+        self.run(now_ms)
+
+    def is_ill(self, now_ms):
+        """HealthCommand failed at the one in use, three times in a row."""
+        self.used.falls_ill(True)
+        well = [m for m in self.row(now_ms) if not m.ill]
+        if well and self.search is None and self.move is None:
+            self._begin(moves.Move(well[0], "health", now_ms, self.patience_ms()))
+        elif not well:
+            self.trouble = "HealthCommand fails at every member"
+        self.run(now_ms)
+
+    def is_well(self):
+        if [m for m in self.members if m.ill]:
+            self.trouble = ""
+        for member in self.members:
+            member.falls_ill(False)
+
+    # ---- what is due ----
+
+    def run(self, now_ms):
+        """Does what is due, and says when it is to be called again."""
+        if self._due_ms is not None and now_ms - self._due_ms > liveness.AWAY_MS:
+            self.woke(now_ms)
+        times = []
+        if self.used is not None:
+            times = [self._judge(now_ms), self._seek_on(now_ms), self._plan(now_ms)]
+            times.append(self._move_on(now_ms))
+        times = [when_ms for when_ms in times if when_ms is not None]
+        self._at(min(times) if times else None)
+
+    def _at(self, when_ms):
+        self._due_ms = when_ms
+        self.hands.wake_at(when_ms)
+
+    def fail_ms(self, peer):
+        """FailAfter as it counts."""
+        least_ms = 0 if self.hands.echoes(peer) else liveness.LEAST_SHAKEN_MS
+        return max(self.rules.fail_ms, least_ms)
+
+    def patience_ms(self):
+        """How long a candidate of a planned move may take for an answer."""
+        return max(self.rules.fail_ms, _PATIENCE_MS)
+
+    def _judge(self, now_ms):
+        """Is the one in use alive? When that is to be asked again."""
+        peer = self.used.peer
+        silence = self.silence
+        first_ms, sent_ms, received_ms = self.hands.stamps(peer)
+        silence.look(first_ms, sent_ms, received_ms, self.used.shaken_ms)
+        echoes = self.hands.echoes(peer)
+        if echoes and not self.is_proven and self.hands.echoed_ms(peer):
+            self._proves()
+        dying_ms = silence.mute_ms if echoes and self.is_proven else silence.quiet_ms
+        since_ms = silence.mute_ms if echoes and not self._is_settled else dying_ms
+        if not dying_ms and self.search is not None and not self.search.for_session:
+            self._end_search()
+        fail_ms = self.fail_ms(peer)
+        if not since_ms:
+            return self._is_alive(now_ms, fail_ms)
+        if now_ms - max(since_ms, sent_ms) > _OVER_MS:
+            silence.give_up(now_ms)
+            self._end_search()
+            return None
+        return self._is_silent((since_ms, dying_ms, fail_ms), echoes, now_ms)
+
+    def _is_silent(self, times, echoes, now_ms):
+        since_ms, dying_ms, fail_ms = times
+        if now_ms - since_ms < fail_ms // 3:
+            return since_ms + fail_ms // 3
+        when_ms = self._probe(echoes, fail_ms, now_ms)
+        if self.search is not None or self.move is not None and not dying_ms:
+            return when_ms
+        if dying_ms and now_ms - dying_ms >= fail_ms:
+            self._seek(now_ms)
+        elif now_ms - since_ms < fail_ms:
+            return min(when_ms, since_ms + fail_ms)
+        elif not dying_ms and not self._is_settled:
+            self._shakes_alone(now_ms)
+        return when_ms
+
+    def _is_alive(self, now_ms, fail_ms):
+        """A rekey that is not answered is one by a gateway that is about to go."""
+        asked_ms = self.hands.rekey_ms(self.used.peer)
+        is_free = self.move is None and self.search is None and len(self.members) > 1
+        if asked_ms and now_ms - asked_ms >= _REKEY_MS and is_free:
+            first = self._others(now_ms)[0]
+            self._begin(moves.Move(first, "rekey", now_ms, self.patience_ms()))
+        return now_ms + fail_ms // 3 if self.hands.active(self.used.peer) else None
+
+    def _probe(self, echoes, fail_ms, now_ms):
+        """What is due of probes leaves; when the next one is."""
+        peer = self.used.peer
+        silence = self.silence
+        times = []
+        if echoes:
+            if now_ms >= silence.probe_ms + fail_ms // 15:
+                silence.probed(now_ms)
+                self.used.probed()
+                self.hands.echo(peer)
+            times.append(silence.probe_ms + fail_ms // 15)
+        if not echoes or not self.is_proven:
+            every_ms = max(liveness.SHAKE_MS, fail_ms // 15)
+            if now_ms >= silence.shake_ms + every_ms:
+                silence.shook(now_ms)
+                if not echoes:
+                    self.used.probed()
+                self.hands.shake(peer)
+            times.append(silence.shake_ms + every_ms)
+        return min(times)
+
+    # ---- echoes that nobody answers ----
+
+    def _proves(self):
+        self.is_proven = True
+        self._is_settled = False
+        self._first = None
+        for member in self.members:
+            member.try_once(False)
+        self.trouble = ""
+
+    def _shakes_alone(self, now_ms):
+        """The one in use answers handshakes and no echo. Each member not yet tried is; if none
+        answers echoes, it is no gateway's fault and the first of them is kept."""
+        self.used.try_once(True)
+        self._first = self._first or self.used
+        left = [m for m in self.row(now_ms) if not m.tried and not m.is_loser(now_ms)]
+        if not left:
+            self._is_settled = True
+            self.trouble = "no member answers ProbeAddress: handshakes judge"
+            left = [self._first] if self._first in self.members else []
+        if left and left[0] is not self.used:
+            self._begin(moves.Move(left[0], "echo", now_ms, self.patience_ms()))
+
+    # ---- after a death ----
+
+    def row(self, now_ms):
+        """The members in the order in which they are tried: losers last."""
+        rank = []
+        for m in self.members:
+            place = m.serial
+            if self.rules.choose == "random":
+                place = self.hands.below(1 << 16)
+            elif self.rules.choose == "nearest":
+                place = m.rtt_ms or 1 << 20
+            lost_ms = m.lost_ms if m.is_loser(now_ms) else 0
+            rank.append((not self.hands.placed(m.peer), lost_ms, place, m.serial, m))
+        rank.sort()
+        return [row[4] for row in rank]
+
+    def _others(self, now_ms):
+        return [m for m in self.row(now_ms) if m is not self.used]
+
+    def _seek(self, now_ms):
+        """The others first, the one in use last; who is being moved to before all."""
+        row = self._others(now_ms) + [self.used]
+        if self.move is not None:
+            self.is_held = self.is_held and self.move.why != "use"
+            row.remove(self.move.member)
+            row.insert(0, self.move.member)
+            self._end_move()
+        if len(row) > 1:
+            self.search = moves.Search(row, now_ms)
+
+    def _seek_on(self, now_ms):
+        search = self.search
+        if search is None:
+            return None
+        if search.for_session and now_ms - search.began_ms > _OVER_MS:
+            self._end_search()
+            return None
+        if now_ms >= search.next_ms:
+            member = search.asks(now_ms)
+            member.call(True)
+            self.hands.begin(member.peer)
+        return search.next_ms
+
+    def _found(self, member, now_ms):
+        """The others that were asked had their second: they lose, with the one that was used."""
+        for asked in self.search.late(now_ms):
+            if asked is not member and asked is not self.used:
+                asked.lose(now_ms)
+        self.used.lose(now_ms)
+        self._switch(member, "silent", now_ms)
+
+    def _end_search(self):
+        if self.search is not None:
+            for member in self.search.end():
+                self._rest(member)
+            self.search = None
+
+    def _rest(self, member):
+        """Nothing of ours goes on with it, where it is not in use."""
+        if member is not self.used:
+            member.call(False)
+            self.hands.rest(member.peer)
+
+    def _end_move(self):
+        if self.move is not None:
+            member = self.move.member
+            self.move = None
+            self._rest(member)
+
+    def _stop(self):
+        self._end_search()
+        self._end_move()
+
+    def _switch(self, member, why, now_ms):
+        old = self.used
+        self.used = member
+        self.since_ms = now_ms
+        self.why = why
+        self.is_held = self.is_held and why == "use"
+        self.silence.begin(now_ms)
+        member.call(True)
+        self.hands.use(old, member, why)
+        self._stop()
+        if old is not None:
+            self._rest(old)
+
+    # ---- planned moves ----
+
+    def _begin(self, move):
+        self._end_move()
+        self.move = move
+
+    def _move_on(self, now_ms):
+        move = self.move
+        if move is None:
+            return None
+        if now_ms >= move.until_ms:
+            self._fails(now_ms)
+            return now_ms
+        peer = move.member.peer
+        if move.stage == moves.PROOF and self._has_proof(move, peer):
+            if move.why in ("rekey", "health"):
+                self.used.lose(now_ms)
+            self._switch(move.member, move.why, now_ms)
+            return now_ms
+        if now_ms >= move.next_ms:
+            self._ask(move, peer, now_ms)
+        return min(move.next_ms, move.until_ms)
+
+    def _has_proof(self, move, peer):
+        is_wanted = self.is_proven and self.hands.echoes(peer)
+        return not is_wanted or self.hands.echoed_ms(peer) >= move.made_ms
+
+    def _ask(self, move, peer, now_ms):
+        every_ms = moves.AGAIN_MS
+        if move.stage == moves.ASK:
+            self.hands.ask(peer)
+        elif move.stage == moves.SESSION:
+            move.member.call(True)
+            self.hands.shake(peer)
+        else:
+            every_ms = self.rules.fail_ms // 15
+            self.hands.echo(peer)
+        move.left(now_ms + every_ms)
+
+    def _fails(self, now_ms):
+        """A candidate that fails changes nothing and counts as a loss, unless nobody answers."""
+        move = self.move
+        if not self.silence.quiet_ms:
+            move.member.lose(now_ms)
+        if move.why == "use":
+            self.is_held = False
+            self.trouble = "use: the peer does not answer"
+        self._end_move()
+
+    def _next_draw(self, now_ms):
+        return now_ms + _DRAW_MS + 2 * self.hands.below(_DRAW_MS)
+
+    def _plan(self, now_ms):
+        """Begins what the rule wants; when it may want something."""
+        if not self.hands.placed(self.used.peer):
+            return self._is_nowhere(now_ms)
+        if self.move or self.search or self.is_held or len(self.members) < 2:
+            return None
+        if self.rules.choose == "random":
+            return self._plan_random(now_ms)
+        if not self.hands.active(self.used.peer):
+            return None  # nobody is there to be better served: an idle tunnel wakes for nothing
+        if self.rules.choose == "order":
+            return self._plan_order(now_ms)
+        return self._plan_nearest(now_ms)
+
+    def _is_nowhere(self, now_ms):
+        """The one in use has no address; another that has one is used after a while."""
+        placed = [m for m in self.row(now_ms) if self.hands.placed(m.peer)]
+        if not placed:
+            return None
+        if now_ms >= self._nowhere_ms:
+            self._switch(placed[0], "address", now_ms)
+            return now_ms
+        return self._nowhere_ms
+
+    def _plan_random(self, now_ms):
+        """The day's draw, of all: whoever it hits is asked whether it is there."""
+        if now_ms >= self._draw_ms:
+            self._draw_ms = self._next_draw(now_ms)
+            drawn = self.members[self.hands.below(len(self.members))]
+            if drawn is not self.used and not drawn.is_loser(now_ms):
+                self._begin(moves.Move(drawn, "draw", now_ms, self.patience_ms()))
+        return self._draw_ms
+
+    def _plan_order(self, now_ms):
+        """Back to an earlier one, once its loss has run out and it was there for a minute."""
+        earlier = [m for m in self.members if m.serial < self.used.serial]
+        back = [m for m in earlier if not m.is_loser(now_ms)]
+        if back:
+            move = moves.Move(back[0], "order", now_ms, self.patience_ms(), moves.BACK_ASKS)
+            self._begin(move)
+            return now_ms
+        return min([m.lost_ms for m in earlier]) if earlier else None
+
+    def _plan_nearest(self, now_ms):
+        if self._weigh_ms:
+            if now_ms < self._weigh_ms:
+                return self._weigh_ms
+            self._weigh_ms = 0
+            best = self.row(now_ms)[0]
+            # What differs by less is the day's weather.
+            is_near = best.rtt_ms and 10 * best.rtt_ms < 7 * (self.used.rtt_ms or 1 << 20)
+            if best is not self.used and is_near and not best.is_loser(now_ms):
+                self._begin(moves.Move(best, "nearest", now_ms, self.patience_ms()))
+                return now_ms
+        if now_ms >= self._measure_ms:
+            self._measure_ms = now_ms + _MEASURE_MS
+            self._weigh_ms = now_ms + _ANSWERS_MS
+            for member in self.members:
+                self.hands.ask(member.peer)
+            return self._weigh_ms
+        return self._measure_ms

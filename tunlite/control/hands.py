@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""What the choice of a group sees and does: choice.py's words, and the daemon behind them."""
+
+from tunlite import addresses, keys
+from tunlite.control import timers
+from tunlite.plane import plane as planes
+from tunlite.protocol import echo
+
+_SOURCE_MS = 10_000  # an address that was found holds so long
+_NO_SOURCE_MS = 1000
+_WHY = {
+    "silent": "{} was silent",
+    "rekey": "{} answers no handshake any more",
+    "health": "HealthCommand fails at {}",
+    "echo": "{} answers no ProbeAddress",
+    "address": "{} has no address yet",
+    "order": "it comes before {} and is back",
+    "draw": "the daily draw",
+    "nearest": "it is nearer than {}",
+    "use": "tunlite use",
+}
+
+
+def label(peer):
+    """A peer for people."""
+    return peer.description or keys.text(peer.public)
+
+
+class Hands:
+    """`interface` is an Interface, `group` a groups.Group."""
+
+    def __init__(self, interface, group):
+        self._interface = interface
+        self._exchange = interface.exchange
+        self._plane = interface.plane
+        self._group = group
+        self._timer = timers.Timer(self._expired)
+        self._mark = bytes(interface.port.random_bytes(2 + echo.DATA_SIZE))
+        self._sequence = 0
+        self._sources = {}  # target -> (source or None, until when that holds)
+
+    def below(self, number):
+        return int.from_bytes(self._interface.port.random_bytes(4), "big") % number
+
+    def wake_at(self, when_ms):
+        self._interface.timers.set(self._timer, when_ms)
+
+    def _expired(self, now_ms):
+        self._exchange.now_ms = now_ms
+        self._group.choice.run(now_ms)
+
+    # ---- what is seen ----
+
+    def stamps(self, peer):
+        state = self._plane.state(peer.handle)
+        received_ms = state[planes.RECEIVED_ANY]
+        first_ms = state[planes.FIRST_UNANSWERED]
+        sent_ms = state[planes.SENT_DATA]
+        asked_ms = peer.shakes.unanswered_ms(received_ms)
+        if asked_ms and (not first_ms or asked_ms < first_ms):
+            first_ms = asked_ms
+        kept_ms = peer.plan.tried_ms if peer.plan.persistent_s and self.echoes(peer) else 0
+        if kept_ms > received_ms:
+            first_ms = first_ms or kept_ms
+            sent_ms = max(sent_ms, kept_ms)
+        return first_ms, max(sent_ms, peer.member.wanted_ms), received_ms
+
+    def rekey_ms(self, peer):
+        return peer.shakes.unmet_ms
+
+    def active(self, peer):
+        return not peer.plan.idle
+
+    def placed(self, peer):
+        return not peer.where.nowhere and not peer.blocked
+
+    def echoed_ms(self, peer):
+        return peer.member.echoed_ms
+
+    def echoes(self, peer):
+        return self.target(peer) is not None and self._source(self.target(peer)) is not None
+
+    def probed_by(self, peer):
+        if not self.echoes(peer):
+            return "handshake"
+        return "echo" if self._group.choice.is_proven else "echo, handshake"
+
+    def trouble(self):
+        """What keeps ProbeAddress from being asked."""
+        for target, row in self._sources.items():
+            if row[0] is None:
+                text = addresses.format_address(4 if len(target) == 4 else 6, target)
+                return f"the interface has no address that can ask ProbeAddress {text}"
+        return ""
+
+    def target(self, peer):
+        return peer.probe or self._group.probe
+
+    def _source(self, target):
+        """Our address to ask from, looked up now and then; None: there is none, or the device is in
+        another network namespace."""
+        now_ms = self._interface.port.now_ms()
+        source, until_ms = self._sources.get(target, (None, 0))
+        if now_ms >= until_ms:
+            source = self._interface.source_for(target)
+            until_ms = now_ms + (_SOURCE_MS if source else _NO_SOURCE_MS)
+            self._sources[target] = (source, until_ms)
+        return source
+
+    # ---- what is done ----
+
+    def begin(self, peer):
+        self._exchange.want(peer, True)
+
+    def shake(self, peer):
+        self._exchange.ask(peer)
+
+    def ask(self, peer):
+        def told(round_trip_ms):
+            if round_trip_ms is not None and self._group.choice is not None and peer.member:
+                self._group.choice.thrown(peer.member, round_trip_ms, self._exchange.now_ms)
+
+        self._exchange.measure(peer, told)
+
+    def rest(self, peer):
+        if peer.alive:
+            self._exchange.rest(peer)
+
+    def echo(self, peer):
+        target = self.target(peer)
+        self._sequence += 1
+        packet = echo.request(self._source(target), target, self._mark, self._sequence)
+        return self._plane.keepalive(peer.handle, packet)
+
+    def use(self, old, new, why):
+        """Make before break: one table takes the place of another."""
+        interface = self._interface
+        for member in self._group.choice.members:
+            interface.allowed.stand_by(member.peer, member is not new)
+        interface.allowed.publish(self._plane, interface.let_turn)
+        for member in self._group.choice.members:
+            if member.peer.alive:
+                member.peer.arm()
+        if why in _WHY:
+            because = _WHY[why].format(label(old.peer) if old else "")
+            interface.log.info(f"group {self._group.name} uses {label(new.peer)}: {because}")

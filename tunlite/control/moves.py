@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""How far a group is on its way from one member to another: a search after a death, which takes the
+first that answers, and a planned move to one member."""
+
+NEXT_MS = 1000  # a candidate that has not answered by then: the next one begins beside it
+AGAIN_MS = 1000  # an unanswered ask of a planned move
+BACK_ASKS = 7  # `order` back to an earlier member: one each ten seconds, for a minute
+BACK_MS = 10_000
+
+ASK = 0  # an initiation whose answer is thrown away
+SESSION = 1
+PROOF = 2  # an echo comes back on it, where members answer such
+
+
+class Search:
+    """Members of `row` are asked in turn, for as long as nobody answers."""
+
+    def __init__(self, row, now_ms, for_session=False):
+        self.row = row
+        self.for_session = for_session  # the one in use has none; else it is silent
+        self.began_ms = self.next_ms = now_ms
+        self._at = 0
+
+    def asks(self, now_ms):
+        """The member whose turn it is."""
+        member = self.row[self._at % len(self.row)]
+        self._at += 1
+        if not member.asked_ms:
+            member.ask(now_ms)
+        self.next_ms = now_ms + NEXT_MS
+        return member
+
+    def late(self, now_ms):
+        """Who was asked and had its time to answer."""
+        return [m for m in self.row if m.asked_ms and now_ms - m.asked_ms >= NEXT_MS]
+
+    def end(self):
+        """Who was asked."""
+        asked = [member for member in self.row if member.asked_ms]
+        for member in asked:
+            member.ask(0)
+        return asked
+
+
+class Move:
+    """To `member`, which has `patience_ms` for each answer."""
+
+    def __init__(self, member, why, now_ms, patience_ms, asks=1):
+        self.member = member
+        self.why = why
+        self.stage = ASK
+        self.next_ms = now_ms
+        self.until_ms = now_ms + patience_ms
+        self.made_ms = 0
+        self._asks = asks
+
+    def left(self, next_ms):
+        self.next_ms = next_ms
+
+    def was_answered(self, now_ms, patience_ms):
+        """An ask was; the next one, or a session."""
+        if self.stage != ASK:
+            return
+        self._asks -= 1
+        if self._asks:
+            self.next_ms = now_ms + BACK_MS
+        else:
+            self.stage = SESSION
+            self.next_ms = now_ms
+        self.until_ms = self.next_ms + patience_ms
+
+    def has_session(self, now_ms, patience_ms):
+        if self.stage == SESSION:
+            self.stage = PROOF
+            self.made_ms = self.next_ms = now_ms
+            self.until_ms = now_ms + patience_ms
