@@ -8,9 +8,9 @@ from lab.topology import endpoint, ping, wait_for
 NAME = "gateways"
 
 
-def start(star, router=None, **options):
+def start(star, router=None, peer=None, **options):
     """Starts the daemons; the router's. Options are the [Group]'s, in addition or instead: None
-    leaves one out."""
+    leaves one out; `peer`: options of each [Peer]."""
     router = router or Tunlite(star.router, ROUTER)
     group = {"Name": NAME, "Limit": 1, "FailAfter": 3, "ProbeAddress": COMMON6, **options}
     router.groups = [{key: value for key, value in group.items() if value is not None}]
@@ -19,6 +19,7 @@ def start(star, router=None, **options):
         spot.daemon.add_peer(router)
         outside = endpoint(spot.far.v4)
         more = {"AllowedIPs": "0.0.0.0/0, ::/0", "Group": NAME, "Description": f"gw{index}"}
+        more.update(peer or {})
         router.add_peer(spot.daemon, outside, **more)
         spot.daemon.start()
     router.start()

@@ -10,8 +10,9 @@ import time
 import pytest
 
 from lab import members
+from lab.peers import Tunlite
 from lab.pinger import Pinger
-from lab.star import COMMON4, COMMON6, Star
+from lab.star import COMMON4, COMMON6, ROUTER, Star
 from lab.topology import wait_for
 
 # FailAfter, the second that a candidate may take beside the one before it, and a busy machine.
@@ -92,3 +93,15 @@ def test_wg_shows_what_is_used_and_reload_and_syncconf_know_the_rest(lab):
     )
     pinger.wait_answers(20)
     assert pinger.stop() == []
+
+
+def test_health_is_asked_with_the_address_of_the_member_in_use(lab):
+    star = Star(lab, 2)
+    told = star.router.folder / "told"
+    router = Tunlite(star.router, ROUTER)
+    command = f'echo "$GROUP $HEALTH_ADDRESS" >> {told}'
+    peer = {"HealthAddress": COMMON4}
+    members.start(star, router, peer, Choose="order", HealthCommand=command)
+    wait_for(told.exists, 15, "a run of HealthCommand")
+    wait_for(told.read_text, 5, "its output")
+    assert told.read_text() == f"gateways {COMMON4}\n"

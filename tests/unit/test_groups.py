@@ -464,3 +464,69 @@ def test_a_name_without_an_address_does_not_keep_the_group_waiting():
     lab.world.run(2.5)
     assert lab.used == 1
     assert lab.ping(5) >= 48
+
+
+# ---- HealthCommand ----------------------------------------------------------------------------
+
+
+class Commands:
+    """Of a runner: fails for the gateways whose HealthAddress is in `ill`."""
+
+    def __init__(self, lab):
+        self.world = lab.world
+        self.ill = set()
+        self.runs = []  # (ms, group, address)
+
+    def health(self, group, address, done):
+        self.runs.append((self.world.clock.now_ms, group, address))
+        self.world.at(self.world.clock.now_ms + 2000, lambda: done(address not in self.ill))
+        return True
+
+
+def with_health(**options):
+    lab = Gateways(choose="order", health="true", **options)
+    for number in range(3):
+        lab.set(f"public_key={lab.key(number)}", f"health_address=10.9.0.{number}")
+    lab.router.interface.commands = Commands(lab)
+    return lab, lab.router.interface.commands
+
+
+def test_health_is_asked_of_the_one_in_use_alone_every_ten_seconds():
+    lab, commands = with_health()
+    lab.ping(100)
+    assert {run[1:] for run in commands.runs} == {("gateways", "10.9.0.0")}
+    times = [run[0] for run in commands.runs]
+    assert {after - before for before, after in zip(times, times[1:], strict=False)} == {10_000}
+
+
+def test_three_failures_in_a_row_are_a_reason_to_leave_and_no_ping_is_lost():
+    lab, commands = with_health()
+    lab.ping(1)
+    commands.ill = {"10.9.0.0"}
+    lab.ping(28)
+    commands.ill = set()  # the third goes well
+    lab.ping(20)
+    assert lab.used == 0
+    commands.ill = {"10.9.0.0"}
+    assert lab.ping(45) >= 448
+    assert lab.used == 1 and lab.losses == [1, 0, 0] and lab.group.choice.why == "health"
+
+
+def test_where_health_fails_at_every_member_one_that_answers_is_kept_and_that_is_told():
+    lab, commands = with_health()
+    lab.ping(1)
+    commands.ill = {f"10.9.0.{number}" for number in range(3)}
+    lab.kill(2)
+    assert lab.ping(200) >= 1995
+    kept = lab.used
+    assert kept in (0, 1) and "at every member that answers" in lab.group.choice.trouble
+    commands.ill = set()
+    lab.ping(15)
+    assert not lab.group.choice.trouble
+
+
+def test_without_a_runner_nothing_is_asked_and_nobody_is_left():
+    lab, _ = with_health()
+    lab.router.interface.commands = None
+    assert lab.ping(60) >= 598
+    assert lab.used == 0

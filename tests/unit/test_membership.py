@@ -45,6 +45,7 @@ RUNNING = (
 GROUP = (
     *("group_name=nodes", "group_rate_in=", "group_rate_out=", "group_limit="),
     *("group_choose=random", "group_fail_after=5", "group_probe_address="),
+    "group_health=",
 )
 
 

@@ -30,6 +30,7 @@ COMPARED = (
     b"rate_in",
     b"rate_out",
     b"probe_address",
+    b"health_address",
 )
 _ORIGIN = b"origin"
 
@@ -88,6 +89,8 @@ def _peer(peer, names, origin=None):
     # Another WireGuard's daemon does not know it.
     if "ProbeAddress" in names and ("ProbeAddress" in peer or names is not _PEER):
         lines.add("probe_address", peer.get("ProbeAddress", ""))
+    if "HealthAddress" in names and ("HealthAddress" in peer or names is not _PEER):
+        lines.add("health_address", peer.get("HealthAddress", ""))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
     yield lines.piece
@@ -125,6 +128,8 @@ def _groups(config, replace):
         for row in _GROUP:
             name = row[options.NAME]
             value = group.get(name, _GROUP_DEFAULTS[name] if replace else None)
+            if row[options.KIND] == "hook":
+                value = "true" if value else None  # only who runs it is to know it
             if value is not None or replace:
                 lines.add(row[options.UAPI], "" if value is None else value)
     if replace:
@@ -293,6 +298,8 @@ def _changes(peer, before, endpoints):
             changed.append(name)
     if peer.get("ProbeAddress", "") != before.get("probe_address", b"").decode():
         changed.append("ProbeAddress")
+    if peer.get("HealthAddress", "") != before.get("health_address", b"").decode():
+        changed.append("HealthAddress")
     if peer.get("Group", "") != before.get("group", b"").decode():
         # What members share is another's where it is none: it is all said again.
         changed = [name for name in changed if name != "AllowedIPs"] + ["Group", "AllowedIPs"]

@@ -5,7 +5,7 @@ from tunlite import addresses, prefixes
 from tunlite.config import values
 
 _ASKED = ("Group", "ProbeAddress", "AllowedIPs")
-_OF_CHOICE = ("Choose", "FailAfter", "ProbeAddress")
+_OF_CHOICE = ("Choose", "FailAfter", "ProbeAddress", "HealthCommand")
 
 
 class Membership:

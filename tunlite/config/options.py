@@ -102,6 +102,8 @@ FailAfter tunlite seconds 5 now group_fail_after fail_after
  with Limit, seconds of silence after which another is used; 5 at least without ProbeAddress
 ProbeAddress tunlite address none now group_probe_address probe_address
  inside address that every member answers pings at: asked while one is silent
+HealthCommand tunlite hook none now group_health health_command
+ with Limit, run each 10 s for the member in use; three failures, and another is used
 [Peer]
 PublicKey wg public required now public_key public_key
  the peer's public key, base64
@@ -123,10 +125,12 @@ RateOut tunlite rate none now rate_out rate_out
  the same to this peer
 ProbeAddress tunlite address none now probe_address probe_address
  as in [Group], of this member alone
+HealthAddress tunlite address none now health_address health_address
+ what HealthCommand finds in $HEALTH_ADDRESS
 """
 
 # What the runner of commands does (host/runner.py), of [Interface] and [Group].
-RUN_BY_ROOT = ("OnEstablish", "OnDisestablish", "Peers")
+RUN_BY_ROOT = ("OnEstablish", "OnDisestablish", "Peers", "HealthCommand")
 
 ALIASES = (("Interface", "group", "socketgroup"),)  # as 0.1.0 wrote it; in lower case
 

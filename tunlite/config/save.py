@@ -125,6 +125,8 @@ def _put_peer(out, public, runs, said):
             out.option(name, _rate(int(runs[key])))
     if "probe_address" in runs:
         out.option("ProbeAddress", runs["probe_address"].decode())
+    if "health_address" in runs:
+        out.option("HealthAddress", runs["health_address"].decode())
 
 
 def render(config, running, chosen=0):

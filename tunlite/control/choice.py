@@ -13,6 +13,8 @@ _DRAW_MS = 12 * 3_600_000  # the least; and as much again twice
 _MEASURE_MS = 600_000
 _ANSWERS_MS = 5000  # that measured members get
 _CHANGES_MS = 10_000
+_HEALTH_MS = 10_000
+_ILL = 3  # failures of HealthCommand in a row
 _PATIENCE_MS = 11_000  # two asks, of 5 s each
 _REKEY_MS = 15_000  # a rekey that is unanswered for so long, though data comes
 
@@ -25,10 +27,11 @@ class Choice:
     echoes(peer): is it asked by echoes? echoed_ms(peer): the last one answered;
     stamps(peer): (first unanswered, last sent, last received) in ms; rekey_ms(peer): the first
     initiation unanswered, 0: none; active(peer): does data flow? placed(peer): has it an endpoint?
-    use(old or None, new, why), of members: the others stand by; wake_at(ms or None); below(n): a
-    number drawn.
 
-    `rules` has choose and fail_ms. Members are liveness.Member.
+    And with members: use(old or None, new, why): the others stand by; check(member) runs
+    HealthCommand, which tells checked(). wake_at(ms or None); below(n): a number drawn.
+
+    `rules` has choose, fail_ms and health. Members are liveness.Member.
     """
 
     def __init__(self, hands, rules):
@@ -47,6 +50,7 @@ class Choice:
         self._due_ms = None
         self._draw_ms = self._nowhere_ms = 0
         self._measure_ms = self._weigh_ms = self._changed_ms = 0
+        self._health_ms = self._failures = 0
         self._first = None  # that answered handshakes and no echo
         self._is_settled = False  # none answers echoes: handshakes judge
 
@@ -128,21 +132,30 @@ class Choice:
             self._begin(moves.Move(member, "use", now_ms, self.patience_ms()))
         self.run(now_ms)
 
-    def is_ill(self, now_ms):
-        """HealthCommand failed at the one in use, three times in a row."""
-        self.used.falls_ill(True)
-        well = [m for m in self.row(now_ms) if not m.ill]
-        if well and self.search is None and self.move is None:
-            self._begin(moves.Move(well[0], "health", now_ms, self.patience_ms()))
-        elif not well:
-            self.trouble = "HealthCommand fails at every member"
-        self.run(now_ms)
+    def checked(self, member, is_well, now_ms):
+        """HealthCommand has ended."""
+        if member is not self.used:
+            return
+        if is_well:
+            self._failures = 0
+            if [m for m in self.members if m.ill]:
+                self.trouble = ""
+            for other in self.members:
+                other.falls_ill(False)
+            return
+        self._failures += 1
+        if self._failures >= _ILL:
+            self._is_ill(now_ms)
+            self.run(now_ms)
 
-    def is_well(self):
-        if [m for m in self.members if m.ill]:
-            self.trouble = ""
-        for member in self.members:
-            member.falls_ill(False)
+    def _is_ill(self, now_ms):
+        """Another is used; if it fails at every member, the one that answers probes is kept."""
+        self.used.falls_ill(True)
+        well = [m for m in self.row(now_ms) if not m.ill and not m.is_loser(now_ms)]
+        if not well:
+            self.trouble = "HealthCommand fails at every member that answers"
+        elif self.search is None and self.move is None:
+            self._begin(moves.Move(well[0], "health", now_ms, self.patience_ms()))
 
     # ---- what is due ----
 
@@ -153,7 +166,7 @@ class Choice:
         times = []
         if self.used is not None:
             times = [self._judge(now_ms), self._seek_on(now_ms), self._plan(now_ms)]
-            times.append(self._move_on(now_ms))
+            times += [self._check(now_ms), self._move_on(now_ms)]
         times = [when_ms for when_ms in times if when_ms is not None]
         self._at(min(times) if times else None)
 
@@ -340,6 +353,8 @@ class Choice:
         self.why = why
         self.is_held = self.is_held and why == "use"
         self.silence.begin(now_ms)
+        self._failures = 0
+        self._health_ms = now_ms + _HEALTH_MS
         member.call(True)
         self.hands.use(old, member, why)
         self._stop()
@@ -356,7 +371,7 @@ class Choice:
         move = self.move
         if move is None:
             return None
-        if now_ms >= move.until_ms:
+        if now_ms >= move.ends_ms:
             self._fails(now_ms)
             return now_ms
         peer = move.member.peer
@@ -367,7 +382,7 @@ class Choice:
             return now_ms
         if now_ms >= move.next_ms:
             self._ask(move, peer, now_ms)
-        return min(move.next_ms, move.until_ms)
+        return min(move.next_ms, move.ends_ms)
 
     def _has_proof(self, move, peer):
         is_wanted = self.is_proven and self.hands.echoes(peer)
@@ -411,6 +426,15 @@ class Choice:
         if self.rules.choose == "order":
             return self._plan_order(now_ms)
         return self._plan_nearest(now_ms)
+
+    def _check(self, now_ms):
+        if not self.rules.health or len(self.members) < 2:
+            return None
+        if now_ms >= self._health_ms:
+            self._health_ms = now_ms + _HEALTH_MS
+            if not self.silence.quiet_ms and self.hands.placed(self.used.peer):
+                self.hands.check(self.used)
+        return self._health_ms
 
     def _is_nowhere(self, now_ms):
         """The one in use has no address; another that has one is used after a while."""

@@ -15,6 +15,7 @@ class Group:
     choose = "random"
     fail_ms = 5000
     probe = None  # address, bytes
+    health = False  # it has a HealthCommand
     choice = None
     is_new = False  # who is a member, or what is asked of it, has changed
 
@@ -25,13 +26,16 @@ class Group:
         self._serial = 0
 
     def set(self, what, value):
-        """An option of the file: limit, choose, fail_ms or probe."""
+        """An option of the file: limit, choose, fail_ms, probe or health."""
         if what == "limit":
             self._set_limit(value)
         elif what == "choose":
             self.choose = value
         elif what == "fail_ms":
             self.fail_ms = value
+        elif what == "health":
+            self.is_new = self.is_new or self.health != value
+            self.health = value
         else:
             self.probe = value
 

@@ -132,6 +132,19 @@ class Hands:
         packet = echo.request(self._source(target), target, self._mark, self._sequence)
         return self._plane.keepalive(peer.handle, packet)
 
+    def check(self, member):
+        """Where there is no runner, or it has too much to do, nothing is told."""
+        interface = self._interface
+        choice = self._group.choice
+
+        def done(is_well):
+            now_ms = self._exchange.now_ms = interface.port.now_ms()
+            if is_well is not None and choice is self._group.choice:
+                choice.checked(member, is_well, now_ms)
+
+        if interface.commands is not None:
+            interface.commands.health(self._group.name, member.peer.health_address, done)
+
     def use(self, old, new, why):
         """Make before break: one table takes the place of another."""
         interface = self._interface

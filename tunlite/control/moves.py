@@ -50,7 +50,7 @@ class Move:
         self.why = why
         self.stage = ASK
         self.next_ms = now_ms
-        self.until_ms = now_ms + patience_ms
+        self.ends_ms = now_ms + patience_ms
         self.made_ms = 0
         self._asks = asks
 
@@ -67,10 +67,10 @@ class Move:
         else:
             self.stage = SESSION
             self.next_ms = now_ms
-        self.until_ms = self.next_ms + patience_ms
+        self.ends_ms = self.next_ms + patience_ms
 
     def has_session(self, now_ms, patience_ms):
         if self.stage == SESSION:
             self.stage = PROOF
             self.made_ms = self.next_ms = now_ms
-            self.until_ms = now_ms + patience_ms
+            self.ends_ms = now_ms + patience_ms

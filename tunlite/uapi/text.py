@@ -103,6 +103,10 @@ def _address(value):
         raise UapiError(EINVAL, "not an address")
 
 
+def _shown(address):
+    return addresses.format_address(4 if len(address) == 4 else 6, address)
+
+
 def _limit(value):
     """On layer 3 one member is used, or as many as there are."""
     if not len(value):
@@ -110,6 +114,12 @@ def _limit(value):
     if _text(value) != "1":
         raise UapiError(EINVAL, "a limit is 1")
     return 1
+
+
+def _flag(value):
+    if len(value):
+        _true(value)
+    return len(value) > 0
 
 
 def _choose(value):
@@ -138,6 +148,7 @@ _GROUP_KEYS = {
     "group_choose": ("choose", _choose),
     "group_fail_after": ("fail_ms", _fail_ms),
     "group_probe_address": ("probe", _address),
+    "group_health": ("health", _flag),
 }
 
 
@@ -326,6 +337,10 @@ class Setter:
             address = _address(value)
             if peer is not None:
                 peer.probed_at(address)
+        elif key == "health_address":
+            address = _address(value)
+            if peer is not None:
+                peer.health_at(_shown(address) if address else "")
         elif key == "use":
             _true(value)
             if peer is not None and not interface.groups.use(peer):
@@ -446,8 +461,9 @@ def _peer_piece(interface, peer):
     if peer.rates[1] is not None:
         _add(out, "rate_out", peer.rates[1])
     if peer.probe is not None:
-        family = 4 if len(peer.probe) == 4 else 6
-        _add(out, "probe_address", addresses.format_address(family, peer.probe))
+        _add(out, "probe_address", _shown(peer.probe))
+    if peer.health_address:
+        _add(out, "health_address", peer.health_address)
     return out
 
 
