@@ -8,21 +8,32 @@ from lab.topology import endpoint, ping, wait_for
 NAME = "gateways"
 
 
-def start(star, router=None, peer=None, **options):
-    """Starts the daemons; the router's. Options are the [Group]'s, in addition or instead: None
-    leaves one out; `peer`: options of each [Peer]."""
+def join(star, router=None, peer=None, **options):
+    """Makes the gateways' daemons and the router's, which is returned; none is started. Options are
+    the [Group]'s, in addition or instead: None leaves one out; `peer`: options of each [Peer]."""
     router = router or Tunlite(star.router, ROUTER)
     group = {"Name": NAME, "Limit": 1, "FailAfter": 3, "ProbeAddress": COMMON6, **options}
     router.groups = [{key: value for key, value in group.items() if value is not None}]
     for index, spot in enumerate(star.spots, start=1):
         spot.daemon = Tunlite(spot.namespace, spot.number)
         spot.daemon.add_peer(router)
-        outside = endpoint(spot.far.v4)
         more = {"AllowedIPs": "0.0.0.0/0, ::/0", "Group": NAME, "Description": f"gw{index}"}
         more.update(peer or {})
-        router.add_peer(spot.daemon, outside, **more)
+        router.add_peer(spot.daemon, endpoint(spot.far.v4), **more)
+    return router
+
+
+def run(star, router):
+    """Starts what join() made: gateways, then the router."""
+    for spot in star.spots:
         spot.daemon.start()
     router.start()
+
+
+def start(star, router=None, **options):
+    """join() and run(); waits for an answer inside. The router's daemon."""
+    router = join(star, router, **options)
+    run(star, router)
     wait_for(lambda: ping(star.router, COMMON4, count=1, wait=0.5).received, 15, "an answer inside")
     return router
 

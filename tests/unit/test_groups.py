@@ -220,6 +220,20 @@ def test_it_is_left_also_when_it_was_the_first_one_chosen(seed):
     assert lab.used != mute
 
 
+@pytest.mark.parametrize("fail_after", [1, 3])
+@pytest.mark.parametrize("delay_ms", [1, 20])
+def test_before_any_echo_was_answered_it_is_left_as_soon_as_a_dead_one(fail_after, delay_ms):
+    """Its handshakes are answered meanwhile; those of the move are not too close together."""
+    lab = Gateways(probe=True, fail_after=fail_after)
+    lab.world.delay_ms = lambda packet: delay_ms
+    lab.ping(5.3)
+    mute = lab.used
+    lab.silent.add(mute)
+    lab.gateways[mute].native.answers = set()
+    assert lab.back_in() <= 1000 * fail_after + 600
+    assert lab.used != mute
+
+
 def test_when_no_member_answers_echoes_each_is_tried_once_and_the_first_is_kept():
     lab = Gateways(probe=True, fail_after=3)
     for node in lab.gateways:
@@ -334,6 +348,17 @@ def test_use_moves_without_a_lost_ping_and_holds(probe):
     assert lost <= 21  # those under way at the end
     lab.ping(300)
     assert lab.used == 2 and lab.losses == [0, 0, 0]
+
+
+@pytest.mark.parametrize("delay_ms", [1, 20])
+def test_a_move_takes_a_few_round_trips_however_near_the_peer_is(delay_ms):
+    """A responder takes an initiation of the same peer each 20 ms at most."""
+    lab = Gateways(choose="order")
+    lab.world.delay_ms = lambda packet: delay_ms
+    lab.ping(2)
+    hold(lab, 2)
+    lab.ping(0.3)
+    assert lab.used == 2
 
 
 def test_use_holds_until_that_peer_loses():

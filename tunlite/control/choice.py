@@ -216,7 +216,7 @@ class Choice:
             self._seek(now_ms)
         elif now_ms - since_ms < fail_ms:
             return min(when_ms, since_ms + fail_ms)
-        elif not dying_ms and not self._is_settled:
+        elif self.move is None and not self._is_settled:
             self._shakes_alone(now_ms)
         return when_ms
 

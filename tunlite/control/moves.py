@@ -2,10 +2,13 @@
 """How far a group is on its way from one member to another: a search after a death, which takes the
 first that answers, and a planned move to one member."""
 
+from tunlite.protocol import wire
+
 NEXT_MS = 1000  # a candidate that has not answered by then: the next one begins beside it
 AGAIN_MS = 1000  # an unanswered ask of a planned move
 BACK_ASKS = 7  # `order` back to an earlier member: one each ten seconds, for a minute
 BACK_MS = 10_000
+ASKED_MS = 2 * wire.INITIATION_SPACING_MS  # after an answered ask: or a near one drops the next
 
 ASK = 0  # an initiation whose answer is thrown away
 SESSION = 1
@@ -66,7 +69,7 @@ class Move:
             self.next_ms = now_ms + BACK_MS
         else:
             self.stage = SESSION
-            self.next_ms = now_ms
+            self.next_ms = now_ms + ASKED_MS
         self.ends_ms = self.next_ms + patience_ms
 
     def has_session(self, now_ms, patience_ms):
