@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""docs/mesh.md: its files and commands as they stand there, in the order of the page.
+
+router ==w9== way ==w1== gateway1, ==w2== gateway2: lab/star.py; each host has a /etc and a /run of
+its own, as machines do
+"""
+
+import json
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from lab.peers import Keys, tunlite_program
+from lab.pinger import Pinger
+from lab.star import Star
+from lab.topology import endpoint, wait_for
+
+pytestmark = pytest.mark.once
+
+_PAGE = (Path(__file__).resolve().parents[2] / "docs/mesh.md").read_text(encoding="utf-8")
+_FOLDERS = """
+copy=$(mktemp -d) && mount -t tmpfs tmpfs "$copy" && cp -a /etc/. "$copy" 2>/dev/null
+mount --bind "$copy" /etc
+for folder in /etc/tunlite /run/tunlite /run/wireguard /var/lib/tunlite; do
+    mkdir -p "$folder" && mount -t tmpfs tmpfs "$folder" || exit 1
+done
+echo ready
+exec sleep 1000
+"""
+
+
+class _Host:
+    """A machine: a namespace of the lab, with mounts of its own."""
+
+    def __init__(self, lab, namespace, words):
+        self.namespace = namespace
+        self.words = words  # what the page calls by <...> here
+        self._path = lab.folder / "bin"
+        self._mounts = namespace.start(["unshare", "--mount", "sh", "-c", _FOLDERS], "host")
+        self._mounts.wait_line("ready")
+
+    def run(self, text, **kwargs):
+        """A block of the page; its output."""
+        inside = ["nsenter", f"--mount=/proc/{self._mounts.pid}/ns/mnt", "sh", "-ec"]
+        script = f'PATH="{self._path}:$PATH"\n{self.fill(text)}'
+        return self.namespace.run([*inside, script], **kwargs).stdout
+
+    def fill(self, text):
+        """The block with this host's words."""
+        for name, value in self.words.items():
+            text = text.replace(name, value)
+        assert not re.search(r"<[a-z]", text), text
+        return text
+
+    def write(self, block):
+        """A file whose first line names it."""
+        path = re.match(r"# (\S+),", block)[1]
+        self.run(f"umask 077; cat > {path}", input=self.fill(block))
+
+    def status(self):
+        return json.loads(self.run("tunlite show mesh --json"))
+
+    def end(self):
+        self.run("tunlite down mesh", check=False)
+
+
+def _sections():
+    """{title: [block, ...]}: what is indented, without its indent."""
+    found = {}
+    for part in _PAGE.split("\n## ")[1:]:
+        title, text = part.split("\n", 1)
+        blocks = re.findall(r"(?:^(?:    .*)?\n)+", text, re.MULTILINE)
+        found[title] = [textwrap.dedent(b).strip() + "\n" for b in blocks if b.strip()]
+    return found
+
+
+class _Mesh:
+    """The page's hosts. `did` are the blocks that were run."""
+
+    def __init__(self, lab):
+        self.star = Star(lab)
+        (lab.folder / "bin").mkdir()
+        tunlite_program(lab.folder / "bin")
+        self.keys = {name: Keys() for name in ("router", "new", "gw1", "gw2")}
+        self.router = self._host(lab, self.star.router, "router")
+        self.gateways = [
+            self._host(lab, spot.namespace, f"gw{n}") for n, spot in enumerate(self.star.spots, 1)
+        ]
+        self.sections = _sections()
+
+    def _host(self, lab, namespace, name):
+        words = {
+            "<the router's private key>": self.keys["router"].private,
+            "<the router's public key>": self.keys["router"].public,
+            "<the new router's public key>": self.keys["new"].public,
+            "<the gateway's private key>": self.keys[name].private,
+            "<the gateway's own address>": f"fd77:{name[-1]}::1" if "gw" in name else "",
+        }
+        for n, spot in enumerate(self.star.spots, start=1):
+            words[f"<gw{n}'s public key>"] = self.keys[f"gw{n}"].public
+            words[f"gw{n}.example.org:51820"] = endpoint(spot.far.v4)
+        host = _Host(lab, namespace, words)
+        lab.on_close(host.end)
+        return host
+
+    def next(self, section, gateway=None):
+        """Does the section's next block, on the hosts that its first line names; what they said."""
+        block = self.sections[section].pop(0)
+        hosts = [*(self.gateways if gateway is None else [gateway])] if "gateway" in block else []
+        hosts += [self.router] if "on the router" in block.splitlines()[0] else []
+        if block.startswith("# /"):
+            return [host.write(block) for host in hosts]
+        return [host.run(block) for host in hosts]
+
+    def used(self):
+        """The number of the gateway in use."""
+        (group,) = self.router.status()["groups"]
+        return [self.keys["gw1"].public, self.keys["gw2"].public].index(group["used"]) + 1
+
+
+def test_every_file_and_command_of_the_page_does_what_it_says(lab):
+    mesh = _Mesh(lab)
+    _files(mesh)
+    _one_dies(mesh)
+    _a_new_one_comes_and_is_shut_out(mesh)
+    assert not any(mesh.sections.values()), "a block of the page was not run"
+
+
+def _files(mesh):
+    for _ in range(3):
+        mesh.next("The files")
+    mesh.pinger = Pinger(mesh.star.router, "fd77::1")
+    mesh.pinger.wait_answers(10)
+
+
+def _one_dies(mesh):
+    dead = mesh.used()
+    mesh.star.spots[dead - 1].black_hole()
+    wait_for(lambda: mesh.used() == 3 - dead, 15, "the other gateway is used")
+    mesh.pinger.wait_answers(10)
+    (said,) = mesh.next("One gateway dies")
+    assert "gateways" in said and "silent" in said
+    mesh.star.spots[dead - 1].clear()
+    mesh.next("One gateway dies")
+    assert mesh.used() == 1
+    mesh.pinger.wait_answers(10)
+
+
+def _a_new_one_comes_and_is_shut_out(mesh):
+    gateway = mesh.gateways[0]
+    mesh.next("A new router")
+
+    def keys():
+        return {row["public_key"]: row for row in gateway.status()["peers"]}
+
+    new = mesh.keys["new"].public
+    assert keys()[new]["origin"] == "added"
+    mesh.next("Shut one out")
+    assert new in gateway.run("cat /var/lib/tunlite/blocked-mesh")
+    mesh.next("Shut one out")
+    assert new not in gateway.run("cat /var/lib/tunlite/blocked-mesh")
