@@ -94,7 +94,7 @@ class _Daemon:
 
     def start(self, laid):
         """Two ends; the left one begins."""
-        ends = [_End(laid.left, 1), _End(laid.right, 2)]
+        ends = [End(laid.left, 1), End(laid.right, 2)]
         for end in ends:
             end.folder.mkdir(mode=0o700)
             self.make_key(end)
@@ -112,7 +112,7 @@ class _Daemon:
         return Link(laid.left, laid.right, ends[1].v4, daemons)
 
 
-class _End:
+class End:
     """One end of fastd or tinc."""
 
     def __init__(self, namespace, number):

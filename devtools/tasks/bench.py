@@ -135,6 +135,31 @@ def bench_routes(_, seconds=120):
     route_changes.main(seconds)
 
 
+@task(
+    help={
+        "runs": "of each scenario (default 20); of those who wait for minutes two",
+        "lanes": "runs at a time: they mostly wait (default 4)",
+        "only": "contenders, by name and separated by semicolons",
+        "mips": "the router is an emulated MIPS machine instead",
+    }
+)
+def bench_failover(_, runs=20, lanes=4, only="", mips=False):
+    """How soon a router is back when its gateway dies: tunlite, fastd, wgpeerselector's rule."""
+    apt.need(_PACKAGES)
+    if mips:
+        from qemu import failover as guest
+
+        _up_to_date("mipsel")
+        guest.main(runs)
+        return
+    from bench import contenders, failover
+
+    if contenders.static_command():
+        _up_to_date("x86_64")
+    if not failover.main(runs, lanes, only):
+        sys.exit("a run failed")
+
+
 @task
 def bench_prefixes(_):
     """130,560 allowed IPs of one peer: set, asked for, checked."""
