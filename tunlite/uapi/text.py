@@ -116,7 +116,7 @@ def _limit(value):
     return 1
 
 
-def _flag(value):
+def _true_or_nothing(value):
     if len(value):
         _true(value)
     return len(value) > 0
@@ -148,7 +148,7 @@ _GROUP_KEYS = {
     "group_choose": ("choose", _choose),
     "group_fail_after": ("fail_ms", _fail_ms),
     "group_probe_address": ("probe", _address),
-    "group_health": ("health", _flag),
+    "group_health": ("health", _true_or_nothing),
 }
 
 
