@@ -381,7 +381,7 @@ def test_nonsense_of_a_daemon_that_was_taken_over_runs_nothing_and_ends_nobody(d
     d.came(2)
     d.rest()
     assert d.lines() == [text_of(key(1)), text_of(key(2))]
-    assert "asks for what the file does not say" in d.log()
+    assert "sends what it does not send" in d.log()
     for _ in range(40):
         os.write(d.fd, good)
     d.until(lambda: len(d.lines()) >= 6)
@@ -494,6 +494,19 @@ def test_64_questions_wait_and_the_rest_are_refused(verifying):
     assert taken == [True] * 68 + [False] * 32
     d.until(lambda: len(answers) == 68)
     assert answers == [[]] * 68
+
+
+def test_what_the_file_does_not_name_is_answered_by_no(daemon):
+    d = daemon("OnEstablish = true\n").begin()
+    answers = []
+    d.until(lambda: d.commands._beginning)
+    assert not d.commands.verify(key(1), ENDPOINT, answers.append)
+    d.commands._flags |= commands.VERIFIES  # as it was before a reload
+    assert d.commands.verify(key(1), ENDPOINT, answers.append)
+    assert d.commands.health("nodes", "fd00::1", answers.append)
+    d.until(lambda: len(answers) == 2)
+    assert sorted(answers, key=str) == [False, None]
+    d.rest()
 
 
 def test_health_is_told_by_the_status_of_the_groups_command(verifying):

@@ -71,7 +71,7 @@ class Orders:
 
 
 class Record:
-    """One of the daemon's. ValueError: it is none, or asks for what the file does not say."""
+    """One of the daemon's. ValueError: it is none. `commands`: none where the file names none."""
 
     def __init__(self, packed, orders, beginning):
         if len(packed) != commands.RECORD_SIZE:
@@ -87,8 +87,6 @@ class Record:
             self.commands = orders.health.get(value(self._name, "._-"), [])
         else:
             self.commands = orders.commands[self.kind]
-        if not self.commands and kind:
-            raise ValueError
 
     def environment(self, orders, pid):
         family, address, number, scope = endpoints.parts(self._endpoint)
@@ -136,6 +134,8 @@ class Job:
         self._left = list(record.commands)
         self._orders = orders
         self._environment = record.environment(orders, pid)
+        if not record.commands and record.kind > _DISESTABLISH:
+            self._failed("is not in the file")
 
     def begin(self):
         """Starts the next command; False: there is none."""
@@ -324,7 +324,7 @@ class Errands:
                 raise ValueError
             job = Job(record, self._orders, self._pid)
         except ValueError:
-            self._log.error("the daemon asks for what the file does not say", "record")
+            self._log.error("the daemon sends what it does not send", "record")
             return True
         self._jobs.append(job)
         if not job.begin():
