@@ -219,7 +219,13 @@ class Two:
         self.router, self.gateway = Host(lab, tmp_path), Host(lab, tmp_path)
         self.wire = lab.wire(self.router.namespace, self.gateway.namespace)
         self.fastd = tmp_path / "fastd.status"
+        folder = tmp_path / "peers"
+        folder.mkdir(mode=0o700)
+        (folder / "broken").write_text(
+            f"[Peer]\nPublicKey = {Keys().public}\nEndpoint = 203.0.113.9:x\n"
+        )
         common = {"HideAddresses": hides, "ListenPort": 51820, "OnEstablish": "exit 3"}
+        common["Peers"] = folder
         self._write(
             self.router,
             {**common, "Address": "10.5.0.1/24", "StatusSocket": self.fastd},
@@ -261,13 +267,14 @@ class Two:
 
     def outside(self):
         """What is to be hidden."""
-        return [self.wire[0].v4, self.wire[1].v4, "10.9.0.9", "example.invalid"]
+        return [self.wire[0].v4, self.wire[1].v4, "10.9.0.9", "example.invalid", "203.0.113.9"]
 
 
 def test_addresses_outside_the_tunnel_are_where_people_look_for_them(lab, tmp_path):
     two = Two(lab, tmp_path, "off")
     wait_for(lambda: "is routed into" in two.processes[1].log(), 15, "the loop in the log")
     wait_for(lambda: "next try in" in two.processes[1].log(), 30, "the name in the log")
+    wait_for(lambda: "left out: " in two.processes[1].log(), 15, "the broken file of a peer")
     wait_for(lambda: "the command " in two.processes[1].log(), 15, "the failed command in the log")
     text = "".join(two.said())
     assert [address for address in two.outside() if address in text] == two.outside()
@@ -279,6 +286,7 @@ def test_addresses_outside_the_tunnel_stand_nowhere_when_they_are_to_be_hidden(l
     two = Two(lab, tmp_path, "on")
     wait_for(lambda: "is routed into" in two.processes[1].log(), 15, "the loop in the log")
     wait_for(lambda: "next try in" in two.processes[1].log(), 30, "the name in the log")
+    wait_for(lambda: "left out: " in two.processes[1].log(), 15, "the broken file of a peer")
     wait_for(lambda: "the command " in two.processes[1].log(), 15, "the failed command in the log")
     two.router.file.write_text(two.router.file.read_text() + "Endpoint = 198.51.100.7:x\n")
     assert "198.51.100.7" in two.router.command("reload", two.router.name, check=False).stderr

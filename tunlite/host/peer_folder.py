@@ -21,6 +21,7 @@ _AGAIN_MS = 10_000  # where there is no folder, or the daemon does not answer
 _A_SET = 500  # peers; a set with one that is refused is sent anew, peer by peer
 _NAME_MAX = 64
 _UNTOLD = ("Description", "Lifetime")
+_HIDDEN = "tunlite check says why"  # it may name an endpoint
 
 
 class _BadFile(Exception):
@@ -133,7 +134,7 @@ class _Reading:
             try:
                 lines = self._read(file)
             except (_BadFile, OSError) as e:
-                why = e.args[0] if isinstance(e, _BadFile) else said(e)
+                why = log.outer(e.args[0], _HIDDEN) if isinstance(e, _BadFile) else said(e)
                 log.error(f"{self._path}/{file}: left out: {why}", "file")
                 row = self._before.get(file)
                 if row is not None and row[0] not in self.names:
