@@ -20,6 +20,7 @@ from lab.topology import endpoint, wait_for
 pytestmark = pytest.mark.once
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/mesh.md").read_text(encoding="utf-8")
+_NAMES = ("router", "second", "third", "gw1", "gw2")
 _FOLDERS = """
 copy=$(mktemp -d) && mount -t tmpfs tmpfs "$copy" && cp -a /etc/. "$copy" 2>/dev/null
 mount --bind "$copy" /etc
@@ -34,8 +35,9 @@ exec sleep 1000
 class _Host:
     """A machine: a namespace of the lab, with mounts of its own."""
 
-    def __init__(self, lab, namespace, words):
+    def __init__(self, lab, namespace, words, keys):
         self.namespace = namespace
+        self.keys = keys
         self.words = words  # what the page calls by <...> here
         self._path = lab.folder / "bin"
         self._mounts = namespace.start(["unshare", "--mount", "sh", "-c", _FOLDERS], "host")
@@ -56,11 +58,17 @@ class _Host:
 
     def write(self, block):
         """A file whose first line names it."""
-        path = re.match(r"# (\S+),", block)[1]
-        self.run(f"umask 077; cat > {path}", input=self.fill(block))
+        head, text = block.split("\n", 1)
+        path = re.match(r"# (\S+),", head)[1]
+        self.run(f"umask 077; cat > {path}", input=self.fill(text))
 
     def status(self):
         return json.loads(self.run("tunlite show mesh --json"))
+
+    def origin(self, name):
+        """Whence it has this peer; None: it does not know it."""
+        rows = {row["public_key"]: row for row in self.status()["peers"]}
+        return rows.get(self.keys[name].public, {}).get("origin")
 
     def end(self):
         self.run("tunlite down mesh", check=False)
@@ -80,10 +88,11 @@ class _Mesh:
     """The page's hosts. `did` are the blocks that were run."""
 
     def __init__(self, lab):
+        self.lab = lab
         self.star = Star(lab)
         (lab.folder / "bin").mkdir()
         tunlite_program(lab.folder / "bin")
-        self.keys = {name: Keys() for name in ("router", "new", "gw1", "gw2")}
+        self.keys = {name: Keys() for name in _NAMES}
         self.router = self._host(lab, self.star.router, "router")
         self.gateways = [
             self._host(lab, spot.namespace, f"gw{n}") for n, spot in enumerate(self.star.spots, 1)
@@ -94,14 +103,14 @@ class _Mesh:
         words = {
             "<the router's private key>": self.keys["router"].private,
             "<the router's public key>": self.keys["router"].public,
-            "<the new router's public key>": self.keys["new"].public,
+            **{f"<a {n} router's public key>": self.keys[n].public for n in _NAMES[1:3]},
             "<the gateway's private key>": self.keys[name].private,
             "<the gateway's own address>": f"fd77:{name[-1]}::1" if "gw" in name else "",
         }
         for n, spot in enumerate(self.star.spots, start=1):
             words[f"<gw{n}'s public key>"] = self.keys[f"gw{n}"].public
             words[f"gw{n}.example.org:51820"] = endpoint(spot.far.v4)
-        host = _Host(lab, namespace, words)
+        host = _Host(lab, namespace, words, self.keys)
         lab.on_close(host.end)
         return host
 
@@ -124,12 +133,16 @@ def test_every_file_and_command_of_the_page_does_what_it_says(lab):
     mesh = _Mesh(lab)
     _files(mesh)
     _one_dies(mesh)
-    _a_new_one_comes_and_is_shut_out(mesh)
+    _new_ones_come(mesh)
+    _one_is_shut_out(mesh)
+    _one_drains(mesh)
     assert not any(mesh.sections.values()), "a block of the page was not run"
 
 
 def _files(mesh):
-    for _ in range(3):
+    for gateway in mesh.gateways:
+        gateway.run("mkdir /etc/tunlite/peers.d")
+    while mesh.sections["The files"]:
         mesh.next("The files")
     mesh.pinger = Pinger(mesh.star.router, "fd77::1")
     mesh.pinger.wait_answers(10)
@@ -148,16 +161,33 @@ def _one_dies(mesh):
     mesh.pinger.wait_answers(10)
 
 
-def _a_new_one_comes_and_is_shut_out(mesh):
+def _new_ones_come(mesh):
     gateway = mesh.gateways[0]
     mesh.next("A new router")
+    wait_for(lambda: gateway.origin("second") == "folder", 15, "the folder is read")
+    mesh.next("A new router")
+    assert gateway.origin("third") == "added"
 
-    def keys():
-        return {row["public_key"]: row for row in gateway.status()["peers"]}
 
-    new = mesh.keys["new"].public
-    assert keys()[new]["origin"] == "added"
+def _one_is_shut_out(mesh):
+    gateway = mesh.gateways[0]
+    key = mesh.keys["third"].public
     mesh.next("Shut one out")
-    assert new in gateway.run("cat /var/lib/tunlite/blocked-mesh")
+    assert key in gateway.run("cat /var/lib/tunlite/blocked-mesh")
     mesh.next("Shut one out")
-    assert new not in gateway.run("cat /var/lib/tunlite/blocked-mesh")
+    assert key not in gateway.run("cat /var/lib/tunlite/blocked-mesh")
+    mesh.next("Shut one out")
+    assert gateway.origin("third") is None
+    wait_for(lambda: gateway.origin("second") is None, 15, "it has gone with its file")
+
+
+def _one_drains(mesh):
+    """That routers leave it, after minutes, is in tests/unit/test_groups.py."""
+    gateway = mesh.gateways[0]
+    title = "A gateway's kernel is updated"
+    mesh.next(title)
+    assert gateway.status()["draining"]
+    mesh.pinger.wait_answers(10)
+    assert "established" in mesh.next(title)[0]
+    mesh.next(title)
+    assert not gateway.status()["draining"]
