@@ -18,7 +18,7 @@ typedef long mp_off_t;
 #define MICROPY_PY_SYS_PLATFORM "linux"
 #define MICROPY_ALLOC_PATH_MAX 256
 
-/* ---- code: frozen, with line numbers in tracebacks */
+/* ---- code: frozen, with line numbers in tracebacks unless NO_LINES */
 #define MICROPY_ENABLE_COMPILER (TL_COMPILER)
 #define MICROPY_READER_POSIX (TL_COMPILER)
 #define MICROPY_HELPER_LEXER_UNIX (TL_COMPILER)
