@@ -5,10 +5,16 @@ MicroPython's tools write a pointer and a length for each name, and a hash into 
 Here all names are one text with a zero behind each, which names.h takes apart at the start, and
 hashes are 0, for "not known". MicroPython writes the hash of a text that becomes an exception's
 into it: texts are not constants.
+
+Bytecode says a name by its place in its file's table of names. One that several files use gets the
+same place in as many of them as can be, so that the same calls are the same bytes everywhere: the
+executable is no smaller, but it as xz.
 """
 
+import functools
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 # From the lengths of the frozen names to the end of their pool; group 1 are the names.
@@ -20,10 +26,85 @@ _POOL = re.compile(
 _TEXT = re.compile(r'^ *("(?:[^"\\]|\\.)*"),$', re.MULTILINE)
 _KNOWN = re.compile(r'^QDEF([01])\(\w+, \d+, \d+, ("(?:[^"\\]|\\.)*")\)$', re.MULTILINE)
 _HASH = re.compile(r"^static const (mp_obj_str_t \w+ = \{\{&mp_type_\w+\}, )\d+,", re.MULTILINE)
+# What makemanifest.py says of a file: bytecode with its comments, then the names that it uses.
+_TABLE = re.compile(
+    r"^static const qstr_short_t const_qstr_table_data_\w+\[\d+\] = \{\n(.*?)^\};\n",
+    re.DOTALL | re.MULTILINE,
+)
+_PLACES = re.compile(
+    r"^(    0x\w\w,)((?:0x\w\w,)+)(?= // [A-Z_]+ ['\"])|^(    )((?:0x\w\w,)+)(?= // names: )",
+    re.MULTILINE,
+)
+_ONE_BYTE = 128  # places below take one byte in bytecode, others two
+
+
+def _decoded(text):
+    """Places from the bytes of `text`."""
+    value = 0
+    for byte in text.rstrip(",").split(","):
+        value = value << 7 | int(byte, 16) & 127
+        if int(byte, 16) < 128:
+            yield value
+            value = 0
+
+
+def _encoded(place):
+    if place < _ONE_BYTE:
+        return f"0x{place:02x},"
+    return f"0x{place >> 7 | 128:02x},0x{place & 127:02x},"
+
+
+def _most_free(tables):
+    """The place that is free in most of the tables; None when there is none in any."""
+    free = Counter(place for places in tables for place in places)
+    return max(free, key=lambda place: (free[place], place), default=None)
+
+
+def places(tables):
+    """{name: its place} for each table: as many bytes as before, the first name where it was."""
+    new = [{table[0]: 0} for table in tables]
+    free = [set(range(1, len(table))) for table in tables]
+    rows = [(name, at < _ONE_BYTE) for table in tables for at, name in enumerate(table) if at]
+    # Names of one file end up in the order of their numbers.
+    often = sorted(Counter(rows).items(), key=lambda row: (row[1], row[0]), reverse=True)
+    for (name, short), _ in often:
+        left = {
+            number
+            for number, table in enumerate(tables)
+            if name in table[1:] and (table.index(name) < _ONE_BYTE) == short
+        }
+        while left:
+            rooms = {n: {at for at in free[n] if (at < _ONE_BYTE) == short} for n in left}
+            place = _most_free(rooms.values())
+            for number in [number for number in left if place in rooms[number]]:
+                new[number][name] = place
+                free[number].remove(place)
+                left.remove(number)
+    return new
+
+
+def ordered(frozen):
+    """The frozen code with its tables of names, and the places in bytecode, in their new order."""
+    found = list(_TABLE.finditer(frozen))
+    tables = [[line.strip(" ,") for line in row[1].splitlines()] for row in found]
+    out, end = [], 0
+    for row, table, new in zip(found, tables, places(tables), strict=True):
+        code, end = frozen[end : row.start()], row.end()
+        moves = [new[name] for name in table]
+        out.append(_PLACES.sub(functools.partial(_moved, moves), code))
+        names = "".join(f"    {name},\n" for name in sorted(table, key=new.get))
+        out.append(frozen[row.start() : row.start(1)] + names + "};\n")
+    return "".join(out) + frozen[end:]
+
+
+def _moved(new, line):
+    head, old = line[1] or line[3], line[2] or line[4]
+    return head + "".join(_encoded(new[place]) for place in _decoded(old))
 
 
 def packed(frozen, names):
     """The new file from the texts of the two that MicroPython's tools write."""
+    frozen = ordered(frozen)
     pool = _POOL.search(frozen)
     known = _KNOWN.findall(names)
     ours = _TEXT.findall(pool[1])

@@ -70,3 +70,37 @@ def test_hashes_of_texts_are_not_known_and_can_be_written():
 def test_a_name_with_a_zero_among_other_letters_is_refused():
     with pytest.raises(ValueError, match="zero"):
         pack.packed(_frozen('"a\\x00b"'), _KNOWN)
+
+
+def _table(module, *names):
+    head = f"static const qstr_short_t const_qstr_table_data_{module}[{len(names)}] = {{\n"
+    return head + "".join(f"    {name},\n" for name in names) + "};\n"
+
+
+def test_a_name_of_several_files_has_one_place_in_bytecode():
+    code = "    0x12,0x01, // LOAD_GLOBAL 'len'\n    0x02,0x03, // names: x, a\n"
+    other = "    0x14,0x03, // LOAD_METHOD 'x'\n    0x34,0x01, // CALL_FUNCTION 1\n"
+    out = pack.ordered(
+        code + _table("a", "A", "LEN", "X", "ONE") + other + _table("b", "B", "TWO", "LEN", "X")
+    )
+    assert out == (
+        "    0x12,0x02, // LOAD_GLOBAL 'len'\n    0x03,0x01, // names: x, a\n"
+        + _table("a", "A", "ONE", "LEN", "X")
+        + "    0x14,0x03, // LOAD_METHOD 'x'\n    0x34,0x01, // CALL_FUNCTION 1\n"
+        + _table("b", "B", "TWO", "LEN", "X")
+    )
+
+
+def test_a_place_takes_as_many_bytes_as_before_and_each_name_keeps_one():
+    tables = [[f"F{n}", *(f"N{(n * 7 + i) % 300}" for i in range(60 + 70 * n))] for n in range(4)]
+    for table, new in zip(tables, pack.places(tables), strict=True):
+        assert sorted(new.values()) == list(range(len(table)))
+        assert new[table[0]] == 0
+        assert all((new[name] < 128) == (at < 128) for at, name in enumerate(table))
+
+
+def test_a_place_of_two_bytes_is_read_and_written():
+    names = [f"N{number}" for number in range(130)]
+    line = "    0x12,0x81,0x01, // LOAD_GLOBAL 'x'\n"
+    new = pack.places([names])[0]["N129"]
+    assert f"    0x12,0x81,0x0{new - 128}, //" in pack.ordered(line + _table("a", *names))
