@@ -517,3 +517,56 @@ def test_health_is_told_by_the_status_of_the_groups_command(verifying):
     assert d.commands.health("nodes", "fd00::2", answers.append)
     d.until(lambda: len(answers) == 2)
     assert answers == [True, False]
+
+
+def test_who_is_asked_to_end_sleeps_while_a_command_still_runs(daemon, monkeypatch, tmp_path):
+    looks = tmp_path / "looks"
+    poll = port.poll
+
+    def counted(rows, wait_ms):
+        with looks.open("a") as file:
+            file.write(".")
+        return poll(rows, wait_ms)
+
+    monkeypatch.setattr(runner.errands.port, "poll", counted)
+    d = daemon("OnEstablish = touch OUT; sleep 0.5\n")
+    d.begin()
+    d.came(1)
+    d.until((d.folder / "out").exists)
+    first = d.commands._beginning
+    os.kill(d.runner.pid, signal.SIGHUP)
+    d.until(lambda: d.commands._beginning != first)
+    assert looks.stat().st_size < 200
+
+
+def test_where_the_child_fails_what_it_began_is_ended(daemon, monkeypatch):
+    reap = runner.errands.programs.reap
+
+    def broken(pidfd):
+        if not (d.folder / "failed").exists():
+            (d.folder / "failed").touch()
+            raise OSError(5, "broken")
+        return reap(pidfd)
+
+    monkeypatch.setattr(runner.errands.programs, "reap", broken)
+    d = daemon("OnEstablish = echo $$ >> OUT; test $PEER_NAME = short || exec sleep 1000\n")
+    d.begin()
+    d.came(1, "long")
+    d.until(lambda: len(d.lines()) == 1)
+    d.came(2, "short")
+    d.until(lambda: "the runner of commands: " in d.log())
+    d.until(lambda: len(d.lines()) > 2)  # by the next one
+    assert _session(int(d.lines()[0])) is None
+
+
+def test_an_answer_that_nobody_can_be_asked_for_leaves_no_descriptor(monkeypatch):
+    def full(*_):
+        raise OSError(11, "no process")
+
+    monkeypatch.setattr(runner.errands.programs, "start", full)
+    orders = SimpleNamespace(name="t", path="/t.conf")
+    record = SimpleNamespace(kind=2, commands=["true"], environment=lambda *_: [])
+    before = os.listdir("/proc/self/fd")
+    job = runner.errands.Job(record, orders, 1)
+    assert not job.begin() and not job.good
+    assert os.listdir("/proc/self/fd") == before

@@ -64,7 +64,9 @@ class Orders:
         """Of the file; else what the folder or, of others, the daemon says."""
         if public in self.names:
             return value(self.names[public])
-        return value(self.files.get(keys.text(public), "").encode() or told, "._-")
+        # A file may be called any bytes.
+        file = self.files.get(keys.text(public), "").encode("utf-8", "replace")
+        return value(file or told, "._-")
 
     def flags(self):
         return sum([1 << kind for kind in range(3) if self.commands[kind]])
@@ -146,6 +148,8 @@ class Job:
                 return True
             except OSError as e:
                 self._failed("cannot be started: " + said(e))
+                if self.source >= 0:
+                    self._close()
         return False
 
     def _failed(self, why):
@@ -270,9 +274,9 @@ class Errands:
             self._load()
         self._say(commands.hello(self._begun, self._orders.flags()))
         while not self._leaves or self._jobs:
-            rows = [(self._parent_fd, port.POLLIN), (self._signals, port.POLLIN)]
+            rows = [(self._parent_fd, port.POLLIN)]
             if not self._leaves:
-                rows.append((self._fd, port.POLLIN))
+                rows += [(self._signals, port.POLLIN), (self._fd, port.POLLIN)]
             if self._folder and self._folder.watch_fd is not None:
                 rows.append((self._folder.watch_fd, port.POLLIN))
             for job in self._jobs:
@@ -365,7 +369,8 @@ class Errands:
                 job.end(now_ms)
             rows = [(job.pidfd, port.POLLIN) for job in self._jobs]
             while rows and port.now_ms() < now_ms + _GRACE_MS:
-                ended = [fd for fd, _ in port.poll(rows, now_ms + _GRACE_MS - port.now_ms())]
+                left_ms = max(0, now_ms + _GRACE_MS - port.now_ms())
+                ended = [fd for fd, _ in port.poll(rows, left_ms)]
                 rows = [row for row in rows if row[0] not in ended]
 
 
@@ -379,3 +384,4 @@ def work(file, fd, pid, log):
         log.error("no command runs: " + log.outer(e.args[0][0], "tunlite check says why"), "runner")
     except Exception as e:
         log.error("the runner of commands: " + told(e), "runner")
+        port._exit(1)

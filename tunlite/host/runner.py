@@ -127,8 +127,8 @@ class _Forker:
         if fd not in ready and not port.poll(rows[:1], _PATIENCE_MS):
             port.kill(pid, _SIGKILL)
         port.close(fd)
-        if port.waitpid(pid, True) > 255:
-            _end_session()
+        if port.waitpid(pid, True):
+            _end_session()  # it was killed, or failed: nobody waits for what it began
         return asked
 
 
