@@ -555,3 +555,39 @@ def test_without_a_runner_nothing_is_asked_and_nobody_is_left():
     lab.router.interface.commands = None
     assert lab.ping(60) >= 598
     assert lab.used == 0
+
+
+# ---- what goes wrong ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["remove=true", "group="])
+@BOTH
+def test_a_set_that_takes_long_to_take_the_member_in_use_away_breaks_nothing(line, probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(5)
+    setter = uapi.Setter(lab.router.interface)
+    setter.line(bytearray(f"public_key={lab.key(lab.used)}".encode()))
+    setter.line(bytearray(line.encode()))
+    lab.router.interface.groups.network_changed()  # an address comes meanwhile
+    lab.ping(20)
+    setter.end()
+    assert lab.ping(10) >= 90
+    assert not lab.router.log.texts("error")
+
+
+def test_a_group_whose_look_failed_is_looked_at_again():
+    lab = Gateways(probe=True, fail_after=3)
+    lab.ping(5)
+    hands, echo = lab.group.choice.hands, lab.group.choice.hands.echo
+    failures = []
+
+    def broken(peer):
+        failures.append(peer)
+        raise OSError(5, "broken")
+
+    hands.echo = broken
+    lab.kill(lab.used)
+    lab.ping(2)
+    hands.echo = echo
+    assert failures
+    assert lab.back_in() <= 6000

@@ -18,7 +18,7 @@ DAY_MS = 86_400_000
 class Rules:
     choose = "random"
     fail_ms = 5000
-    health = False
+    health = is_new = False
 
 
 class Net:

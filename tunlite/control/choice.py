@@ -161,6 +161,10 @@ class Choice:
 
     def run(self, now_ms):
         """Does what is due, and says when it is to be called again."""
+        if self.rules.is_new:
+            # Members may be gone already; the end of this change set calls changed().
+            self._at(None)
+            return
         if self._due_ms is not None and now_ms - self._due_ms > liveness.AWAY_MS:
             self.woke(now_ms)
         times = []

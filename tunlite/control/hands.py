@@ -8,6 +8,7 @@ from tunlite.protocol import echo
 
 _SOURCE_MS = 10_000  # an address that was found holds so long
 _NO_SOURCE_MS = 1000
+_AGAIN_MS = 1000
 _WHY = {
     "silent": "{} was silent",
     "rekey": "{} answers no handshake any more",
@@ -46,6 +47,8 @@ class Hands:
         self._interface.timers.set(self._timer, when_ms)
 
     def _expired(self, now_ms):
+        # Looked at again even if this look fails.
+        self.wake_at(now_ms + _AGAIN_MS)
         self._exchange.now_ms = now_ms
         self._group.choice.run(now_ms)
 
