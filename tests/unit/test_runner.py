@@ -2,9 +2,11 @@
 """The runner of commands with real processes and shells, asked by commands.py alone."""
 
 import base64
+import fcntl
 import os
 import signal
 import struct
+import termios
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +110,10 @@ class Daemon:
     def lines(self, name="out"):
         path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
+
+    def unread(self):
+        """How much of what was sent the runner has not taken yet."""
+        return struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)))[0]
 
     def processes(self):
         """Of the runner's session, but itself."""
@@ -384,7 +390,7 @@ def test_nonsense_of_a_daemon_that_was_taken_over_runs_nothing_and_ends_nobody(d
     assert "sends what it does not send" in d.log()
     for _ in range(40):
         os.write(d.fd, good)
-    d.until(lambda: len(d.lines()) >= 6)
+    d.until(lambda: len(d.lines()) >= 6 and not d.unread())
     while len(d.processes()) > 1:  # of 40 at once no more than four are taken
         d.turn()
     assert len(d.lines()) < 42
