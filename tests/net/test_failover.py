@@ -91,6 +91,15 @@ def test_wg_shows_what_is_used_and_reload_and_syncconf_know_the_rest(lab):
     assert (
         dump[second]["allowed_ips"] == "0.0.0.0/0,::/0" and dump[first]["allowed_ips"] == "(none)"
     )
+    ours = ("Group", "Description")
+    for peer in router.peers.values():
+        for option in ours:
+            peer.pop(option)
+    router.wg_set_conf("syncconf")
+    assert members.group_of(router)["members"] == 2
+    for spot in star.spots:
+        assert router.peer_json(spot.daemon)["allowed_ips"] == ["0.0.0.0/0", "::/0"]
+    assert members.used(star, router) is star.spots[1]
     pinger.wait_answers(20)
     assert pinger.stop() == []
 

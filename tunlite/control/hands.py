@@ -9,17 +9,6 @@ from tunlite.protocol import echo
 _SOURCE_MS = 10_000  # an address that was found holds so long
 _NO_SOURCE_MS = 1000
 _AGAIN_MS = 1000
-_WHY = {
-    "silent": "{} was silent",
-    "rekey": "{} answers no handshake any more",
-    "health": "HealthCommand fails at {}",
-    "echo": "{} answers no ProbeAddress",
-    "address": "{} has no address yet",
-    "order": "it comes before {} and is back",
-    "draw": "the daily draw",
-    "nearest": "it is nearer than {}",
-    "use": "tunlite use",
-}
 
 
 def label(peer):
@@ -90,11 +79,12 @@ class Hands:
 
     def trouble(self):
         """What keeps ProbeAddress from being asked."""
-        for target, row in self._sources.items():
-            if row[0] is None:
-                text = addresses.format_address(4 if len(target) == 4 else 6, target)
-                return f"the interface has no address that can ask ProbeAddress {text}"
-        return ""
+        used = self._group.choice.used
+        target = self.target(used.peer) if used is not None else None
+        if target is None or self._source(target) is not None:
+            return ""
+        text = addresses.format_address(4 if len(target) == 4 else 6, target)
+        return f"the interface has no address that can ask ProbeAddress {text}"
 
     def target(self, peer):
         return peer.probe or self._group.probe
@@ -157,6 +147,6 @@ class Hands:
         for member in self._group.choice.members:
             if member.peer.alive:
                 member.peer.arm()
-        if why in _WHY:
-            because = _WHY[why].format(label(old.peer) if old else "")
-            interface.log.info(f"group {self._group.name} uses {label(new.peer)}: {because}")
+        if old is not None and old is not new:
+            names = f"{label(new.peer)} in place of {label(old.peer)}"
+            interface.log.info(f"group {self._group.name} uses {names}: {why}")

@@ -95,10 +95,6 @@ class Member:
         rtt_ms = max(rtt_ms, 1)
         self.rtt_ms = (3 * self.rtt_ms + rtt_ms + 2) // 4 if self.rtt_ms else rtt_ms
 
-    def unmeasured(self):
-        """It did not answer."""
-        self.rtt_ms = 0
-
     def shaken(self, received_ms):
         self.shaken_ms = received_ms
 
