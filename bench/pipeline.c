@@ -3,7 +3,10 @@
  * The packet path without a kernel: what a packet costs from the device's read to the socket's
  * write (tx) and from the socket's read to the device's write (rx).
  *
- *   pipeline AEAD SIZE MILLISECONDS      SIZE: bytes of a packet, or "super": TCP of 47 segments
+ *   pipeline AEAD SIZE MILLISECONDS [PEERS [BITS]]
+ *
+ * SIZE: bytes of a packet, or "super": TCP of 47 segments. PEERS: packets go to each in turn (1).
+ * BITS: what each may in a second, each way; more than comes, so that nothing waits (0: any).
  *
  * Two planes with the engine mmsg and all offloads. Instead of the four system calls of a turn
  * there is a copy: readv and recvmmsg by the linker's --wrap, the writes by o->calls. So all of
@@ -35,6 +38,7 @@
 
 enum {
     MTU = 1420,
+    PEERS_MAX = 4096,
     TCP_HEADERS = 52, /* IPv4, TCP, timestamps */
     SEGMENTS = 47,
     AT_ONCE = 64, /* single packets that lie ready before a turn */
@@ -54,6 +58,7 @@ struct message {
 static struct {
     uint8_t frame[OFFLOAD_HEADER + OFFLOAD_PACKET_MAX];
     uint32_t frame_len, frames; /* to be read from the device */
+    uint32_t peers, turn;       /* whose the next frame is */
     uint8_t wire[WIRE_BYTES];
     uint32_t wire_used;
     struct message message[WIRE_MESSAGES];
@@ -84,6 +89,20 @@ static uint32_t gather(uint8_t *to, const struct iovec *iov, size_t n) {
     return len;
 }
 
+/* A peer's inside address, at both ends. */
+static void put_address(uint8_t *to, uint32_t peer) {
+    store_be32(to, 10U << 24 | peer);
+}
+
+static void address_frame(void) {
+    uint8_t *ip = kernel.frame + OFFLOAD_HEADER;
+    if (kernel.peers == 1)
+        return;
+    put_address(ip + 12, kernel.turn);
+    put_address(ip + 16, kernel.turn);
+    kernel.turn = kernel.turn + 1 == kernel.peers ? 0 : kernel.turn + 1;
+}
+
 ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
 ssize_t __wrap_readv(int fd, const struct iovec *iov, int n) {
     (void)fd;
@@ -93,6 +112,7 @@ ssize_t __wrap_readv(int fd, const struct iovec *iov, int n) {
         return -1;
     }
     kernel.frames--;
+    address_frame();
     for (int i = 0; i < n && done < kernel.frame_len; i++) {
         size_t left = kernel.frame_len - done, len = iov[i].iov_len < left ? iov[i].iov_len : left;
         memcpy(iov[i].iov_base, kernel.frame + done, len);
@@ -206,15 +226,27 @@ static struct plane *open_plane(const char *aead, int *handle) {
     return plane;
 }
 
-static int add_peer(int handle) {
+static int add_peer(int handle, uint64_t bits) {
     struct record_endpoint to = {.family = {4}, .addr = {192, 0, 2, 1}};
-    struct record_route all = {.family = {4}};
+    unsigned char rates[16];
     int peer = checked(tl_peer_new(handle), "peer");
     store_le16(to.port, PORT);
-    store_le32(all.peer, (uint32_t)peer);
+    store_le64(rates, bits);
+    store_le64(rates + 8, bits);
     checked(tl_peer_endpoint(handle, peer, (const unsigned char *)&to), "endpoint");
-    checked(tl_routes(handle, (const unsigned char *)&all, sizeof all), "routes");
+    checked(tl_peer_rates(handle, peer, rates), "rates");
     return peer;
+}
+
+/* To the only peer everything, to several their addresses. */
+static void add_routes(int handle, uint32_t peers) {
+    static struct record_route rows[PEERS_MAX];
+    for (uint32_t i = 0; i < peers; i++) {
+        rows[i] = (struct record_route){.family = {4}, .prefix = {peers > 1 ? 32 : 0}};
+        put_address(rows[i].addr, i);
+        store_le32(rows[i].peer, i);
+    }
+    checked(tl_routes(handle, (const unsigned char *)rows, (int)(peers * sizeof *rows)), "routes");
 }
 
 static void add_session(int handle, const unsigned char *index, const unsigned char *remote,
@@ -271,18 +303,28 @@ static uint64_t drain(struct plane *plane, unsigned which) {
     return os_spent_ns() - start;
 }
 
+static void add_pair(const int handle[2], uint64_t bits) {
+    unsigned char index[2][4];
+    for (int i = 0; i < 2; i++)
+        checked(tl_index_new(handle[i], add_peer(handle[i], bits), index[i]), "index");
+    for (int i = 0; i < 2; i++)
+        add_session(handle[i], index[i], index[1 - i], i == 0);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 4) {
-        fprintf(stderr, "usage: pipeline AEAD SIZE|super MILLISECONDS\n");
+    if (argc < 4 || argc > 6) {
+        fprintf(stderr, "usage: pipeline AEAD SIZE|super MILLISECONDS [PEERS [BITS]]\n");
         return 2;
     }
     int handle[2];
-    unsigned char index[2][4];
     struct plane *near = open_plane(argv[1], &handle[0]), *far = open_plane(argv[1], &handle[1]);
+    kernel.peers = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 1;
+    if (kernel.peers < 1 || kernel.peers > PEERS_MAX)
+        fail("PEERS", -EINVAL);
+    for (uint32_t i = 0; i < kernel.peers; i++)
+        add_pair(handle, argc > 5 ? strtoull(argv[5], NULL, 10) : 0);
     for (int i = 0; i < 2; i++)
-        checked(tl_index_new(handle[i], add_peer(handle[i]), index[i]), "index");
-    for (int i = 0; i < 2; i++)
-        add_session(handle[i], index[i], index[1 - i], i == 0);
+        add_routes(handle[i], kernel.peers);
 
     const bool is_super = strcmp(argv[2], "super") == 0;
     const uint32_t size = (uint32_t)strtoul(argv[2], NULL, 10);
