@@ -404,11 +404,15 @@ class FakePlane(Primitives):
             return 0
         record, message = self.ring.pop(0)
         out[: 48 + len(message)] = record + message
-        return len(message)
+        return len(message) | (256 if self._is_proved(record, message) else 0)
 
     def tl_send(self, plane, handle, record, message, size):
         if self.send_error:
             return -self.send_error
+        if handle == -2:
+            assert message[0] == 1 and size == 148
+            self._ask_for_cookie(record, message)
+            return 0
         if handle >= 0:
             peer = self.peers[handle]
             peer.tx += size
@@ -534,16 +538,26 @@ class FakePlane(Primitives):
         return True
 
     def _has_mac2(self, record, message):
-        cookie = hashlib.blake2s(record, digest_size=16, key=self.cookie_secret).digest()
-        mac = hashlib.blake2s(message[:-16], digest_size=16, key=cookie).digest()
-        if mac == message[-16:]:
+        if self._is_proved(record, message):
             return True
+        self._ask_for_cookie(record, message)
+        return False
+
+    def _cookie_for(self, record):
+        return hashlib.blake2s(record, digest_size=16, key=self.cookie_secret).digest()
+
+    def _is_proved(self, record, message):
+        cookie = self._cookie_for(record)
+        mac = hashlib.blake2s(message[:-16], digest_size=16, key=cookie).digest()
+        return message[0] in (1, 2) and mac == message[-16:]
+
+    def _ask_for_cookie(self, record, message):
+        cookie = self._cookie_for(record)
         self.drop("cookie_sent")
         sealed = bytearray(32)
         nonce = self.world.chance.randbytes(24)
         self.tl_seal(sealed, 32, self.cookie_key, nonce, 24, message[-32:-16], 16, cookie, 16)
         self._datagram(record, b"\x03\0\0\0" + message[4:8] + nonce + bytes(sealed))
-        return False
 
     def _receive_transport(self, record, message):
         session = self.indices.get(message[4:8])

@@ -68,7 +68,7 @@ int tl_handshake(int plane, unsigned char *out, int out_len) {
         return -ENOSPC;
     handle_put_endpoint(out, &h->from);
     memcpy(out + sizeof(struct record_endpoint), h->message, h->len);
-    int len = (int)h->len;
+    int len = (int)h->len | (h->proved ? TL_PROVED : 0);
     admission_next(&p->worker->admission);
     return len;
 }
@@ -80,6 +80,19 @@ static void take_source(struct endpoint *to, const struct peer *peer) {
     if (to->family == known->family && memcmp(to->addr, known->addr, sizeof to->addr) == 0 &&
         memcmp(to->local, none, sizeof none) == 0)
         memcpy(to->local, known->local, sizeof to->local);
+}
+
+static int ask_for_cookie(struct plane *p, const struct endpoint *to, struct bytes message) {
+    struct worker *w = p->worker;
+    bool sound =
+        message.len == sizeof(struct message_initiation) && message.p[0] == MESSAGE_INITIATION;
+    if (!sound || !w->admission.has_identity)
+        return -EINVAL;
+    HOLD hold = hold_one(p, w->id);
+    worker_tick(w);
+    admission_answer(w, to, message.p);
+    tx_write(w);
+    return 0;
 }
 
 int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
@@ -95,6 +108,8 @@ int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned
         return -EINVAL;
     if (!to.family)
         return -EDESTADDRREQ;
+    if (peer == TL_NEEDS_COOKIE)
+        return ask_for_cookie(p, &to, (struct bytes){message, (size_t)message_len});
     struct worker *w = &p->worker[whose ? whose->owner : 0];
     HOLD hold = hold_one(p, w->id);
     if (to.way == WAY_LOOPS) {

@@ -187,13 +187,16 @@ int tl_index_new(int plane, int peer, unsigned char *index4);
 int tl_index_free(int plane, const unsigned char *index4);
 
 /* Takes the next handshake message out of the ring: endpoint (48 bytes), then the message, checked
- * for type, length and mac1 (and index, where it carries one of ours). Returns its length, 0 when
- * there is none. */
+ * for type, length and mac1 (and index, where it carries one of ours). Returns its length, with
+ * TL_PROVED in it where mac2 proves the sender's address; 0 when there is none. */
+enum { TL_PROVED = 256, TL_NEEDS_COOKIE = -2 };
 int tl_handshake(int plane, unsigned char *out, int out_len);
 /* Sends a handshake message; peer >= 0: counted for it, and its endpoint's source address is used
  * where the record names none. A full socket makes it wait in a small queue of its own; -EAGAIN
  * when that is full too. -EDESTADDRREQ: family 0; -ELOOP: the way there leads into our device.
- * Another -errno: the kernel refused it (no route, say), so it never left. */
+ * Another -errno: the kernel refused it (no route, say), so it never left. Peer TL_NEEDS_COOKIE:
+ * the message is an initiation that came from there, and a cookie reply to it leaves in its place.
+ */
 int tl_send(int plane, int peer, const unsigned char *endpoint48, const unsigned char *message,
             int message_len);
 

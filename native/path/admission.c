@@ -54,14 +54,14 @@ void admission_next(struct admission *a) {
 }
 
 /* Where mac1 starts; mac2 follows it. */
-static uint32_t mac1_at(const struct packet *p) {
-    return p->data[0] == MESSAGE_INITIATION ? offsetof(struct message_initiation, mac1)
+static uint32_t mac1_at(const uint8_t *message) {
+    return message[0] == MESSAGE_INITIATION ? offsetof(struct message_initiation, mac1)
                                             : offsetof(struct message_response, mac1);
 }
 
 static bool has_mac1(const struct worker *w, const struct packet *p) {
     uint8_t mac[MAC_LEN];
-    uint32_t at = mac1_at(p);
+    uint32_t at = mac1_at(p->data);
     blake2s(mac, MAC_LEN, w->admission.mac1_key, 32, p->data, at);
     return ct_equal(mac, p->data + at, MAC_LEN);
 }
@@ -111,9 +111,16 @@ static void cookie_of(struct admission *a, uint8_t cookie[MAC_LEN], const struct
     blake2s(cookie, MAC_LEN, a->secret, sizeof a->secret, name, sizeof name);
 }
 
-static bool has_mac2(const struct packet *p, const uint8_t cookie[MAC_LEN]) {
-    uint8_t mac[MAC_LEN];
-    uint32_t at = mac1_at(p) + MAC_LEN;
+/* By mac2; it is zero from whoever has no cookie, which is seen without a hash. */
+static bool is_proved(struct worker *w, const struct packet *p) {
+    static const uint8_t none[MAC_LEN];
+    uint8_t cookie[MAC_LEN], mac[MAC_LEN];
+    if (is_cookie(p->data))
+        return false;
+    uint32_t at = mac1_at(p->data) + MAC_LEN;
+    if (memcmp(p->data + at, none, MAC_LEN) == 0)
+        return false;
+    cookie_of(&w->admission, cookie, p->endpoint, w->now);
     blake2s(mac, MAC_LEN, cookie, MAC_LEN, p->data, at);
     return ct_equal(mac, p->data + at, MAC_LEN);
 }
@@ -125,20 +132,21 @@ static bool has_room(struct worker *w) {
     return tx_urgent_room(w) > TX_URGENT_RESERVED;
 }
 
-static void answer_with_cookie(struct worker *w, const struct packet *p, const uint8_t *cookie) {
+void admission_answer(struct worker *w, const struct endpoint *to, const uint8_t *question) {
     if (!has_room(w)) {
         w->stats.drops[DROP_COOKIE_FULL]++;
         return;
     }
-    uint8_t message[sizeof(struct message_cookie)] = {MESSAGE_COOKIE};
+    uint8_t message[sizeof(struct message_cookie)] = {MESSAGE_COOKIE}, cookie[MAC_LEN];
     uint8_t *nonce = w->admission.nonce;
-    memcpy(message + offsetof(struct message_cookie, receiver), p->data + 4, 4);
+    cookie_of(&w->admission, cookie, to, w->now);
+    memcpy(message + offsetof(struct message_cookie, receiver), question + 4, 4);
     store_le64(nonce + 16, load_le64(nonce + 16) + 1);
     memcpy(message + offsetof(struct message_cookie, nonce), nonce, 24);
-    xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie),
-                  w->admission.cookie_key, nonce, (struct bytes){p->data + mac1_at(p), MAC_LEN},
-                  (struct bytes){cookie, MAC_LEN});
-    tx_urgent(w, NULL, p->endpoint, (struct bytes){message, sizeof message});
+    xaead_seal_ad(
+        message + offsetof(struct message_cookie, encrypted_cookie), w->admission.cookie_key, nonce,
+        (struct bytes){question + mac1_at(question), MAC_LEN}, (struct bytes){cookie, MAC_LEN});
+    tx_urgent(w, NULL, to, (struct bytes){message, sizeof message});
     w->stats.drops[DROP_COOKIE_SENT]++;
     w->stats.counts[COUNT_COOKIES_WRITTEN]++;
 }
@@ -182,13 +190,11 @@ static bool is_loaded(struct admission *a, const struct packet *p, uint64_t now)
 }
 
 /* Steps 2 and 3. A cookie reply is no question: it costs Python little and gets no answer. */
-static bool is_admitted(struct worker *w, const struct packet *p) {
-    uint8_t cookie[MAC_LEN];
+static bool is_admitted(struct worker *w, const struct packet *p, bool proved) {
     if (is_cookie(p->data) || !is_loaded(&w->admission, p, w->now))
         return true;
-    cookie_of(&w->admission, cookie, p->endpoint, w->now);
-    if (!has_mac2(p, cookie)) {
-        answer_with_cookie(w, p, cookie);
+    if (!proved) {
+        admission_answer(w, p->endpoint, p->data);
         return false;
     }
     if (has_quarters(&w->admission, p, 3) || !has_token(&w->admission, p->endpoint, w->now)) {
@@ -198,7 +204,7 @@ static bool is_admitted(struct worker *w, const struct packet *p) {
     return true;
 }
 
-static void ring_push(struct worker *w, const struct packet *p) {
+static void ring_push(struct worker *w, const struct packet *p, bool proved) {
     struct admission *a = &w->admission;
     bool cookie = is_cookie(p->data);
     if (a->head - a->tail == a->size || (cookie && a->cookies == a->size / LOAD_SHARE)) {
@@ -209,7 +215,8 @@ static void ring_push(struct worker *w, const struct packet *p) {
     a->from[a->head & (a->size - 1)] = cookie ? 0 : bucket_key(a, p->endpoint);
     struct handshake *h = &a->ring[a->head++ & (a->size - 1)];
     h->from = *p->endpoint;
-    h->len = p->len;
+    h->len = (uint16_t)p->len;
+    h->proved = proved;
     memcpy(h->message, p->data, p->len);
     note_load(a, w->now);
     w->stats.counts[COUNT_HANDSHAKES_READ]++;
@@ -220,8 +227,11 @@ void admission_batch(struct worker *w, struct queue *q) {
         struct packet *p = &q->p[i];
         if (!w->admission.has_identity)
             w->stats.drops[DROP_NO_IDENTITY]++;
-        else if (is_for_us(w, p) && is_admitted(w, p))
-            ring_push(w, p);
+        else if (is_for_us(w, p)) {
+            bool proved = is_proved(w, p);
+            if (is_admitted(w, p, proved))
+                ring_push(w, p, proved);
+        }
         packet_release(p);
     }
     q->n = 0;

@@ -9,7 +9,8 @@
  *   3. under load: a token bucket for each address that mac2 proved, by IPv4 address or IPv6 /64,
  *      and three quarters of what is load in the ring at once: one alone makes no load for all.
  *      Addresses that are not proved are never limited: they may be forged.
- *   4. the ring, for tl_handshake; cookie replies have an eighth of it and are no load
+ *   4. the ring, for tl_handshake, which is told of each message whether mac2 was right; cookie
+ *      replies have an eighth of it and are no load
  */
 #ifndef TL_ADMISSION_H
 #define TL_ADMISSION_H
@@ -33,7 +34,8 @@ enum {
 
 struct handshake {
     struct endpoint from;
-    uint32_t len;
+    uint16_t len;
+    bool proved; /* mac2: whoever sent it gets what is sent to that address */
     uint8_t message[HANDSHAKE_MAX];
 };
 
@@ -69,6 +71,9 @@ void admission_free(struct admission *a);
 
 /* A batch of handshake messages of the right type and length. Releases all of them. */
 void admission_batch(struct worker *w, struct queue *q);
+
+/* Answers an initiation that was in the ring with a cookie, load or not. */
+void admission_answer(struct worker *w, const struct endpoint *to, const uint8_t *message);
 
 /* The oldest message, or NULL; admission_next removes it. */
 const struct handshake *admission_peek(const struct admission *a);

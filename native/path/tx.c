@@ -285,7 +285,7 @@ bool tx_urgent(struct worker *w, struct peer *peer, const struct endpoint *to,
         return false;
     }
     h->from = *to;
-    h->len = (uint32_t)message.len;
+    h->len = (uint16_t)message.len;
     memcpy(h->message, message.p, message.len);
     q->p[q->n++] = (struct packet){.data = h->message,
                                    .len = h->len,

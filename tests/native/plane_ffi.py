@@ -268,9 +268,11 @@ class Plane:
         return dict(zip(keys.split(), values, strict=True))
 
     def handshake(self):
-        """(endpoint, message) out of the ring, or None."""
+        """(endpoint, message) out of the ring, or None; `proved`: whether by mac2."""
         out = ffi.new("unsigned char[256]")
         n = self.call("handshake", out, 256)
+        self.proved = n & lib.TL_PROVED != 0
+        n &= ~lib.TL_PROVED
         data = bytes(out)
         return (data[:48], data[48 : 48 + n]) if n else None
 

@@ -278,8 +278,10 @@ static void call_something(struct world *w) {
         break;
     case 5:
         fill(bytes, 148);
+        bytes[0] = (uint8_t)(1 + any(2));
         for (uint32_t n = any(20) + 1; n > 0; n--)
-            tl_send(w->plane, any(2) ? peer : -1, place, bytes, 4 + (int)any(145));
+            tl_send(w->plane, any(2) ? peer : TL_NEEDS_COOKIE + (int)any(2), place, bytes,
+                    4 + (int)any(145));
         break;
     case 6:
         put_echo(w, peer);

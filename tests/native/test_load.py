@@ -80,6 +80,47 @@ def test_a_right_mac1_reaches_python_with_its_endpoint(plane):
     assert not plane.turn() & lib.TL_WOKE_HANDSHAKE
 
 
+def test_python_is_told_whether_mac2_proves_the_address_load_or_not(plane):
+    here, there = endpoint("198.51.100.1", 77), endpoint("198.51.100.1", 78)
+    question = initiation()
+    plane.call("send", lib.TL_NEEDS_COOKIE, here, question, 148)
+    [(reply, to, _)] = plane.take_outside_all()
+    assert to == here and plane.drops() == {"cookie_sent": 1}
+    cookie = open_cookie(reply, question)
+    for message, where, proved in (
+        (initiation(), here, False),
+        (initiation(cookie=cookie), here, True),
+        (initiation(cookie=cookie), there, False),
+        (initiation(cookie=bytes(16)), here, False),
+        (initiation(cookie=cookie)[:-1] + b"x", here, False),
+    ):
+        plane.put_outside(message, where=where)
+        plane.turn()
+        assert plane.handshake() == (where, message)
+        assert plane.proved == proved
+    plane.clock(120_001)
+    plane.put_outside(initiation(cookie=cookie), where=here)
+    plane.turn()
+    assert plane.handshake() and not plane.proved, "the secret is another one by now"
+
+
+@pytest.mark.parametrize("message", [initiation()[:147], b"\2" + initiation()[1:92], b"\3" * 148])
+def test_only_an_initiation_is_answered_with_a_cookie(plane, message):
+    here = endpoint("198.51.100.1", 77)
+    assert lib.tl_send(plane.number, lib.TL_NEEDS_COOKIE, here, message, len(message)) == -22
+    assert plane.take_outside_all() == []
+
+
+def test_under_load_who_proved_his_address_is_told_as_such(plane):
+    fill_to_load(plane)
+    where = endpoint("198.51.100.1")
+    cookie = cookie_for(plane, where)
+    drain(plane)
+    plane.put_outside(initiation(cookie=cookie), where=where)
+    plane.turn()
+    assert plane.handshake() and plane.proved
+
+
 def test_a_flipped_bit_under_mac1_is_refused(plane):
     message = initiation()
     for i in range(4, 132):

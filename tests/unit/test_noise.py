@@ -32,6 +32,16 @@ def finish(steps):
         return e.value, count
 
 
+def consume(noise, me, message, find):
+    """Both halves of an initiation: (Handshake, them, stamp). find(public) gives them, or None."""
+    state, public = yield from handshake.read_static(noise, me, message)
+    them = find(public)
+    if them is None:
+        state.wipe()
+        raise handshake.HandshakeError("from an unknown peer")
+    return state, them, (yield from handshake.read_stamp(state, me, them, message))
+
+
 class Pair:
     """An initiator and a responder that know each other; `did` is what they did, in order."""
 
@@ -53,7 +63,7 @@ class Pair:
         return finish(handshake.initiate(self.noise, self.a, self.b_of_a, index, stamp))[0]
 
     def consume(self, message):
-        return finish(handshake.consume_initiation(self.noise, self.b, message, self.find))[0]
+        return finish(consume(self.noise, self.b, message, self.find))[0]
 
     def answer(self, state, message):
         steps = handshake.consume_response(self.noise, self.a, self.b_of_a, state, message)
@@ -116,9 +126,7 @@ def test_packets_turn_right_before_and_right_after_each_multiplication():
         (state, message), begin = _steps(
             pair, handshake.initiate(pair.noise, pair.a, pair.b_of_a, b"AAAA", STAMP)
         )
-        (theirs, them, _), heard = _steps(
-            pair, handshake.consume_initiation(pair.noise, pair.b, message, pair.find)
-        )
+        (theirs, them, _), heard = _steps(pair, consume(pair.noise, pair.b, message, pair.find))
         response, answer = _steps(pair, handshake.respond(theirs, them, b"BBBB"))
         _, end = _steps(
             pair, handshake.consume_response(pair.noise, pair.a, pair.b_of_a, state, response)
@@ -170,7 +178,7 @@ def test_we_read_and_answer_the_initiation_of_the_second_implementation(a, b, ps
     them = Them(other.s_public, psk)
     message = b"\x01\x00\x00\x00IIII" + other.write(STAMP, bytes(port.random_bytes(32)))
     message += bytes(32)
-    steps = handshake.consume_initiation(noise, me, message, lambda public: them)
+    steps = consume(noise, me, message, lambda public: them)
     (state, _, stamp), _ = finish(steps)
     assert stamp == STAMP
     response, _ = finish(handshake.respond(state, them, b"RRRR"))

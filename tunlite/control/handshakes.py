@@ -97,22 +97,33 @@ class Exchange(initiations.Initiations):
     def _receive_initiation(self, record, message):
         owner = self.owner
         me = owner.me
-        state, peer, stamp = yield from noise.consume_initiation(
-            owner.noise, me, message, owner.find_known
-        )
-        index = None
-        session = None
+        state, public = yield from noise.read_static(owner.noise, me, message)
         try:
+            peer = owner.find_known(public)
+            if peer is None:
+                raise noise.HandshakeError("from an unknown peer")
+            stamp = yield from noise.read_stamp(state, me, peer, message)
             if owner.me is not me or not owner.can_shake(peer):
                 self.forget_removed(peer)
                 return
+            yield from self.respond(state, peer, stamp, record)
+        finally:
+            state.wipe()
+
+    def respond(self, state, peer, stamp, record):
+        """Answers an initiation that was read, and came from there; the state is the caller's."""
+        owner = self.owner
+        me = owner.me
+        index = None
+        session = None
+        try:
             why = peer.shakes.why_refused(stamp, self.now_ms)
             if why is not None:
                 self.refuse(why)
                 return
             peer.shakes.came(stamp, self.now_ms)
             peer.where.heard()
-            self._heard_of(peer, record, message)
+            self._heard_of(peer, record, wire.INITIATION_SIZE)
             index = self.plane.index_new(peer.handle)
             answer = yield from noise.respond(state, peer, index)
             if owner.me is not me or not owner.can_shake(peer):
@@ -128,7 +139,6 @@ class Exchange(initiations.Initiations):
             self._derived(peer)
             peer.arm()
         finally:
-            state.wipe()
             self._wipe_session(session)
             if index is not None and peer.alive:
                 self.plane.index_free(index)
@@ -148,7 +158,7 @@ class Exchange(initiations.Initiations):
                 return
             is_one_of_many = self.answered(peer, attempt)
             peer.where.heard()
-            self._heard_of(peer, record, message)
+            self._heard_of(peer, record, len(message))
             owner.stamps.answered(peer.stamps)
             if attempt.kind & shakes.MEASURED:
                 self.measured(peer, index)
@@ -180,8 +190,8 @@ class Exchange(initiations.Initiations):
         self._heard(peer)
         self._is_met(peer)
 
-    def _heard_of(self, peer, record, message):
-        self.plane.heard(peer.handle, record, len(message))
+    def _heard_of(self, peer, record, size):
+        self.plane.heard(peer.handle, record, size)
         if peer.member is not None:
             peer.member.shaken(self.plane.state(peer.handle)[planes.RECEIVED_ANY])
 

@@ -31,6 +31,8 @@ ECHO = 32  # one that keepalive() sent was answered
 
 LONG_MS = 3  # packets turn after so much of Python's work; one piece of it may take longer
 
+_PROVED = 256
+_NEEDS_COOKIE = -2
 _EAGAIN = 11
 _EDESTADDRREQ = errno.EDESTADDRREQ
 _ENOKEY = errno.ENOKEY
@@ -301,17 +303,24 @@ class Plane:
         self._check(self.native.tl_index_free(self.handle, index), "index")
 
     def handshake(self):
-        """The next (endpoint, message) out of the ring, or None."""
+        """The next (endpoint, message, whether mac2 proves that address) of the ring, or None."""
         code = self.native.tl_handshake(self.handle, self._message, len(self._message))
         size = self._check(code, "handshake")
         if not size:
             return None
-        end = endpoints.SIZE + size
-        return bytes(self._message[: endpoints.SIZE]), bytes(self._message[endpoints.SIZE : end])
+        end = endpoints.SIZE + (size & ~_PROVED)
+        record = bytes(self._message[: endpoints.SIZE])
+        return record, bytes(self._message[endpoints.SIZE : end]), size & _PROVED != 0
 
     def send(self, peer, record, message):
         """0, or -errno: a message that cannot leave is lost, as any datagram may be."""
         return self.native.tl_send(self.handle, peer, record, message, len(message))
+
+    def ask_for_cookie(self, record, initiation):
+        """Sends a cookie reply to an initiation that came from there."""
+        native = self.native
+        code = native.tl_send(self.handle, _NEEDS_COOKIE, record, initiation, len(initiation))
+        self._check(code, "cookie")
 
     def session_new(self, record):
         code = self.native.tl_session_new(self.handle, record, len(record))

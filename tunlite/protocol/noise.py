@@ -2,7 +2,7 @@
 """Noise_IKpsk2 as WireGuard uses it (protocol.md, "Handshake"), both roles.
 
 Pure: the port's primitives, keys, stamp, index and randomness come in, messages and session keys
-go out; no clock, no socket. The four steps are generators that yield (None) after each X25519, so
+go out; no clock, no socket. The steps are generators that yield (None) after each X25519, so
 that the loop does in between what else is due, and whose return value is the result. Closing one in
 the middle wipes what it held.
 
@@ -234,11 +234,9 @@ def initiate(noise, me, them, index, stamp):
             state.wipe()
 
 
-def consume_initiation(noise, me, message, find):
-    """Reads an initiation: returns (Handshake, them, stamp as bytes 12).
-
-    `find(public)` gives the peer with that key (bytes 32) or None. HandshakeError where the message
-    is not authentic or its sender unknown. The caller judges the stamp. Source: paper 5.4.2.
+def read_static(noise, me, message):
+    """Reads the first half of an initiation: returns (Handshake, public key as bytes 32). Whose key
+    that is nobody has proved yet. HandshakeError. Source: paper 5.4.2.
     """
     view = memoryview(message)
     state = Handshake(noise)
@@ -252,22 +250,32 @@ def consume_initiation(noise, me, message, find):
         state._mix_dh(me.private, state._their_ephemeral)
         yield
         state._open(public, view[40:88])
-        them = find(bytes(public))
-        if them is None:
-            raise HandshakeError("from an unknown peer")
+        done = True
+        return state, bytes(public)
+    finally:
+        if not done:
+            state.wipe()
+
+
+def read_stamp(state, me, them, message):
+    """Reads the other half, which proves the key: returns the stamp as bytes 12, for the caller to
+    judge. HandshakeError. The state is wiped on failure.
+    """
+    done = False
+    try:
         if state._mix_static(me, them):
             yield
         stamp = bytearray(wire.STAMP_SIZE)
-        state._open(stamp, view[88:116])
+        state._open(stamp, memoryview(message)[88:116])
         done = True
-        return state, them, bytes(stamp)
+        return bytes(stamp)
     finally:
         if not done:
             state.wipe()
 
 
 def respond(state, them, index):
-    """Answers what consume_initiation gave: returns the message with both macs still zero.
+    """Answers what was read: returns the message with both macs still zero.
 
     state.session_keys() is due next. The state is wiped on failure. Source: paper 5.4.3.
     """

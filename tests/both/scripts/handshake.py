@@ -32,6 +32,17 @@ class Them(handshake.Remote):
         self.psk = bytearray(psk)
 
 
+def consume(noise, me, message, find):
+    """Both halves of an initiation: (Handshake, them, stamp). find(public) gives them, or None."""
+    state, public = yield from handshake.read_static(noise, me, message)
+    them = find(public)
+    if them is None:
+        state.wipe()
+        raise handshake.HandshakeError("from an unknown peer")
+    stamp = yield from handshake.read_stamp(state, me, them, message)
+    return state, them, stamp
+
+
 def finish(steps):
     count = 0
     try:
@@ -62,9 +73,7 @@ stamp = b"\x40\x00\x00\x00\x6a\x00\x00\x00\x12\x00\x00\x00"
 opening, message = finish(handshake.initiate(noise, a, b_of_a, b"\1\2\3\4", stamp))
 cookie.Jar().add_macs(seeded, message, b.public, 1000)
 show("initiation", message)
-heard, found, heard_stamp = finish(
-    handshake.consume_initiation(noise, b, message, lambda p: a_of_b)
-)
+heard, found, heard_stamp = finish(consume(noise, b, message, lambda p: a_of_b))
 print(found is a_of_b, heard_stamp == stamp)
 answer = finish(handshake.respond(heard, a_of_b, b"\5\6\7\x08"))
 cookie.Jar().add_macs(seeded, answer, a.public, 1000)
@@ -79,11 +88,11 @@ for place in (0, 9, 50, 100):
     broken = bytearray(message)
     broken[place] ^= 1
     try:
-        finish(handshake.consume_initiation(noise, b, broken, lambda p: a_of_b))
+        finish(consume(noise, b, broken, lambda p: a_of_b))
         print(place, "taken")
     except handshake.HandshakeError as e:
         print(place, e.args[0])
 try:
-    finish(handshake.consume_initiation(noise, b, message, lambda p: None))
+    finish(consume(noise, b, message, lambda p: None))
 except handshake.HandshakeError as e:
     print(e.args[0])
