@@ -543,16 +543,16 @@ class FakePlane(Primitives):
         self._ask_for_cookie(record, message)
         return False
 
-    def _cookie_for(self, record):
+    def cookie_for(self, record):
         return hashlib.blake2s(record, digest_size=16, key=self.cookie_secret).digest()
 
     def _is_proved(self, record, message):
-        cookie = self._cookie_for(record)
+        cookie = self.cookie_for(record)
         mac = hashlib.blake2s(message[:-16], digest_size=16, key=cookie).digest()
         return message[0] in (1, 2) and mac == message[-16:]
 
     def _ask_for_cookie(self, record, message):
-        cookie = self._cookie_for(record)
+        cookie = self.cookie_for(record)
         self.drop("cookie_sent")
         sealed = bytearray(32)
         nonce = self.world.chance.randbytes(24)

@@ -29,6 +29,7 @@ WRITTEN = {
     **{"name": "nodes", "limit": "1", "choose": "order", "seconds": "3", "address": "10.1.0.1"},
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
+    "lifetime": "3600",
     **{"socket": "/tmp/x.status", "switch": "on"},
 }
 
@@ -189,7 +190,7 @@ def _not_taken(rows):
 
 def _not_compared(rows):
     """Options of a peer that a sync does not compare; the daemon does not tell a description."""
-    keys = [key.decode() for key in as_uapi.COMPARED] + ["public_key", "description"]
+    keys = [key.decode() for key in as_uapi.COMPARED] + ["public_key", "description", "lifetime"]
     peer = [row for row in rows if row[SECTION] == "Peer" and row[UAPI] != "-"]
     return [row[NAME] for row in peer if row[UAPI] not in keys]
 
@@ -200,7 +201,7 @@ def _not_saved(rows):
     lines = b"".join([bytes(piece) for piece in as_uapi.whole(config)])
     # As get=1 has it: without what only a set has.
     pairs = [tuple(line.split(b"=", 1)) for line in lines.splitlines()]
-    kept = [row[UAPI].encode() for row in ROWS if row[UAPI] not in ("-", "description")]
+    kept = [row[UAPI].encode() for row in ROWS if row[UAPI] not in ("-", "description", "lifetime")]
     running = as_uapi.Running([pair for pair in pairs if pair[0] in kept])
     text = bytes(save.render(config, running)).decode()
     named = {line.partition(" = ")[0] for line in text.splitlines()}

@@ -34,6 +34,7 @@ class Daemon:
     """What commands.py needs of one; `runner` is a real one."""
 
     mtu = 1420
+    admission = None
 
     def __init__(self, tmp_path, text):
         self.folder = tmp_path

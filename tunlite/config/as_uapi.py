@@ -93,6 +93,8 @@ def _peer(peer, names, origin=None):
         lines.add("health_address", peer.get("HealthAddress", ""))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
+    if "Lifetime" in names and "Lifetime" in peer:
+        lines.add("lifetime", peer["Lifetime"])
     yield lines.piece
 
 
@@ -291,8 +293,9 @@ def _changes(peer, before, endpoints):
             last = before.get("endpoints", before.get("endpoint", b"")).decode()
         if peer["Endpoint"] != last:
             changed.append("Endpoint")
-    if "Description" in peer:
-        changed.append("Description")
+    for name in ("Description", "Lifetime"):  # which no daemon tells
+        if name in peer:
+            changed.append(name)
     for name, key in _RATES:
         if str(peer.get(name, "")) != before.get(key, b"").decode():
             changed.append(name)

@@ -57,6 +57,8 @@ OnDisestablish tunlite hook none now - on_disestablish
  command when a peer is established no longer
 Peers tunlite folder none now - peers
  folder with one file a peer, each a [Peer], read again when it changes
+OnVerify tunlite hook none now - on_verify
+ command that is asked whether a stranger may come: yes, if it ends with 0
 SaveConfig wg-quick bool false now - save_config
  whether down writes what runs back into the file
 Engine tunlite engine auto start - engine
@@ -117,6 +119,8 @@ PersistentKeepalive wg keepalive off now persistent_keepalive_interval persisten
  seconds between packets that keep a NAT open, or off
 Description tunlite text none now description description
  a name for people
+Lifetime tunlite lifetime off now lifetime lifetime
+ seconds until the peer goes, or off; of OnVerify's answer: until it is asked again
 Group tunlite name none now group group
  Name of the [Group] that it is a member of
 RateIn tunlite rate none now rate_in rate_in
@@ -130,7 +134,7 @@ HealthAddress tunlite address none now health_address health_address
 """
 
 # What the runner of commands does (host/runner.py), of [Interface] and [Group].
-RUN_BY_ROOT = ("OnEstablish", "OnDisestablish", "Peers", "HealthCommand")
+RUN_BY_ROOT = ("OnEstablish", "OnDisestablish", "OnVerify", "Peers", "HealthCommand")
 
 ALIASES = (("Interface", "group", "socketgroup"),)  # as 0.1.0 wrote it; in lower case
 

@@ -17,6 +17,7 @@ from tunlite.uapi import client
 
 _REPLACED = [name.lower().encode() for name in options.told("Interface")]
 _ZERO_KEY = b"0" * 64
+_KEPT = ("Description", "Lifetime")  # of a peer: no daemon tells them
 
 
 class SaveError(UserError):
@@ -116,8 +117,9 @@ def _put_peer(out, public, runs, said):
     seconds = runs.get("persistent_keepalive_interval", b"0").decode()
     if seconds != "0":
         out.option("PersistentKeepalive", seconds)
-    if "Description" in said:
-        out.option("Description", said["Description"])
+    for name in _KEPT:
+        if name in said:
+            out.option(name, said[name])
     if "group" in runs:
         out.option("Group", runs["group"].decode())
     for name, key in (("RateIn", "rate_in"), ("RateOut", "rate_out")):
@@ -142,7 +144,7 @@ def render(config, running, chosen=0):
         mark = 0
     _put_interface(out, config.peers.text, running.interface, mark)
     left = set(running.peers)
-    for said in config.peers.each(("PublicKey", "Endpoint", "Description")):
+    for said in config.peers.each(("PublicKey", "Endpoint") + _KEPT):
         public = said["PublicKey"]
         if public in left:
             left.remove(public)

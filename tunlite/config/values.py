@@ -22,6 +22,9 @@ class Bad(ValueError):
     """args: what is wrong, what to do about it."""
 
 
+LIFETIME_MOST = 366 * 86400
+
+
 def quoted(text):
     """The text in quotes, but never something that may be a key put into the wrong place."""
     run = 0
@@ -205,6 +208,12 @@ def _keepalive(text):
     if text.lower() == "off":
         return 0
     return _number(text, 0, 65535, "write seconds, 25 for instance, or off")
+
+
+def _lifetime(text):
+    if text.lower() == "off":
+        return 0
+    return _number(text, 1, LIFETIME_MOST, "write seconds, 86400 for instance, or off")
 
 
 def _endpoint(text):
@@ -401,6 +410,7 @@ PARSERS = {
     "memory": _memory,
     "slots": _slots,
     "rekey": _rekey,
+    "lifetime": _lifetime,
     "layer": _layer,
     "folder": _folder,
     "socket": _socket,

@@ -18,6 +18,7 @@ class BlockList:
     def __init__(self, port, log):
         self._port = port
         self._log = log
+        self.changes = 0
         self._keys = set()
         self._path = None
         self._errno = 0  # why the file could not be read: it is not written over then
@@ -58,6 +59,7 @@ class BlockList:
         if len(self._keys) >= MOST and public not in self._keys:
             self._log.error(f"{MOST} keys are blocked already; unblock some")
             raise OSError(_ENOSPC, "too many")
+        self.changes += 1
         self._keys.add(public)
         self._write()
 
@@ -65,6 +67,7 @@ class BlockList:
         """Whether it was in it. OSError: it is unblocked for this run alone."""
         if public not in self._keys:
             return False
+        self.changes += 1
         self._keys.remove(public)
         self._write()
         return True

@@ -32,7 +32,10 @@ class Exchange(initiations.Initiations):
 
     def busy(self):
         """Is there a step to make?"""
-        return self._job is not None or self._ring or bool(self.queue)
+        if self._job is not None or self._ring or self.queue:
+            return True
+        admission = self.owner.admission
+        return admission is not None and admission.has_job(self.now_ms)
 
     def step(self, now_ms):
         """At most one X25519."""
@@ -57,11 +60,12 @@ class Exchange(initiations.Initiations):
             if self._turn_of_ring:
                 found = self.plane.handshake() if self._ring else None
                 if found is not None:
-                    return self._receive(found[0], found[1])
+                    return self._receive(*found)
                 self._ring = False
             elif self.queue:
                 return self.initiate(self.queue.pop(0))
-        return None
+        admission = self.owner.admission
+        return admission.next_job(self.now_ms) if admission is not None else None
 
     def stop(self):
         """Nothing runs or waits any more."""
@@ -71,6 +75,8 @@ class Exchange(initiations.Initiations):
         for peer in self.queue:
             peer.shakes.unqueued()
         self.queue = []
+        if self.owner.admission is not None:
+            self.owner.admission.stop()
 
     def refuse(self, why):
         self.refused[why] = self.refused.get(why, 0) + 1
@@ -81,34 +87,42 @@ class Exchange(initiations.Initiations):
 
     # ---- theirs ----
 
-    def _receive(self, record, message):
+    def _receive(self, record, message, proved):
         if self.owner.me is None or not self.owner.listening:
             return
         kind = message[0]
         if kind == wire.INITIATION and self.owner.draining:
             self.refuse("draining")
         elif kind == wire.INITIATION:
-            yield from self._receive_initiation(record, message)
+            yield from self._receive_initiation(record, message, proved)
         elif kind == wire.RESPONSE:
             yield from self._receive_response(record, message)
         elif kind == wire.COOKIE:
             self.receive_cookie(message)
 
-    def _receive_initiation(self, record, message):
+    def _receive_initiation(self, record, message, proved):
         owner = self.owner
         me = owner.me
         state, public = yield from noise.read_static(owner.noise, me, message)
+        taken = False
         try:
             peer = owner.find_known(public)
             if peer is None:
-                raise noise.HandshakeError("from an unknown peer")
+                admission = owner.admits()
+                if admission is None:
+                    raise noise.HandshakeError("from an unknown peer")
+                admission.check(public, record, message, proved)
+                admission.came(public, state, record, message)
+                taken = True
+                return
             stamp = yield from noise.read_stamp(state, me, peer, message)
             if owner.me is not me or not owner.can_shake(peer):
                 self.forget_removed(peer)
                 return
             yield from self.respond(state, peer, stamp, record)
         finally:
-            state.wipe()
+            if not taken:
+                state.wipe()
 
     def respond(self, state, peer, stamp, record):
         """Answers an initiation that was read, and came from there; the state is the caller's."""
@@ -228,6 +242,8 @@ class Exchange(initiations.Initiations):
     def _heard(self, peer):
         """On a new session."""
         established.heard(peer, self.now_ms)
+        if peer.origin == "admitted":
+            self.owner.admission.shaken(peer, self.now_ms)
         self.set_timer(peer, peer.established.lasts_ms)
 
     def event(self, peer, events, now_ms):

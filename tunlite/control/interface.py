@@ -39,6 +39,9 @@ class Interface:
         self.exchange = handshakes.Exchange(self)
         self.listeners = []  # of established.py
         self.blocked = block_list.BlockList(port, log)
+        self.commands = None  # as uapi/commands.py, where there is a runner
+        self.admission = None  # an Admission, once a stranger came who may be asked about
+        self.admits_most = 65_000
         self.me = None
         self.peers = {}
         self.by_handle = {}
@@ -220,6 +223,39 @@ class Interface:
             raise noise.HandshakeError("from a blocked key")
         return self.peers.get(public)
 
+    def admits(self):
+        """The Admission where a command is asked about strangers, else None."""
+        if self.commands is None or not self.commands.verifies():
+            return None
+        return self._admission()
+
+    def _admission(self):
+        if self.admission is None:
+            from tunlite.control import admission
+
+            self.admission = admission.Admission(self)
+        return self.admission
+
+    def set_lifetime(self, peer, seconds):
+        """The peer goes so many seconds from now on; 0: it stays."""
+        if seconds or self.admission is not None:
+            self._admission().lasts(peer, seconds)
+
+    def _forget_refusals(self):
+        if self.admission is not None:
+            self.admission.forget_refusals()
+
+    def claim(self, peer, origin, is_new=False):
+        """Who tells of the peer now; False where somebody told of it who counts more."""
+        before = peer.origin
+        if not peer.claimed(origin, is_new):
+            return False
+        if before == "admitted":
+            self.admission.left(peer, True)
+        if "folder" in (before, origin):
+            self._forget_refusals()
+        return True
+
     def add_peer(self, public):
         """The peer with this key (bytes 32), made where it is not there yet; None for our own."""
         peer = self.peers.get(public)
@@ -240,6 +276,10 @@ class Interface:
         if self.peers.pop(peer.public, None) is None:
             return
         peer.removed(why)
+        if self.admission is not None:
+            self.admission.left(peer, peer.origin == "admitted")
+        if peer.origin == "folder":
+            self._forget_refusals()
         self.allowed.clear(peer)
         self.groups.leave(peer)
         self.gone.left(peer, self.plane.state(peer.handle))
@@ -260,6 +300,7 @@ class Interface:
 
     def block(self, public):
         """Nobody with this key (bytes 32) has a session from now on. OSError: as BlockList.add."""
+        self._forget_refusals()
         try:
             self.blocked.add(public)
         finally:
@@ -272,6 +313,7 @@ class Interface:
 
     def unblock(self, public):
         """Whether the key was shut out. OSError: as BlockList.remove."""
+        self._forget_refusals()
         try:
             return self.blocked.remove(public)
         finally:

@@ -182,13 +182,16 @@ def _machine(name, settings, log, device_fd, folder):
 
     # loads libsodium while we are still who may read it: User may not see into root's home
     port.x25519(bytearray(32), bytearray(32), bytearray(32))
-    tuned = tuning.Tuning(port, settings, tuning.is_small(port))
+    small = tuning.is_small(port)
+    tuned = tuning.Tuning(port, settings, small)
     if device_fd < 0:
         device_fd = _open_device(name, tuned.offloads_off, tuned.device_queue)
     machine = daemon.Daemon(port, name, device_fd, tuned.record, log, folder)
     for refusal in tuned.refusals(features.rows(port.native, machine.plane.features())):
         log.info(refusal)
     machine.interface.rekey_ms = 1000 * settings["RekeyAfter"]
+    if small:
+        machine.interface.admits_most = 256
     machine.resolve_names(resolver.Resolver(machine, machine.interface.resolved, log))
     return machine
 

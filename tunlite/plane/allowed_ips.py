@@ -3,7 +3,7 @@
 
 import struct
 
-from tunlite import prefixes
+from tunlite import addresses, prefixes
 
 _ROW = "<BBHI16s"
 _ROW_SIZE = 24
@@ -19,6 +19,7 @@ class AllowedIPs:
         self.changed = False  # since they were published
         self._owners = prefixes.Table()  # a peer, or a tuple of those that share the prefix
         self._rows = 0
+        self._order = None  # of all prefixes, once it was asked for
         self._losers = {}  # handle -> peer whose list names prefixes that are its no more
         self._changed = {}  # handle -> peer with an origin
 
@@ -33,6 +34,8 @@ class AllowedIPs:
         for peer in before + peers:
             if peer.origin:
                 self._changed[peer.handle] = peer
+        if self._order is not None and not before:
+            self._order.add(key)
         if peers:
             self._owners[key] = peers if len(peers) > 1 else peers[0]
         else:
@@ -69,6 +72,21 @@ class AllowedIPs:
             if peer in self._of(key):
                 self._leave(peer, key)
         peer.allows([])
+
+    def overlapping(self, prefix):
+        """(key, peer) of each prefix that equals, contains or lies in this one."""
+        family, address, bits = prefix
+        for shorter in range(bits + 1):
+            key = prefixes.key_of(addresses.network((family, address, shorter)))
+            for peer in self._of(key):
+                yield key, peer
+        if bits == 8 * len(address):
+            return
+        if self._order is None:
+            self._order = prefixes.Order([key for key, _ in self._owners.items()])
+        for key in self._order.inside(prefixes.key_of(prefix), self._owners):
+            for peer in self._of(key):
+                yield key, peer
 
     def share(self, peer, sharing):
         """From now on the peer may have the same prefixes as those with the same `sharing`; None:

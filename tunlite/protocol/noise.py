@@ -72,6 +72,12 @@ class Remote:
             self.psk = bytearray(wire.KEY_SIZE)
         self.psk[:] = key
 
+    def drop_psk(self, native):
+        """It has none any more."""
+        if self.psk is not _NO_PSK:
+            native.tl_wipe(self.psk, wire.KEY_SIZE)
+            self.psk = _NO_PSK
+
     def keep_static(self, shared):
         self.static_static = shared
 
@@ -82,8 +88,7 @@ class Remote:
             self.static_static = None
 
     def wipe(self, native):
-        if self.psk is not _NO_PSK:
-            native.tl_wipe(self.psk, wire.KEY_SIZE)
+        self.drop_psk(native)
         self.forget_static(native)
 
 

@@ -109,6 +109,10 @@ class Commands:
     def left(self, peer, reason):
         self._changed(peer, False, reason)
 
+    def verifies(self):
+        """Whether there is a command that is asked about strangers."""
+        return self._flags & VERIFIES != 0
+
     def verify(self, public, endpoint, done):
         """done(pairs) with UAPI keys and values (str, bytearray; wiped afterwards) where the
         command takes the peer, else done(None). False: too many wait, or no command is known."""
@@ -262,6 +266,8 @@ class Commands:
     def _greeted(self, beginning, flags):
         self._beginning = beginning
         self._flags = flags
+        if self._interface.admission is not None:
+            self._interface.admission.forget_refusals()  # the command may be another one
         flying = self._flying
         self._flying = {}
         for number in sorted(flying, reverse=True):

@@ -61,6 +61,8 @@ def _head(daemon):
     yield "counters", counters
     yield "returns", _returns(counters)
     yield "handshakes_refused", interface.exchange.refused
+    if interface.admission is not None:
+        yield "admission", interface.admission.seen()
     yield "events_dropped", daemon.dropped
     yield "groups", [_group(group, daemon.now()) for group in interface.groups.all()]
     commands = interface.commands

@@ -277,7 +277,7 @@ class Setter:
         # Our own key gives None: its lines are read and ignored, as WireGuard does.
         self._peer = self._interface.add_peer(self._public)
         if self._replaces and self._peer is not None:
-            self._peer.claimed("")
+            self._interface.claim(self._peer, "")
 
     def _peer_line(self, key, value):
         interface = self._interface
@@ -320,8 +320,12 @@ class Setter:
             text = _text(value)
             if text not in _SAID:
                 raise UapiError(EINVAL, "not an origin")
-            if peer is not None and not peer.claimed(text, self._made):
+            if peer is not None and not interface.claim(peer, text, self._made):
                 raise UapiError(EEXIST, "the peer is of the file or the folder already")
+        elif key == "lifetime":
+            seconds = _number(value, 0xFFFFFFF)
+            if peer is not None:
+                interface.set_lifetime(peer, seconds)
         elif key == "description":
             if peer is not None:
                 peer.described(_words(value))

@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: MIT
+"""Strangers: who is asked about them, and how long those stay that were let in (protocol.md,
+"Strangers"; control.md, "Admission").
+
+A stranger's initiation is opened to its end only where mac2 proved its address and nothing else is
+to be done, then parked while a command is asked. All that strangers can make grow has its bound.
+"""
+
+from tunlite import addresses, endpoints, keys
+from tunlite.control import timers
+from tunlite.plane import plane as planes
+from tunlite.prefixes import key_of, prefix_of
+from tunlite.protocol import noise
+
+PARKED_MOST = 64
+PARKED_MS = 10_000
+PARKED_OF_PLACE = 2  # an IPv4 address or a /64
+ASKED_OF_PLACE = 10  # a minute
+REFUSED_MS = 60_000
+SEEN_MOST = 1024
+SILENT_MS = 600_000
+AGAIN_MS = 1000  # a parked key's next initiation is opened so much later at the earliest
+_MINUTE_MS = 60_000
+_PUBLISHING_SHARE = 10  # routes are published for a tenth of the time
+
+
+class Recent:
+    """As a dict of so many rows at most; those that were put longest ago go."""
+
+    def __init__(self, most):
+        self._most = most
+        self._rows = {}
+        self._order = []
+
+    def get(self, key, other=None):
+        return self._rows.get(key, other)
+
+    def put(self, key, row):
+        if key in self._rows:
+            self._order.remove(key)
+        elif len(self._order) >= self._most:
+            del self._rows[self._order.pop(0)]
+        self._order.append(key)
+        self._rows[key] = row
+
+    def __len__(self):
+        return len(self._order)
+
+
+def place_of(record):
+    """Who shares the bounds of an endpoint: an IPv4 address, an IPv6 /64."""
+    return bytes(endpoints.parts(record)[1][:8])
+
+
+class Stranger(noise.Remote):
+    """One that is not let in yet, and the handshake that it began."""
+
+    stamp = None
+    asked_ms = came_ms = 0
+    asked_of = None  # what must be as it was then
+
+    def __init__(self, public, state, record, message):
+        super().__init__(public)
+        self.state = state
+        self.record = record
+        self.message = message
+        self.place = place_of(record)
+
+    def opened(self, stamp):
+        self.stamp = stamp
+        self.message = None
+
+    def parked(self, now_ms, asked_of):
+        self.asked_ms = self.came_ms = now_ms
+        self.asked_of = asked_of
+
+    def comes_again(self, later, now_ms):
+        """Its newest handshake is the one that may be answered."""
+        self.came_ms = now_ms
+        self.state.wipe()
+        self.state, self.record, self.stamp = later.state, later.record, later.stamp
+
+    def hand_over(self, peer):
+        """It is a peer now, and what was computed with its key is the peer's."""
+        if peer.static_static is None:
+            peer.keep_static(self.static_static)
+            self.keep_static(None)
+
+    def ends(self, native):
+        self.state.wipe()
+        self.wipe(native)
+
+
+class Guest(timers.Timer):
+    """How long a peer may stay that was let in. `callback`: the Admission."""
+
+    until_ms = renews_ms = 0  # 0: for ever
+    asked_of = None
+
+    def __init__(self, admission, peer):
+        super().__init__(admission)
+        self.peer = peer
+
+    def expired(self, now_ms):
+        self.callback.look_at(self, now_ms)
+
+    def stays(self, lifetime_s, now_ms):
+        self.until_ms = now_ms + 1000 * lifetime_s if lifetime_s else 0
+        self.renews_ms = now_ms + 750 * lifetime_s if lifetime_s else 0
+
+    def asks(self, asked_of):
+        self.asked_of = asked_of
+
+
+class Answer:
+    """What a command said of a peer. `pairs`: UAPI keys and values. ValueError: what is wrong."""
+
+    def __init__(self, pairs):
+        self.allowed = []
+        self.said = {}
+        self.psk = None
+        for key, value in pairs:
+            if key == "preshared_key":
+                self.psk = value
+            elif key == "allowed_ip":
+                prefix = addresses.parse_prefix(bytes(value).decode())
+                self.allowed.append(addresses.network(prefix))
+            elif key in ("lifetime", "description", "group"):
+                self.said[key] = bytes(value).decode()
+            elif key != "replace_allowed_ips":
+                raise ValueError(key + " is none of an answer's")
+        self.lifetime_s = int(self.said.get("lifetime", "0"))
+
+
+class Admission:
+    """Of one interface, `owner`, whose `commands` know a command that is asked."""
+
+    def __init__(self, owner):
+        self._owner = owner
+        self._native = owner.port.native
+        self._waiting = []  # strangers whose first half is read
+        self._parked = {}  # public key -> Stranger that is asked about
+        self._let_in = []  # (Stranger, peer): to be answered
+        self._guests = {}  # handle -> Guest
+        self._seen = Recent(SEEN_MOST)  # public key -> (greatest stamp, refused until)
+        self._asked = Recent(SEEN_MOST)  # place -> when it was asked about
+        self._admitted = 0
+        self._forgotten_ms = 0  # refusals of before then are forgotten
+        self._publish_ms = 0  # not before
+        self._expire = timers.Timer(self._drop_late)
+        self._publish = timers.Timer(self._publish_now)
+
+    def seen(self):
+        """For the status."""
+        return {"admitted": self._admitted, "parked": len(self._parked)}
+
+    # ---- a stranger comes ----
+
+    def check(self, public, record, message, proved):
+        """HandshakeError: the stranger of this message is not listened to, and why."""
+        owner = self._owner
+        now_ms = owner.exchange.now_ms
+        row = self._seen.get(public)
+        if public == owner.me.public:
+            raise noise.HandshakeError("from our own key")
+        if row is not None and row[1] > now_ms and row[1] - REFUSED_MS >= self._forgotten_ms:
+            raise noise.HandshakeError("from a stranger who was refused just now")
+        if not proved:
+            owner.plane.ask_for_cookie(record, message)
+            raise noise.HandshakeError("from a stranger whose address is not proved")
+        if self._comes_too_often(public, place_of(record), now_ms):
+            raise noise.HandshakeError("from a stranger who asks too often")
+        if len(self._waiting) >= PARKED_MOST:
+            raise noise.HandshakeError("from one stranger too many")
+
+    def came(self, public, state, record, message):
+        """One who is listened to. `state` is ours now; the other half of what it sent is read when
+        nothing else is to be done."""
+        self._waiting.append(Stranger(public, state, record, message))
+
+    def _comes_too_often(self, public, place, now_ms):
+        if public in [one.public for one in self._waiting]:
+            return True
+        parked = self._parked.get(public)
+        if parked is not None:
+            return now_ms - parked.came_ms < AGAIN_MS
+        # Those that wait are asked about soon.
+        waiting = len([1 for one in self._waiting if one.place == place])
+        parked = len([1 for one in self._parked.values() if one.place == place])
+        asked = len(self._asked_lately(place, now_ms))
+        return waiting + parked >= PARKED_OF_PLACE or waiting + asked >= ASKED_OF_PLACE
+
+    def _asked_lately(self, place, now_ms):
+        return [ms for ms in self._asked.get(place, ()) if now_ms - ms < _MINUTE_MS]
+
+    # ---- jobs of the exchange, each when nothing else waits ----
+
+    def _may_answer(self, now_ms):
+        return self._let_in and (now_ms >= self._publish_ms or not self._owner.allowed.changed)
+
+    def has_job(self, now_ms):
+        return bool(self._waiting or self._may_answer(now_ms))
+
+    def next_job(self, now_ms):
+        """A generator, or None."""
+        if self._may_answer(now_ms):
+            return self._answer(*self._let_in.pop(0))
+        if self._waiting:
+            return self._open(self._waiting.pop(0))
+        return None
+
+    def _open(self, stranger):
+        """The other half, which proves the key; then the command is asked."""
+        owner = self._owner
+        kept = False
+        try:
+            stamp = yield from noise.read_stamp(
+                stranger.state, owner.me, stranger, stranger.message
+            )
+            stranger.opened(stamp)
+            kept = self._take(stranger, owner.exchange.now_ms)
+        finally:
+            if not kept:
+                stranger.ends(self._native)
+
+    def _take(self, stranger, now_ms):
+        """Whether it is kept. HandshakeError."""
+        public = stranger.public
+        if self._owner.find_known(public) is not None:
+            return False  # since a moment; what it sends next is a peer's
+        row = self._seen.get(public, (b"", 0))
+        if stranger.stamp <= row[0]:
+            raise noise.HandshakeError("replayed")
+        self._seen.put(public, (stranger.stamp, row[1]))
+        parked = self._parked.get(public)
+        if parked is not None:
+            parked.comes_again(stranger, now_ms)
+            stranger.wipe(self._native)
+            return True
+        if len(self._parked) >= PARKED_MOST:
+            raise noise.HandshakeError("from one stranger too many")
+        self._ask(stranger, now_ms)
+        return True
+
+    def _asked_of(self):
+        """An answer counts only while this is the same."""
+        return self._owner.me, self._owner.blocked.changes
+
+    def _ask(self, stranger, now_ms):
+        place = stranger.place
+        self._asked.put(place, self._asked_lately(place, now_ms) + [now_ms])
+        stranger.parked(now_ms, self._asked_of())
+        self._parked[stranger.public] = stranger
+        if self._expire.timer_ms is None:
+            self._owner.timers.set(self._expire, now_ms + PARKED_MS)
+        commands = self._owner.commands
+        if commands is None or not commands.verify(
+            stranger.public, stranger.record, lambda pairs: self._answered(stranger, pairs)
+        ):
+            self._unpark(stranger, "too many questions wait")
+
+    def _unpark(self, stranger, why):
+        if self._parked.get(stranger.public) is stranger:
+            del self._parked[stranger.public]
+            stranger.ends(self._native)
+            self._owner.exchange.refuse("from a stranger: " + why)
+
+    def _drop_late(self, now_ms):
+        next_ms = None
+        for stranger in list(self._parked.values()):
+            late_ms = stranger.asked_ms + PARKED_MS
+            if late_ms <= now_ms:
+                self._unpark(stranger, "no answer in time")
+            elif next_ms is None or late_ms < next_ms:
+                next_ms = late_ms
+        self._owner.timers.set(self._expire, next_ms)
+
+    # ---- the answer ----
+
+    def _answered(self, stranger, pairs):
+        if self._parked.get(stranger.public) is not stranger:
+            return  # too late
+        now_ms = self._owner.port.now_ms()
+        owner = self._owner
+        if stranger.asked_of != self._asked_of() or stranger.public in owner.peers:
+            self._unpark(stranger, "what was asked is another question by now")
+        elif pairs is None:
+            self._refuse(stranger, "the command refused it", now_ms)
+        else:
+            owner.port.keep_back(True)
+            try:
+                why = self._welcome(stranger, pairs, now_ms)
+            except MemoryError:
+                why = "out of memory"
+            finally:
+                owner.port.keep_back(False)
+            if why:
+                self._drop_half(stranger.public)
+                owner.log.info(f"{keys.text(stranger.public)} is not let in: {why}", "admission")
+                self._refuse(stranger, "its answer cannot be taken", now_ms)
+
+    def _refuse(self, stranger, why, now_ms):
+        self._seen.put(stranger.public, (stranger.stamp, now_ms + REFUSED_MS))
+        self._unpark(stranger, why)
+
+    def forget_refusals(self):
+        """What they were made of changed."""
+        self._forgotten_ms = self._owner.port.now_ms() + 1
+
+    def _welcome(self, stranger, pairs, now_ms):
+        """The stranger is a peer from now on; or why not."""
+        owner = self._owner
+        if self._admitted >= owner.admits_most:
+            return f"there are {owner.admits_most} admitted peers already"
+        try:
+            answer = Answer(pairs)
+        except ValueError as e:
+            return f"the command's answer: {e}"
+        why = self._overlap(stranger.public, answer)
+        if why:
+            return why
+        peer = owner.add_peer(stranger.public)
+        peer.claimed("admitted", True)
+        guest = self._guests[peer.handle] = Guest(self, peer)
+        self._admitted += 1
+        if not self._apply(guest, answer, now_ms):
+            return "its group is not there"
+        stranger.hand_over(peer)
+        self._let_in.append((stranger, peer))
+        del self._parked[stranger.public]
+        owner.timers.set(guest, now_ms + SILENT_MS)
+        self._publish_soon()
+        owner.log.info(f"{keys.text(stranger.public)} is let in", "admitted")
+        return None
+
+    def _drop_half(self, public):
+        """What was made of a peer before it could not be let in."""
+        peer = self._owner.peers.get(public)
+        if peer is not None:
+            self._owner.remove_peer(peer)
+            self._publish_soon()
+
+    def _overlap(self, public, answer):
+        """Why the AllowedIPs of the answer would take something from another peer, or None."""
+        for prefix in answer.allowed:
+            for key, other in self._owner.allowed.overlapping(prefix):
+                same = key[1] >= prefix[2]  # or inside: not a shorter one
+                if other.public != public and (same or other.origin == "admitted"):
+                    return (
+                        f"its AllowedIPs {addresses.format_prefix(prefix)} and"
+                        f" {addresses.format_prefix(prefix_of(key))} of {keys.text(other.public)}"
+                        " overlap"
+                    )
+        return None
+
+    def _apply(self, guest, answer, now_ms):
+        """False: there is no such group."""
+        owner = self._owner
+        peer = guest.peer
+        if not owner.groups.join(peer, answer.said.get("group", "")):
+            return False
+        self._set_psk(peer, answer.psk)
+        text = answer.said.get("description", "")
+        if text != peer.description:
+            peer.described(text)
+        wanted = [key_of(prefix) for prefix in answer.allowed]
+        if sorted(wanted) != sorted(peer.allowed):
+            owner.allowed.clear(peer)
+            for prefix in answer.allowed:
+                owner.allowed.add(peer, prefix)
+        guest.stays(answer.lifetime_s, now_ms)
+        return True
+
+    def _set_psk(self, peer, digits):
+        peer.drop_psk(self._native)
+        if digits is not None:
+            psk = bytearray(32)
+            keys.unhex(psk, digits)
+            self._owner.set_psk(peer, psk)
+            self._native.tl_wipe(psk, 32)
+
+    def _answer(self, stranger, peer):
+        """The response to who was let in."""
+        owner = self._owner
+        try:
+            if owner.allowed.changed:
+                self._publish_now(owner.exchange.now_ms)
+            if owner.can_shake(peer):
+                yield from owner.exchange.respond(
+                    stranger.state, peer, stranger.stamp, stranger.record
+                )
+        finally:
+            stranger.ends(self._native)
+
+    # ---- routes ----
+
+    def _publish_soon(self):
+        """Many come or go at once: their routes are published together."""
+        self._owner.timers.set(self._publish, self._publish_ms)
+
+    def _publish_now(self, _now_ms):
+        owner = self._owner
+        began_ms = owner.port.now_ms()
+        owner.commit()
+        ended_ms = owner.port.now_ms()
+        self._publish_ms = ended_ms + _PUBLISHING_SHARE * (ended_ms - began_ms)
+        owner.timers.set(self._publish, None)
+
+    # ---- who was let in ----
+
+    def look_at(self, guest, now_ms):
+        """It goes when it was silent, or its time is over; else it is looked at then."""
+        peer = guest.peer
+        until_ms, why = guest.until_ms, "lifetime"
+        if peer.origin == "admitted":
+            received_ms = self._owner.plane.state(peer.handle)[planes.RECEIVED_ANY]
+            silent_ms = received_ms + SILENT_MS
+            if not until_ms or silent_ms < until_ms:
+                until_ms, why = silent_ms, "silent"
+        if until_ms > now_ms:
+            self._owner.timers.set(guest, until_ms)
+        else:
+            self._owner.remove_peer(peer, why)
+            self._publish_soon()
+
+    def lasts(self, peer, seconds):
+        """Somebody who may set says how long the peer stays from now on."""
+        guest = self._guests.get(peer.handle)
+        if guest is None:
+            guest = self._guests[peer.handle] = Guest(self, peer)
+        now_ms = self._owner.port.now_ms()
+        guest.stays(seconds, now_ms)
+        if seconds or peer.origin == "admitted":
+            self.look_at(guest, now_ms)
+        else:
+            self._owner.timers.set(guest, None)
+            del self._guests[peer.handle]
+
+    def shaken(self, peer, now_ms):
+        """A handshake with it is complete, which proves its address: its time is asked for anew."""
+        guest = self._guests.get(peer.handle)
+        commands = self._owner.commands
+        if guest is None or commands is None or guest.asked_of is not None:
+            return
+        if not guest.renews_ms or now_ms < guest.renews_ms:
+            return
+        guest.asks(self._asked_of())
+        record = self._owner.plane.endpoint_of(peer.handle)
+        if not commands.verify(peer.public, record, lambda pairs: self._renewed(guest, pairs)):
+            guest.asks(None)
+
+    def _renewed(self, guest, pairs):
+        owner = self._owner
+        peer = guest.peer
+        same = guest.asked_of == self._asked_of()
+        guest.asks(None)
+        if pairs is None or not same or self._guests.get(peer.handle) is not guest:
+            return
+        try:
+            answer = Answer(pairs)
+            why = self._overlap(peer.public, answer)
+        except ValueError as e:
+            why = f"the command's answer: {e}"
+        if not why and not self._apply(guest, answer, owner.port.now_ms()):
+            why = "its group is not there"
+        if why:
+            owner.log.info(f"{keys.text(peer.public)} may not stay: {why}", "admission")
+            return
+        self.look_at(guest, owner.port.now_ms())
+        self._publish_soon()
+
+    def left(self, peer, was_admitted):
+        """It is no guest any more: removed, or told of by somebody else."""
+        guest = self._guests.pop(peer.handle, None)
+        if guest is not None:
+            self._owner.timers.set(guest, None)
+        if guest is not None and was_admitted:
+            self._admitted -= 1
+            stamp, refused_ms = self._seen.get(peer.public, (b"", 0))
+            self._seen.put(peer.public, (max(stamp, peer.shakes.greatest_stamp), refused_ms))
+
+    # ---- the end ----
+
+    def stop(self):
+        """Link or key are new: no handshake goes on."""
+        strangers = self._waiting + list(self._parked.values())
+        for stranger in strangers + [row[0] for row in self._let_in]:
+            stranger.ends(self._native)
+        self._waiting = []
+        self._parked = {}
+        self._let_in = []
