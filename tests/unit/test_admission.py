@@ -131,7 +131,7 @@ def test_a_stranger_is_asked_for_a_cookie_then_asked_about_and_its_packet_arrive
 ):
     commands = gateway.interface.commands
     router.send(INSIDE)
-    world.run(1)
+    world.run(0.1)
     assert commands.asked == [] and gateway.native.drops == {"cookie_sent": 1}
     world.run(6)
     assert [public for public, _ in commands.asked] == [router.interface.me.public]
@@ -379,6 +379,22 @@ def test_a_later_initiation_takes_the_parked_one_s_place_and_asks_nothing_anew(g
             next(steps)
 
 
+def test_a_parked_key_s_initiations_cost_two_x25519_a_second_and_else_one(gateway):
+    one = Stranger(gateway, 1)
+    one.comes()
+    one.comes()
+    times = counted(gateway)
+    gateway.settle()
+    assert len(times) == 3, "the second came while the first waited"
+    for wait_ms, cost in ((999, 1), (1, 3), (999, 1), (1, 3)):
+        gateway.world.clock.now_ms += wait_ms
+        times.clear()
+        one.comes()
+        one.comes() if cost == 3 else None
+        gateway.settle()
+        assert len(times) == cost
+
+
 def test_a_replay_cannot_take_the_parked_one_s_place(gateway):
     one = Stranger(gateway, 1)
     early = one.initiation()
@@ -422,6 +438,7 @@ def test_who_is_blocked_between_the_answer_and_the_response_gets_none(gateway):
     gateway.interface.block(one.public)
     gateway.settle()
     assert one.answers() == [] and gateway.interface.peers == {}
+    assert gateway.log.texts("error") == []
 
 
 @pytest.mark.parametrize("pairs", [(("group", b"none"),), (("x", b"1"),), (("allowed_ip", b"1"),)])
@@ -441,7 +458,7 @@ def test_there_are_so_many_admitted_peers_and_no_more(gateway):
     one = Stranger(gateway, 2)
     one.comes()
     gateway.settle()
-    gateway.interface.commands.answer()
+    gateway.interface.commands.answer([("allowed_ip", b"10.9.0.3/32")])
     assert len(gateway.interface.peers) == 1
 
 
@@ -687,7 +704,11 @@ def test_secrets_of_strangers_are_wiped_however_it_ends(gateway):
     admission.Stranger.__init__ = noted
     try:
         for i in range(6):
-            Stranger(gateway, i, address=bytes([11, 0, 0, i])).comes()
+            one = Stranger(gateway, i, address=bytes([11, 0, 0, i]))
+            one.comes()
+        gateway.settle()
+        gateway.world.clock.now_ms += 2000
+        one.comes()
         gateway.settle()
         gateway.interface.commands.answer(YES)
         gateway.interface.commands.answer(None)
@@ -697,6 +718,6 @@ def test_secrets_of_strangers_are_wiped_however_it_ends(gateway):
         gateway.turn()
     finally:
         admission.Stranger.__init__ = init
-    assert len(made) == 6
+    assert len(made) == 7
     for one, state in made:
         assert not any(state._secret) and one.static_static is None

@@ -29,7 +29,7 @@ WRITTEN = {
     **{"name": "nodes", "limit": "1", "choose": "order", "seconds": "3", "address": "10.1.0.1"},
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
-    "lifetime": "3600",
+    **{"lifetime": "3600", "count": "5"},
     **{"socket": "/tmp/x.status", "switch": "on"},
 }
 

@@ -19,7 +19,12 @@ _RATES = (("RateIn", "rate_in"), ("RateOut", "rate_out"))
 _GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
 _GROUP_DEFAULTS = filled.defaults("Group")
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
-_NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval")
+_NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval", b"peer_limit")
+_INTERFACE_NUMBERS = (
+    ("FwMark", "fwmark"),
+    ("ListenPort", "listen_port"),
+    ("PeerLimit", "peer_limit"),
+)
 COMPARED = (
     b"preshared_key",
     b"persistent_keepalive_interval",
@@ -146,6 +151,8 @@ def whole(config):
     lines.add("fwmark", config.settings["FwMark"])
     lines.add("listen_port", config.settings["ListenPort"])
     lines.add("replace_peers", "true")
+    if config.settings["PeerLimit"]:
+        lines.add("peer_limit", config.settings["PeerLimit"])
     yield lines.piece
     if config.groups:
         yield _groups(config, True)
@@ -158,7 +165,7 @@ def added(config):
     lines = _Lines()
     if "PrivateKey" in config.interface:
         lines.add_key("private_key", config.interface["PrivateKey"])
-    for name, key in (("FwMark", "fwmark"), ("ListenPort", "listen_port")):
+    for name, key in _INTERFACE_NUMBERS:
         if name in config.interface:
             lines.add(key, config.interface[name])
     yield lines.piece
@@ -249,6 +256,8 @@ def different(config, running, endpoints=None, ours=None):
         lines.add_key("private_key", private)
     if settings["FwMark"] != int(running.interface.get("fwmark", b"0")):
         lines.add("fwmark", settings["FwMark"])
+    if settings["PeerLimit"] != int(running.interface.get("peer_limit", b"0")):
+        lines.add("peer_limit", settings["PeerLimit"])
     port = settings["ListenPort"]
     if port and port != int(running.interface.get("listen_port", b"0")):
         lines.add("listen_port", port)

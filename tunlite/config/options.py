@@ -59,6 +59,8 @@ Peers tunlite folder none now - peers
  folder with one file a peer, each a [Peer], read again when it changes
 OnVerify tunlite hook none now - on_verify
  command that is asked whether a stranger may come: yes, if it ends with 0
+PeerLimit tunlite count off now peer_limit peer_limit
+ how many peers may be established at once, or off
 SaveConfig wg-quick bool false now - save_config
  whether down writes what runs back into the file
 Engine tunlite engine auto start - engine
@@ -106,6 +108,8 @@ ProbeAddress tunlite address none now group_probe_address probe_address
  inside address that every member answers pings at: asked while one is silent
 HealthCommand tunlite hook none now group_health health_command
  with Limit, run each 10 s for the member in use; three failures, and another is used
+PeerLimit tunlite count off now group_peer_limit peer_limit
+ how many members may be established at once, or off
 [Peer]
 PublicKey wg public required now public_key public_key
  the peer's public key, base64

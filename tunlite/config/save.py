@@ -90,6 +90,9 @@ def _put_interface(out, text, running, mark):
             out.option("ListenPort", running.get("listen_port", b"0").decode())
             if mark:
                 out.option("FwMark", mark)
+            most = running.get("peer_limit", b"0").decode()
+            if most != "0":
+                out.option("PeerLimit", most)
 
 
 def _rate(bits):

@@ -210,6 +210,12 @@ def _keepalive(text):
     return _number(text, 0, 65535, "write seconds, 25 for instance, or off")
 
 
+def _count(text):
+    if text.lower() == "off":
+        return 0
+    return _number(text, 1, 65_000, "write a number, 500 for instance, or off")
+
+
 def _lifetime(text):
     if text.lower() == "off":
         return 0
@@ -411,6 +417,7 @@ PARSERS = {
     "slots": _slots,
     "rekey": _rekey,
     "lifetime": _lifetime,
+    "count": _count,
     "layer": _layer,
     "folder": _folder,
     "socket": _socket,

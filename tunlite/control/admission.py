@@ -94,7 +94,7 @@ class Stranger(noise.Remote):
 class Guest(timers.Timer):
     """How long a peer may stay that was let in. `callback`: the Admission."""
 
-    until_ms = renews_ms = 0  # 0: for ever
+    ends_ms = renews_ms = 0  # 0: for ever
     asked_of = None
 
     def __init__(self, admission, peer):
@@ -105,7 +105,7 @@ class Guest(timers.Timer):
         self.callback.look_at(self, now_ms)
 
     def stays(self, lifetime_s, now_ms):
-        self.until_ms = now_ms + 1000 * lifetime_s if lifetime_s else 0
+        self.ends_ms = now_ms + 1000 * lifetime_s if lifetime_s else 0
         self.renews_ms = now_ms + 750 * lifetime_s if lifetime_s else 0
 
     def asks(self, asked_of):
@@ -165,6 +165,8 @@ class Admission:
             raise noise.HandshakeError("from our own key")
         if row is not None and row[1] > now_ms and row[1] - REFUSED_MS >= self._forgotten_ms:
             raise noise.HandshakeError("from a stranger who was refused just now")
+        if owner.limits is not None:
+            owner.limits.check(None)
         if not proved:
             owner.plane.ask_for_cookie(record, message)
             raise noise.HandshakeError("from a stranger whose address is not proved")
@@ -357,7 +359,7 @@ class Admission:
         """False: there is no such group."""
         owner = self._owner
         peer = guest.peer
-        if not owner.groups.join(peer, answer.said.get("group", "")):
+        if not owner.join(peer, answer.said.get("group", "")):
             return False
         self._set_psk(peer, answer.psk)
         text = answer.said.get("description", "")
@@ -411,14 +413,14 @@ class Admission:
     def look_at(self, guest, now_ms):
         """It goes when it was silent, or its time is over; else it is looked at then."""
         peer = guest.peer
-        until_ms, why = guest.until_ms, "lifetime"
+        when_ms, why = guest.ends_ms, "lifetime"
         if peer.origin == "admitted":
             received_ms = self._owner.plane.state(peer.handle)[planes.RECEIVED_ANY]
             silent_ms = received_ms + SILENT_MS
-            if not until_ms or silent_ms < until_ms:
-                until_ms, why = silent_ms, "silent"
-        if until_ms > now_ms:
-            self._owner.timers.set(guest, until_ms)
+            if not when_ms or silent_ms < when_ms:
+                when_ms, why = silent_ms, "silent"
+        if when_ms > now_ms:
+            self._owner.timers.set(guest, when_ms)
         else:
             self._owner.remove_peer(peer, why)
             self._publish_soon()

@@ -115,6 +115,8 @@ class Exchange(initiations.Initiations):
                 admission.came(public, state, record, message)
                 taken = True
                 return
+            if owner.limits is not None:
+                owner.limits.check(peer)
             stamp = yield from noise.read_stamp(state, me, peer, message)
             if owner.me is not me or not owner.can_shake(peer):
                 self.forget_removed(peer)
@@ -241,6 +243,12 @@ class Exchange(initiations.Initiations):
 
     def _heard(self, peer):
         """On a new session."""
+        limits = self.owner.limits
+        if limits is not None and not limits.has_room(peer):
+            # Others came between its initiation and its first packet.
+            limits.tell()
+            peer.ends("peer limit")
+            return
         established.heard(peer, self.now_ms)
         if peer.origin == "admitted":
             self.owner.admission.shaken(peer, self.now_ms)

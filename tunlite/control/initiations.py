@@ -35,7 +35,8 @@ class Initiations:
         At most one initiation to an endpoint every 5 s; an attempt under way goes on, with its
         count of retries begun anew when `fresh` (paper 6.4).
         """
-        if not self.can_ask(peer):
+        full = self.owner.limits is not None and not self.owner.limits.has_room(peer)
+        if not full and not self.can_ask(peer):
             return
         if fresh:
             peer.shakes.asked_anew()
@@ -44,7 +45,7 @@ class Initiations:
         if peer.shakes.measures:
             peer.shakes.measures_only(False)  # what is asked next is for both
             self.unqueue(peer)
-        when_ms = self.free_ms(peer)
+        when_ms = self.now_ms + wire.REKEY_TIMEOUT_MS if full else self.free_ms(peer)
         if when_ms > self.now_ms:
             peer.shakes.put_off(when_ms)
             self.set_timer(peer, when_ms)

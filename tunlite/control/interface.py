@@ -42,6 +42,7 @@ class Interface:
         self.commands = None  # as uapi/commands.py, where there is a runner
         self.admission = None  # an Admission, once a stranger came who may be asked about
         self.admits_most = 65_000
+        self.limits = None  # a Limits, once there is a PeerLimit
         self.me = None
         self.peers = {}
         self.by_handle = {}
@@ -207,8 +208,27 @@ class Interface:
 
     # ---- peers ----
 
+    def limit(self, most, group=None):
+        """PeerLimit of a group by its name, or of all; 0: none."""
+        if self.limits is None:
+            if not most:
+                return
+            from tunlite.control import limits
+
+            self.limits = limits.Limits(self)
+        self.limits.set(group, most)
+
+    def join(self, peer, name):
+        """The peer is a member of this group, "" for none. False: there is no such group."""
+        found = self.groups.join(peer, name)
+        if self.limits is not None:
+            self.limits.moved(peer)
+        return found
+
     def can_shake(self, peer):
         if self.draining or self.me is None:
+            return False
+        if self.limits is not None and not self.limits.has_room(peer):
             return False
         return peer.alive and not peer.blocked and self.listening
 

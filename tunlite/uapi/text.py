@@ -21,6 +21,7 @@ _ALLOWED_A_PIECE = 32
 _TAKES_AWAY = ("public_key", "remove", "replace_peers", "replace_allowed_ips", "replace_groups")
 _TAKES_AWAY += ("remove_peer", "block", "unblock")
 _SAID = [origin for origin in peers.ORIGINS if origin != "admitted"]  # that comes with a handshake
+_PEERS_MOST = 65_000
 _KEY_NAME_MAX = 32  # longer than each; shorter than a key in base64
 
 
@@ -191,7 +192,10 @@ class Setter:
     def end(self):
         """Ends the set, refused or not: what was done so far takes effect."""
         self._peer = None
-        self._interface.commit()
+        interface = self._interface
+        if interface.limits is not None:
+            interface.limits.keep(interface.groups.names())
+        interface.commit()
 
     def _key(self, value):
         out = bytearray(32)
@@ -211,7 +215,10 @@ class Setter:
             _true(value)
             interface.replace_peers()
             self._replaces = True
+            interface.limit(0)
             interface.groups.drop_empty()
+        elif key == "peer_limit":
+            interface.limit(_number(value, _PEERS_MOST))
         elif key == "replace_groups":
             _true(value)
             interface.groups.keep(self._groups)
@@ -239,15 +246,15 @@ class Setter:
             if self._group is None:
                 raise UapiError(EINVAL, "too many groups")
             self._groups.add(name)
-        elif key in ("group_rate_in", "group_rate_out"):
-            bits = _rate(value)
-            if self._group is None:
-                raise UapiError(EINVAL, "no group_name stands before it")
-            self._group.rated(key == "group_rate_out", bits or 0)
-        elif key not in _GROUP_KEYS:
-            raise _unknown(key)
+            self._interface.limit(0, name)  # a group's options are said anew with its name
         elif self._group is None:
             raise UapiError(EINVAL, "no group_name stands before it")
+        elif key in ("group_rate_in", "group_rate_out"):
+            self._group.rated(key == "group_rate_out", _rate(value) or 0)
+        elif key == "group_peer_limit":
+            self._interface.limit(_number(value, _PEERS_MOST), self._group.name)
+        elif key not in _GROUP_KEYS:
+            raise _unknown(key)
         else:
             name, read = _GROUP_KEYS[key]
             self._group.set(name, read(value))
@@ -331,7 +338,7 @@ class Setter:
                 peer.described(_words(value))
         elif key == "group":
             name = _name(value)
-            if peer is not None and not interface.groups.join(peer, name):
+            if peer is not None and not interface.join(peer, name):
                 raise UapiError(EINVAL, "there is no group of this name")
         elif key in ("rate_in", "rate_out"):
             bits = _rate(value)
@@ -410,8 +417,10 @@ def get_pieces(interface):
         _add(out, "listen_port", interface.listen_port)
     if interface.fwmark:
         _add(out, "fwmark", interface.fwmark)
+    _add_limit(out, interface, "peer_limit")
     for name in interface.groups.names():
         _add(out, "group_name", name)
+        _add_limit(out, interface, "group_peer_limit", name)
     yield out
     for peer in list(interface.peers.values()):
         # Peers may go while a slow client reads.
@@ -424,6 +433,12 @@ def get_pieces(interface):
             while peer.alive and at < len(peer.allowed):
                 yield _allowed_piece(peer, at)
                 at += _ALLOWED_A_PIECE
+
+
+def _add_limit(out, interface, key, name=None):
+    most = interface.limits.most(name) if interface.limits is not None else 0
+    if most:
+        _add(out, key, most)
 
 
 def _add(out, key, value):
