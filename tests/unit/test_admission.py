@@ -271,9 +271,14 @@ def test_of_one_address_or_64_ten_are_asked_about_in_a_minute(gateway, places):
 
 def test_of_all_together_64_are_parked_for_ten_seconds(gateway):
     strangers = [Stranger(gateway, i, address=bytes([10, 1, 0, i])) for i in range(70)]
-    for one in strangers:
+    for one in strangers[:64]:
         one.comes()
         gateway.settle()
+    times = counted(gateway)
+    for one in strangers[64:]:
+        one.comes()
+        gateway.settle()
+    assert len(times) == 6, "of whom nobody can be asked about the second half is not read"
     assert parked(gateway) == 64 and len(gateway.interface.commands.asked) == 64
     assert refused(gateway) == {"from one stranger too many": 6}
     gateway.world.clock.now_ms += 9_999
@@ -393,6 +398,19 @@ def test_a_parked_key_s_initiations_cost_two_x25519_a_second_and_else_one(gatewa
         one.comes() if cost == 3 else None
         gateway.settle()
         assert len(times) == cost
+
+
+def test_replays_of_a_parked_key_are_read_once_a_second(gateway):
+    one = Stranger(gateway, 1)
+    early = one.initiation()
+    one.comes()
+    gateway.settle()
+    gateway.world.clock.now_ms += 5000
+    times = counted(gateway)
+    for _ in range(10):
+        one.comes(message=early)
+        gateway.settle()
+    assert len(times) == 10 + 1
 
 
 def test_a_replay_cannot_take_the_parked_one_s_place(gateway):
@@ -516,6 +534,7 @@ def test_what_lies_in_a_prefix_is_found_as_a_dumb_search_finds_it():
 
     class Peer:
         sharing = None
+        origin = ""
 
         def __init__(self, handle):
             self.handle = handle
@@ -651,7 +670,9 @@ def test_what_a_renewal_says_is_taken(world, gateway, router):
     commands = gateway.interface.commands
     router.send(INSIDE)
     world.run(7)
-    commands.answer((*YES, ("lifetime", b"40"), ("description", b"old")))
+    commands.answer((*YES, ("lifetime", b"40"), ("rate_in", b"5000"), ("rate_out", b"")))
+    [peer] = gateway.interface.peers.values()
+    assert list(peer.rates) == [5000, None]
     world.run(32)
     for _ in range(40):
         router.send(INSIDE)
@@ -663,7 +684,7 @@ def test_what_a_renewal_says_is_taken(world, gateway, router):
     )
     world.run(1)
     [peer] = gateway.interface.peers.values()
-    assert peer.description == "new"
+    assert peer.description == "new" and list(peer.rates) == [None, None]
     assert peer.allowed == [b"\x04\x20\x0a\x09\0\3"] and len(gateway.native.routes) == 1
 
 

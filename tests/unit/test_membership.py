@@ -45,7 +45,7 @@ RUNNING = (
 GROUP = (
     *("group_name=nodes", "group_rate_in=", "group_rate_out=", "group_limit="),
     *("group_choose=random", "group_fail_after=5", "group_probe_address="),
-    "group_health=",
+    *("group_health=", "group_peer_limit=0"),
 )
 
 

@@ -460,3 +460,14 @@ def test_a_line_of_a_group_before_any_is_refused(node, line):
 @pytest.mark.parametrize("line", ["use=auto", "use=true", "probe_address=x", "group=b"])
 def test_a_bad_line_of_a_member_is_refused(node, line):
     assert apply(node, PEER, line) == uapi.EINVAL
+
+
+def test_a_lifetime_begins_when_it_is_said(node):
+    assert apply(node, PEER, "lifetime=1000") == 0
+    node.world.run(900)
+    assert apply(node, PEER, "lifetime=1000", "public_key=" + "cd" * 32, "lifetime=0") == 0
+    node.world.run(900)
+    assert len(node.interface.peers) == 2
+    node.world.run(200)
+    assert list(node.interface.peers) == [bytes.fromhex("cd" * 32)]
+    assert apply(node, PEER, "lifetime=x") == 22

@@ -21,6 +21,7 @@ SEEN_MOST = 1024
 SILENT_MS = 600_000
 AGAIN_MS = 1000  # a parked key's next initiation is opened so much later at the earliest
 _MINUTE_MS = 60_000
+_RATES = ("rate_in", "rate_out")
 _PUBLISHING_SHARE = 10  # routes are published for a tenth of the time
 
 
@@ -74,9 +75,12 @@ class Stranger(noise.Remote):
         self.asked_ms = self.came_ms = now_ms
         self.asked_of = asked_of
 
-    def comes_again(self, later, now_ms):
-        """Its newest handshake is the one that may be answered."""
+    def knocks(self, now_ms):
+        """An initiation that names its key is to be read."""
         self.came_ms = now_ms
+
+    def comes_again(self, later):
+        """Its newest handshake is the one that may be answered."""
         self.state.wipe()
         self.state, self.record, self.stamp = later.state, later.record, later.stamp
 
@@ -125,11 +129,13 @@ class Answer:
             elif key == "allowed_ip":
                 prefix = addresses.parse_prefix(bytes(value).decode())
                 self.allowed.append(addresses.network(prefix))
-            elif key in ("lifetime", "description", "group"):
+            elif key in ("lifetime", "description", "group", "rate_in", "rate_out"):
                 self.said[key] = bytes(value).decode()
             elif key != "replace_allowed_ips":
                 raise ValueError(key + " is none of an answer's")
         self.lifetime_s = int(self.said.get("lifetime", "0"))
+        # None: not said, so that its group's hold
+        self.rates = [int(self.said[k]) if self.said.get(k) else None for k in _RATES]
 
 
 class Admission:
@@ -172,12 +178,15 @@ class Admission:
             raise noise.HandshakeError("from a stranger whose address is not proved")
         if self._comes_too_often(public, place_of(record), now_ms):
             raise noise.HandshakeError("from a stranger who asks too often")
-        if len(self._waiting) >= PARKED_MOST:
+        if public not in self._parked and len(self._waiting) + len(self._parked) >= PARKED_MOST:
             raise noise.HandshakeError("from one stranger too many")
 
     def came(self, public, state, record, message):
         """One who is listened to. `state` is ours now; the other half of what it sent is read when
         nothing else is to be done."""
+        parked = self._parked.get(public)
+        if parked is not None:
+            parked.knocks(self._owner.exchange.now_ms)
         self._waiting.append(Stranger(public, state, record, message))
 
     def _comes_too_often(self, public, place, now_ms):
@@ -236,7 +245,7 @@ class Admission:
         self._seen.put(public, (stranger.stamp, row[1]))
         parked = self._parked.get(public)
         if parked is not None:
-            parked.comes_again(stranger, now_ms)
+            parked.comes_again(stranger)
             stranger.wipe(self._native)
             return True
         if len(self._parked) >= PARKED_MOST:
@@ -292,7 +301,7 @@ class Admission:
             owner.port.keep_back(True)
             try:
                 why = self._welcome(stranger, pairs, now_ms)
-            except MemoryError:
+            except (MemoryError, planes.PlaneError):
                 why = "out of memory"
             finally:
                 owner.port.keep_back(False)
@@ -362,6 +371,9 @@ class Admission:
         if not owner.join(peer, answer.said.get("group", "")):
             return False
         self._set_psk(peer, answer.psk)
+        for place in (0, 1):
+            if peer.rates[place] != answer.rates[place]:
+                peer.rated(place, answer.rates[place])
         text = answer.said.get("description", "")
         if text != peer.description:
             peer.described(text)

@@ -250,7 +250,7 @@ class Exchange(initiations.Initiations):
             peer.ends("peer limit")
             return
         established.heard(peer, self.now_ms)
-        if peer.origin == "admitted":
+        if self.owner.admission is not None and peer.origin == "admitted":
             self.owner.admission.shaken(peer, self.now_ms)
         self.set_timer(peer, peer.established.lasts_ms)
 

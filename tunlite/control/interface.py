@@ -270,7 +270,7 @@ class Interface:
         before = peer.origin
         if not peer.claimed(origin, is_new):
             return False
-        if before == "admitted":
+        if before == "admitted" and self.admission is not None:
             self.admission.left(peer, True)
         if "folder" in (before, origin):
             self._forget_refusals()
