@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.peers import Keys, tunlite_program
+from lab.peers import Keys, Tunlite, tunlite_program
 from lab.pinger import Pinger
 from lab.star import Star
-from lab.topology import endpoint, wait_for
+from lab.topology import endpoint, ping, wait_for
 
 pytestmark = pytest.mark.once
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/mesh.md").read_text(encoding="utf-8")
-_NAMES = ("router", "second", "third", "gw1", "gw2")
+_NAMES = ("router", "second", "third", "fourth", "gw1", "gw2")
 _FOLDERS = """
 copy=$(mktemp -d) && mount -t tmpfs tmpfs "$copy" && cp -a /etc/. "$copy" 2>/dev/null
 mount --bind "$copy" /etc
@@ -103,7 +103,7 @@ class _Mesh:
         words = {
             "<the router's private key>": self.keys["router"].private,
             "<the router's public key>": self.keys["router"].public,
-            **{f"<a {n} router's public key>": self.keys[n].public for n in _NAMES[1:3]},
+            **{f"<a {n} router's public key>": self.keys[n].public for n in _NAMES[1:4]},
             "<the gateway's private key>": self.keys[name].private,
             "<the gateway's own address>": f"fd77:{name[-1]}::1" if "gw" in name else "",
         }
@@ -123,6 +123,19 @@ class _Mesh:
             return [host.write(block) for host in hosts]
         return [host.run(block) for host in hosts]
 
+    def third(self):
+        """A router that is in nobody's file, at the first gateway."""
+        namespace, way = self.lab.namespace("third"), self.star.way
+        near, _ = self.lab.wire(way, namespace, number=8)
+        namespace.ip("route", "add", "default", "via", near.v4)
+        third = Tunlite(namespace, 4)
+        third.keys = self.keys["third"]
+        spot = self.star.spots[0]
+        section = {"Endpoint": endpoint(spot.far.v4), "AllowedIPs": "fd77::/16"}
+        third.peers["gw1"] = {"PublicKey": self.keys["gw1"].public, **section}
+        third.peers["gw1"]["PersistentKeepalive"] = 1
+        return third.start()
+
     def used(self):
         """The number of the gateway in use."""
         (group,) = self.router.status()["groups"]
@@ -141,7 +154,7 @@ def test_every_file_and_command_of_the_page_does_what_it_says(lab):
 
 def _files(mesh):
     for gateway in mesh.gateways:
-        gateway.run("mkdir /etc/tunlite/peers.d")
+        gateway.run("mkdir /etc/tunlite/peers.d; touch /etc/tunlite/routers")
     while mesh.sections["The files"]:
         mesh.next("The files")
     mesh.pinger = Pinger(mesh.star.router, "fd77::1")
@@ -166,18 +179,23 @@ def _new_ones_come(mesh):
     mesh.next("A new router")
     wait_for(lambda: gateway.origin("second") == "folder", 15, "the folder is read")
     mesh.next("A new router")
-    assert gateway.origin("third") == "added"
+    third = mesh.third()
+    wait_for(lambda: gateway.origin("third") == "admitted", 15, "the rule lets it in")
+    pinged = ping(third.namespace, "fd77::1", count=3)
+    assert pinged.received == 3
+    mesh.next("A new router")
+    assert gateway.origin("fourth") == "added"
 
 
 def _one_is_shut_out(mesh):
     gateway = mesh.gateways[0]
-    key = mesh.keys["third"].public
+    key = mesh.keys["fourth"].public
     mesh.next("Shut one out")
     assert key in gateway.run("cat /var/lib/tunlite/blocked-mesh")
     mesh.next("Shut one out")
     assert key not in gateway.run("cat /var/lib/tunlite/blocked-mesh")
     mesh.next("Shut one out")
-    assert gateway.origin("third") is None
+    assert gateway.origin("fourth") is None
     wait_for(lambda: gateway.origin("second") is None, 15, "it has gone with its file")
 
 
