@@ -26,7 +26,7 @@ def _matrix():
         for row in json.loads(output)["features"]
         if row["kind"] in prefixes and row["why"].startswith("available")
     ]
-    return ["auto", *found, "static"]
+    return ["auto", "static", *found]  # the longest first
 
 
 def _coverage(*words):
