@@ -7,7 +7,7 @@ import pytest
 
 from lab.fakes.net import Node, World
 from lab.fakes.port import FakePort
-from tunlite import endpoints, keys, prefixes
+from tunlite import addresses, endpoints, keys, prefixes
 from tunlite.control import admission
 from tunlite.plane import allowed_ips
 from tunlite.protocol import cookie, noise, stamp, wire
@@ -505,7 +505,7 @@ def test_a_newcomer_takes_no_prefix_from_anybody_and_both_are_named(
     interface = gateway.interface
     peer = interface.add_peer(bytes([9]) * 32)
     peer.claimed(origin, True)
-    interface.allowed.add(peer, admission.addresses.parse_prefix(other))
+    interface.allowed.add(peer, addresses.parse_prefix(other))
     interface.commit()
     before = list(peer.allowed)
     one = Stranger(gateway, 1)
@@ -530,7 +530,7 @@ def test_what_lies_in_a_prefix_is_found_as_a_dumb_search_finds_it():
         family = chance.choice((4, 6))
         size = 4 if family == 4 else 16
         address = bytes(chance.choice((0, 0, 1, 128)) for _ in range(size))
-        return admission.addresses.network((family, address, chance.randrange(size * 8 + 1)))
+        return addresses.network((family, address, chance.randrange(size * 8 + 1)))
 
     class Peer:
         sharing = None
@@ -560,8 +560,8 @@ def test_what_lies_in_a_prefix_is_found_as_a_dumb_search_finds_it():
             family, address, bits = prefixes.prefix_of(key)
             least = min(bits, asked[2])
             if family == asked[0] and (
-                admission.addresses.network((family, address, least))
-                == admission.addresses.network((family, asked[1], least))
+                addresses.network((family, address, least))
+                == addresses.network((family, asked[1], least))
             ):
                 dumb.append(key)
         assert found == sorted(dumb)

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Strangers: who is asked about them, and how long those stay that were let in (protocol.md,
-"Strangers"; control.md, "Admission").
+"""Strangers, until they are peers or refused: who is asked about them, and what is remembered of
+them (protocol.md, "Strangers"; control.md, "Admission").
 
 A stranger's initiation is opened to its end only where mac2 proved its address and nothing else is
 to be done, then parked while a command is asked. All that strangers can make grow has its bound.
 """
 
-from tunlite import addresses, endpoints, keys
-from tunlite.control import timers
+from tunlite import endpoints, keys
+from tunlite.control import guests, timers
 from tunlite.plane import plane as planes
-from tunlite.prefixes import key_of, prefix_of
 from tunlite.protocol import noise
 
 PARKED_MOST = 64
@@ -18,11 +17,8 @@ PARKED_OF_PLACE = 2  # an IPv4 address or a /64
 ASKED_OF_PLACE = 10  # a minute
 REFUSED_MS = 60_000
 SEEN_MOST = 1024
-SILENT_MS = 600_000
 AGAIN_MS = 1000  # a parked key's next initiation is opened so much later at the earliest
 _MINUTE_MS = 60_000
-_RATES = ("rate_in", "rate_out")
-_PUBLISHING_SHARE = 10  # routes are published for a tenth of the time
 
 
 class Recent:
@@ -95,49 +91,6 @@ class Stranger(noise.Remote):
         self.wipe(native)
 
 
-class Guest(timers.Timer):
-    """How long a peer may stay that was let in. `callback`: the Admission."""
-
-    ends_ms = renews_ms = 0  # 0: for ever
-    asked_of = None
-
-    def __init__(self, admission, peer):
-        super().__init__(admission)
-        self.peer = peer
-
-    def expired(self, now_ms):
-        self.callback.look_at(self, now_ms)
-
-    def stays(self, lifetime_s, now_ms):
-        self.ends_ms = now_ms + 1000 * lifetime_s if lifetime_s else 0
-        self.renews_ms = now_ms + 750 * lifetime_s if lifetime_s else 0
-
-    def asks(self, asked_of):
-        self.asked_of = asked_of
-
-
-class Answer:
-    """What a command said of a peer. `pairs`: UAPI keys and values. ValueError: what is wrong."""
-
-    def __init__(self, pairs):
-        self.allowed = []
-        self.said = {}
-        self.psk = None
-        for key, value in pairs:
-            if key == "preshared_key":
-                self.psk = value
-            elif key == "allowed_ip":
-                prefix = addresses.parse_prefix(bytes(value).decode())
-                self.allowed.append(addresses.network(prefix))
-            elif key in ("lifetime", "description", "group", "rate_in", "rate_out"):
-                self.said[key] = bytes(value).decode()
-            elif key != "replace_allowed_ips":
-                raise ValueError(key + " is none of an answer's")
-        self.lifetime_s = int(self.said.get("lifetime", "0"))
-        # None: not said, so that its group's hold
-        self.rates = [int(self.said[k]) if self.said.get(k) else None for k in _RATES]
-
-
 class Admission:
     """Of one interface, `owner`, whose `commands` know a command that is asked."""
 
@@ -147,14 +100,12 @@ class Admission:
         self._waiting = []  # strangers whose first half is read
         self._parked = {}  # public key -> Stranger that is asked about
         self._let_in = []  # (Stranger, peer): to be answered
-        self._guests = {}  # handle -> Guest
+        self.guests = guests.Guests(owner)
         self._seen = Recent(SEEN_MOST)  # public key -> (greatest stamp, refused until)
         self._asked = Recent(SEEN_MOST)  # place -> when it was asked about
         self._admitted = 0
         self._forgotten_ms = 0  # refusals of before then are forgotten
-        self._publish_ms = 0  # not before
         self._expire = timers.Timer(self._drop_late)
-        self._publish = timers.Timer(self._publish_now)
 
     def seen(self):
         """For the status."""
@@ -207,7 +158,9 @@ class Admission:
     # ---- jobs of the exchange, each when nothing else waits ----
 
     def _may_answer(self, now_ms):
-        return self._let_in and (now_ms >= self._publish_ms or not self._owner.allowed.changed)
+        if not self._let_in:
+            return False
+        return now_ms >= self.guests.publish_ms or not self._owner.allowed.changed
 
     def has_job(self, now_ms):
         return bool(self._waiting or self._may_answer(now_ms))
@@ -253,14 +206,10 @@ class Admission:
         self._ask(stranger, now_ms)
         return True
 
-    def _asked_of(self):
-        """An answer counts only while this is the same."""
-        return self._owner.me, self._owner.blocked.changes
-
     def _ask(self, stranger, now_ms):
         place = stranger.place
         self._asked.put(place, self._asked_lately(place, now_ms) + [now_ms])
-        stranger.parked(now_ms, self._asked_of())
+        stranger.parked(now_ms, self.guests.asked_of())
         self._parked[stranger.public] = stranger
         if self._expire.timer_ms is None:
             self._owner.timers.set(self._expire, now_ms + PARKED_MS)
@@ -293,7 +242,7 @@ class Admission:
             return  # too late
         now_ms = self._owner.port.now_ms()
         owner = self._owner
-        if stranger.asked_of != self._asked_of() or stranger.public in owner.peers:
+        if stranger.asked_of != self.guests.asked_of() or stranger.public in owner.peers:
             self._unpark(stranger, "what was asked is another question by now")
         elif pairs is None:
             self._refuse(stranger, "the command refused it", now_ms)
@@ -324,23 +273,23 @@ class Admission:
         if self._admitted >= owner.admits_most:
             return f"there are {owner.admits_most} admitted peers already"
         try:
-            answer = Answer(pairs)
+            answer = guests.Answer(pairs)
         except ValueError as e:
             return f"the command's answer: {e}"
-        why = self._overlap(stranger.public, answer)
+        why = self.guests.overlap(stranger.public, answer)
         if why:
             return why
         peer = owner.add_peer(stranger.public)
         peer.claimed("admitted", True)
-        guest = self._guests[peer.handle] = Guest(self, peer)
+        guest = self.guests.add(peer)
         self._admitted += 1
-        if not self._apply(guest, answer, now_ms):
+        if not self.guests.apply(guest, answer, now_ms):
             return "its group is not there"
         stranger.hand_over(peer)
         self._let_in.append((stranger, peer))
         del self._parked[stranger.public]
-        owner.timers.set(guest, now_ms + SILENT_MS)
-        self._publish_soon()
+        owner.timers.set(guest, now_ms + guests.SILENT_MS)
+        self.guests.publish_soon()
         owner.log.info(f"{keys.text(stranger.public)} is let in", "admitted")
         return None
 
@@ -349,56 +298,14 @@ class Admission:
         peer = self._owner.peers.get(public)
         if peer is not None:
             self._owner.remove_peer(peer)
-            self._publish_soon()
-
-    def _overlap(self, public, answer):
-        """Why the AllowedIPs of the answer would take something from another peer, or None."""
-        for prefix in answer.allowed:
-            for key, other in self._owner.allowed.overlapping(prefix):
-                same = key[1] >= prefix[2]  # or inside: not a shorter one
-                if other.public != public and (same or other.origin == "admitted"):
-                    return (
-                        f"its AllowedIPs {addresses.format_prefix(prefix)} and"
-                        f" {addresses.format_prefix(prefix_of(key))} of {keys.text(other.public)}"
-                        " overlap"
-                    )
-        return None
-
-    def _apply(self, guest, answer, now_ms):
-        """False: there is no such group."""
-        owner = self._owner
-        peer = guest.peer
-        if not owner.join(peer, answer.said.get("group", "")):
-            return False
-        self._set_psk(peer, answer.psk)
-        for place in (0, 1):
-            if peer.rates[place] != answer.rates[place]:
-                peer.rated(place, answer.rates[place])
-        text = answer.said.get("description", "")
-        if text != peer.description:
-            peer.described(text)
-        wanted = [key_of(prefix) for prefix in answer.allowed]
-        if sorted(wanted) != sorted(peer.allowed):
-            owner.allowed.clear(peer)
-            for prefix in answer.allowed:
-                owner.allowed.add(peer, prefix)
-        guest.stays(answer.lifetime_s, now_ms)
-        return True
-
-    def _set_psk(self, peer, digits):
-        peer.drop_psk(self._native)
-        if digits is not None:
-            psk = bytearray(32)
-            keys.unhex(psk, digits)
-            self._owner.set_psk(peer, psk)
-            self._native.tl_wipe(psk, 32)
+            self.guests.publish_soon()
 
     def _answer(self, stranger, peer):
         """The response to who was let in."""
         owner = self._owner
         try:
             if owner.allowed.changed:
-                self._publish_now(owner.exchange.now_ms)
+                self.guests.publish_now(owner.exchange.now_ms)
             if owner.can_shake(peer):
                 yield from owner.exchange.respond(
                     stranger.state, peer, stranger.stamp, stranger.record
@@ -406,89 +313,11 @@ class Admission:
         finally:
             stranger.ends(self._native)
 
-    # ---- routes ----
-
-    def _publish_soon(self):
-        """Many come or go at once: their routes are published together."""
-        self._owner.timers.set(self._publish, self._publish_ms)
-
-    def _publish_now(self, _now_ms):
-        owner = self._owner
-        began_ms = owner.port.now_ms()
-        owner.commit()
-        ended_ms = owner.port.now_ms()
-        self._publish_ms = ended_ms + _PUBLISHING_SHARE * (ended_ms - began_ms)
-        owner.timers.set(self._publish, None)
-
     # ---- who was let in ----
-
-    def look_at(self, guest, now_ms):
-        """It goes when it was silent, or its time is over; else it is looked at then."""
-        peer = guest.peer
-        when_ms, why = guest.ends_ms, "lifetime"
-        if peer.origin == "admitted":
-            received_ms = self._owner.plane.state(peer.handle)[planes.RECEIVED_ANY]
-            silent_ms = received_ms + SILENT_MS
-            if not when_ms or silent_ms < when_ms:
-                when_ms, why = silent_ms, "silent"
-        if when_ms > now_ms:
-            self._owner.timers.set(guest, when_ms)
-        else:
-            self._owner.remove_peer(peer, why)
-            self._publish_soon()
-
-    def lasts(self, peer, seconds):
-        """Somebody who may set says how long the peer stays from now on."""
-        guest = self._guests.get(peer.handle)
-        if guest is None:
-            guest = self._guests[peer.handle] = Guest(self, peer)
-        now_ms = self._owner.port.now_ms()
-        guest.stays(seconds, now_ms)
-        if seconds or peer.origin == "admitted":
-            self.look_at(guest, now_ms)
-        else:
-            self._owner.timers.set(guest, None)
-            del self._guests[peer.handle]
-
-    def shaken(self, peer, now_ms):
-        """A handshake with it is complete, which proves its address: its time is asked for anew."""
-        guest = self._guests.get(peer.handle)
-        commands = self._owner.commands
-        if guest is None or commands is None or guest.asked_of is not None:
-            return
-        if not guest.renews_ms or now_ms < guest.renews_ms:
-            return
-        guest.asks(self._asked_of())
-        record = self._owner.plane.endpoint_of(peer.handle)
-        if not commands.verify(peer.public, record, lambda pairs: self._renewed(guest, pairs)):
-            guest.asks(None)
-
-    def _renewed(self, guest, pairs):
-        owner = self._owner
-        peer = guest.peer
-        same = guest.asked_of == self._asked_of()
-        guest.asks(None)
-        if pairs is None or not same or self._guests.get(peer.handle) is not guest:
-            return
-        try:
-            answer = Answer(pairs)
-            why = self._overlap(peer.public, answer)
-        except ValueError as e:
-            why = f"the command's answer: {e}"
-        if not why and not self._apply(guest, answer, owner.port.now_ms()):
-            why = "its group is not there"
-        if why:
-            owner.log.info(f"{keys.text(peer.public)} may not stay: {why}", "admission")
-            return
-        self.look_at(guest, owner.port.now_ms())
-        self._publish_soon()
 
     def left(self, peer, was_admitted):
         """It is no guest any more: removed, or told of by somebody else."""
-        guest = self._guests.pop(peer.handle, None)
-        if guest is not None:
-            self._owner.timers.set(guest, None)
-        if guest is not None and was_admitted:
+        if self.guests.left(peer) and was_admitted:
             self._admitted -= 1
             stamp, refused_ms = self._seen.get(peer.public, (b"", 0))
             self._seen.put(peer.public, (max(stamp, peer.shakes.greatest_stamp), refused_ms))

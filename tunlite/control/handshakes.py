@@ -251,7 +251,7 @@ class Exchange(initiations.Initiations):
             return
         established.heard(peer, self.now_ms)
         if self.owner.admission is not None and peer.origin == "admitted":
-            self.owner.admission.shaken(peer, self.now_ms)
+            self.owner.admission.guests.shaken(peer, self.now_ms)
         self.set_timer(peer, peer.established.lasts_ms)
 
     def event(self, peer, events, now_ms):

@@ -259,7 +259,7 @@ class Interface:
     def set_lifetime(self, peer, seconds):
         """The peer goes so many seconds from now on; 0: it stays."""
         if seconds or self.admission is not None:
-            self._admission().lasts(peer, seconds)
+            self._admission().guests.lasts(peer, seconds)
 
     def _forget_refusals(self):
         if self.admission is not None:
