@@ -160,13 +160,17 @@ class Commands:
 
     def _drop_old(self, waiting):
         """Nobody waits for them any more."""
-        while waiting and self._loop.now() - waiting[0].asked_ms >= PATIENCE_MS:
+        while waiting and self._is_old(waiting[0]):
             waiting.pop(0).done(None)
+
+    def _is_old(self, question):
+        return self._loop.now() - question.asked_ms >= PATIENCE_MS
 
     def _is_due(self, item):
         """Whether a command is to run for it."""
         if item.kind != EVENT:
-            if item.kind == HEALTH or self._flags & VERIFIES:
+            is_known = item.kind == HEALTH or self._flags & VERIFIES
+            if is_known and not self._is_old(item):
                 return True
             item.done(None)
             return False
