@@ -2,6 +2,7 @@
 """A folder of peers, as who may write there could fill it."""
 
 import base64
+import json
 import os
 from types import SimpleNamespace
 
@@ -50,3 +51,26 @@ def test_a_file_whose_name_is_no_text_has_a_peer_that_commands_run_for(tmp_path,
     key = _peer(path, 1)
     orders = SimpleNamespace(names={}, files=read()[0])
     assert errands.Orders.name_of(orders, base64.b64decode(key), b"") == "a_"
+
+
+ROW = ["key", "192.0.2.1:1", [None, None]]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("5", {}),
+        ("[]", {}),
+        ("null", {}),
+        ("[" * 60_000, {}),
+        ("{", {}),
+        (json.dumps({"a": ROW, "b": 5}), {"a": ROW}),
+        (json.dumps({"a": [], "b": [["key"], "", []], "c": ["key", 5, []], "d": ROW}), {"d": ROW}),
+    ],
+)
+def test_what_was_kept_of_the_folder_and_makes_no_sense_counts_as_not_kept(
+    tmp_path, monkeypatch, text, rows
+):
+    monkeypatch.setattr(peer_folder.record, "folder_path", lambda name: str(tmp_path / name))
+    (tmp_path / "t").write_text(text)
+    assert peer_folder._kept("t") == rows

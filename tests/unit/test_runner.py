@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 
 from tunlite import endpoints, log as logs
-from tunlite.host import runner
+from tunlite.host import record, runner
 from tunlite.system import port
-from tunlite.uapi import commands
+from tunlite.uapi import client, commands
 
 ENDPOINT = endpoints.record(4, bytes([192, 0, 2, 7]), 5182)
 PRIVATE = base64.b64encode(bytes([64]) * 32).decode()
@@ -221,7 +221,7 @@ def test_the_environment_is_made_anew_and_the_command_is_nowhere_to_be_read(daem
         **{"LANG": "C", "INTERFACE": "t", "INTERFACE_MTU": "1420", **pid},
         **{"PEER_KEY": text_of(key(1)), "PEER_NAME": ""},
         **{"PEER_ADDRESS": "192.0.2.7", "PEER_PORT": "5182"},
-        **{"BIND_PORT": "51820", "LOCAL_PORT": "51820"},
+        **{"BIND_ADDRESS": "any", "BIND_PORT": "51820", "LOCAL_PORT": "51820"},
     }
     assert "marked" not in "".join(d.lines("out.c")) and d.lines("out.c")
     opened = {line.split(" -> ")[0].split()[-1] for line in d.lines("out.f")[1:]}
@@ -313,6 +313,18 @@ def test_a_reload_lets_what_runs_end_and_then_reads_the_file_again(daemon):
     d.left(2)
     d.rest()
     assert d.lines()[2:] == ["gone", "gone"]
+
+
+def test_what_is_under_way_at_a_reload_is_no_nonsense_and_runs_afterwards(daemon):
+    d = daemon("OnEstablish = echo begin >> OUT; sleep 0.5; echo $PEER_KEY >> OUT\n").begin()
+    for number in range(6):
+        d.came(number)
+    d.until(lambda: d.lines().count("begin") == 4)
+    os.kill(d.runner.pid, signal.SIGHUP)
+    d.rest()
+    told = [line for line in d.lines() if line != "begin"]
+    assert sorted(told) == sorted(text_of(key(number)) for number in range(6))
+    assert "does not send" not in d.log()
 
 
 def test_a_broken_file_runs_nothing_until_it_is_mended(daemon):
@@ -503,6 +515,19 @@ def test_64_questions_wait_and_the_rest_are_refused(verifying):
     assert answers == [[]] * 68
 
 
+def test_a_question_that_waited_for_10_s_is_answered_by_no_and_runs_no_command(verifying, tmp_path):
+    d = verifying(f"echo run >> {tmp_path}/out; sleep 0.3")
+    answers = []
+    d.until(lambda: d.commands._beginning)
+    for number in range(5):
+        assert d.commands.verify(key(number), ENDPOINT, answers.append)
+    d.now = lambda: port.now_ms() + commands.PATIENCE_MS
+    d.until(lambda: len(answers) == 5)
+    assert answers == [[], None, [], [], []]
+    d.rest()
+    assert d.lines() == ["run"] * 4
+
+
 def test_what_the_file_does_not_name_is_answered_by_no(daemon):
     d = daemon("OnEstablish = true\n").begin()
     answers = []
@@ -544,6 +569,35 @@ def test_who_is_asked_to_end_sleeps_while_a_command_still_runs(daemon, monkeypat
     os.kill(d.runner.pid, signal.SIGHUP)
     d.until(lambda: d.commands._beginning != first)
     assert looks.stat().st_size < 200
+
+
+def test_a_daemon_that_holds_up_the_folder_holds_up_no_commands_end(daemon, monkeypatch, tmp_path):
+    monkeypatch.setattr(runner.errands, "_PATIENCE_MS", (2000,) * 4)
+    monkeypatch.setattr(client, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(record, "folder_path", lambda name: str(tmp_path / "kept"))
+    (tmp_path / "peers.d").mkdir()
+    socket = port.unix_listen(str(tmp_path / "t.sock"), 0o600, -1)
+
+    def accept(answer=b""):
+        assert port.poll([(socket, port.POLLIN)], 5000)
+        fd = port.unix_accept(socket)
+        assert port.poll([(fd, port.POLLIN)], 5000)
+        port.os_read(fd, 4096)
+        port.os_write(fd, answer)
+        return fd
+
+    d = daemon(f"Peers = {tmp_path}/peers.d\nOnEstablish = echo begin >> OUT; sleep 1000\n").begin()
+    port.close(accept(b"errno=0\n\n"))
+    (tmp_path / "peers.d" / ".new").touch()
+    d.came(1)
+    d.until(d.lines)
+    silent = accept()
+    try:
+        d.until(lambda: "takes too long" in d.log(), 5)
+    finally:
+        port.close(silent)
+        port.close(socket)
+    d.rest()
 
 
 def test_where_the_child_fails_what_it_began_is_ended(daemon, monkeypatch):

@@ -75,14 +75,14 @@ class Orders:
 class Record:
     """One of the daemon's. ValueError: it is none. `commands`: none where the file names none."""
 
-    def __init__(self, packed, orders, beginning):
+    def __init__(self, packed, orders):
         if len(packed) != commands.RECORD_SIZE:
             raise ValueError
         fields = struct.unpack(commands.RECORD, packed)
         kind, came, self._mtu, self._port, _, self.beginning, self.number = fields[:7]
         self.public, self._endpoint = fields[7:9]
         self._name, self._text = [field.split(b"\0")[0] for field in fields[9:]]
-        if self.beginning != beginning or kind > commands.HEALTH:
+        if kind > commands.HEALTH:
             raise ValueError
         self.kind = kind + 1 if kind else _ESTABLISH if came else _DISESTABLISH
         if self.kind == _HEALTH:
@@ -98,6 +98,7 @@ class Record:
             ("INTERFACE", orders.name),
             ("INTERFACE_MTU", self._mtu),
             ("LOCAL_KEY", orders.key),
+            ("BIND_ADDRESS", "any"),
             ("BIND_PORT", self._port),
             ("LOCAL_PORT", self._port),
             ("TUNLITE_PID", pid),
@@ -271,6 +272,7 @@ class Errands:
             self._folder = peer_folder.PeerFolder(
                 orders.name, orders.folder, orders.health, self._log
             )
+            self._folder.waits_by(self._poll)
             self._load()
         self._say(commands.hello(self._begun, self._orders.flags()))
         while not self._leaves or self._jobs:
@@ -314,6 +316,20 @@ class Errands:
             if job.pidfd >= 0 and not job.look(ready, now_ms):
                 self._finished(job)
 
+    def _poll(self, rows, wait_ms):
+        """port.poll(), and what runs is looked after meanwhile: the daemon may be slow."""
+        until_ms = port.now_ms() + wait_ms
+        while True:
+            jobs = []
+            for job in self._jobs:
+                jobs += job.rows()
+            times = [job.deadline_ms for job in self._jobs] + [until_ms]
+            found = port.poll(rows + jobs, max(0, min(times) - port.now_ms()))
+            self._look([fd for fd, _ in found])
+            found = [each for each in found if each[0] in [fd for fd, _ in rows]]
+            if found or port.now_ms() >= until_ms:
+                return found
+
     def _take(self):
         """Reads a record, and begins what it asks for; False: the daemon has ended."""
         try:
@@ -323,7 +339,9 @@ class Errands:
         if not packed:
             return False
         try:
-            record = Record(packed, self._orders, self._begun)
+            record = Record(packed, self._orders)
+            if record.beginning != self._begun:
+                return True  # it was under way before our hello, which has it sent again
             if len([1 for job in self._jobs if self._is_beside(job, record)]) >= commands.AT_ONCE:
                 raise ValueError
             job = Job(record, self._orders, self._pid)

@@ -42,8 +42,13 @@ class PeerFolder:
         self._path = path
         self._groups = groups
         self._log = log
+        self._poll = port.poll
 
     # ---- when ----
+
+    def waits_by(self, poll):
+        """poll: used as port.poll() wherever the daemon is waited for."""
+        self._poll = poll
 
     def changed(self, now_ms):
         """Its descriptor is readable."""
@@ -72,7 +77,7 @@ class PeerFolder:
 
     def _load(self):
         found = sorted(port.listdir(self._path))
-        running = as_uapi.Running(client.get_device(self._interface))
+        running = as_uapi.Running(client.get_device(self._interface, poll=self._poll))
         reading = _Reading(self._path, running, _kept(self._interface), self._groups)
         self._tell(reading.changes(found, self._log))
         self._tell(reading.removals())
@@ -91,9 +96,12 @@ class PeerFolder:
         if waiting:
             self._send(waiting)
 
+    def _set(self, pieces):
+        client.set_device(self._interface, [bytearray(piece) for piece in pieces], self._poll)
+
     def _send(self, pieces):
         try:
-            client.set_device(self._interface, [bytearray(piece) for piece in pieces])
+            self._set(pieces)
         except client.Refused:
             for piece in pieces:
                 self._send_alone(piece)
@@ -103,7 +111,7 @@ class PeerFolder:
 
     def _send_alone(self, piece):
         try:
-            client.set_device(self._interface, [bytearray(piece)])
+            self._set([piece])
         except client.Refused as e:
             key = keys.text(binascii.unhexlify(bytes(piece[11:75])))
             self._log.error(f"{self._path}: the peer {key} is refused: {told(e)}", "file")
@@ -111,9 +119,21 @@ class PeerFolder:
 
 def _kept(interface):
     try:
-        return json.loads(port.read_file(record.folder_path(interface)).decode())
-    except (OSError, ValueError):
+        kept = json.loads(port.read_file(record.folder_path(interface)).decode())
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: nested too deep
         return {}
+    if not isinstance(kept, dict):
+        return {}
+    return {file: row for file, row in kept.items() if _is_row(row)}
+
+
+def _is_row(row):
+    return (
+        isinstance(row, list)
+        and len(row) == 3
+        and isinstance(row[0], str)
+        and isinstance(row[1], str)
+    )
 
 
 class _Reading:

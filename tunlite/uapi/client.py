@@ -60,8 +60,9 @@ def interfaces():
     return sorted([name[:-5] for name in found if name.endswith(".sock")])
 
 
-def connect(name, path=None):
-    """A connected descriptor; NoDaemon, NoAnswer, NoRight. `path`: not the control socket's."""
+def connect(name, path=None, poll=None):
+    """A connected descriptor; NoDaemon, NoAnswer, NoRight. `path`: not the control socket's; poll:
+    instead of port.poll(), for whoever has more to look after."""
     path = path or socket_path(name)
     until_ms = port.now_ms() + _SILENCE_MS
     while True:
@@ -76,7 +77,7 @@ def connect(name, path=None):
                 raise
         if port.now_ms() >= until_ms:
             raise _stuck(name)
-        port.sleep_ms(50)
+        (poll or port.poll)([], 50)
 
 
 def _stuck(name):
@@ -87,11 +88,12 @@ class _Talk:
     """A connection on which nothing waits for ever: neither for one that is silent, nor for one
     that speaks byte by byte."""
 
-    def __init__(self, name, silence_ms, path=None):
+    def __init__(self, name, silence_ms, path=None, poll=None):
         self.name = name
         self.silence_ms = silence_ms
         self._left = _ANSWER_MAX
-        self.fd = connect(name, path)
+        self._poll = poll or port.poll
+        self.fd = connect(name, path, poll)
         self.go_on()
 
     def go_on(self):
@@ -102,7 +104,7 @@ class _Talk:
         """Only this time counts: whoever reads a long answer may pause."""
         began_ms = port.now_ms()
         left_ms = min(self.silence_ms, self._left_ms)
-        if left_ms <= 0 or not port.poll([(self.fd, events)], left_ms):
+        if left_ms <= 0 or not self._poll([(self.fd, events)], left_ms):
             raise _stuck(self.name)
         self._left_ms -= port.now_ms() - began_ms
 
@@ -163,12 +165,12 @@ def _number(text):
         raise nonsense()
 
 
-def ask(name, request, silence_ms=_SILENCE_MS):
+def ask(name, request, silence_ms=_SILENCE_MS, poll=None):
     """Sends an iterable of bytes-like pieces; gives the answer's lines (bytes) without `errno`.
 
     NoDaemon, Refused, NoAnswer, OSError. Nothing is sent before the first line is asked for.
     """
-    talk = _Talk(name, silence_ms)
+    talk = _Talk(name, silence_ms, None, poll)
     try:
         for piece in request:
             talk.send(piece)
@@ -185,7 +187,7 @@ def ask(name, request, silence_ms=_SILENCE_MS):
         port.close(talk.fd)
 
 
-def set_device(name, request):
+def set_device(name, request, poll=None):
     """Sends `set=1` and what it sets: bytearrays of lines, without the empty line. Each may hold a
     secret, and is wiped when the next one is asked for."""
 
@@ -198,13 +200,13 @@ def set_device(name, request):
                 keys.wipe(piece)
         yield b"\n"
 
-    for _ in ask(name, whole(), _SILENCE_OF_SET_MS):
+    for _ in ask(name, whole(), _SILENCE_OF_SET_MS, poll):
         pass
 
 
-def get_device(name, silence_ms=_SILENCE_MS):
+def get_device(name, silence_ms=_SILENCE_MS, poll=None):
     """Lines of `get=1`, as (key, value) of bytes."""
-    for line in ask(name, [b"get=1\n\n"], silence_ms):
+    for line in ask(name, [b"get=1\n\n"], silence_ms, poll):
         key, _, value = line.partition(b"=")
         yield key, value
 
