@@ -79,6 +79,11 @@ def network(prefix):
     return family, kept.to_bytes(size, "big"), bits
 
 
+def format_bytes(packed):
+    """Text of an address whose length tells the family."""
+    return format_address(4 if len(packed) == 4 else 6, packed)
+
+
 def format_prefix(prefix):
     family, packed, bits = prefix
     return f"{format_address(family, packed)}/{bits}"

@@ -4,7 +4,7 @@
 import pytest
 
 from lab.fakes.groups import SOURCE, TARGET, Gateways
-from tunlite.uapi import status, text as uapi
+from tunlite.uapi import get, status, text as uapi
 
 BOTH = pytest.mark.parametrize("probe", [False, True], ids=["handshakes", "echoes"])
 
@@ -85,7 +85,7 @@ def test_a_standby_that_begins_is_answered_and_its_data_comes_in_and_is_acknowle
 
 def test_what_is_used_and_what_is_configured_are_told_apart():
     lab = Gateways()
-    told = b"".join([bytes(p) for p in uapi.get_pieces(lab.router.interface)]).decode()
+    told = b"".join([bytes(p) for p in get.pieces(lab.router.interface)]).decode()
     assert told.count("allowed_ip=10.77.0.1/32") == 1
     assert told.count("configured_ip=10.77.0.1/32") == 2
     seen = b"".join(status.pieces(lab.router.daemon)).decode()

@@ -9,8 +9,8 @@ from tunlite import log as logs
 
 _ROOT = Path(__file__).resolve().parents[2] / "tunlite"
 _MAKES_TEXT = re.compile(r"endpoints\.(text|formatted)\(")
-# uapi/text.py: what wg(8) reads is what it sets.
-_NOT_FOR_PEOPLE = {"endpoints.py", "uapi/text.py"}
+# uapi/get.py: what wg(8) reads is what it sets.
+_NOT_FOR_PEOPLE = {"endpoints.py", "uapi/get.py"}
 
 
 def _bare(name, text):

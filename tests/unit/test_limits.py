@@ -4,7 +4,7 @@
 import pytest
 
 from lab.fakes.net import Node, World
-from tunlite.uapi import text as uapi
+from tunlite.uapi import get, text as uapi
 
 INSIDE = b"\x0a\x09\0\1"
 
@@ -38,7 +38,7 @@ def say(node, *lines):
 
 
 def got(node):
-    return b"".join(bytes(piece) for piece in uapi.get_pieces(node.interface)).decode()
+    return b"".join(bytes(piece) for piece in get.pieces(node.interface)).decode()
 
 
 def established(gateway):

@@ -8,7 +8,7 @@ import pytest
 
 from lab.fakes.net import Node, World
 from tunlite.config import as_uapi, parser, save, secret_text, values
-from tunlite.uapi import status, text as uapi
+from tunlite.uapi import get, status, text as uapi
 
 KEYS = [bytes([number]) * 31 + b"\x40" for number in (1, 2, 3)]
 ME, FIRST, SECOND = (base64.b64encode(key).decode() for key in KEYS)
@@ -41,7 +41,7 @@ def feed(node, pieces):
 
 
 def running(node):
-    text = b"".join(bytes(piece) for piece in uapi.get_pieces(node.interface))
+    text = b"".join(bytes(piece) for piece in get.pieces(node.interface))
     return as_uapi.Running([line.split(b"=", 1) for line in text.splitlines()])
 
 

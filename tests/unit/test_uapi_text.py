@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""text.py: the configuration text of WireGuard, in and out."""
+"""text.py and get.py: the configuration text of WireGuard, in and out."""
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from lab.fakes.net import Node, World
 from tunlite.plane.plane import PlaneError
-from tunlite.uapi import text as uapi
+from tunlite.uapi import get as uapi_get, text as uapi
 
 KEY = bytes(range(1, 33))
 PEER = "public_key=" + "ab" * 32
@@ -31,7 +31,7 @@ def apply(node, *lines):
 
 
 def get(node):
-    return b"".join(bytes(piece) for piece in uapi.get_pieces(node.interface)).decode()
+    return b"".join(bytes(piece) for piece in uapi_get.pieces(node.interface)).decode()
 
 
 def peer_of(node, key="ab" * 32):
@@ -255,7 +255,7 @@ def test_switching_persistent_keepalives_on_sends_one_at_once(node):
 
 def test_a_peer_that_goes_while_a_slow_client_reads_is_left_out(node):
     apply(node, PEER, "allowed_ip=10.0.0.1/32", "public_key=" + "ef" * 32)
-    pieces = uapi.get_pieces(node.interface)
+    pieces = uapi_get.pieces(node.interface)
     seen = [bytes(next(pieces)) for _ in range(3)]
     apply(node, PEER, "remove=true")
     seen += [bytes(piece) for piece in pieces]
@@ -267,7 +267,7 @@ def test_a_peer_that_goes_while_a_slow_client_reads_is_left_out(node):
 def test_no_piece_grows_with_the_number_of_allowed_ips(node):
     lines = [f"allowed_ip=10.{i // 256}.{i % 256}.0/24" for i in range(2000)]
     assert apply(node, PEER, *lines) == 0
-    sizes = [len(piece) for piece in uapi.get_pieces(node.interface)]
+    sizes = [len(piece) for piece in uapi_get.pieces(node.interface)]
     assert max(sizes) < 1500
     assert get(node).count("allowed_ip=") == 2000
 

@@ -83,7 +83,7 @@ class Hands:
         target = self.target(used.peer) if used is not None else None
         if target is None or self._source(target) is not None:
             return ""
-        text = addresses.format_address(4 if len(target) == 4 else 6, target)
+        text = addresses.format_bytes(target)
         return f"the interface has no address that can ask ProbeAddress {text}"
 
     def target(self, peer):

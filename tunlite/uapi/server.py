@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""UNIX sockets: the one that speaks text.py, and those that tell the status to whoever connects.
-Few clients, bounded memory, nothing that blocks.
+"""UNIX sockets: the one that speaks text.py and get.py, and those that tell the status to whoever
+connects. Few clients, bounded memory, nothing that blocks.
 
 A client sends requests one after the other; the answer to each is produced piece by piece as the
 client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGuard's; status=1 is
@@ -8,7 +8,7 @@ ours: JSON (status.py), a newline, then errno=0.
 """
 
 from tunlite.plane import plane as planes
-from tunlite.uapi import text as uapi
+from tunlite.uapi import get, text as uapi
 
 CLIENTS_MAX = 8
 LINE_MAX = 1024
@@ -256,7 +256,7 @@ class Client(_Answered):
     def _get(self):
         errno = 0
         try:
-            yield from uapi.get_pieces(self.server.interface)
+            yield from get.pieces(self.server.interface)
         except Exception as e:  # the client gets a word, whatever broke
             self.server.log.error(f"control socket: get failed: {e}", "server")
             errno = uapi.errno_of(e)
