@@ -114,6 +114,16 @@ def test_lost_messages_are_one_look_at_all(node, why):
     assert change(node, (4, A, 32)) == [A], "the monitor is read on"
 
 
+@pytest.mark.parametrize(("what", "times"), [("lost", 1), ("no memory", 1), ((4, A, 32), 0)])
+def test_what_was_lost_may_have_been_a_way_of_ours(node, monkeypatch, what, times):
+    """Decision 19: an address or default route that is new forgets losses."""
+    told = []
+    monkeypatch.setattr(node.interface.groups, "network_changed", lambda: told.append(1))
+    change(node, what)
+    node.world.run(2)
+    assert len(told) == times
+
+
 def test_a_question_that_fails_is_asked_again(node):
     """A full heap or the end of the descriptors: what is new and what changed are not forgotten."""
     peer, other = peers(node)

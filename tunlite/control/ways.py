@@ -79,9 +79,9 @@ class Ways:
             self._daemon.timers.set(self._timer, when_ms)
 
     def _settled(self, now_ms):
-        self._read_changes()
+        lost = not self._read_changes()
         self._watch()
-        if rtnetlink.is_new_way(self._heads):
+        if lost or rtnetlink.is_new_way(self._heads):
             self._interface.groups.network_changed()
         try:
             self._ask(now_ms)
@@ -107,11 +107,14 @@ class Ways:
             self._interface.let_turn()
 
     def _read_changes(self):
+        """False: some were lost, which may have been any."""
         try:
             self._port.route_changes(self._fd, self._heads, self._interface.let_turn)
+            return True
         except (OSError, MemoryError):
-            self._all = True  # some were lost
+            self._all = True
             self._heads.clear()
+            return False
 
     # ---- the look ----
 
