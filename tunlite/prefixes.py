@@ -6,6 +6,7 @@ Many small dicts do not. An Order finds what lies in a prefix.
 """
 
 _PARTS = 61
+_PIECE = 32  # keys
 
 
 def key_of(prefix):
@@ -19,6 +20,10 @@ def prefix_of(key):
     return key[0], key[2:], key[1]
 
 
+def _number_of(key):
+    return int.from_bytes(key, "big") % _PARTS
+
+
 class Table:
     """As a dict, with what is used of one. Keys are key_of()'s."""
 
@@ -26,7 +31,7 @@ class Table:
         self._parts = {}
 
     def _part(self, key):
-        number = int.from_bytes(key, "big") % _PARTS
+        number = _number_of(key)
         if number not in self._parts:
             self._parts[number] = {}
         return self._parts[number]
@@ -47,44 +52,70 @@ class Table:
         for part in self._parts.values():
             yield from part.items()
 
+    def parts(self):
+        """(number, dict): keys whose part has the same number."""
+        return self._parts.items()
+
 
 class Order:
-    """Keys in the order of their addresses: what lies in a prefix stands together. Keys that went
-    are found out when they are met."""
+    """The keys of a table, of each part in the order of their addresses: what lies in a prefix
+    stands together there. Keys that went are found out when they are met.
 
-    def __init__(self, keys):
-        self._rows = sorted([_row_of(key) for key in keys])
+    One order of all would be one sort, of 65,000 a long time in which no packet turns.
+    """
 
-    def _at(self, row):
-        """Where it is, or would be."""
-        least, most = 0, len(self._rows)
-        while least < most:
-            middle = (least + most) // 2
-            if self._rows[middle] < row:
-                least = middle + 1
-            else:
-                most = middle
-        return least
+    def __init__(self, table, let_turn):
+        """let_turn() now and then."""
+        self._table = table
+        self._parts = {}
+        for number, part in table.parts():
+            rows = []
+            for key in part:
+                rows.append(_row_of(key))
+                if not len(rows) % _PIECE:
+                    let_turn()
+            rows.sort()
+            self._parts[number] = rows
+            let_turn()
 
     def add(self, key):
-        row = _row_of(key)
-        at = self._at(row)
-        if self._rows[at : at + 1] != [row]:
-            self._rows.insert(at, row)
+        number = _number_of(key)
+        if number not in self._parts:
+            self._parts[number] = []
+        rows, row = self._parts[number], _row_of(key)
+        at = _place(rows, row)
+        if rows[at : at + 1] != [row]:
+            rows.insert(at, row)
 
-    def inside(self, key, table):
-        """Those of the table's keys that lie inside the prefix of `key` and are longer."""
-        at = self._at(_row_of(key))
-        while at < len(self._rows):
-            found = _key_of_row(self._rows[at])
+    def inside(self, key):
+        """The table's keys that lie inside the prefix of `key` and are longer."""
+        for rows in self._parts.values():
+            yield from self._inside(key, rows)
+
+    def _inside(self, key, rows):
+        at = _place(rows, _row_of(key))
+        while at < len(rows):
+            found = _key_of_row(rows[at])
             if not _covers(key, found):
                 return
-            if table.get(found) is None:
-                del self._rows[at]
+            if self._table.get(found) is None:
+                del rows[at]
                 continue
             at += 1
             if found[1] > key[1]:
                 yield found
+
+
+def _place(rows, row):
+    """Where it is in the rows, or would be."""
+    least, most = 0, len(rows)
+    while least < most:
+        middle = (least + most) // 2
+        if rows[middle] < row:
+            least = middle + 1
+        else:
+            most = middle
+    return least
 
 
 def _row_of(key):

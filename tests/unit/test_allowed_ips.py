@@ -141,3 +141,18 @@ def test_the_same_prefix_twice_is_one(table, group):
     table.allowed.add(group[1], EIGHT)
     table.rows()
     assert len(group[1].allowed) == 2
+
+
+def test_packets_turn_while_what_lies_in_a_prefix_is_put_in_order(table):
+    """65,000 admitted peers were one sort of 320 ms; a piece may take a few milliseconds."""
+    for number in range(20_000):
+        address = b"\x0a" + number.to_bytes(3, "big")
+        table.allowed.add(table.peers[0], (4, address, 32))
+    turns = []
+    found = list(table.allowed.overlapping(EIGHT, lambda: turns.append(0)))
+    assert len(found) == 20_000
+    assert len(turns) > 400
+    del turns[:]
+    table.allowed.add(table.peers[1], (4, b"\x0a\xff\0\0", 16))
+    assert len(list(table.allowed.overlapping(EIGHT, lambda: turns.append(0)))) == 20_001
+    assert not turns, "it is put in order once"

@@ -86,7 +86,8 @@ class Guests:
     def overlap(self, public, answer):
         """Why the AllowedIPs of the answer would take something from another peer, or None."""
         for prefix in answer.allowed:
-            for key, other in self._owner.allowed.overlapping(prefix):
+            owner = self._owner
+            for key, other in owner.allowed.overlapping(prefix, owner.let_turn):
                 same = key[1] >= prefix[2]  # or inside: not a shorter one
                 if other.public != public and (same or other.origin == "admitted"):
                     return (

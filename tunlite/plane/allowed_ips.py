@@ -73,8 +73,9 @@ class AllowedIPs:
                 self._leave(peer, key)
         peer.allows([])
 
-    def overlapping(self, prefix):
-        """(key, peer) of each prefix that equals, contains or lies in this one."""
+    def overlapping(self, prefix, let_turn):
+        """(key, peer) of each prefix that equals, contains or lies in this one; let_turn() now
+        and then, for many."""
         family, address, bits = prefix
         for shorter in range(bits + 1):
             key = prefixes.key_of(addresses.network((family, address, shorter)))
@@ -83,8 +84,8 @@ class AllowedIPs:
         if bits == 8 * len(address):
             return
         if self._order is None:
-            self._order = prefixes.Order([key for key, _ in self._owners.items()])
-        for key in self._order.inside(prefixes.key_of(prefix), self._owners):
+            self._order = prefixes.Order(self._owners, let_turn)
+        for key in self._order.inside(prefixes.key_of(prefix)):
             for peer in self._of(key):
                 yield key, peer
 
