@@ -276,6 +276,37 @@ def test_when_no_member_answers_echoes_each_is_tried_once_and_the_first_is_kept(
     assert lab.group.choice.is_proven and not lab.group.choice.trouble
 
 
+def test_another_probe_address_is_judged_by_its_own_echoes():
+    lab = Gateways(probe=True, fail_after=3)
+    for node in lab.gateways:
+        node.native.answers = set()
+    for _ in range(60):
+        lab.ping(1, answered=False)
+    choice = lab.group.choice
+    assert "ProbeAddress" in choice.trouble
+    lab.set("group_name=gateways", "group_probe_address=10.77.0.1")
+    assert "ProbeAddress" in choice.trouble, "it is the same"
+    lab.set("group_name=gateways", "group_probe_address=")
+    assert not choice.trouble and not choice.hands.trouble()
+    for node in lab.gateways:
+        node.native.answers = {TARGET}
+    lab.set(f"public_key={lab.key(lab.used)}", "probe_address=10.77.0.1")
+    lab.ping(10, answered=False)
+    assert choice.is_proven
+    lab.set(f"public_key={lab.key(lab.used)}", "probe_address=10.77.0.9")
+    assert not choice.is_proven
+
+
+def test_sources_of_targets_of_earlier_configurations_are_forgotten():
+    lab = Gateways(probe=True)
+    hands = lab.group.choice.hands
+    for number in range(1, 100):
+        lab.set("group_name=gateways", f"group_probe_address=10.77.0.{number}")
+        hands.echoes(lab.group.choice.used.peer)
+        lab.world.run(1)
+    assert len(hands._sources) < 20
+
+
 def test_all_members_drop_echoes_and_answer_data_and_nobody_is_left():
     lab = Gateways(probe=True, fail_after=3)
     for node in lab.gateways:

@@ -264,6 +264,13 @@ class Choice:
             member.try_once(False)
         self.trouble = ""
 
+    def probes_elsewhere(self):
+        """ProbeAddress is another one: what earlier echoes told of members holds no more."""
+        self._proves()
+        self.is_proven = False
+        for member in self.members:
+            member.echoed(0)
+
     def _shakes_alone(self, now_ms):
         """The one in use answers handshakes and no echo. Each member not yet tried is; if none
         answers echoes, it is no gateway's fault and the first of them is kept."""

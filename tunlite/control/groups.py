@@ -37,7 +37,13 @@ class Group:
             self.is_new = self.is_new or self.health != value
             self.health = value
         else:
-            self.probe = value
+            self._probe_at(value)
+
+    def _probe_at(self, address):
+        is_new = self.probe != address
+        self.probe = address
+        if is_new and self.choice is not None:
+            self.choice.probes_elsewhere()
 
     def _set_limit(self, limit):
         if bool(limit) != bool(self.limit):

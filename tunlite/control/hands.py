@@ -97,6 +97,9 @@ class Hands:
         if now_ms >= until_ms:
             source = self._interface.source_for(target)
             until_ms = now_ms + (_SOURCE_MS if source else _NO_SOURCE_MS)
+            # What was asked by an earlier configuration goes.
+            rows = self._sources.items()
+            self._sources = {key: row for key, row in rows if row[1] > now_ms}
             self._sources[target] = (source, until_ms)
         return source
 

@@ -76,7 +76,10 @@ class Peer(noise.Remote):
 
     def probed_at(self, address):
         """None: where its group's members are."""
+        is_new = self.probe != address
         self.probe = address
+        if is_new and self.member is not None and self.group.choice is not None:
+            self.group.choice.probes_elsewhere()
 
     def health_at(self, text):
         self.health_address = text
