@@ -494,9 +494,9 @@ def test_the_draw_comes_between_12_and_36_hours():
     drawn = []
     for _ in range(60):
         began_ms = lab.world.clock.now_ms
-        at_ms = lab.group.choice._draw_ms
+        at_ms = lab.group.choice.preference.draw_ms
         lab.world.run((at_ms - began_ms) / 1000 + 10)
-        drawn.append((lab.used, lab.group.choice._draw_ms - at_ms))
+        drawn.append((lab.used, lab.group.choice.preference.draw_ms - at_ms))
     hours = [ms / 3_600_000 for _, ms in drawn]
     assert min(hours) >= 12 and max(hours) <= 36 and max(hours) - min(hours) > 12
     for number in range(3):

@@ -5,34 +5,18 @@ first that answers, on a planned move one that has proved itself (control.md, "G
 Clock and chance come in; what is done goes out through `hands` (hands.py, or a test's).
 """
 
-from tunlite.control import liveness, moves
+from tunlite.control import liveness, moves, preference
 
 _OVER_MS = 90_000  # of silence, with nothing sent any more: as a handshake gives up
-_NOWHERE_MS = 2000  # that names get to be resolved, so that the first one is not everybody's
-_DRAW_MS = 12 * 3_600_000  # the least; and as much again twice
-_MEASURE_MS = 600_000
-_ANSWERS_MS = 5000  # that measured members get
 _CHANGES_MS = 10_000
 _HEALTH_MS = 10_000
 _ILL = 3  # failures of HealthCommand in a row
-_PATIENCE_MS = 11_000  # two asks, of 5 s each
 _REKEY_MS = 15_000  # a rekey that is unanswered for so long, though data comes
 
 
 class Choice:
-    """`hands`, with a member's peer as argument:
-
-    begin(peer)  a handshake, as data would begin it; shake(peer) at once; ask(peer) whose answer is
-    thrown away; rest(peer) ends what is under way; echo(peer): False, no session can send it;
-    echoes(peer): is it asked by echoes? echoed_ms(peer): the last one answered;
-    stamps(peer): (first unanswered, last sent, last received) in ms; rekey_ms(peer): the first
-    initiation unanswered, 0: none; active(peer): does data flow? placed(peer): has it an endpoint?
-
-    And with members: use(old or None, new, why): the others stand by; check(member) runs
-    HealthCommand, which tells checked(). wake_at(ms or None); below(n): a number drawn.
-
-    `rules` has choose, fail_ms and health. Members are liveness.Member.
-    """
+    """`hands` is a Hands, or a test's. `rules` has choose, fail_ms and health. Members are
+    liveness.Member."""
 
     def __init__(self, hands, rules):
         self.hands = hands
@@ -48,8 +32,8 @@ class Choice:
         self.search = None
         self.move = None
         self._due_ms = None
-        self._draw_ms = self._nowhere_ms = 0
-        self._measure_ms = self._weigh_ms = self._changed_ms = 0
+        self.preference = preference.Preference(hands, rules)
+        self._changed_ms = 0
         self._health_ms = self._failures = 0
         self._first = None  # that answered handshakes and no echo
         self._is_settled = False  # none answers echoes: handshakes judge
@@ -64,8 +48,7 @@ class Choice:
             self.used = None
             self.is_held = False
             if members:
-                self._draw_ms = self._next_draw(now_ms)
-                self._nowhere_ms = now_ms + _NOWHERE_MS
+                self.preference.begin(now_ms)
                 self._switch(self.row(now_ms)[0], "first", now_ms)
         else:
             self.hands.use(self.used, self.used, "")
@@ -81,7 +64,7 @@ class Choice:
     def answered(self, member, now_ms):
         """A session was made with it, which we began."""
         if self.move is not None and self.move.member is member:
-            self.move.has_session(now_ms, self.patience_ms())
+            self.move.has_session(now_ms, moves.patience_ms(self.rules))
         elif self.search is not None and member is not self.used:
             self._found(member, now_ms)
         elif self.search is not None and self.search.for_session:
@@ -92,7 +75,7 @@ class Choice:
         """The answer to an ask came."""
         member.measured(rtt_ms)
         if self.move is not None and self.move.member is member:
-            self.move.was_answered(now_ms, self.patience_ms())
+            self.move.was_answered(now_ms, moves.patience_ms(self.rules))
         self.run(now_ms)
 
     def woke(self, now_ms):
@@ -129,7 +112,7 @@ class Choice:
         self.is_held = member is not None
         self.trouble = ""
         if member is not None and member is not self.used:
-            self._begin(moves.Move(member, "use", now_ms, self.patience_ms()))
+            self._begin(moves.Move(member, "use", now_ms, moves.patience_ms(self.rules)))
         self.run(now_ms)
 
     def checked(self, member, is_well, now_ms):
@@ -155,7 +138,7 @@ class Choice:
         if not well:
             self.trouble = "HealthCommand fails at every member that answers"
         elif self.search is None and self.move is None:
-            self._begin(moves.Move(well[0], "health", now_ms, self.patience_ms()))
+            self._begin(moves.Move(well[0], "health", now_ms, moves.patience_ms(self.rules)))
 
     # ---- what is due ----
 
@@ -182,10 +165,6 @@ class Choice:
         """FailAfter as it counts."""
         least_ms = 0 if self.hands.echoes(peer) else liveness.LEAST_SHAKEN_MS
         return max(self.rules.fail_ms, least_ms)
-
-    def patience_ms(self):
-        """How long a candidate of a planned move may take for an answer."""
-        return max(self.rules.fail_ms, _PATIENCE_MS)
 
     def _judge(self, now_ms):
         """Is the one in use alive? When that is to be asked again."""
@@ -230,7 +209,7 @@ class Choice:
         is_free = self.move is None and self.search is None and len(self.members) > 1
         if asked_ms and now_ms - asked_ms >= _REKEY_MS and is_free:
             first = self._others(now_ms)[0]
-            self._begin(moves.Move(first, "rekey", now_ms, self.patience_ms()))
+            self._begin(moves.Move(first, "rekey", now_ms, moves.patience_ms(self.rules)))
         return now_ms + fail_ms // 3 if self.hands.active(self.used.peer) else None
 
     def _probe(self, echoes, fail_ms, now_ms):
@@ -282,23 +261,12 @@ class Choice:
             self.trouble = "no member answers ProbeAddress: handshakes judge"
             left = [self._first] if self._first in self.members else []
         if left and left[0] is not self.used:
-            self._begin(moves.Move(left[0], "echo", now_ms, self.patience_ms()))
+            self._begin(moves.Move(left[0], "echo", now_ms, moves.patience_ms(self.rules)))
 
     # ---- after a death ----
 
     def row(self, now_ms):
-        """The members in the order in which they are tried: losers last."""
-        rank = []
-        for m in self.members:
-            place = m.serial
-            if self.rules.choose == "random":
-                place = self.hands.below(1 << 16)
-            elif self.rules.choose == "nearest":
-                place = m.rtt_ms or 1 << 20
-            lost_ms = m.lost_ms if m.is_loser(now_ms) else 0
-            rank.append((not self.hands.placed(m.peer), lost_ms, place, m.serial, m))
-        rank.sort()
-        return [row[4] for row in rank]
+        return self.preference.row(self.members, now_ms)
 
     def _others(self, now_ms):
         return [m for m in self.row(now_ms) if m is not self.used]
@@ -385,31 +353,14 @@ class Choice:
         if now_ms >= move.ends_ms:
             self._fails(now_ms)
             return now_ms
-        peer = move.member.peer
-        if move.stage == moves.PROOF and self._has_proof(move, peer):
+        if move.is_proved(self.hands, self.is_proven):
             if move.why in ("rekey", "health"):
                 self.used.lose(now_ms)
             self._switch(move.member, move.why, now_ms)
             return now_ms
         if now_ms >= move.next_ms:
-            self._ask(move, peer, now_ms)
+            move.asks(self.hands, self.rules.fail_ms // 15, now_ms)
         return min(move.next_ms, move.ends_ms)
-
-    def _has_proof(self, move, peer):
-        is_wanted = self.is_proven and self.hands.echoes(peer)
-        return not is_wanted or self.hands.echoed_ms(peer) >= move.made_ms
-
-    def _ask(self, move, peer, now_ms):
-        every_ms = moves.AGAIN_MS
-        if move.stage == moves.ASK:
-            self.hands.ask(peer)
-        elif move.stage == moves.SESSION:
-            move.member.call(True)
-            self.hands.shake(peer)
-        else:
-            every_ms = self.rules.fail_ms // 15
-            self.hands.echo(peer)
-        move.left(now_ms + every_ms)
 
     def _fails(self, now_ms):
         """A candidate that fails changes nothing and counts as a loss, unless nobody answers."""
@@ -421,22 +372,19 @@ class Choice:
             self.trouble = "use: the peer does not answer"
         self._end_move()
 
-    def _next_draw(self, now_ms):
-        return now_ms + _DRAW_MS + 2 * self.hands.below(_DRAW_MS)
-
     def _plan(self, now_ms):
         """Begins what the rule wants; when it may want something."""
         if not self.hands.placed(self.used.peer):
-            return self._is_nowhere(now_ms)
+            placed, when_ms = self.preference.placed(self.members, now_ms)
+            if placed is not None:
+                self._switch(placed, "address", now_ms)
+            return when_ms
         if self.move or self.search or self.is_held or len(self.members) < 2:
             return None
-        if self.rules.choose == "random":
-            return self._plan_random(now_ms)
-        if not self.hands.active(self.used.peer):
-            return None  # nobody is there to be better served: an idle tunnel wakes for nothing
-        if self.rules.choose == "order":
-            return self._plan_order(now_ms)
-        return self._plan_nearest(now_ms)
+        move, when_ms = self.preference.wants(self.members, self.used, now_ms)
+        if move is not None:
+            self._begin(move)
+        return when_ms
 
     def _check(self, now_ms):
         if not self.rules.health or len(self.members) < 2:
@@ -446,51 +394,3 @@ class Choice:
             if not self.silence.quiet_ms and self.hands.placed(self.used.peer):
                 self.hands.check(self.used)
         return self._health_ms
-
-    def _is_nowhere(self, now_ms):
-        """The one in use has no address; another that has one is used after a while."""
-        placed = [m for m in self.row(now_ms) if self.hands.placed(m.peer)]
-        if not placed:
-            return None
-        if now_ms >= self._nowhere_ms:
-            self._switch(placed[0], "address", now_ms)
-            return now_ms
-        return self._nowhere_ms
-
-    def _plan_random(self, now_ms):
-        """The day's draw, of all: whoever it hits is asked whether it is there."""
-        if now_ms >= self._draw_ms:
-            self._draw_ms = self._next_draw(now_ms)
-            drawn = self.members[self.hands.below(len(self.members))]
-            if drawn is not self.used and not drawn.is_loser(now_ms):
-                self._begin(moves.Move(drawn, "draw", now_ms, self.patience_ms()))
-        return self._draw_ms
-
-    def _plan_order(self, now_ms):
-        """Back to an earlier one, once its loss has run out and it was there for a minute."""
-        earlier = [m for m in self.members if m.serial < self.used.serial]
-        back = [m for m in earlier if not m.is_loser(now_ms)]
-        if back:
-            move = moves.Move(back[0], "order", now_ms, self.patience_ms(), moves.BACK_ASKS)
-            self._begin(move)
-            return now_ms
-        return min([m.lost_ms for m in earlier]) if earlier else None
-
-    def _plan_nearest(self, now_ms):
-        if self._weigh_ms:
-            if now_ms < self._weigh_ms:
-                return self._weigh_ms
-            self._weigh_ms = 0
-            best = self.row(now_ms)[0]
-            # What differs by less is the day's weather.
-            is_near = best.rtt_ms and 10 * best.rtt_ms < 7 * (self.used.rtt_ms or 1 << 20)
-            if best is not self.used and is_near and not best.is_loser(now_ms):
-                self._begin(moves.Move(best, "nearest", now_ms, self.patience_ms()))
-                return now_ms
-        if now_ms >= self._measure_ms:
-            self._measure_ms = now_ms + _MEASURE_MS
-            self._weigh_ms = now_ms + _ANSWERS_MS
-            for member in self.members:
-                self.hands.ask(member.peer)
-            return self._weigh_ms
-        return self._measure_ms

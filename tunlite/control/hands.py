@@ -17,7 +17,17 @@ def label(peer):
 
 
 class Hands:
-    """`interface` is an Interface, `group` a groups.Group."""
+    """`interface` is an Interface, `group` a groups.Group. With a member's peer as argument:
+
+    begin(peer)  a handshake, as data would begin it; shake(peer) at once; ask(peer) whose answer is
+    thrown away; rest(peer) ends what is under way; echo(peer): False, no session can send it;
+    echoes(peer): is it asked by echoes? echoed_ms(peer): the last one answered;
+    stamps(peer): (first unanswered, last sent, last received) in ms; rekey_ms(peer): the first
+    initiation unanswered, 0: none; active(peer): does data flow? placed(peer): has it an endpoint?
+
+    And with members: use(old or None, new, why): the others stand by; check(member) runs
+    HealthCommand, which tells checked(). wake_at(ms or None); below(n): a number drawn.
+    """
 
     def __init__(self, interface, group):
         self._interface = interface

@@ -8,11 +8,17 @@ NEXT_MS = 1000  # a candidate that has not answered by then: the next one begins
 AGAIN_MS = 1000  # an unanswered ask of a planned move
 BACK_ASKS = 7  # `order` back to an earlier member: one each ten seconds, for a minute
 BACK_MS = 10_000
+_PATIENCE_MS = 11_000  # two asks, of 5 s each
 ASKED_MS = 2 * wire.INITIATION_SPACING_MS  # after an answered ask: or a near one drops the next
 
 ASK = 0  # an initiation whose answer is thrown away
 SESSION = 1
 PROOF = 2  # an echo comes back on it, where members answer such
+
+
+def patience_ms(rules):
+    """How long a candidate of a planned move may take for an answer."""
+    return max(rules.fail_ms, _PATIENCE_MS)
 
 
 class Search:
@@ -57,8 +63,19 @@ class Move:
         self.made_ms = 0
         self._asks = asks
 
-    def left(self, next_ms):
-        self.next_ms = next_ms
+    def asks(self, hands, echo_ms, now_ms):
+        """What its stage wants of the member leaves."""
+        peer = self.member.peer
+        every_ms = AGAIN_MS
+        if self.stage == ASK:
+            hands.ask(peer)
+        elif self.stage == SESSION:
+            self.member.call(True)
+            hands.shake(peer)
+        else:
+            every_ms = echo_ms
+            hands.echo(peer)
+        self.next_ms = now_ms + every_ms
 
     def was_answered(self, now_ms, patience_ms):
         """An ask was; the next one, or a session."""
@@ -77,3 +94,11 @@ class Move:
             self.stage = PROOF
             self.made_ms = self.next_ms = now_ms
             self.ends_ms = now_ms + patience_ms
+
+    def is_proved(self, hands, by_echo):
+        """`by_echo`: members answer such, so that one must be back on the new session."""
+        if self.stage != PROOF:
+            return False
+        peer = self.member.peer
+        is_wanted = by_echo and hands.echoes(peer)
+        return not is_wanted or hands.echoed_ms(peer) >= self.made_ms
