@@ -666,6 +666,84 @@ def test_from_three_quarters_of_the_lifetime_on_the_next_handshake_asks_beside_t
         assert reasons == ["lifetime"]
 
 
+class Ends:
+    """A listener that keeps why peers left."""
+
+    def __init__(self, gateway):
+        self.reasons = []
+        gateway.interface.listeners.append(self)
+
+    def established(self, peer):
+        pass
+
+    def left(self, peer, reason):
+        self.reasons.append(reason)
+
+
+@pytest.mark.parametrize("lifetime", [40, 60, 200, 340, 400, 600])
+def test_a_router_that_is_renewed_loses_nothing_however_short_its_lifetime_is(
+    world, gateway, router, lifetime
+):
+    """A packet each 5 s for 20 min; the command takes 5 s."""
+    commands, ends = gateway.interface.commands, Ends(gateway)
+    yes = (*YES, ("lifetime", str(lifetime).encode()))
+    router.send(INSIDE)
+    world.run(7)
+    commands.answer(yes)
+    for _ in range(240):
+        waiting = len(commands.open)
+        router.send(INSIDE)
+        world.run(5)
+        for _ in range(waiting):
+            commands.answer(yes)
+    assert ends.reasons == [] and len(gateway.received()) == 241
+    assert len(commands.asked) <= 2 + 1200 / (lifetime * 0.75)
+
+
+def test_a_lifetime_ends_when_it_is_over_though_nothing_was_heard_meanwhile(gateway):
+    let_in(gateway.world, gateway, Stranger(gateway, 1), (*YES, ("lifetime", b"40")))
+    gateway.world.run(39)
+    assert shown(gateway) == 1
+    gateway.world.run(2)
+    assert shown(gateway) == 0 and len(gateway.interface.commands.asked) == 1
+
+
+def test_who_is_let_in_when_the_daemon_is_up_for_long_was_not_silent_for_so_long(gateway):
+    gateway.world.run(1000)
+    let_in(gateway.world, gateway, Stranger(gateway, 1))
+    assert shown(gateway) == 1
+
+
+@pytest.mark.parametrize("answer", ["no", "too many wait"])
+def test_who_is_not_renewed_is_asked_about_by_the_timer_until_the_question_is_taken(
+    world, gateway, router, answer
+):
+    commands, ends = gateway.interface.commands, Ends(gateway)
+    router.send(INSIDE)
+    world.run(7)
+    commands.answer((*YES, ("lifetime", b"80")))
+    if answer != "no":
+        commands.open = [None] * 64
+    for _ in range(62):
+        router.send(INSIDE)
+        world.run(1)
+    if answer == "no":
+        commands.answer(None)
+    else:
+        assert len(commands.asked) == 1
+        commands.open = []
+    for _ in range(10):
+        router.send(INSIDE)
+        world.run(1)
+    assert len(commands.asked) == 2 and ends.reasons == []
+    if answer != "no":
+        commands.answer((*YES, ("lifetime", b"80")))
+    for _ in range(10):
+        router.send(INSIDE)
+        world.run(1)
+    assert ends.reasons == (["lifetime"] if answer == "no" else [])
+
+
 def test_what_a_renewal_says_is_taken(world, gateway, router):
     commands = gateway.interface.commands
     router.send(INSIDE)

@@ -288,7 +288,7 @@ class Admission:
         stranger.hand_over(peer)
         self._let_in.append((stranger, peer))
         del self._parked[stranger.public]
-        owner.timers.set(guest, now_ms + guests.SILENT_MS)
+        self.guests.look_at(guest, now_ms)
         self.guests.publish_soon()
         owner.log.info(f"{keys.text(stranger.public)} is let in", "admitted")
         return None

@@ -10,6 +10,7 @@ from tunlite.prefixes import key_of, prefix_of
 
 SILENT_MS = 600_000
 _RATES = ("rate_in", "rate_out")
+_AGAIN_MS = 1000  # where too many questions wait, at the earliest
 _PUBLISHING_SHARE = 10  # routes are published for a tenth of the time
 
 
@@ -19,9 +20,10 @@ class Guest(timers.Timer):
     ends_ms = renews_ms = 0  # 0: for ever
     asked_of = None
 
-    def __init__(self, guests, peer):
+    def __init__(self, guests, peer, now_ms):
         super().__init__(guests)
         self.peer = peer
+        self.came_ms = now_ms
 
     def expired(self, now_ms):
         self.callback.look_at(self, now_ms)
@@ -67,7 +69,8 @@ class Guests:
         self._publish = timers.Timer(self.publish_now)
 
     def add(self, peer):
-        guest = self._guests[peer.handle] = Guest(self, peer)
+        guest = Guest(self, peer, self._owner.port.now_ms())
+        self._guests[peer.handle] = guest
         return guest
 
     def left(self, peer):
@@ -148,14 +151,25 @@ class Guests:
         when_ms, why = guest.ends_ms, "lifetime"
         if peer.origin == "admitted":
             received_ms = self._owner.plane.state(peer.handle)[planes.RECEIVED_ANY]
-            silent_ms = received_ms + SILENT_MS
+            silent_ms = max(received_ms, guest.came_ms) + SILENT_MS
             if not when_ms or silent_ms < when_ms:
                 when_ms, why = silent_ms, "silent"
         if when_ms > now_ms:
-            self._owner.timers.set(guest, when_ms)
+            self._owner.timers.set(guest, min(when_ms, self._asks_at(guest, now_ms) or when_ms))
         else:
             self._owner.remove_peer(peer, why)
             self.publish_soon()
+
+    def _asks_at(self, guest, now_ms):
+        """When its time is to be asked for though no handshake may come before it ends; None: not
+        any more. Its session has proved as much as the first packet after a handshake does."""
+        if not guest.renews_ms or guest.peer.origin != "admitted":
+            return None
+        if now_ms < guest.renews_ms:
+            return guest.renews_ms
+        if not guest.peer.established.began_ms or self._ask(guest):
+            return None  # its next handshake asks
+        return now_ms + max(_AGAIN_MS, (guest.ends_ms - now_ms) // 4)
 
     def lasts(self, peer, seconds):
         """Somebody who may set says how long the peer stays from now on."""
@@ -171,17 +185,23 @@ class Guests:
             del self._guests[peer.handle]
 
     def shaken(self, peer, now_ms):
-        """A handshake with it is complete, which proves its address: its time is asked for anew."""
+        """A handshake with it is complete: its time is asked for anew."""
         guest = self._guests.get(peer.handle)
+        if guest is not None and guest.renews_ms and now_ms >= guest.renews_ms:
+            self._ask(guest)
+
+    def _ask(self, guest):
+        """False: too many questions wait."""
         commands = self._owner.commands
-        if guest is None or commands is None or guest.asked_of is not None:
-            return
-        if not guest.renews_ms or now_ms < guest.renews_ms:
-            return
+        if commands is None or guest.asked_of is not None:
+            return True
+        peer = guest.peer
         guest.asks(self.asked_of())
         record = self._owner.plane.endpoint_of(peer.handle)
-        if not commands.verify(peer.public, record, lambda pairs: self._renewed(guest, pairs)):
+        taken = commands.verify(peer.public, record, lambda pairs: self._renewed(guest, pairs))
+        if not taken:
             guest.asks(None)
+        return taken
 
     def _renewed(self, guest, pairs):
         owner = self._owner
