@@ -128,6 +128,21 @@ def test_members_of_a_group_have_a_limit_of_their_own_and_take_it_along(world, g
     assert sorted(names, key=str) == [None, "a", "b"]
 
 
+def test_the_log_names_the_limit_that_refused_and_how_many_it_counts(world, gateway, routers):
+    groups = ["group_name=a", "group_peer_limit=1", "group_name=b", "group_peer_limit=1"]
+    for router, name in zip(routers, "aabb", strict=True):
+        groups += [key_of(router), "group=" + name]
+    say(gateway, *groups)
+    for router in routers:
+        router.send(INSIDE)
+        world.run(1)
+    told = [line for line in gateway.log.texts("info") if "PeerLimit" in line]
+    assert told == [
+        f"1 members of group {name} are established: its PeerLimit refused handshakes of others (1)"
+        for name in "ab"
+    ]
+
+
 def test_a_limit_that_is_set_later_counts_who_is_there_and_one_that_is_gone_refuses_nobody(
     world, gateway, routers
 ):

@@ -244,9 +244,8 @@ class Exchange(initiations.Initiations):
     def _heard(self, peer):
         """On a new session."""
         limits = self.owner.limits
-        if limits is not None and not limits.has_room(peer):
+        if limits is not None and limits.refuses(peer):
             # Others came between its initiation and its first packet.
-            limits.tell()
             peer.ends("peer limit")
             return
         established.heard(peer, self.now_ms)

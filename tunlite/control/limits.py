@@ -3,6 +3,7 @@
 
 from tunlite.protocol import noise
 
+OVER = "over PeerLimit"
 _TOLD_MS = 60_000
 
 
@@ -15,8 +16,7 @@ class Limits:
         self._most = {}  # name of a group, None for all: a number
         self._count = {}  # likewise: how many are established now
         self._homes = {}  # handle of who is established -> name of the group it counts for
-        self._refused = 0  # since it was told
-        self._told_ms = None
+        self._told = {}  # likewise: when it was told, and how many were refused since
         for peer in list(owner.peers.values()):
             if peer.established.began_ms:
                 self.established(peer)
@@ -28,7 +28,10 @@ class Limits:
 
     def keep(self, names):
         """Other groups are gone."""
-        self._most = {name: most for name, most in self._most.items() if not name or name in names}
+        for name in list(self._most):
+            if name and name not in names:
+                del self._most[name]
+                self._told.pop(name, None)
 
     def most(self, name):
         return self._most.get(name, 0)
@@ -60,31 +63,51 @@ class Limits:
 
     # ---- who may come ----
 
-    def _is_full(self, name):
-        most = self._most.get(name, 0)
-        return most and self._count.get(name, 0) >= most
+    def _full(self, name):
+        """The limits that leave no room for another member of this group, None: of none."""
+        found = []
+        for each in (None, name):
+            most = self._most.get(each, 0)
+            if most and self._count.get(each, 0) >= most:
+                found.append(each)
+        return found
 
     def has_room(self, peer):
         """Whether it is established, or may be."""
         if peer.established.began_ms:
             return True
-        return not self._is_full(None) and not (peer.group and self._is_full(peer.group.name))
+        return not self._full(peer.group.name if peer.group else None)
+
+    def refuses(self, peer):
+        """Whether it would be one too many, and then that is told."""
+        if peer.established.began_ms:
+            return False
+        return self.refuses_one_of(peer.group.name if peer.group else None)
+
+    def refuses_one_of(self, name):
+        """Likewise of a stranger. name: of his group; None: he has none, or it is not known yet."""
+        full = self._full(name)
+        if full:
+            self._tell(full[0])
+        return bool(full)
 
     def check(self, peer):
         """HandshakeError: another one would be too many. peer: None for a stranger."""
-        if self._is_full(None) if peer is None else not self.has_room(peer):
-            self.tell()
-            raise noise.HandshakeError("over PeerLimit")
+        if self.refuses_one_of(None) if peer is None else self.refuses(peer):
+            raise noise.HandshakeError(OVER)
 
-    def tell(self):
-        """Somebody was refused."""
-        owner = self._owner
-        now_ms = owner.port.now_ms()
-        self._refused += 1
-        if self._told_ms is None or now_ms - self._told_ms >= _TOLD_MS:
-            owner.log.info(
-                f"{self._count.get(None, 0)} peers are established: PeerLimit refused handshakes of"
-                f" others ({self._refused})"
+    def _tell(self, name):
+        """This limit has refused somebody."""
+        now_ms = self._owner.port.now_ms()
+        told_ms, refused = self._told.get(name, (None, 0))
+        refused += 1
+        if told_ms is None or now_ms - told_ms >= _TOLD_MS:
+            whose, whoses = "peers", ""
+            if name is not None:
+                whose, whoses = "members of group " + name, "its "
+            self._owner.log.info(
+                f"{self._count[name]} {whose} are established: {whoses}PeerLimit refused handshakes"
+                f" of others ({refused})"
             )
-            self._told_ms = now_ms
-            self._refused = 0
+            told_ms, refused = now_ms, 0
+        self._told[name] = (told_ms, refused)
