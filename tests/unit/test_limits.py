@@ -4,6 +4,7 @@
 import pytest
 
 from lab.fakes.net import Node, World
+from tests.unit.test_admission import Commands
 from tunlite.uapi import get, text as uapi
 
 INSIDE = b"\x0a\x09\0\1"
@@ -161,17 +162,7 @@ def test_a_limit_that_is_set_later_counts_who_is_there_and_one_that_is_gone_refu
 
 
 def test_a_stranger_is_not_asked_about_where_there_is_no_room(world, gateway, routers):
-    asked = []
-
-    class Commands:
-        def verifies(self):
-            return True
-
-        def verify(self, *words):
-            asked.append(words)
-            return True
-
-    gateway.interface.commands = Commands()
+    commands = gateway.interface.commands = Commands()
     say(gateway, "peer_limit=1")
     routers[0].send(INSIDE)
     world.run(1)
@@ -179,4 +170,41 @@ def test_a_stranger_is_not_asked_about_where_there_is_no_room(world, gateway, ro
     stranger.add(gateway, INSIDE)
     stranger.send(INSIDE)
     world.run(12)
-    assert asked == [] and gateway.native.drops.get("cookie_sent", 0) == 0
+    assert commands.asked == [] and gateway.native.drops.get("cookie_sent", 0) == 0
+
+
+@pytest.mark.parametrize("limit", ["group_peer_limit", "peer_limit"])
+def test_who_is_taken_into_what_is_full_by_then_is_refused_for_a_minute_and_holds_no_place(
+    world, gateway, routers, limit
+):
+    interface = gateway.interface
+    commands = interface.commands = Commands()
+    say(gateway, *(["group_name=a", limit + "=1"] if "group" in limit else [limit + "=1"]))
+    stranger = Node(world, b"\x0a\0\0\x63").start()
+    stranger.add(gateway, INSIDE)
+    stranger.send(INSIDE)
+    world.run(7)
+    assert len(commands.asked) == 1
+    if "group" in limit:
+        say(gateway, key_of(routers[0]), "group=a")
+    routers[0].send(INSIDE)
+    world.run(1)
+    pairs = [("allowed_ip", b"10.9.0.50/32")] + [("group", b"a")] * ("group" in limit)
+    commands.answer(pairs)
+    world.run(1)
+    assert stranger.interface.me.public not in interface.peers
+    assert interface.admission.seen() == {"admitted": 0, "parked": 0}
+    assert interface.exchange.refused["over PeerLimit"] == 1
+    told = [line for line in gateway.log.texts("info") if "established" in line]
+    assert len(told) == 1 and "not let in" not in "".join(gateway.log.texts("info"))
+    routers[0].interface.remove_peers("test")
+    established(gateway)[0].ends("test")
+    waited = 0
+    while len(commands.asked) == 1:
+        stranger.send(INSIDE)
+        world.run(1)
+        waited += 1
+    assert 58 <= waited <= 70
+    commands.answer(pairs)
+    world.run(1)
+    assert established(gateway) == [interface.peers[stranger.interface.me.public]]

@@ -217,20 +217,20 @@ class Admission:
         if commands is None or not commands.verify(
             stranger.public, stranger.record, lambda pairs: self._answered(stranger, pairs)
         ):
-            self._unpark(stranger, "too many questions wait")
+            self._unpark(stranger, "from a stranger: too many questions wait")
 
     def _unpark(self, stranger, why):
         if self._parked.get(stranger.public) is stranger:
             del self._parked[stranger.public]
             stranger.ends(self._native)
-            self._owner.exchange.refuse("from a stranger: " + why)
+            self._owner.exchange.refuse(why)
 
     def _drop_late(self, now_ms):
         next_ms = None
         for stranger in list(self._parked.values()):
             late_ms = stranger.asked_ms + PARKED_MS
             if late_ms <= now_ms:
-                self._unpark(stranger, "no answer in time")
+                self._unpark(stranger, "from a stranger: no answer in time")
             elif next_ms is None or late_ms < next_ms:
                 next_ms = late_ms
         self._owner.timers.set(self._expire, next_ms)
@@ -243,9 +243,9 @@ class Admission:
         now_ms = self._owner.port.now_ms()
         owner = self._owner
         if stranger.asked_of != self.guests.asked_of() or stranger.public in owner.peers:
-            self._unpark(stranger, "what was asked is another question by now")
+            self._unpark(stranger, "from a stranger: what was asked is another question by now")
         elif pairs is None:
-            self._refuse(stranger, "the command refused it", now_ms)
+            self._refuse(stranger, "from a stranger: the command refused it", now_ms)
         else:
             owner.port.keep_back(True)
             try:
@@ -257,7 +257,7 @@ class Admission:
             if why:
                 self._drop_half(stranger.public)
                 owner.log.info(f"{keys.text(stranger.public)} is not let in: {why}", "admission")
-                self._refuse(stranger, "its answer cannot be taken", now_ms)
+                self._refuse(stranger, "from a stranger: its answer cannot be taken", now_ms)
 
     def _refuse(self, stranger, why, now_ms):
         self._seen.put(stranger.public, (stranger.stamp, now_ms + REFUSED_MS))
@@ -268,7 +268,7 @@ class Admission:
         self._forgotten_ms = self._owner.port.now_ms() + 1
 
     def _welcome(self, stranger, pairs, now_ms):
-        """The stranger is a peer from now on; or why not."""
+        """The stranger is a peer from now on, or refused; or why he cannot be one."""
         owner = self._owner
         if self._admitted >= owner.admits_most:
             return f"there are {owner.admits_most} admitted peers already"
@@ -276,6 +276,12 @@ class Admission:
             answer = guests.Answer(pairs)
         except ValueError as e:
             return f"the command's answer: {e}"
+        if owner.limits is not None:
+            try:
+                owner.limits.check(None, answer.said.get("group"))
+            except noise.HandshakeError as e:
+                self._refuse(stranger, e.args[0], now_ms)
+                return None
         why = self.guests.overlap(stranger.public, answer)
         if why:
             return why

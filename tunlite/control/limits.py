@@ -3,7 +3,6 @@
 
 from tunlite.protocol import noise
 
-OVER = "over PeerLimit"
 _TOLD_MS = 60_000
 
 
@@ -82,19 +81,19 @@ class Limits:
         """Whether it would be one too many, and then that is told."""
         if peer.established.began_ms:
             return False
-        return self.refuses_one_of(peer.group.name if peer.group else None)
+        return self._refuses_one_of(peer.group.name if peer.group else None)
 
-    def refuses_one_of(self, name):
-        """Likewise of a stranger. name: of his group; None: he has none, or it is not known yet."""
+    def _refuses_one_of(self, name):
         full = self._full(name)
         if full:
             self._tell(full[0])
         return bool(full)
 
-    def check(self, peer):
-        """HandshakeError: another one would be too many. peer: None for a stranger."""
-        if self.refuses_one_of(None) if peer is None else self.refuses(peer):
-            raise noise.HandshakeError(OVER)
+    def check(self, peer, name=None):
+        """HandshakeError: another one would be too many. peer: None for a stranger; name: of the
+        group that he would be in."""
+        if self._refuses_one_of(name) if peer is None else self.refuses(peer):
+            raise noise.HandshakeError("over PeerLimit")
 
     def _tell(self, name):
         """This limit has refused somebody."""
