@@ -461,6 +461,11 @@ def test_a_command_that_takes_a_stranger_says_what_he_gets(verifying):
         ("false", "failed with status 1"),
         ("echo Endpoint = 192.0.2.1:1", "line 1 is none of"),
         ("echo; echo [Interface]", "line 2 is none of"),
+        (
+            "echo MACs = 02:00:00:00:00:01",
+            "line 1 is none of AllowedIPs, PresharedKey, Description, Group, RateIn, RateOut,"
+            " Lifetime\n",
+        ),
         ("echo PublicKey = " + PSK, "line 1 is none of"),
         ("echo AllowedIPs = x", "AllowedIPs: "),
         ("echo Group = others", "no [Group] has the Name"),

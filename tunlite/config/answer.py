@@ -2,19 +2,10 @@
 """What OnVerify's command, which takes a stranger, may say of him: lines as in a [Peer]."""
 
 from tunlite import keys
-from tunlite.config import as_uapi, options, parser, secret_text, values
+from tunlite.config import as_uapi, parser, secret_text, values
 
 # The one list of them.
-OPTIONS = (
-    "AllowedIPs",
-    "PresharedKey",
-    "Description",
-    "Group",
-    "RateIn",
-    "RateOut",
-    "Lifetime",
-    "MACs",
-)
+OPTIONS = ("AllowedIPs", "PresharedKey", "Description", "Group", "RateIn", "RateOut", "Lifetime")
 _TEXT_MAX = 8000  # of UAPI: what the daemon reads at once
 
 
@@ -35,7 +26,7 @@ def uapi_of(public, output, groups):
 
 
 def _check_names(text):
-    known = [name.lower() for name in options.names("Peer") if name in OPTIONS]
+    known = [name.lower() for name in OPTIONS]
     for number, line in enumerate(text.lines(), 1):
         trimmed = parser.trimmed(line)
         name = bytes(trimmed[: max(trimmed.find(b"="), 0)])
