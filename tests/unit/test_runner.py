@@ -265,6 +265,36 @@ def test_a_peer_of_the_folder_has_its_files_name_where_that_fits(daemon):
     assert orders.name_of(key(3), b"told by it") == "told_by_it"
 
 
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("OnEstablish", 10), ("OnDisestablish", 10), ("OnVerify", 10), ("HealthCommand", 5)],
+)
+def test_how_long_a_command_may_take_and_then_a_second_from_term_to_kill(
+    monkeypatch, name, seconds
+):
+    errands, clock, signals = runner.errands, [1000], []
+    monkeypatch.setattr(errands.port, "now_ms", lambda: clock[0])
+    monkeypatch.setattr(errands.programs, "start", lambda *words: 99)
+    monkeypatch.setattr(
+        errands.programs, "signal_group", lambda pidfd, number: signals.append((clock[0], number))
+    )
+    monkeypatch.setattr(errands.hooks, "shell", lambda *words: [])
+    asked = SimpleNamespace(
+        kind=errands._NAMES.index(name), commands=["x"], environment=lambda *words: []
+    )
+    job = errands.Job(asked, SimpleNamespace(name="t", path="t"), 1)
+    assert job.begin()
+    for _ in range(1200):
+        clock[0] += 10
+        assert job.look([], clock[0])
+        if len(signals) == 2:
+            break
+    if job.source >= 0:
+        port.close(job.source)
+    ended_ms = 1000 + 1000 * seconds
+    assert signals == [(ended_ms, signal.SIGTERM), (ended_ms + 1000, signal.SIGKILL)]
+
+
 def test_one_that_takes_too_long_is_ended_with_all_that_it_started(daemon, monkeypatch):
     monkeypatch.setattr(runner.errands, "_PATIENCE_MS", (300,) * 4)
     d = daemon(
@@ -520,17 +550,20 @@ def test_64_questions_wait_and_the_rest_are_refused(verifying):
     assert answers == [[]] * 68
 
 
-def test_a_question_that_waited_for_10_s_is_answered_by_no_and_runs_no_command(verifying, tmp_path):
+@pytest.mark.parametrize(("waited_ms", "fifth", "runs"), [(8500, [], 5), (10_000, None, 4)])
+def test_a_question_that_waited_for_10_s_is_answered_by_no_and_runs_no_command(
+    verifying, tmp_path, waited_ms, fifth, runs
+):
     d = verifying(f"echo run >> {tmp_path}/out; sleep 0.3")
     answers = []
     d.until(lambda: d.commands._beginning)
     for number in range(5):
         assert d.commands.verify(key(number), ENDPOINT, answers.append)
-    d.now = lambda: port.now_ms() + commands.PATIENCE_MS
+    d.now = lambda: port.now_ms() + waited_ms
     d.until(lambda: len(answers) == 5)
-    assert answers == [[], None, [], [], []]
+    assert sorted(answers, key=str) == sorted([[]] * 4 + [fifth], key=str)
     d.rest()
-    assert d.lines() == ["run"] * 4
+    assert d.lines() == ["run"] * runs
 
 
 def test_what_the_file_does_not_name_is_answered_by_no(daemon):
