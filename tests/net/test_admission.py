@@ -34,7 +34,8 @@ def tunnel(request, lab):
     return made
 
 
-def test_who_the_command_takes_is_in_and_goes_by_remove_or_block(tunnel):
+@pytest.mark.parametrize("way", ["remove", "block"])
+def test_who_the_command_takes_is_in_and_goes_by_remove_or_block(tunnel, way):
     tunnel.start()
     gateway, router = tunnel.gateway, tunnel.router
     tunnel.wait_up(20)
@@ -44,7 +45,7 @@ def test_who_the_command_takes_is_in_and_goes_by_remove_or_block(tunnel):
     assert tunnel.log.read_text().splitlines() == [f"{router.keys.public} at {tunnel.wire[0].v4}"]
     gateway.reload()
     assert ping(router.namespace, gateway.v4).received == 3
-    gateway.cli("block", gateway.name, router.keys.public)
+    gateway.cli(way, gateway.name, router.keys.public)
     assert not ping(router.namespace, gateway.v4, count=2, wait=0.3).received
     assert gateway.show_json()["peers"] == []
 
