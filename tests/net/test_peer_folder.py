@@ -30,12 +30,12 @@ class Gateway:
         for path in (f"/var/run/wireguard/{self.name}.sock", f"/var/run/tunlite/{self.name}.json"):
             Path(path).unlink(missing_ok=True)
 
-    def run(self):
+    def run(self, *words):
         self.path.write_text(
             f"[Interface]\nPrivateKey = {self.keys.private}\nTable = off\nPeers = {self.folder}\n"
             + self.more
         )
-        argv = [*tunlite_command(), "run", "--config", self.path]
+        argv = [*tunlite_command(), "run", *words, "--config", self.path]
         self.process = self.namespace.start(argv, "gateway")
         self.process.wait_line(f"{self.name}: ready")
         return self.process
@@ -67,11 +67,12 @@ def three():
     return [Keys().public for _ in range(3)]
 
 
-def test_peers_of_the_folder_come_and_go_with_their_files_and_no_reload(gateway, three):
+@pytest.mark.parametrize("words", [[], ["--bare"]], ids=["run", "bare"])
+def test_peers_of_the_folder_come_and_go_with_their_files_and_no_reload(gateway, three, words):
     a, b, c = three
     gateway.put("node-a", a, f"AllowedIPs = 10.1.0.1/32\nPresharedKey = {preshared_key()}\n")
     gateway.put("b c", b, "Description = the second\nAllowedIPs = fd00::2/128\n")
-    gateway.run()
+    gateway.run(*words)
     gateway.until(lambda: len(gateway.peers()) == 2)
     peers = gateway.peers()
     assert peers[a]["origin"] == peers[b]["origin"] == "folder"
