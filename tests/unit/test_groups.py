@@ -562,9 +562,9 @@ class Commands:
         return True
 
 
-def with_health(**options):
-    lab = Gateways(choose="order", health="true", **options)
-    for number in range(3):
+def with_health(count=3, **options):
+    lab = Gateways(count, choose="order", health="true", **options)
+    for number in range(count):
         lab.set(f"public_key={lab.key(number)}", f"health_address=10.9.0.{number}")
     lab.router.interface.commands = Commands(lab)
     return lab, lab.router.interface.commands
@@ -602,6 +602,35 @@ def test_where_health_fails_at_every_member_one_that_answers_is_kept_and_that_is
     commands.ill = set()
     lab.ping(15)
     assert not lab.group.choice.trouble
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_where_health_failed_at_every_member_another_is_tried_again_within_ten_minutes(kept):
+    lab, commands = with_health(count=2)
+    lab.ping(1)
+    commands.ill = {"10.9.0.0", "10.9.0.1"}
+    lab.ping(200)
+    hold(lab, kept)
+    lab.ping(60)
+    assert lab.used == kept and "at every member" in lab.group.choice.trouble
+    commands.ill = {f"10.9.0.{kept}"}
+    assert lab.ping(580) >= 5798
+    assert lab.used != kept
+    lab.ping(15)
+    assert not lab.group.choice.trouble
+
+
+def test_while_health_fails_at_every_member_a_member_is_kept_for_minutes():
+    lab, commands = with_health()
+    lab.ping(1)
+    commands.ill = {f"10.9.0.{number}" for number in range(3)}
+    lab.ping(200)
+    used = []
+    for _ in range(120):
+        lab.ping(30, 500)
+        used.append(lab.used)
+    moves = sum([before != after for before, after in zip(used, used[1:], strict=False)])
+    assert set(used) == {0, 1, 2} and moves <= 20
 
 
 def test_without_a_runner_nothing_is_asked_and_nobody_is_left():

@@ -11,6 +11,7 @@ _OVER_MS = 90_000  # of silence, with nothing sent any more: as a handshake give
 _CHANGES_MS = 10_000
 _HEALTH_MS = 10_000
 _ILL = 3  # failures of HealthCommand in a row
+_ALL_ILL = "HealthCommand fails at every member that answers"
 _REKEY_MS = 15_000  # a rekey that is unanswered for so long, though data comes
 
 
@@ -121,10 +122,10 @@ class Choice:
             return
         if is_well:
             self._failures = 0
-            if [m for m in self.members if m.ill]:
+            if self.trouble == _ALL_ILL:
                 self.trouble = ""
             for other in self.members:
-                other.falls_ill(False)
+                other.recovers()
             return
         self._failures += 1
         if self._failures >= _ILL:
@@ -132,11 +133,13 @@ class Choice:
             self.run(now_ms)
 
     def _is_ill(self, now_ms):
-        """Another is used; if it fails at every member, the one that answers probes is kept."""
-        self.used.falls_ill(True)
-        well = [m for m in self.row(now_ms) if not m.ill and not m.is_loser(now_ms)]
+        """Another is used; if it fails at every member, the one that answers probes is kept until
+        a failure that was told of another is old."""
+        self.used.falls_ill(now_ms)
+        row = self.row(now_ms)
+        well = [m for m in row if not m.is_ill(now_ms) and not m.is_loser(now_ms)]
         if not well:
-            self.trouble = "HealthCommand fails at every member that answers"
+            self.trouble = _ALL_ILL
         elif self.search is None and self.move is None:
             self._begin(moves.Move(well[0], "health", now_ms, moves.patience_ms(self.rules)))
 

@@ -7,6 +7,7 @@ Alive means authenticated bytes. No wall clock and no handshake's age is asked.
 LOSS_MS = 30_000  # at the end of the row; it doubles
 LOSS_MAX_MS = 600_000
 AWAY_MS = 2000  # a look that comes so late: we slept, or were stopped
+ILL_MS = 600_000  # that a failed HealthCommand counts: only the one in use is asked
 SHAKE_MS = 1000  # between handshakes that are probes
 LEAST_SHAKEN_MS = 5000  # FailAfter at least, where handshakes judge: one is repeated after 5 s
 
@@ -70,7 +71,7 @@ class Member:
     probes = 0
     called = False  # it is in use, or a search or a move wants a session with it
     tried = False  # it answered handshakes and no echo, for FailAfter
-    ill = False  # its HealthCommand failed
+    ill_ms = 0  # until when its HealthCommand counts as failed
     _span_ms = 0
 
     def __init__(self, peer, serial):
@@ -119,5 +120,11 @@ class Member:
     def try_once(self, flag):
         self.tried = flag
 
-    def falls_ill(self, flag):
-        self.ill = flag
+    def falls_ill(self, now_ms):
+        self.ill_ms = now_ms + ILL_MS
+
+    def recovers(self):
+        self.ill_ms = 0
+
+    def is_ill(self, now_ms):
+        return now_ms < self.ill_ms
