@@ -253,12 +253,12 @@ def test_a_group_is_shown_with_who_is_used_and_why_and_what_it_is_doing():
     page = _page()
     assert (
         "group gws: 3 members; uses PEER= for 1 minute, 5 seconds (silent); random, fails after"
-        " 5 seconds; asked by handshake; FailAfter is 5 seconds at least without ProbeAddress;"
+        " 5 seconds; asked by handshake; FailAfter is 5 seconds at least where handshakes judge;"
         " silent for 2 seconds; the others are asked\n"
     ) in page
     assert "group: gws (stands by, 2 losses, at the end of the row for 59 seconds, round" in page
     page = _page(searching=False, silent_for_ms=0, moving_to="NEW=", held=True, trouble="no way")
-    assert "ProbeAddress; moving to NEW=; held by tunlite use; no way\n" in page
+    assert "judge; moving to NEW=; held by tunlite use; no way\n" in page
 
 
 def test_a_group_without_a_limit_is_its_name_and_how_many_there_are():

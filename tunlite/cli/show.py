@@ -99,7 +99,7 @@ def _group(group):
         words.append(f"{group['choose']}, fails after {span(group['fails_after_s'])}")
         words.append("asked by " + group["probed_by"])
         if group["fails_after_s"] > group["fail_after_s"]:
-            words.append("FailAfter is 5 seconds at least without ProbeAddress")
+            words.append("FailAfter is 5 seconds at least where handshakes judge")
         if group["silent_for_ms"] >= 1000:
             words.append(f"silent for {span(group['silent_for_ms'] // 1000)}")
         if group["searching"]:

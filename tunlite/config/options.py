@@ -103,7 +103,7 @@ Limit tunlite limit none now group_limit limit
 Choose tunlite choose random now group_choose choose
  with Limit, which one: order, random or nearest
 FailAfter tunlite seconds 5 now group_fail_after fail_after
- with Limit, seconds of silence after which another is used; 5 at least without ProbeAddress
+ with Limit, seconds of silence until another is used; 5 at least if none answers ProbeAddress
 ProbeAddress tunlite address none now group_probe_address probe_address
  inside address that every member answers pings at: asked while one is silent
 HealthCommand tunlite hook none now group_health health_command

@@ -166,8 +166,8 @@ class Choice:
 
     def fail_ms(self, peer):
         """FailAfter as it counts."""
-        least_ms = 0 if self.hands.echoes(peer) else liveness.LEAST_SHAKEN_MS
-        return max(self.rules.fail_ms, least_ms)
+        echoes_judge = self.hands.echoes(peer) and not self._is_settled
+        return max(self.rules.fail_ms, 0 if echoes_judge else liveness.LEAST_SHAKEN_MS)
 
     def _judge(self, now_ms):
         """Is the one in use alive? When that is to be asked again."""
