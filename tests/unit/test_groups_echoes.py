@@ -6,6 +6,8 @@ import pytest
 from lab.fakes.groups import Gateways
 from tunlite.uapi import status
 
+OF_WHOM = pytest.mark.parametrize("of_whom", ["the group", "a member"])
+
 
 @pytest.mark.parametrize("fail_after", [1, 3])
 def test_where_no_member_answers_echoes_fail_after_counts_as_five_seconds(fail_after):
@@ -20,3 +22,52 @@ def test_where_no_member_answers_echoes_fail_after_counts_as_five_seconds(fail_a
     lab.loss = 0.1
     lab.ping(300, answered=False)
     assert lab.losses == before
+
+
+def ask_at(lab, of_whom, address):
+    if of_whom == "the group":
+        lab.set("group_name=gateways", f"group_probe_address={address}")
+    else:
+        lines = []
+        for number in range(len(lab.gateways)):
+            lines += [f"public_key={lab.key(number)}", f"probe_address={address}"]
+        lab.set(*lines)
+
+
+@OF_WHOM
+def test_another_probe_address_that_nobody_answers_is_no_gateways_fault(of_whom):
+    lab = Gateways(probe=True, fail_after=3)
+    lab.ping(5)
+    lab.ping(2, answered=False)
+    assert lab.group.choice.is_proven
+    ask_at(lab, of_whom, "10.77.0.9")
+    lab.ping(60, answered=False)
+    assert lab.losses == [0, 0, 0]
+    assert "no member answers ProbeAddress" in lab.group.choice.trouble
+    ask_at(lab, of_whom, "10.77.0.1")
+    assert not lab.group.choice.trouble
+    lab.ping(5, answered=False)
+    assert lab.group.choice.is_proven and lab.losses == [0, 0, 0]
+
+
+@OF_WHOM
+def test_an_answer_from_the_address_before_proves_nothing_of_another(of_whom):
+    lab = Gateways(probe=True, fail_after=3)
+    lab.world.delay_ms = lambda packet: 50
+    lab.ping(5)
+    member = lab.group.choice.used
+    while not member.probes:
+        lab.ping(0.01, 10, answered=False)
+    ask_at(lab, of_whom, "10.77.0.9")
+    lab.ping(60, answered=False)
+    assert not lab.group.choice.is_proven and lab.losses == [0, 0, 0]
+
+
+@OF_WHOM
+def test_the_same_probe_address_told_again_leaves_what_was_proved(of_whom):
+    lab = Gateways(probe=True, fail_after=3)
+    ask_at(lab, of_whom, "10.77.0.1")
+    lab.ping(5)
+    lab.ping(2, answered=False)
+    ask_at(lab, of_whom, "10.77.0.1")
+    assert lab.group.choice.is_proven

@@ -250,8 +250,6 @@ class Choice:
         """ProbeAddress is another one: what earlier echoes told of members holds no more."""
         self._proves()
         self.is_proven = False
-        for member in self.members:
-            member.echoed(0)
 
     def _shakes_alone(self, now_ms):
         """The one in use answers handshakes and no echo. Each member not yet tried is; if none

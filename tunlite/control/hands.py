@@ -77,7 +77,9 @@ class Hands:
         return not peer.where.nowhere and not peer.blocked
 
     def echoed_ms(self, peer):
-        return peer.member.echoed_ms
+        member = peer.member
+        # What was on its way when ProbeAddress changed came from another one.
+        return member.echoed_ms if member.target == self.target(peer) else 0
 
     def echoes(self, peer):
         return self.target(peer) is not None and self._source(self.target(peer)) is not None
@@ -134,6 +136,7 @@ class Hands:
 
     def echo(self, peer):
         target = self.target(peer)
+        peer.member.echoes_to(target)
         self._sequence += 1
         packet = echo.request(self._source(target), target, self._mark, self._sequence)
         return self._plane.keepalive(peer.handle, packet)

@@ -66,6 +66,7 @@ class Member:
     asked_ms = 0  # by the search under way, 0: not
     rtt_ms = 0  # of handshakes, smoothed; 0: not known
     shaken_ms = 0  # when its last handshake message came
+    target = None  # what its last echo asked for, bytes
     echoed_ms = 0  # when it last answered an echo
     wanted_ms = 0  # when a packet last waited for a session with it
     probes = 0
@@ -107,6 +108,12 @@ class Member:
 
     def comes_at(self, serial):
         self.serial = serial
+
+    def echoes_to(self, target):
+        """An answer to the echo before is none any more."""
+        if target != self.target:
+            self.target = target
+            self.echoed_ms = 0
 
     def echoed(self, now_ms):
         self.echoed_ms = now_ms
