@@ -110,7 +110,7 @@ def test_health_is_asked_with_the_address_of_the_member_in_use(lab):
     router = Tunlite(star.router, ROUTER)
     command = f'echo "$GROUP $HEALTH_ADDRESS" >> {told}'
     peer = {"HealthAddress": COMMON4}
-    members.start(star, router, peer, Choose="order", HealthCommand=command)
+    members.start(star, router, peer=peer, Choose="order", HealthCommand=command)
     wait_for(told.exists, 15, "a run of HealthCommand")
     wait_for(told.read_text, 5, "its output")
     assert told.read_text() == f"gateways {COMMON4}\n"
