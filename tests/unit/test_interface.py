@@ -236,3 +236,25 @@ def test_routes_that_could_not_be_published_are_published_with_the_next_change(n
     node.native.tl_routes = publish
     node.interface.commit()
     assert routes(node) == [] and node.native.peers == {}
+
+
+class _Full(dict):
+    """A table in a heap that is full."""
+
+    def __setitem__(self, key, value):
+        raise MemoryError
+
+
+@pytest.mark.parametrize("table", ["peers", "by_handle"])
+def test_a_peer_that_a_full_heap_has_no_room_for_is_in_no_table_and_the_end_goes_well(node, table):
+    add(node, 1)
+    interface = node.interface
+    whole = getattr(interface, table)
+    setattr(interface, table, _Full(whole))
+    with pytest.raises(MemoryError):
+        interface.add_peer(bytes([2]) * 32)
+    setattr(interface, table, whole)
+    assert [peer.handle for peer in interface.peers.values()] == list(interface.by_handle)
+    interface.remove_peers()
+    interface.commit()
+    assert not interface.by_handle

@@ -284,8 +284,13 @@ class Interface:
         if self.me is not None and public == self.me.public:
             return None
         peer = Peer(self.plane, public, self.exchange)
-        self.peers[public] = peer
-        self.by_handle[peer.handle] = peer
+        try:
+            self.by_handle[peer.handle] = peer
+            self.peers[public] = peer
+        except MemoryError:
+            self.by_handle.pop(peer.handle, None)  # in both, or in none
+            self.plane.peer_free(peer.handle)
+            raise
         if public in self.blocked:
             peer.shut_out()
         peer.arm()
