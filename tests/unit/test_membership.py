@@ -74,6 +74,12 @@ def test_a_wrong_name_is_told_with_its_line_and_what_to_do(text, error):
     assert error in "\n".join(errors(text))
 
 
+def test_a_file_of_peers_alone_may_name_a_group_of_the_file_that_it_is_for():
+    peer = f"[Peer]\nPublicKey = {A}\nGroup = nodes\n"
+    assert not errors(peer)
+    assert len(errors("[Interface]\nListenPort = 1\n" + peer)) == 1
+
+
 def test_a_group_of_a_wrong_name_is_told_once():
     assert len(errors("[Group]\nName = a b\n")) == 1
 

@@ -96,7 +96,8 @@ def test_the_group_of_the_socket_is_understood_as_0_1_0_wrote_it():
     assert _warnings("[Interface]\nGroup = a\nSocketGroup = b\n")[0].startswith(
         "wg0.conf:3: SocketGroup: it was set in line 2 already"
     )
-    assert _errors(f"[Peer]\nPublicKey = {PUBLIC}\nGroup = a\n")
+    wrong = f"[Interface]\nListenPort = 1\n[Peer]\nPublicKey = {PUBLIC}\nGroup = a\n"
+    assert _errors(wrong)
 
 
 def test_sections_and_options_have_no_case_and_spaces_do_not_matter():

@@ -28,6 +28,10 @@ def test_words_are_options_of_a_peer_and_what_is_not_said_goes_back_to_its_defau
     assert "persistent_keepalive_interval=0" in lines and "replace_allowed_ips=true" in lines
 
 
+def test_its_group_is_one_of_the_daemon_s_which_its_words_cannot_name():
+    assert "group=routers" in _lines(["AllowedIPs=10.0.0.5/32", "Group=routers"])
+
+
 def test_a_preshared_key_comes_from_a_file(tmp_path):
     path = tmp_path / "psk"
     path.write_text(PSK + "\n")

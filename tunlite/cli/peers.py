@@ -82,12 +82,15 @@ def _preshared(path):
 
 
 def described(key, words, secret_path=None):
-    """Config of one peer, by the file's own parser. UsageError, PeerError."""
+    """Config of one peer, by the file's own parser; its Group is one of the daemon's, which knows
+    whether there is such a one. UsageError, PeerError."""
     pieces = [bytearray(b"[Peer]\nPublicKey=" + keys.text(public_of(key)).encode() + b"\n")]
     pieces += [_line_of(word) for word in words]
     if secret_path is not None:
         pieces += _preshared(secret_path)
-    config = parser.parse(secret_text.Text(pieces), "tunlite add")
+    config = parser.Config("tunlite add", secret_text.Text(pieces))
+    for _ in parser.sections(config):
+        pass
     for _, option, wrong, fix in config.warnings:
         port.print_err(f"tunlite: warning: {option}: {wrong}; {fix}")
     if config.errors:

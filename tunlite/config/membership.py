@@ -49,7 +49,8 @@ class Membership:
         for group in self._config.groups:
             self._check_name(group)
         for name, line in self._named.items():
-            if name not in self._groups:
+            # A file of peers alone (of a folder, for addconf) is a part of what has the groups.
+            if name not in self._groups and (self._groups or self._config.interface):
                 wrong = f"no [Group] has the Name {values.quoted(name)}"
                 self._parser.error("Group", wrong, "add the section, or correct the name", line)
         for group in self._groups.values():
