@@ -21,10 +21,18 @@ pytestmark = pytest.mark.once
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs/mesh.md").read_text(encoding="utf-8")
 _NAMES = ("router", "second", "third", "fourth", "gw1", "gw2")
+# Counts what HealthCommand sends to what is behind a gateway, as the test has it.
+_HEALTH = """
+table inet health {{
+chain c {{ type filter hook input priority 0;
+ip6 daddr fd77:{}::1 icmpv6 type echo-request counter
+}}
+}}
+"""
 _FOLDERS = """
 copy=$(mktemp -d) && mount -t tmpfs tmpfs "$copy" && cp -a /etc/. "$copy" 2>/dev/null
 mount --bind "$copy" /etc
-for folder in /etc/tunlite /run/tunlite /run/wireguard /var/lib/tunlite; do
+for folder in /etc/tunlite /run/tunlite /run/wireguard /var/lib/tunlite /var/log; do
     mkdir -p "$folder" && mount -t tmpfs tmpfs "$folder" || exit 1
 done
 echo ready
@@ -106,6 +114,7 @@ class _Mesh:
             **{f"<a {n} router's public key>": self.keys[n].public for n in _NAMES[1:4]},
             "<the gateway's private key>": self.keys[name].private,
             "<the gateway's own address>": f"fd77:{name[-1]}::1" if "gw" in name else "",
+            **{f"<an address behind gw{n}>": f"fd77:{n}::1" for n in (1, 2)},
         }
         for n, spot in enumerate(self.star.spots, start=1):
             words[f"<gw{n}'s public key>"] = self.keys[f"gw{n}"].public
@@ -159,6 +168,21 @@ def _files(mesh):
         mesh.next("The files")
     mesh.pinger = Pinger(mesh.star.router, "fd77::1")
     mesh.pinger.wait_answers(10)
+    _what_may_be_left_out(mesh, mesh.used())
+
+
+def _what_may_be_left_out(mesh, used):
+    gateway = mesh.gateways[used - 1]
+    gateway.namespace.nft(_HEALTH.format(used))
+    wait_for(lambda: "router2 came" in gateway.run("cat /var/log/mesh.log"), 10, "OnEstablish")
+    (row,) = gateway.status()["peers"]
+    assert (row["rate_in"], row["rate_out"]) == (50_000_000, 50_000_000)
+    assert row["endpoint"] == "(hidden)"
+    assert ("routers", 1) in [(g["name"], g["members"]) for g in gateway.status()["groups"]]
+    asked = ["nft", "list", "chain", "inet", "health", "c"]
+    wait_for(
+        lambda: "packets 0" not in gateway.namespace.run(asked).stdout, 20, "HealthCommand is run"
+    )
 
 
 def _one_dies(mesh):
@@ -179,10 +203,11 @@ def _new_ones_come(mesh):
     mesh.next("A new router")
     wait_for(lambda: gateway.origin("second") == "folder", 15, "the folder is read")
     mesh.next("A new router")
-    third = mesh.third()
+    mesh.third_daemon = third = mesh.third()
     wait_for(lambda: gateway.origin("third") == "admitted", 15, "the rule lets it in")
     pinged = ping(third.namespace, "fd77::1", count=3)
     assert pinged.received == 3
+    assert "by-rule came" in gateway.run("cat /var/log/mesh.log")
     mesh.next("A new router")
     assert gateway.origin("fourth") == "added"
 
@@ -197,6 +222,13 @@ def _one_is_shut_out(mesh):
     mesh.next("Shut one out")
     assert gateway.origin("fourth") is None
     wait_for(lambda: gateway.origin("second") is None, 15, "it has gone with its file")
+    mesh.next("Shut one out", gateway)
+    mesh.third_daemon.stop()
+    mesh.third_daemon.start()
+    why = "from a stranger who was refused just now"
+    wait_for(lambda: gateway.status()["handshakes_refused"].get(why), 30, "the rule says no")
+    assert gateway.origin("third") is None
+    assert "by-rule left: removed" in gateway.run("cat /var/log/mesh.log")
 
 
 def _one_drains(mesh):

@@ -52,7 +52,8 @@ COMMANDS = (
      "OPTION is one of [Peer]: AllowedIPs=10.0.0.5/32 Description=laptop. FILE may be -.\n"
      "A reload leaves the peer and SaveConfig leaves it out; it is gone with the daemon."),
     ("remove", "NAME KEY", "remove a peer from what runs",
-     "One of the file, or of the folder of peers, is back at the next reload; block shuts it out."),
+     "One of the file, or of the folder of peers, is back at the next reload, one of OnVerify\n"
+     "when it speaks and the command still says yes; block shuts it out."),
     ("block", "NAME KEY", "shut a key out: its session ends at once, also after a restart",
      "Kept in the state folder (StateDir), in blocked-NAME: one key a line."),
     ("unblock", "NAME KEY", "let a blocked key in again", ""),
