@@ -235,9 +235,9 @@ def test_ages_are_written_as_wg_does():
 
 GROUP = {
     **{"name": "gws", "members": 3, "limit": 1, "choose": "random", "fail_after_s": 3},
-    **{"fails_after_s": 5, "used": "PEER=", "why": "silent", "used_for_s": 65},
+    **{"fails_after_s": 5, "used": "PEER=", "used_name": "", "why": "silent", "used_for_s": 65},
     **{"probed_by": "handshake", "silent_for_ms": 2100, "searching": True, "moving_to": None},
-    **{"held": False, "trouble": ""},
+    **{"moving_to_name": None, "held": False, "trouble": ""},
 }
 MEMBER = {"standby": True, "probes": 3, "losses": 2, "loser_for_s": 59, "round_trip_ms": 12}
 
@@ -256,9 +256,14 @@ def test_a_group_is_shown_with_who_is_used_and_why_and_what_it_is_doing():
         " 5 seconds; asked by handshake; FailAfter is 5 seconds at least where handshakes judge;"
         " silent for 2 seconds; the others are asked\n"
     ) in page
-    assert "group: gws (stands by, 2 losses, at the end of the row for 59 seconds, round" in page
+    assert "group: gws (stands by, 3 probes, 2 losses, at the end of the row for 59" in page
     page = _page(searching=False, silent_for_ms=0, moving_to="NEW=", held=True, trouble="no way")
     assert "judge; moving to NEW=; held by tunlite use; no way\n" in page
+
+
+def test_members_are_shown_by_their_names():
+    page = _page(used_name="gw1", moving_to="NEW=", moving_to_name="gw2")
+    assert "; uses gw1 for " in page and "; moving to gw2\n" in page
 
 
 def test_a_group_without_a_limit_is_its_name_and_how_many_there_are():

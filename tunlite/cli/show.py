@@ -95,7 +95,8 @@ def _commands(counts):
 def _group(group):
     words = [f"{group['members']} members"]
     if "used" in group:
-        words.append(f"uses {group['used']} for {span(group['used_for_s'])} ({group['why']})")
+        used = group["used_name"] or group["used"]
+        words.append(f"uses {used} for {span(group['used_for_s'])} ({group['why']})")
         words.append(f"{group['choose']}, fails after {span(group['fails_after_s'])}")
         words.append("asked by " + group["probed_by"])
         if group["fails_after_s"] > group["fail_after_s"]:
@@ -105,7 +106,7 @@ def _group(group):
         if group["searching"]:
             words.append("the others are asked")
         if group["moving_to"]:
-            words.append("moving to " + group["moving_to"])
+            words.append("moving to " + (group["moving_to_name"] or group["moving_to"]))
         if group["held"]:
             words.append("held by tunlite use")
         if group["trouble"]:
@@ -161,6 +162,8 @@ def _standing(peer):
     if "standby" not in peer:
         return ""
     words = ["stands by" if peer["standby"] else "in use"]
+    if peer["probes"]:
+        words.append(f"{peer['probes']} probes")
     if peer["losses"]:
         words.append(f"{peer['losses']} losses")
     if peer["loser_for_s"]:

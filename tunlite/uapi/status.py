@@ -84,12 +84,15 @@ def _group(group, now_ms):
     if choice.used is not None:
         found["fails_after_s"] = choice.fail_ms(choice.used.peer) // 1000
         found["used"] = keys.text(choice.used.peer.public)
+        found["used_name"] = choice.used.peer.description
         found["why"] = choice.why
         found["used_for_s"] = (now_ms - choice.since_ms) // 1000
         found["probed_by"] = choice.hands.probed_by(choice.used.peer)
         found["silent_for_ms"] = choice.silence.silent_ms(now_ms)
     found["searching"] = choice.search is not None
-    found["moving_to"] = keys.text(choice.move.member.peer.public) if choice.move else None
+    moving = choice.move.member.peer if choice.move else None
+    found["moving_to"] = keys.text(moving.public) if moving else None
+    found["moving_to_name"] = moving.description if moving else None
     found["held"] = choice.is_held
     found["trouble"] = choice.trouble or choice.hands.trouble()
     return found
