@@ -65,7 +65,7 @@ class Choice:
     def answered(self, member, now_ms):
         """A session was made with it, which we began."""
         if self.move is not None and self.move.member is member:
-            self.move.has_session(now_ms, moves.patience_ms(self.rules))
+            self.move.has_session(now_ms)
         elif self.search is not None and member is not self.used:
             self._found(member, now_ms)
         elif self.search is not None and self.search.for_session:
@@ -76,7 +76,7 @@ class Choice:
         """The answer to an ask came."""
         member.measured(rtt_ms)
         if self.move is not None and self.move.member is member:
-            self.move.was_answered(now_ms, moves.patience_ms(self.rules))
+            self.move.was_answered(now_ms)
         self.run(now_ms)
 
     def woke(self, now_ms):
@@ -113,7 +113,7 @@ class Choice:
         self.is_held = member is not None
         self.trouble = ""
         if member is not None and member is not self.used:
-            self._begin(moves.Move(member, "use", now_ms, moves.patience_ms(self.rules)))
+            self._begin(moves.Move(self.rules, member, "use", now_ms))
         self.run(now_ms)
 
     def checked(self, member, is_well, now_ms):
@@ -141,7 +141,7 @@ class Choice:
         if not well:
             self.trouble = _ALL_ILL
         elif self.search is None and self.move is None:
-            self._begin(moves.Move(well[0], "health", now_ms, moves.patience_ms(self.rules)))
+            self._begin(moves.Move(self.rules, well[0], "health", now_ms))
 
     # ---- what is due ----
 
@@ -212,7 +212,7 @@ class Choice:
         is_free = self.move is None and self.search is None and len(self.members) > 1
         if asked_ms and now_ms - asked_ms >= _REKEY_MS and is_free:
             first = self._others(now_ms)[0]
-            self._begin(moves.Move(first, "rekey", now_ms, moves.patience_ms(self.rules)))
+            self._begin(moves.Move(self.rules, first, "rekey", now_ms))
         return now_ms + fail_ms // 3 if self.hands.active(self.used.peer) else None
 
     def _probe(self, echoes, fail_ms, now_ms):
@@ -262,7 +262,7 @@ class Choice:
             self.trouble = "no member answers ProbeAddress: handshakes judge"
             left = [self._first] if self._first in self.members else []
         if left and left[0] is not self.used:
-            self._begin(moves.Move(left[0], "echo", now_ms, moves.patience_ms(self.rules)))
+            self._begin(moves.Move(self.rules, left[0], "echo", now_ms))
 
     # ---- after a death ----
 

@@ -8,17 +8,12 @@ NEXT_MS = 1000  # a candidate that has not answered by then: the next one begins
 AGAIN_MS = 1000  # an unanswered ask of a planned move
 BACK_ASKS = 7  # `order` back to an earlier member: one each ten seconds, for a minute
 BACK_MS = 10_000
-_PATIENCE_MS = 11_000  # two asks, of 5 s each
+_PATIENCE_MS = 11_000  # for an answer, at least: two asks, of 5 s each
 ASKED_MS = 2 * wire.INITIATION_SPACING_MS  # after an answered ask: or a near one drops the next
 
 ASK = 0  # an initiation whose answer is thrown away
 SESSION = 1
 PROOF = 2  # an echo comes back on it, where members answer such
-
-
-def patience_ms(rules):
-    """How long a candidate of a planned move may take for an answer."""
-    return max(rules.fail_ms, _PATIENCE_MS)
 
 
 class Search:
@@ -52,16 +47,21 @@ class Search:
 
 
 class Move:
-    """To `member`, which has `patience_ms` for each answer."""
+    """To `member`. `rules` as Choice has them."""
 
-    def __init__(self, member, why, now_ms, patience_ms, asks=1):
+    def __init__(self, rules, member, why, now_ms, asks=1):
         self.member = member
         self.why = why
         self.stage = ASK
-        self.next_ms = now_ms
-        self.ends_ms = now_ms + patience_ms
         self.made_ms = 0
+        self._rules = rules
         self._asks = asks
+        self._waits_from(now_ms)
+
+    def _waits_from(self, when_ms):
+        """The member has its time for an answer from then on."""
+        self.next_ms = when_ms
+        self.ends_ms = when_ms + max(self._rules.fail_ms, _PATIENCE_MS)
 
     def asks(self, hands, echo_ms, now_ms):
         """What its stage wants of the member leaves."""
@@ -77,23 +77,22 @@ class Move:
             hands.echo(peer)
         self.next_ms = now_ms + every_ms
 
-    def was_answered(self, now_ms, patience_ms):
+    def was_answered(self, now_ms):
         """An ask was; the next one, or a session."""
         if self.stage != ASK:
             return
         self._asks -= 1
         if self._asks:
-            self.next_ms = now_ms + BACK_MS
+            self._waits_from(now_ms + BACK_MS)
         else:
             self.stage = SESSION
-            self.next_ms = now_ms + ASKED_MS
-        self.ends_ms = self.next_ms + patience_ms
+            self._waits_from(now_ms + ASKED_MS)
 
-    def has_session(self, now_ms, patience_ms):
+    def has_session(self, now_ms):
         if self.stage == SESSION:
             self.stage = PROOF
-            self.made_ms = self.next_ms = now_ms
-            self.ends_ms = now_ms + patience_ms
+            self.made_ms = now_ms
+            self._waits_from(now_ms)
 
     def is_proved(self, hands, by_echo):
         """`by_echo`: members answer such, so that one must be back on the new session."""

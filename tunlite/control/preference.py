@@ -61,7 +61,7 @@ class Preference:
         return self._wants_nearest(members, used, now_ms)
 
     def _to(self, member, why, now_ms, asks=1):
-        return moves.Move(member, why, now_ms, moves.patience_ms(self._rules), asks)
+        return moves.Move(self._rules, member, why, now_ms, asks)
 
     def _wants_random(self, members, used, now_ms):
         """The day's draw, of all: whoever it hits is asked whether it is there."""
