@@ -122,8 +122,8 @@ class Admission:
             raise noise.HandshakeError("from our own key")
         if row is not None and row[1] > now_ms and row[1] - REFUSED_MS >= self._forgotten_ms:
             raise noise.HandshakeError("from a stranger who was refused just now")
-        if owner.limits is not None:
-            owner.limits.check(None)
+        if owner.limits is not None and owner.limits.refuses_another():
+            raise noise.HandshakeError(owner.limits.OVER)
         if not proved:
             owner.plane.ask_for_cookie(record, message)
             raise noise.HandshakeError("from a stranger whose address is not proved")
@@ -276,12 +276,9 @@ class Admission:
             answer = guests.Answer(pairs)
         except ValueError as e:
             return f"the command's answer: {e}"
-        if owner.limits is not None:
-            try:
-                owner.limits.check(None, answer.said.get("group"))
-            except noise.HandshakeError as e:
-                self._refuse(stranger, e.args[0], now_ms)
-                return None
+        if owner.limits is not None and owner.limits.refuses_another(answer.said.get("group")):
+            self._refuse(stranger, owner.limits.OVER, now_ms)
+            return None
         why = self.guests.overlap(stranger.public, answer)
         if why:
             return why

@@ -115,8 +115,8 @@ class Exchange(initiations.Initiations):
                 admission.came(public, state, record, message)
                 taken = True
                 return
-            if owner.limits is not None:
-                owner.limits.check(peer)
+            if owner.limits is not None and owner.limits.refuses(peer):
+                raise noise.HandshakeError(owner.limits.OVER)
             stamp = yield from noise.read_stamp(state, me, peer, message)
             if owner.me is not me or not owner.can_shake(peer):
                 self.forget_removed(peer)

@@ -35,7 +35,7 @@ class Initiations:
         At most one initiation to an endpoint every 5 s; an attempt under way goes on, with its
         count of retries begun anew when `fresh` (paper 6.4).
         """
-        full = self.owner.limits is not None and not self.owner.limits.has_room(peer)
+        full = not self.owner.has_room(peer)
         if not full and not self.can_ask(peer):
             return
         if fresh:

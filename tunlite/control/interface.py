@@ -226,11 +226,13 @@ class Interface:
         return found
 
     def can_shake(self, peer):
-        if self.draining or self.me is None:
-            return False
-        if self.limits is not None and not self.limits.has_room(peer):
+        if self.draining or self.me is None or not self.has_room(peer):
             return False
         return peer.alive and not peer.blocked and self.listening
+
+    def has_room(self, peer):
+        """By PeerLimit."""
+        return self.limits is None or self.limits.has_room(peer)
 
     def may_begin(self, peer):
         """With one that stands by only what was asked for."""

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
 """PeerLimit: how many peers may be established at once, of the interface and of each group."""
 
-from tunlite.protocol import noise
-
 _TOLD_MS = 60_000
+
+
+def _home(peer):
+    """The name of its group, None for none."""
+    return peer.group.name if peer.group else None
 
 
 class Limits:
     """Of one interface, `owner`, once it or a group of it has a limit. A listener of
     established.py."""
+
+    OVER = "over PeerLimit"  # why a handshake is refused
 
     def __init__(self, owner):
         self._owner = owner
@@ -41,7 +46,7 @@ class Limits:
         self._count[name] = self._count.get(name, 0) + more
 
     def established(self, peer):
-        name = peer.group.name if peer.group else None
+        name = _home(peer)
         self._homes[peer.handle] = name
         self._counts(None, 1)
         if name is not None:
@@ -75,25 +80,18 @@ class Limits:
         """Whether it is established, or may be."""
         if peer.established.began_ms:
             return True
-        return not self._full(peer.group.name if peer.group else None)
+        return not self._full(_home(peer))
 
     def refuses(self, peer):
         """Whether it would be one too many, and then that is told."""
-        if peer.established.began_ms:
-            return False
-        return self._refuses_one_of(peer.group.name if peer.group else None)
+        return not peer.established.began_ms and self.refuses_another(_home(peer))
 
-    def _refuses_one_of(self, name):
+    def refuses_another(self, name=None):
+        """The same of a stranger, who would be in the group of this name."""
         full = self._full(name)
         if full:
             self._tell(full[0])
         return bool(full)
-
-    def check(self, peer, name=None):
-        """HandshakeError: another one would be too many. peer: None for a stranger; name: of the
-        group that he would be in."""
-        if self._refuses_one_of(name) if peer is None else self.refuses(peer):
-            raise noise.HandshakeError("over PeerLimit")
 
     def _tell(self, name):
         """This limit has refused somebody."""
