@@ -25,6 +25,11 @@ def record(family, address, port, scope=0):
     return struct.pack(_RECORD, family, port, bytes(address), scope, b"", 0, 0)
 
 
+def whole(place):
+    """A record of its first 24 bytes, which say where it is."""
+    return place + bytes(SIZE - 24)
+
+
 def parts(record):
     """(family or 0, address of 4 or 16 bytes, port, scope) of an endpoint record."""
     family, port, address, scope, _, _, _ = struct.unpack(_RECORD, record)

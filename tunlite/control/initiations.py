@@ -5,6 +5,7 @@ A peer with one endpoint is asked every 5 s. One with several (endpoint_set.py) 
 every 250 ms, until a response was read. Up to four initiations of a peer wait for their responses.
 """
 
+from tunlite import endpoints
 from tunlite.control import shakes
 from tunlite.plane import plane as planes
 from tunlite.protocol import noise, wire
@@ -185,7 +186,7 @@ class Initiations:
         else:
             place = None
         if record and place and place.record != record[:24]:
-            record = place.record + bytes(24)
+            record = endpoints.whole(place.record)
         return record, place, repeated
 
     def opened(self, peer, attempt):

@@ -397,7 +397,7 @@ class Interface:
         if peer.where.places and stays and not peer.where.nowhere:
             self._endpoint_is_new(peer)
         else:
-            self._move(peer, records[0] + bytes(24))
+            self._move(peer, endpoints.whole(records[0]))
 
     def _records(self, entries):
         """One of each entry after the other, so that no name takes the places of all."""

@@ -146,7 +146,7 @@ class Ways:
     def _is_one_covered(self, peer, prefixes):
         """Of several endpoints."""
         rows = peer.where.places.rows if peer.where.places else ()
-        return any([self._is_covered(place.record + bytes(24), prefixes) for place in rows])
+        return any([self._is_covered(endpoints.whole(place.record), prefixes) for place in rows])
 
     def _link_to(self, record, source=None):
         """The ifindex that packets there leave by, 0 where none does."""
@@ -187,7 +187,7 @@ class Ways:
         """Those of a peer that has several."""
         for place in peer.where.places.rows:
             before = place.barred
-            record = place.record + bytes(24)
+            record = endpoints.whole(place.record)
             loops = self._link_to(record) in self._above
             if place.judged(loops, self._interface.fwmark != 0):
                 self.endpoint_is_new(peer)
@@ -211,14 +211,15 @@ class Ways:
             peer.where.doubt()
             self.endpoint_is_new(peer)
             return
-        if peer.where.place and self._link_to(peer.where.place + bytes(24)) not in self._above:
-            self._plane.peer_endpoint(peer.handle, peer.where.place + bytes(24))
+        last = endpoints.whole(peer.where.place) if peer.where.place else None
+        if last and self._link_to(last) not in self._above:
+            self._plane.peer_endpoint(peer.handle, last)
             text = self._daemon.log.outer(endpoints.text(record))
             self._daemon.log.info(
                 f"a peer moved to {text}, which is routed into {self._daemon.name}: undone", "way"
             )
         elif other is not None:
-            self._plane.peer_endpoint(peer.handle, other.record + bytes(24))
+            self._plane.peer_endpoint(peer.handle, endpoints.whole(other.record))
         else:
             barred = endpoints.with_way(endpoints.without_source(record), endpoints.LOOPS)
             self._plane.peer_endpoint(peer.handle, barred)

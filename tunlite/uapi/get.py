@@ -68,8 +68,9 @@ def _peer_piece(interface, peer):
     text = endpoints.text(interface.plane.endpoint_of(peer.handle))
     if text:
         _add(out, "endpoint", text)
-    if len(peer.where.entries) > 1:
-        _add(out, "endpoints", ",".join(endpoints_of(peer)))
+    several = endpoints_of(peer)
+    if several:
+        _add(out, "endpoints", ",".join(several))
     shaken_ns = peer.shakes.complete_ns
     _add(out, "last_handshake_time_sec", shaken_ns // 1_000_000_000)
     _add(out, "last_handshake_time_nsec", shaken_ns % 1_000_000_000)
@@ -92,11 +93,14 @@ def _peer_piece(interface, peer):
 
 def endpoints_of(peer):
     """Texts of those that a peer with several was configured with; [] for one."""
-    return [
-        f"{entry[0]}:{entry[1]}" if isinstance(entry, tuple) else endpoints.text(entry + bytes(24))
-        for entry in peer.where.entries
-        if len(peer.where.entries) > 1
-    ]
+    entries = peer.where.entries
+    return [_entry(entry) for entry in entries] if len(entries) > 1 else []
+
+
+def _entry(entry):
+    if isinstance(entry, tuple):
+        return f"{entry[0]}:{entry[1]}"
+    return endpoints.text(endpoints.whole(entry))
 
 
 def _allowed_piece(peer, at):

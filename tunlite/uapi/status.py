@@ -183,7 +183,7 @@ def established_for(daemon, peer):
 def _places(daemon, peer):
     """Rows of a peer with several endpoints."""
     for place in peer.where.places.rows if peer.where.places else ():
-        text = daemon.log.outer(endpoints.text(place.record + bytes(24)))
+        text = daemon.log.outer(endpoints.text(endpoints.whole(place.record)))
         yield {"endpoint": text, "loops": place.barred}
 
 
