@@ -15,7 +15,13 @@ _ZERO_KEY = bytes(32)
 INTERFACE = options.told("Interface")
 _PEER = options.told("Peer")
 _DEFAULTS = filled.defaults("Peer")
-_RATES = (("RateIn", "rate_in"), ("RateOut", "rate_out"))
+# Another WireGuard's daemon does not know them. Each is a text, "" for none.
+_OURS = (
+    ("RateIn", "rate_in"),
+    ("RateOut", "rate_out"),
+    ("ProbeAddress", "probe_address"),
+    ("HealthAddress", "health_address"),
+)
 _GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
 _GROUP_DEFAULTS = filled.defaults("Group")
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
@@ -88,14 +94,9 @@ def _peer(peer, names, origin=None):
                 yield lines.piece
                 lines = _Lines()
             lines.add("allowed_ip", addresses.format_prefix(prefix))
-    for name, key in _RATES:
+    for name, key in _OURS:
         if name in names and (name in peer or names is not _PEER):
             lines.add(key, peer.get(name, ""))
-    # Another WireGuard's daemon does not know it.
-    if "ProbeAddress" in names and ("ProbeAddress" in peer or names is not _PEER):
-        lines.add("probe_address", peer.get("ProbeAddress", ""))
-    if "HealthAddress" in names and ("HealthAddress" in peer or names is not _PEER):
-        lines.add("health_address", peer.get("HealthAddress", ""))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
     if "Lifetime" in names and "Lifetime" in peer:
@@ -305,13 +306,9 @@ def _changes(peer, before, endpoints):
     for name in ("Description", "Lifetime"):  # which no daemon tells
         if name in peer:
             changed.append(name)
-    for name, key in _RATES:
+    for name, key in _OURS:
         if str(peer.get(name, "")) != before.get(key, b"").decode():
             changed.append(name)
-    if peer.get("ProbeAddress", "") != before.get("probe_address", b"").decode():
-        changed.append("ProbeAddress")
-    if peer.get("HealthAddress", "") != before.get("health_address", b"").decode():
-        changed.append("HealthAddress")
     if peer.get("Group", "") != before.get("group", b"").decode():
         # What members share is another's where it is none: it is all said again.
         changed = [name for name in changed if name != "AllowedIPs"] + ["Group", "AllowedIPs"]
