@@ -409,7 +409,7 @@ def _write_key(key):
 
 def _warn_of_readable_stdout():
     mode = port.stat("/proc/self/fd/1")[0]
-    if mode & 0o170000 == 0o100000 and mode & 0o007:
+    if secret_text.is_file(mode) and mode & 0o007:
         port.print_err(
             "tunlite: warning: everyone may read the file that this key is written to;"
             " run umask 077 before"

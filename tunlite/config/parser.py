@@ -163,7 +163,7 @@ def read(path, features=None, readable_ok=False):
 def load(path, features=None, readable_ok=False, first=False):
     """Config of a file without errors; ConfigError, OSError. Only at `first` it may be a pipe:
     nobody writes to that again, and we would wait for ever."""
-    if not first and port.stat(path)[0] & 0o170000 != 0o100000:
+    if not first and not secret_text.is_file(port.stat(path)[0]):
         raise OSError(22, path + " is no regular file")
     config = read(path, features, readable_ok)
     if config.errors:

@@ -91,6 +91,11 @@ def read_all(fd):
         text.wipe()
 
 
+def is_file(mode):
+    """Of port.stat(): no pipe, device or folder."""
+    return mode & _S_IFMT == _S_IFREG
+
+
 def file_refusal(path, has_key=True):
     """None where only its owner (and a reading group) can get at the file, else what to do.
 
@@ -99,7 +104,7 @@ def file_refusal(path, has_key=True):
     """
     mode = port.stat(path)[0]
     bad = mode & (0o037 if has_key else 0o022)
-    if mode & _S_IFMT != _S_IFREG or not bad:
+    if not is_file(mode) or not bad:
         return None
     who = "everyone" if bad & 0o007 else "its group"
     can = "write" if bad & 0o022 else "read" if bad & 0o004 else "use"

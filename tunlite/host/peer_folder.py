@@ -20,8 +20,6 @@ _AT_LATEST_MS = 10_000  # after the first
 _AGAIN_MS = 10_000  # where there is no folder, or the daemon does not answer
 _A_SET = 500  # peers; a set with one that is refused is sent anew, peer by peer
 _NAME_MAX = 64
-_S_IFMT = 0o170000
-_S_IFREG = 0o100000
 _UNTOLD = ("Description", "Lifetime")
 _HIDDEN = "tunlite check says why"  # it may name an endpoint
 
@@ -180,7 +178,7 @@ class _Reading:
     def _read(self, file):
         path = f"{self._path}/{file}"
         # Who may write there has no right to have us wait for a pipe's other end.
-        _check(port.stat(path)[0] & _S_IFMT == _S_IFREG, "it is no file")
+        _check(secret_text.is_file(port.stat(path)[0]), "it is no file")
         fd = port.open_read(path)
         try:
             config = parser.Config(path, secret_text.read_text(fd))
