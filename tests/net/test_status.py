@@ -265,6 +265,16 @@ class Two:
             found.append(host.namespace.run(words).stdout)
         return [*found, read_socket(self.fastd)]
 
+    def wait_told(self):
+        """All that may name an address has been logged."""
+        for text, seconds, what in (
+            ("is routed into", 15, "the loop"),
+            ("next try in", 30, "the name"),
+            ("left out: ", 15, "the broken file of a peer"),
+            ("the command ", 15, "the failed command"),
+        ):
+            wait_for(lambda text=text: text in self.processes[1].log(), seconds, what)
+
     def outside(self):
         """What is to be hidden."""
         return [self.wire[0].v4, self.wire[1].v4, "10.9.0.9", "example.invalid", "203.0.113.9"]
@@ -272,10 +282,7 @@ class Two:
 
 def test_addresses_outside_the_tunnel_are_where_people_look_for_them(lab, tmp_path):
     two = Two(lab, tmp_path, "off")
-    wait_for(lambda: "is routed into" in two.processes[1].log(), 15, "the loop in the log")
-    wait_for(lambda: "next try in" in two.processes[1].log(), 30, "the name in the log")
-    wait_for(lambda: "left out: " in two.processes[1].log(), 15, "the broken file of a peer")
-    wait_for(lambda: "the command " in two.processes[1].log(), 15, "the failed command in the log")
+    two.wait_told()
     text = "".join(two.said())
     assert [address for address in two.outside() if address in text] == two.outside()
     connection = json.loads(read_socket(two.fastd))["peers"][two.gateway.keys.public]["connection"]
@@ -284,10 +291,7 @@ def test_addresses_outside_the_tunnel_are_where_people_look_for_them(lab, tmp_pa
 
 def test_addresses_outside_the_tunnel_stand_nowhere_when_they_are_to_be_hidden(lab, tmp_path):
     two = Two(lab, tmp_path, "on")
-    wait_for(lambda: "is routed into" in two.processes[1].log(), 15, "the loop in the log")
-    wait_for(lambda: "next try in" in two.processes[1].log(), 30, "the name in the log")
-    wait_for(lambda: "left out: " in two.processes[1].log(), 15, "the broken file of a peer")
-    wait_for(lambda: "the command " in two.processes[1].log(), 15, "the failed command in the log")
+    two.wait_told()
     two.router.file.write_text(two.router.file.read_text() + "Endpoint = 198.51.100.7:x\n")
     assert "198.51.100.7" in two.router.command("reload", two.router.name, check=False).stderr
     wait_for(lambda: "tunlite reload says why" in two.processes[1].log(), 10, "the refused reload")

@@ -290,11 +290,16 @@ def test_a_response_to_an_earlier_initiation_is_not_taken_after_one_to_a_later()
     assert stacks.a.native.drops == {"unknown_index": 1}
 
 
+def asks_ipv6_for_cookies(node):
+    """It is under load, and takes what IPv4 sends without a cookie."""
+    judge = node.native._has_mac2
+    node.native.under_load = True
+    node.native._has_mac2 = lambda rec, message: rec[0] == 4 or judge(rec, message)
+
+
 def test_what_a_cookie_came_for_is_not_repeated_once_another_endpoint_answered():
     stacks = Stacks(B6, B4)
-    judge = stacks.b.native._has_mac2
-    stacks.b.native.under_load = True
-    stacks.b.native._has_mac2 = lambda rec, message: rec[0] == 4 or judge(rec, message)
+    asks_ipv6_for_cookies(stacks.b)
     # The cookie's half second has not passed when the second endpoint answers.
     stacks.a.port.random_bytes = lambda n: bytearray(b"\x01\x2c")[:n] + bytes(max(0, n - 2))
     stacks.send()
@@ -307,9 +312,7 @@ def test_what_a_cookie_came_for_is_not_repeated_once_another_endpoint_answered()
 
 def test_what_a_cookie_came_for_does_not_leave_in_a_later_attempt():
     stacks = Stacks(B4, B6)
-    judge = stacks.b.native._has_mac2
-    stacks.b.native.under_load = True
-    stacks.b.native._has_mac2 = lambda rec, message: rec[0] == 4 or judge(rec, message)
+    asks_ipv6_for_cookies(stacks.b)
     stacks.a.port.random_bytes = lambda n: bytearray(b"\x01\x2c")[:n] + bytes(max(0, n - 2))
     stacks.world.delay_ms = lambda packet: 300 if packet[1][0] in (A4, B4) else 20
     stacks.send()

@@ -7,6 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from hypothesis import given, settings, strategies as st
 
+from lab.fakes.initiation import consume
 from lab.fakes.port import FakePort
 from tests.unit import noise_oracle
 from tunlite.protocol import noise as handshake, wire
@@ -30,16 +31,6 @@ def finish(steps):
             count += 1
     except StopIteration as e:
         return e.value, count
-
-
-def consume(noise, me, message, find):
-    """Both halves of an initiation: (Handshake, them, stamp). find(public) gives them, or None."""
-    state, public = yield from handshake.read_static(noise, me, message)
-    them = find(public)
-    if them is None:
-        state.wipe()
-        raise handshake.HandshakeError("from an unknown peer")
-    return state, them, (yield from handshake.read_stamp(state, me, them, message))
 
 
 class Pair:

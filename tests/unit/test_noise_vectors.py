@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.fakes.initiation import consume
 from lab.fakes.port import FakePort
 from tests import vectors
 from tunlite.protocol import cookie, noise as handshake, wire
@@ -72,16 +73,6 @@ def check_keys(port, state, initiator, vector):
     size = len(sealed)
     assert port.native.tl_open(out, size - 16, key, nonce, 12, b"", 0, sealed, size) == 0
     assert out[0] >> 4 in (4, 6)
-
-
-def consume(noise, me, message, find):
-    """Both halves of an initiation: (Handshake, them, stamp). find(public) gives them, or None."""
-    state, public = yield from handshake.read_static(noise, me, message)
-    them = find(public)
-    if them is None:
-        state.wipe()
-        raise handshake.HandshakeError("from an unknown peer")
-    return state, them, (yield from handshake.read_stamp(state, me, them, message))
 
 
 def test_an_initiation_of_wireguard_go_is_answered_as_captured(base):
