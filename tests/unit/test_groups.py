@@ -534,6 +534,24 @@ def test_a_gateway_that_drains_is_left_while_its_data_still_comes():
     assert lab.used == 1
 
 
+@BOTH
+def test_a_probe_s_handshake_that_is_lost_is_no_rekey_that_nobody_answers(probe):
+    lab = Gateways(choose="order", probe=probe, fail_after=3)
+    lab.ping(5)
+    used = lab.gateways[0]
+    refused = lab.world.loses
+    lab.world.loses = lambda packet: (
+        refused(packet) or (packet[1][0] == used.address and packet[2][0] == 1)
+    )
+    lab.kill(0)
+    lab.ping(2.5)
+    lab.revive(0)
+    lab.ping(40)
+    shakes = lab.group.choice.used.peer.shakes
+    assert shakes.unmet_ms and lab.world.clock.now_ms - shakes.unmet_ms > 20_000
+    assert lab.used == 0 and lab.losses == [0, 0, 0]
+
+
 def test_a_name_without_an_address_does_not_keep_the_group_waiting():
     lab = Gateways(choose="order")
     peer = lab.group.choice.members[0].peer

@@ -68,7 +68,10 @@ class Hands:
         return first_ms, max(sent_ms, peer.member.wanted_ms), received_ms
 
     def rekey_ms(self, peer):
-        return peer.shakes.unmet_ms
+        """A probe's initiation is none: it counts from when the session is to be replaced."""
+        unmet_ms = peer.shakes.unmet_ms
+        due_ms = peer.shakes.complete_ms + self._interface.rekey_ms
+        return max(unmet_ms, due_ms) if unmet_ms else 0
 
     def active(self, peer):
         return not peer.plan.idle
