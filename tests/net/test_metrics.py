@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import parser
 
+from lab import members
 from lab.netns import wait_for
-from lab.peers import tunlite_command
+from lab.peers import Tunlite, tunlite_command
+from lab.star import ROUTER, Star
 from lab.topology import Tunnel
 
 pytestmark = pytest.mark.once
@@ -56,6 +58,23 @@ def test_a_daemons_numbers_are_what_wg_shows(tunnel):
     both = _samples(run(_METRICS).stdout)
     up = {dict(labels)["interface"] for name, labels in both if name == "tunlite_up"}
     assert {router.name, tunnel.gateway.name} <= up
+
+
+def test_who_a_router_uses_and_that_it_moved_there_is_told(lab):
+    star = Star(lab, 2)
+    router = Tunlite(star.router, ROUTER, OnEstablish="true")
+    members.start(star, router, Choose="order")
+    router.cli("use", router.name, "gw2")
+    # For a second its own address is tentative, and can ask nobody.
+    wait_for(lambda: not members.group_of(router)["trouble"], 10, "the end of its trouble")
+    found = _samples(star.router.run([*_METRICS, router.name]).stdout)
+    group = (("group", members.NAME), ("interface", router.name))
+    used = [dict(labels)["peer"] for name, labels in found if name == "tunlite_group_used_info"]
+    assert used == ["gw2"]
+    assert found[("tunlite_group_moves_total", (*group, ("why", "use")))] == 1
+    for name in ("losses_total", "searching", "moving", "trouble"):
+        assert found[("tunlite_group_" + name, group)] == 0
+    assert found[("tunlite_commands_refused_total", group[1:])] == 0
 
 
 def _free_port():

@@ -768,9 +768,10 @@ def test_what_a_renewal_says_is_taken(world, gateway, router):
 
 def test_a_peer_that_the_file_names_by_now_is_no_guest_any_more(gateway):
     peer = let_in(gateway.world, gateway, Stranger(gateway, 1), (*YES, ("lifetime", b"100")))
-    assert gateway.interface.admission.seen()["admitted"] == 1
+    seen = gateway.interface.admission.seen
+    assert (seen()["admitted"], seen()["let_in"]) == (1, 1)
     assert gateway.interface.claim(peer, "")
-    assert gateway.interface.admission.seen()["admitted"] == 0
+    assert (seen()["admitted"], seen()["let_in"]) == (0, 1)
     gateway.world.run(3000)
     assert shown(gateway) == 1
 

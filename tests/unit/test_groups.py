@@ -131,6 +131,7 @@ def test_a_dead_gateway_is_left_in_time(probe, seed, fail_after):
     lab.kill(dead)
     assert lab.back_in() <= 1000 * bound_s(lab, probe, fail_after)
     assert lab.used != dead and lab.losses[dead] == 1
+    assert lab.group.choice.moves == {"first": 1, "silent": 1}
     assert lab.ping(30) >= 299
 
 
@@ -151,6 +152,9 @@ def test_two_of_three_die_together(probe):
     lab.kill(0, 1)
     assert lab.back_in() <= 1000 * (bound_s(lab, probe, 3) + 1)
     assert lab.used == 2 and lab.losses == [1, 1, 0]
+    lab.router.interface.remove_peer(lab.group.choice.members[0].peer)
+    lab.router.interface.commit()
+    assert len(lab.group.members) == 2 and lab.group.choice.losses == 2  # it never goes back
 
 
 @BOTH
@@ -431,7 +435,7 @@ def test_use_of_a_dead_peer_changes_nothing_and_is_told():
     lab.kill(2)
     hold(lab, 2)
     assert lab.ping(20) >= 199
-    assert lab.used == 0 and lab.losses == [0, 0, 1]
+    assert lab.used == 0 and lab.losses == [0, 0, 1] and lab.group.choice.losses == 1
     assert "does not answer" in lab.group.choice.trouble
 
 
@@ -607,6 +611,7 @@ def test_three_failures_in_a_row_are_a_reason_to_leave_and_no_ping_is_lost():
     commands.ill = {"10.9.0.0"}
     assert lab.ping(45) >= 448
     assert lab.used == 1 and lab.losses == [1, 0, 0] and lab.group.choice.why == "health"
+    assert lab.group.choice.losses == 1 and lab.group.choice.moves == {"first": 1, "health": 1}
 
 
 def test_where_health_fails_at_every_member_one_that_answers_is_kept_and_that_is_told():

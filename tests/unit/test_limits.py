@@ -193,7 +193,7 @@ def test_who_is_taken_into_what_is_full_by_then_is_refused_for_a_minute_and_hold
     commands.answer(pairs)
     world.run(1)
     assert stranger.interface.me.public not in interface.peers
-    assert interface.admission.seen() == {"admitted": 0, "parked": 0}
+    assert interface.admission.seen() == {"admitted": 0, "let_in": 0, "parked": 0}
     assert interface.exchange.refused["over PeerLimit"] == 1
     told = [line for line in gateway.log.texts("info") if "established" in line]
     assert len(told) == 1 and "not let in" not in "".join(gateway.log.texts("info"))

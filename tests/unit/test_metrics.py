@@ -1,24 +1,40 @@
 # SPDX-License-Identifier: MIT
 """What Prometheus reads: names and units by its conventions, sums that never go back, the same by
-text and over HTTP; and the dashboard asks for nothing else."""
+text and over HTTP."""
 
 import json
 import re
 from pathlib import Path
 
-import promql_parser
 import pytest
 from prometheus_client import core, parser
 
+from lab.fakes.groups import Gateways
 from lab.fakes.net import Node, World
+from tunlite import keys
 from tunlite.uapi import client, cpython_exporter, cpython_metrics as metrics, status
 
-_DASHBOARD = Path(__file__).resolve().parents[2] / "docs/grafana-dashboard.json"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 _PEER = b"\x0a\0\0\x02"
 
 
+class Commands:
+    """A runner that is asked about strangers and says nothing."""
+
+    def verifies(self):
+        return True
+
+    def verify(self, public, record, done):
+        self.done = done
+        return True
+
+    def seen(self):
+        return {"running": 1, "waiting": 2, "refused": 3}
+
+
 class Daemons:
-    """Two ends by name, wg0 and wg1, and what their status sockets tell."""
+    """What the status sockets tell of wg0 and wg1, two ends, and of wg2, a router with a group of
+    two gateways, the second without a Description."""
 
     def __init__(self):
         self.world = World()
@@ -31,18 +47,29 @@ class Daemons:
             peer.described('a "name" \\ of one')
         router.send(_PEER)
         self.world.run(3)
+        self._knock(gateway)
+        self.group = Gateways(2, probe=True, choose="order", fail_after=3)
+        self.group.set("public_key=" + self.group.key(1), "description=")
+        self.group.ping(2)
+        self.drops = 1
         for node in (router, gateway):  # what only happens in trouble
-            exchange, daemon = node.interface.exchange, node.daemon
-            exchange.refused["not authentic"] = 2
-            daemon.plane.native.drops["some_drop"] = 3
-        self.nodes = {"wg0": router, "wg1": gateway}
+            node.interface.exchange.refused["not authentic"] = 2
+        self.nodes = {"wg0": router, "wg1": gateway, "wg2": self.group.router}
         self.edit = lambda found: found
+
+    def _knock(self, gateway):
+        """A stranger is asked about."""
+        self.commands = gateway.interface.commands = Commands()
+        stranger = Node(self.world, bytes([192, 0, 2, 9])).start()
+        stranger.add(gateway, b"\x0a\0\0\x01")
+        stranger.send(b"\x0a\0\0\x01")
+        self.world.run(7)
 
     def told(self, name):
         if name not in self.nodes:
             raise client.NoDaemon(f"{name} is not up")
         found = json.loads(b"".join(status.pieces(self.nodes[name].daemon)))
-        found["drops"].setdefault("no_route", 1)
+        found["drops"].setdefault("no_route", self.drops)
         found["returns"].setdefault("deadline", 5)
         found["memory_kb"] = found["memory_kb"] or 900
         peers = found.pop("peers")
@@ -54,15 +81,15 @@ class Daemons:
 def daemons(monkeypatch):
     made = Daemons()
     monkeypatch.setattr(metrics.client, "told", made.told)
-    monkeypatch.setattr(metrics, "interfaces", lambda: ["wg0", "wg1"])
+    monkeypatch.setattr(metrics, "interfaces", lambda: ["wg0", "wg1", "wg2"])
     return made
 
 
-def _text(names=(), per_peer=True):
+def text_of(names=(), per_peer=True):
     return "".join(metrics.pieces(metrics.gathered(names, per_peer)))
 
 
-def _samples(text):
+def samples_of(text):
     """{(name, labels): value}"""
     found = {}
     for family in parser.text_string_to_metric_families(text):
@@ -74,11 +101,11 @@ def _samples(text):
 
 
 def _value(name, **labels):
-    return _samples(_text())[(name, tuple(sorted(labels.items())))]
+    return samples_of(text_of())[(name, tuple(sorted(labels.items())))]
 
 
 def test_the_text_is_read_by_prometheus_own_parser_with_a_help_and_a_type_for_each(daemons):
-    text = _text()
+    text = text_of()
     families = list(parser.text_string_to_metric_families(text))
     assert {family.type for family in families} == {"gauge", "counter"}
     assert all(family.documentation and family.samples for family in families)
@@ -97,10 +124,10 @@ def test_names_and_units_are_by_prometheus_conventions():
 
 
 def test_a_peer_has_rows_of_its_own_only_when_asked_for(daemons):
-    assert "tunlite_peer_info{" in _text() and "tunlite_peer_info{" not in _text(per_peer=False)
-    short = _text(per_peer=False)
+    assert "tunlite_peer_info{" in text_of() and "tunlite_peer_info{" not in text_of(per_peer=False)
+    short = text_of(per_peer=False)
     daemons.nodes["wg0"].interface.add_peer(b"\x09" * 32)
-    assert len(_text(per_peer=False).split("\n")) == len(short.split("\n"))
+    assert len(text_of(per_peer=False).split("\n")) == len(short.split("\n"))
 
 
 def test_what_is_established_and_who_is_in_a_group_is_counted(daemons):
@@ -111,6 +138,67 @@ def test_what_is_established_and_who_is_in_a_group_is_counted(daemons):
     daemons.world.run(600)
     assert _value("tunlite_peers_established", interface="wg0") == 0
     assert _value("tunlite_group_peers", interface="wg1", group="routers") == 1
+
+
+def test_who_a_group_uses_and_since_when_and_what_it_lost_is_told(daemons):
+    group = {"interface": "wg2", "group": "gateways"}
+    peer = {"peer": "gw0", **group}
+    assert _value("tunlite_group_used_info", **peer) == 1
+    assert _value("tunlite_group_used_seconds", **group) == 2
+    assert _value("tunlite_group_losses_total", **group) == 0
+    daemons.group.kill(0, 1)
+    daemons.group.ping(5)
+    assert _value("tunlite_group_searching", **group) == 1
+    daemons.group.revive(1)
+    daemons.group.back_in()
+    daemons.group.ping(9)
+    key = keys.text(daemons.group.gateways[1].interface.me.public)
+    assert _value("tunlite_group_used_info", **{**peer, "peer": key}) == 1  # it has no Description
+    assert len(re.findall("tunlite_group_used_info{", text_of())) == 1
+    assert _value("tunlite_group_used_seconds", **group) in (9, 10)
+    assert _value("tunlite_group_losses_total", **group) == 1
+    moves = [_value("tunlite_group_moves_total", why=why, **group) for why in metrics._WHYS]
+    assert moves == [1, 1] + [0] * 8  # the first, and one that was silent
+    assert _value("tunlite_group_searching", **group) == 0
+
+
+def test_every_reason_of_a_move_is_a_row():
+    page = (DOCS / "control.md").read_text()
+    (told,) = re.findall(r"`why` \(([a-z, ]+)\)", page)
+    assert told.split(", ") == list(metrics._WHYS)
+    code = [(DOCS.parent / f"tunlite/control/{name}.py") for name in ("choice", "preference")]
+    used = re.findall(r'(?:_switch|Move|_to)\(.*"(\w+)"', "".join(map(Path.read_text, code)))
+    assert set(used) == set(metrics._WHYS)
+
+
+def test_a_move_that_is_under_way_and_what_troubles_a_group_is_told(daemons):
+    group = {"interface": "wg2", "group": "gateways"}
+    names = ("tunlite_group_moving", "tunlite_group_trouble")
+    assert [_value(name, **group) for name in names] == [0, 0]
+    daemons.group.kill(1)
+    daemons.group.set("public_key=" + daemons.group.key(1), "use=true")
+    daemons.group.ping(1)
+    assert [_value(name, **group) for name in names] == [1, 0]
+    daemons.group.ping(20)
+    assert [_value(name, **group) for name in names] == [0, 1]
+
+
+def test_strangers_that_wait_and_that_were_let_in_are_counted(daemons):
+    assert _value("tunlite_strangers_parked", interface="wg1") == 1
+    assert _value("tunlite_strangers_admitted_total", interface="wg1") == 0
+    daemons.commands.done([("allowed_ip", bytearray(b"10.0.0.9/32"))])
+    assert _value("tunlite_strangers_parked", interface="wg1") == 0
+    assert _value("tunlite_strangers_admitted_total", interface="wg1") == 1
+    assert _value("tunlite_peers", interface="wg1", origin="admitted") == 1
+
+
+def test_the_runners_queue_is_told_where_there_is_one(daemons):
+    names = [f"tunlite_commands_{name}" for name in ("running", "waiting", "refused_total")]
+    assert [_value(name, interface="wg1") for name in names] == [1, 2, 3]
+    rows = [labels for name, labels in samples_of(text_of()) if "commands" in name]
+    assert rows == [(("interface", "wg1"),)] * 3
+    daemons.nodes["wg1"].interface.commands = None
+    assert "tunlite_commands" not in text_of()
 
 
 def test_sums_do_not_go_back_when_a_peer_goes(daemons):
@@ -128,9 +216,11 @@ def test_sums_do_not_go_back_when_a_peer_goes(daemons):
 
 def test_a_daemon_that_does_not_answer_is_told_and_harms_no_other(daemons):
     del daemons.nodes["wg1"]
-    found = _samples(_text())
-    assert [found[("tunlite_up", (("interface", name),))] for name in ("wg0", "wg1")] == [1, 0]
-    assert all(dict(labels)["interface"] == "wg0" for name, labels in found if name != "tunlite_up")
+    found = samples_of(text_of())
+    up = [found[("tunlite_up", (("interface", name),))] for name in ("wg0", "wg1", "wg2")]
+    assert up == [1, 0, 1]
+    others = [labels for name, labels in found if name != "tunlite_up"]
+    assert all(dict(labels)["interface"] != "wg1" for labels in others)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +233,15 @@ def test_a_daemon_that_does_not_answer_is_told_and_harms_no_other(daemons):
         {"workers": [{"read": [], "written": 1}]},
         {"gone": {}},
         {"drops": {"a": {}}},
+        {"groups": [{"name": "a", "limit": 1}]},
+        {"groups": [7]},
+        {"commands": {"running": "many"}},
+        {"admission": {"parked": []}},
     ],
 )
 def test_what_is_no_status_of_ours_is_left_out_as_a_whole(daemons, hostile):
     daemons.edit = lambda found: {**found, **hostile} if found["public_key"] else found
-    found = _samples(_text(["wg0"]))
+    found = samples_of(text_of(["wg0"]))
     assert found == {("tunlite_up", (("interface", "wg0"),)): 0}
 
 
@@ -166,7 +260,7 @@ def test_over_http_the_same_is_told_as_by_the_text(daemons):
         for family in registry.collect()
         for sample in family.samples
     }
-    assert served == _samples(_text())
+    assert served == samples_of(text_of())
 
 
 def test_no_right_to_ask_is_an_error_and_no_daemon_that_is_down(daemons, monkeypatch):
@@ -176,99 +270,23 @@ def test_no_right_to_ask_is_an_error_and_no_daemon_that_is_down(daemons, monkeyp
 
     monkeypatch.setattr(metrics.client, "told", told)
     with pytest.raises(client.NoRight):
-        _text()
+        text_of()
 
 
-# ---- the dashboard ----
-
-
-def _queries():
-    """(expression, legend) of each target, with Grafana's variables filled in."""
-    for panel in json.loads(_DASHBOARD.read_text())["panels"]:
-        for target in panel["targets"]:
-            text = target["expr"].replace("$__rate_interval", "5m").replace("$interface", "wg.*")
-            assert "$" not in text
-            yield text, target["legendFormat"]
-
-
-def _parts(node):
-    """The nodes right below one."""
-    for name in ("expr", "lhs", "rhs", "vector_selector"):
-        if getattr(node, name, None) is not None:
-            yield getattr(node, name)
-    yield from getattr(node, "args", ())
-
-
-def _below(node):
-    yield node
-    for part in _parts(node):
-        yield from _below(part)
-
-
-def _selectors(node):
-    return [part for part in _below(node) if isinstance(part, promql_parser.VectorSelector)]
-
-
-def _wrong(expression, legend, known):
-    """What an expression names that is not in `known`: {metric: labels}."""
-    tree = promql_parser.parse(expression)
-    wrong = [part.name for part in _selectors(tree) if part.name not in known]
-    if wrong:
-        return wrong
-    for part in _selectors(tree):
-        wrong += [m.name for m in part.matchers.matchers if m.name not in known[part.name]]
-    for part in _below(tree):
-        modifier = getattr(part, "modifier", None)
-        matching = getattr(modifier, "matching", None)
-        shared = getattr(matching or modifier, "labels", None) or ()
-        for selector in _selectors(part):
-            wrong += [label for label in shared if label not in known[selector.name]]
-        for selector in _selectors(part.rhs) if matching else ():
-            wrong += [x for x in modifier.group_labels or () if x not in known[selector.name]]
-    seen = {label for part in _selectors(tree) for label in known[part.name]}
-    return wrong + [label for label in re.findall(r"{{(\w+)}}", legend) if label not in seen]
-
-
-def _known():
+def known():
+    """{metric: its labels}"""
     found = {}
-    for name, labels in _samples(_text()):
+    for name, labels in samples_of(text_of()):
         found.setdefault(name, set()).update(label for label, _ in labels)
     return found
 
 
-def test_every_metric_and_label_that_the_dashboard_asks_for_is_in_the_text(daemons):
-    known = _known()
-    for expression, legend in _queries():
-        assert _wrong(expression, legend, known) == [], expression
-    asked = {part.name for text, _ in _queries() for part in _selectors(promql_parser.parse(text))}
-    assert len(asked) > 15
-
-
-@pytest.mark.parametrize(
-    ("expression", "legend", "wrong"),
-    [
-        ("rate(tunlite_no_such_total[5m])", "", ["tunlite_no_such_total"]),
-        ('tunlite_up{nothing="x"}', "", ["nothing"]),
-        ("sum by (reason) (tunlite_up)", "", ["reason"]),
-        ("tunlite_up * on (public_key) tunlite_peer_info", "", ["public_key"]),
-        (
-            "tunlite_peer_info * on (public_key) group_left (engine) tunlite_peer_established",
-            "",
-            ["engine"],
-        ),
-        ("tunlite_up", "{{interface}} {{reason}}", ["reason"]),
-    ],
-)
-def test_a_planted_query_for_what_is_not_there_is_seen(daemons, expression, legend, wrong):
-    assert _wrong(expression, legend, _known()) == wrong
-
-
 def test_the_page_lists_every_metric_with_its_labels(daemons):
-    page = (_DASHBOARD.parent / "running.md").read_text()
+    page = (DOCS / "running.md").read_text()
     rows = [line.split("|")[1:3] for line in page.split("\n") if line.startswith("| `tunlite_")]
     listed = {}
     for names, labels in rows:
         for name in re.findall(r"`(tunlite_\w+)`", names):
             outside = re.sub(r"\(.*?\)", "", labels)
             listed[name] = {"interface", *re.findall(r"`(\w+)`", outside)}
-    assert listed == _known()
+    assert listed == known()

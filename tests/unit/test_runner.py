@@ -92,7 +92,11 @@ class Daemon:
             self.turn()
 
     def rest(self):
-        self.until(lambda: self.commands and self.commands.seen() == {"running": 0, "waiting": 0})
+        self.until(self.rests)
+
+    def rests(self):
+        seen = self.seen()
+        return seen and seen["running"] == seen["waiting"] == 0
 
     # ---- what happens ----
 
@@ -187,7 +191,8 @@ def test_a_thousand_establish_at_once_and_each_command_ran_once_with_the_last_st
     for number in range(200):  # and came again
         d.came(number)
     d.begin()
-    d.until(lambda: d.commands.seen() == {"running": 0, "waiting": 0}, 120)
+    d.until(d.rests, 120)
+    assert d.seen()["refused"] == 0
     wanted = [f"up {text_of(key(n))}" for n in range(1000) if n < 200 or n >= 300]
     assert sorted(d.lines()) == sorted(wanted)
 
@@ -546,6 +551,7 @@ def test_64_questions_wait_and_the_rest_are_refused(verifying):
     d.until(lambda: d.commands._beginning)
     taken = [d.commands.verify(key(n), ENDPOINT, answers.append) for n in range(100)]
     assert taken == [True] * 68 + [False] * 32
+    assert d.seen() == {"running": 4, "waiting": 64, "refused": 32}
     d.until(lambda: len(answers) == 68)
     assert answers == [[]] * 68
 
@@ -564,6 +570,7 @@ def test_a_question_that_waited_for_10_s_is_answered_by_no_and_runs_no_command(
     assert sorted(answers, key=str) == sorted([[]] * 4 + [fifth], key=str)
     d.rest()
     assert d.lines() == ["run"] * runs
+    assert d.seen()["refused"] == 5 - runs
 
 
 def test_what_the_file_does_not_name_is_answered_by_no(daemon):

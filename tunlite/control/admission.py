@@ -104,12 +104,17 @@ class Admission:
         self._seen = Recent(SEEN_MOST)  # public key -> (greatest stamp, refused until)
         self._asked = Recent(SEEN_MOST)  # place -> when it was asked about
         self._admitted = 0
+        self._welcomed = 0
         self._forgotten_ms = 0  # refusals of before then are forgotten
         self._expire = timers.Timer(self._drop_late)
 
     def seen(self):
         """For the status."""
-        return {"admitted": self._admitted, "parked": len(self._parked)}
+        return {
+            "admitted": self._admitted,
+            "let_in": self._welcomed,
+            "parked": len(self._parked),
+        }
 
     # ---- a stranger comes ----
 
@@ -289,6 +294,7 @@ class Admission:
         if not self.guests.apply(guest, answer, now_ms):
             return "its group is not there"
         stranger.hand_over(peer)
+        self._welcomed += 1
         self._let_in.append((stranger, peer))
         del self._parked[stranger.public]
         self.guests.look_at(guest, now_ms)

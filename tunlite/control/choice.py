@@ -19,6 +19,8 @@ class Choice:
     """`hands` is a Hands, or a test's. `rules` has choose, fail_ms and health. Members are
     liveness.Member."""
 
+    losses = 0  # of all members, those that left included
+
     def __init__(self, hands, rules):
         self.hands = hands
         self.rules = rules
@@ -26,6 +28,7 @@ class Choice:
         self.used = None
         self.since_ms = 0
         self.why = ""
+        self.moves = {}  # why -> how often
         self.trouble = ""  # what is to be seen
         self.is_held = False  # `use`: until it loses
         self.is_proven = False  # an echo was answered, by any member since the start
@@ -300,9 +303,13 @@ class Choice:
         """The others that were asked had their second: they lose, with the one that was used."""
         for asked in self.search.late(now_ms):
             if asked is not member and asked is not self.used:
-                asked.lose(now_ms)
-        self.used.lose(now_ms)
+                self._lose(asked, now_ms)
+        self._lose(self.used, now_ms)
         self._switch(member, "silent", now_ms)
+
+    def _lose(self, member, now_ms):
+        self.losses += 1
+        member.lose(now_ms)
 
     def _end_search(self):
         if self.search is not None:
@@ -331,6 +338,7 @@ class Choice:
         self.used = member
         self.since_ms = now_ms
         self.why = why
+        self.moves[why] = self.moves.get(why, 0) + 1
         self.is_held = self.is_held and why == "use"
         self.silence.begin(now_ms)
         self._failures = 0
@@ -356,7 +364,7 @@ class Choice:
             return now_ms
         if move.is_proved(self.hands, self.is_proven):
             if move.why in ("rekey", "health"):
-                self.used.lose(now_ms)
+                self._lose(self.used, now_ms)
             self._switch(move.member, move.why, now_ms)
             return now_ms
         if now_ms >= move.next_ms:
@@ -367,7 +375,7 @@ class Choice:
         """A candidate that fails changes nothing and counts as a loss, unless nobody answers."""
         move = self.move
         if not self.silence.quiet_ms:
-            move.member.lose(now_ms)
+            self._lose(move.member, now_ms)
         if move.why == "use":
             self.is_held = False
             self.trouble = "use: the peer does not answer"

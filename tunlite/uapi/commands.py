@@ -96,6 +96,7 @@ class Commands:
         self._waiting = ([], [], [])  # by kind
         self._flying = {}  # number -> what the runner was asked
         self._number = 0
+        self._refused = 0
         self._beginning = None  # of the runner; None: there was no hello yet
         self._flags = 0
         loop.watch(fd, port.POLLIN, self._readable)
@@ -129,7 +130,7 @@ class Commands:
     def seen(self):
         """For the status."""
         waiting = sum([len(each) for each in self._waiting])
-        return {"running": len(self._flying), "waiting": waiting}
+        return {"running": len(self._flying), "waiting": waiting, "refused": self._refused}
 
     # ---- out ----
 
@@ -153,6 +154,7 @@ class Commands:
         waiting = self._waiting[question.kind]
         self._drop_old(waiting)
         if len(waiting) >= WAITING_MAX:
+            self._refused += 1
             return False
         waiting.append(question)
         self._pump(question.kind)
@@ -161,7 +163,11 @@ class Commands:
     def _drop_old(self, waiting):
         """Nobody waits for them any more."""
         while waiting and self._is_old(waiting[0]):
-            waiting.pop(0).done(None)
+            self._refuse(waiting.pop(0))
+
+    def _refuse(self, question):
+        self._refused += 1
+        question.done(None)
 
     def _is_old(self, question):
         return self._loop.now() - question.asked_ms >= PATIENCE_MS
@@ -172,7 +178,7 @@ class Commands:
             is_known = item.kind == HEALTH or self._flags & VERIFIES
             if is_known and not self._is_old(item):
                 return True
-            item.done(None)
+            self._refuse(item)
             return False
         item.queued(False)
         flag = ESTABLISH if item.now else DISESTABLISH

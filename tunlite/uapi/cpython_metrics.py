@@ -23,6 +23,18 @@ _FAMILIES = (
     ("tunlite_peers_established", "gauge", "Peers with a session that receives."),
     ("tunlite_group_peers", "gauge", "Members of a group."),
     ("tunlite_group_peers_established", "gauge", "Members with a session that receives."),
+    ("tunlite_group_used_info", "gauge", "The member in use, by its Description, else its key."),
+    ("tunlite_group_used_seconds", "gauge", "For how long it has been in use."),
+    ("tunlite_group_moves_total", "counter", "To another member, by why."),
+    ("tunlite_group_losses_total", "counter", "Members that were silent or failed a check."),
+    ("tunlite_group_searching", "gauge", "Whether another is sought, as none in use answers."),
+    ("tunlite_group_moving", "gauge", "Whether a planned move to another is under way."),
+    ("tunlite_group_trouble", "gauge", "Whether it cannot judge or move as asked; see show."),
+    ("tunlite_strangers_parked", "gauge", "Strangers about whom a command is asked now."),
+    ("tunlite_strangers_admitted_total", "counter", "Strangers who were let in."),
+    ("tunlite_commands_running", "gauge", "Commands that run now."),
+    ("tunlite_commands_waiting", "gauge", "Commands that are to run."),
+    ("tunlite_commands_refused_total", "counter", "Questions for which no command ran."),
     ("tunlite_received_bytes_total", "counter", "From peers, inside the tunnel."),
     ("tunlite_sent_bytes_total", "counter", "To peers, inside the tunnel."),
     ("tunlite_received_datagrams_total", "counter", "UDP datagrams, by worker."),
@@ -41,6 +53,11 @@ _FAMILIES = (
     ("tunlite_peer_received_bytes_total", "counter", "From the peer, inside the tunnel."),
     ("tunlite_peer_sent_bytes_total", "counter", "To the peer, inside the tunnel."),
     ("tunlite_peer_handshakes_total", "counter", "By what became of them."),
+)
+# Why a group's choice is another one; a row of each: what begins at 1 is no increase.
+_WHYS = (
+    *("first", "silent", "draw", "order", "nearest"),
+    *("use", "rekey", "health", "echo", "address"),
 )
 _HANDSHAKES = ("initiated", "responded", "completed", "failed")
 
@@ -72,6 +89,9 @@ class Metrics:
             head = next(asked)
             self._add("up", labels, 1)
             self._interface(labels, head)
+            self._strangers(labels, head)
+            for group in head["groups"]:
+                self._choice(labels + (("group", group["name"]),), group)
             self._peers(labels, head, [self._facts(peer) for peer in asked])
         except client.NoRight:
             raise
@@ -121,6 +141,32 @@ class Metrics:
     def _by(self, name, labels, label, counts):
         for key in sorted(counts):
             self._add(name, labels + ((label, key),), counts[key])
+
+    def _strangers(self, labels, head):
+        """Where there is a runner of commands, and where somebody was asked about."""
+        commands, admission = head.get("commands"), head.get("admission")
+        if commands:
+            self._add("commands_running", labels, commands["running"])
+            self._add("commands_waiting", labels, commands["waiting"])
+            self._add("commands_refused_total", labels, commands["refused"])
+        if admission:
+            self._add("strangers_parked", labels, admission["parked"])
+            self._add("strangers_admitted_total", labels, admission["let_in"])
+
+    def _choice(self, labels, group):
+        """Of a group with a limit; `labels` name it."""
+        if "limit" not in group:
+            return
+        if "used" in group:
+            peer = group["used_name"] or group["used"]
+            self._add("group_used_info", labels + (("peer", peer),), 1)
+            self._add("group_used_seconds", labels, group["used_for_s"])
+        for why in _WHYS:
+            self._add("group_moves_total", labels + (("why", why),), group["moves"].get(why, 0))
+        self._add("group_losses_total", labels, group["losses"])
+        self._add("group_searching", labels, int(bool(group["searching"])))
+        self._add("group_moving", labels, int(bool(group["moving_to"])))
+        self._add("group_trouble", labels, int(bool(group["trouble"])))
 
     # ---- its peers ----
 

@@ -89,6 +89,8 @@ def _group(group, now_ms):
         found["used_for_s"] = (now_ms - choice.since_ms) // 1000
         found["probed_by"] = choice.hands.probed_by(choice.used.peer)
         found["silent_for_ms"] = choice.silence.silent_ms(now_ms)
+    found["moves"] = choice.moves
+    found["losses"] = choice.losses
     found["searching"] = choice.search is not None
     moving = choice.move.member.peer if choice.move else None
     found["moving_to"] = keys.text(moving.public) if moving else None
