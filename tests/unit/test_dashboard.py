@@ -67,7 +67,7 @@ def test_every_metric_and_label_that_is_asked_for_is_in_the_text(daemons):
     for expression, legend in _queries():
         assert _wrong(expression, legend, found) == [], expression
     asked = {part.name for text, _ in _queries() for part in _selectors(promql_parser.parse(text))}
-    assert len(asked) > 15
+    assert len(asked) > 25
 
 
 @pytest.mark.parametrize(
