@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The dashboard asks for what `tunlite metrics` writes."""
+"""The dashboard asks for what `tunlite metrics` writes, and Prometheus' own promtool draws each of
+its queries from it."""
 
 import json
 import re
+import subprocess
 
 import promql_parser
 import pytest
 
-from tests.unit.test_metrics import DOCS, daemons as daemons, known
+from machine import debs
+from tests.unit.test_metrics import DOCS, daemons as daemons, known, text_of
 
 _SCRAPES = 5  # one a minute
 
@@ -87,3 +90,121 @@ def test_every_metric_and_label_that_is_asked_for_is_in_the_text(daemons):
 )
 def test_a_planted_query_for_what_is_not_there_is_seen(daemons, expression, legend, wrong):
     assert _wrong(expression, legend, known()) == wrong
+
+
+# ---- what they evaluate to ----
+
+
+@pytest.fixture(scope="module")
+def promtool():
+    """Of Debian's package, unpacked below the cache: installed, it would start a server."""
+    words = ["dpkg", "--print-architecture"]
+    arch = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    (deb,) = debs.Apt("bookworm", arch).fetch(["prometheus"])
+    return debs.unpacked([deb], debs.CACHE / "promtool" / deb.stem) / "usr/bin/promtool"
+
+
+def _scraped(daemons, happens=lambda minute: None):
+    """Series for promtool: what the text says in each of some minutes, before which happens(it)."""
+    texts = []
+    for minute in range(_SCRAPES):
+        happens(minute)
+        daemons.drops = minute
+        daemons.world.run(60)
+        daemons.group.ping(60, every_ms=1000)
+        texts.append(dict(row.rsplit(" ", 1) for row in text_of().splitlines() if row[0] != "#"))
+    names = sorted(set().union(*texts))
+    return [
+        {"series": name, "values": " ".join([text.get(name, "stale") for text in texts])}
+        for name in names
+    ]
+
+
+@pytest.fixture
+def series(daemons):
+    """Of daemons with Descriptions for all peers; one key is a peer of two of them, and one of them
+    has a second group that chooses."""
+    router = daemons.nodes["wg0"]
+    router.add(daemons.group.gateways[0], b"\x0a\0\0\x07")
+    group = ("group_name=uplinks", "group_limit=1")
+    daemons.group.set(*group, "public_key=" + "07" * 32, "group=uplinks")
+    for node in daemons.nodes.values():
+        for number, peer in enumerate(node.interface.peers.values()):
+            peer.described(f"peer{number}")
+    return _scraped(daemons)
+
+
+def _faults(promtool, folder, series, wanted):
+    """promtool's words for each of `wanted` (expression, samples) that is otherwise."""
+    last = f"{_SCRAPES - 1}m"
+    tests = [
+        {"expr": expression, "eval_time": last, "exp_samples": samples}
+        for expression, samples in wanted
+    ]
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": tests}
+    file = folder / "test.yml"  # JSON is YAML
+    file.write_text(json.dumps({"rule_files": [], "tests": [test]}))
+    words = [promtool, "test", "rules", file]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    said = done.stdout + done.stderr
+    faults = said.split("expr: ")[1:]
+    assert bool(faults) == bool(done.returncode), said
+    return faults
+
+
+def _drawn(expression, legend):
+    """True of a query that draws something, one line for each legend, each label of which is
+    filled in."""
+    labels = re.findall(r"{{(\w+)}}", legend)
+    joined = ", ".join([f"({expression})", '"legend"', '";"', *(f'"{each}"' for each in labels)])
+    filled = f'"whole", "yes", "legend", "{";".join(["[^;]+"] * len(labels))}"'
+    whole = f"label_replace(label_join({joined}), {filled})"
+    drawn = f"max by (whole) (count by (whole, legend) ({whole}))"
+    return drawn, [{"labels": '{whole="yes"}', "value": 1}]
+
+
+def test_every_query_draws_one_line_for_each_of_its_legends(promtool, series, tmp_path):
+    queries = list(_queries())
+    assert len(queries) > 25
+    assert _faults(promtool, tmp_path, series, [_drawn(*query) for query in queries]) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (
+            "on (interface, public_key) group_left (description) ",
+            "on (public_key) group_left (description) ",
+            "err:",
+        ),
+        (" group_left (description)", "", "got:"),  # the legend is not filled in
+        (" * on (interface, group) group_left (peer)", " *", "got:"),  # nothing matches
+        (
+            "on (interface, group) group_left (peer)",
+            "on (interface) group_left (peer)",
+            "err:",
+        ),
+        ("count by (group, peer)", "count by (group)", "got:"),
+        ("sum by (interface, reason)", "sum by (reason)", "got:"),
+    ],
+)
+def test_a_mistake_that_is_planted_in_one_query_is_seen_there(
+    promtool, series, tmp_path, right, wrong, said
+):
+    queries = [(text.replace(right, wrong), legend) for text, legend in _queries()]
+    (planted,) = [text for text, legend in queries if (text, legend) not in list(_queries())]
+    (fault,) = _faults(promtool, tmp_path, series, [_drawn(*query) for query in queries])
+    assert planted in fault.replace('\\"', '"') and said in fault
+
+
+def test_a_gateway_that_dies_is_one_fail_over_and_another_one_in_use(promtool, daemons, tmp_path):
+    daemons.group.set("public_key=" + daemons.group.key(1), "description=gw1")
+    series = _scraped(daemons, lambda minute: minute == 2 and daemons.group.kill(0))
+    panels = {legend: text for text, legend in _queries()}
+    moved = panels["{{interface}} {{group}}: {{why}}"] + " > 0"
+    wanted = [
+        (moved, '{interface="wg2", group="gateways", why="silent"}'),
+        (panels["{{group}}: {{peer}}"], '{group="gateways", peer="gw1"}'),
+    ]
+    wanted = [(text, [{"labels": labels, "value": 1}]) for text, labels in wanted]
+    assert _faults(promtool, tmp_path, series, wanted) == []
