@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The dashboard asks for what `tunlite metrics` writes, and Prometheus' own promtool draws each of
-its queries from it."""
+"""The dashboard and the alerts of the documentation ask for what `tunlite metrics` writes, and
+Prometheus' own promtool draws each of their queries from it."""
 
 import json
 import re
@@ -22,6 +22,13 @@ def _queries():
             text = target["expr"].replace("$__rate_interval", "5m").replace("$interface", "wg.*")
             assert "$" not in text
             yield text, target["legendFormat"]
+
+
+def _alerts():
+    """Expressions of running.md."""
+    section = (DOCS / "running.md").read_text().split("\n### What to alert on\n")[1]
+    lines = section.split("\n#")[0].split("\n")
+    return [line.split(" # ")[0].strip() for line in lines if line.startswith("    ")]
 
 
 # ---- names and labels ----
@@ -67,9 +74,10 @@ def _wrong(expression, legend, known):
 
 def test_every_metric_and_label_that_is_asked_for_is_in_the_text(daemons):
     found = known()
-    for expression, legend in _queries():
+    queries = [*_queries(), *((alert, "") for alert in _alerts())]
+    for expression, legend in queries:
         assert _wrong(expression, legend, found) == [], expression
-    asked = {part.name for text, _ in _queries() for part in _selectors(promql_parser.parse(text))}
+    asked = {part.name for text, _ in queries for part in _selectors(promql_parser.parse(text))}
     assert len(asked) > 25
 
 
@@ -208,3 +216,39 @@ def test_a_gateway_that_dies_is_one_fail_over_and_another_one_in_use(promtool, d
     ]
     wanted = [(text, [{"labels": labels, "value": 1}]) for text, labels in wanted]
     assert _faults(promtool, tmp_path, series, wanted) == []
+
+
+# ---- alerts ----
+
+
+class Trouble:
+    """What a status tells when all goes wrong, ever more of it."""
+
+    def __init__(self):
+        self._times = 0
+
+    def of(self, found):
+        self._times += 1
+        for group in found["groups"]:
+            if "limit" in group:
+                group.update(searching=True, trouble="use: the peer does not answer")
+                group["moves"]["silent"] = 10 * self._times
+        if found.get("admission"):
+            found["admission"]["parked"] = 64
+        if found["commands"]:
+            found["commands"]["refused"] = self._times
+        return found
+
+
+def test_no_alert_is_raised_while_all_is_well(promtool, daemons, tmp_path):
+    wanted = [(alert, []) for alert in _alerts()]
+    assert _faults(promtool, tmp_path, _scraped(daemons), wanted) == []
+
+
+def test_every_alert_is_raised_by_its_trouble(promtool, daemons, tmp_path):
+    assert len(_alerts()) >= 5
+    daemons.edit = Trouble().of
+    del daemons.nodes["wg0"]
+    raised = [{"labels": "{}", "value": 1}]
+    wanted = [(f"count(({alert})) > bool 0", raised) for alert in _alerts()]
+    assert _faults(promtool, tmp_path, _scraped(daemons), wanted) == []
