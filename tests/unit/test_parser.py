@@ -386,6 +386,19 @@ def test_a_last_section_without_allowed_ips_leaves_the_peer_none():
     assert "AllowedIPs" not in peer
 
 
+def test_what_a_section_takes_that_a_later_one_replaces_is_nobodys_as_wg_has_it():
+    text = (
+        f"[Peer]\nPublicKey={PUBLIC}\nAllowedIPs=0.0.0.0/0, 10.2.0.1/16\n"
+        f"[Peer]\nPublicKey={OTHER}\nAllowedIPs=0.0.0.0/0, 10.3.0.0/16\n"
+        f"[Peer]\nPublicKey={OTHER}\nAllowedIPs=10.1.0.0/16\n"
+        f"[Peer]\nPublicKey={PRIVATE}\nAllowedIPs=10.3.0.0/16\n"
+    )
+    above, twice, below = _parse(text).peers
+    assert above["AllowedIPs"] == [(4, bytes([10, 2, 0, 0]), 16)]
+    assert twice["AllowedIPs"] == [(4, bytes([10, 1, 0, 0]), 16)]
+    assert below["AllowedIPs"] == [(4, bytes([10, 3, 0, 0]), 16)]
+
+
 def test_a_later_preshared_key_of_a_peer_wins_and_none_stays_in_memory():
     section = f"[Peer]\nPublicKey={PUBLIC}\nPresharedKey="
     parsed = _parse(f"{section}{PRIVATE}\n{section}{OTHER}\n")

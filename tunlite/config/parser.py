@@ -89,19 +89,35 @@ class Peers:
 
     def each(self, names):
         """Every peer, with only the options of `names`."""
+        if not self.last:
+            return self._sections(names)
+        taken = self._taken() if "AllowedIPs" in names else {}
+        return _joined(self._sections(names), self.last, taken)
+
+    def _sections(self, names):
         config = Config("", self.text)
         config.peers.own = self.own
-        peers = _Parser(config, None, list(names) + ["PublicKey"]).peers()
-        return _joined(peers, self.last) if self.last else peers
+        return _Parser(config, None, list(names) + ["PublicKey"]).peers()
+
+    def _taken(self):
+        """network -> line of a section that takes it from those above, and which a later section
+        of its key replaces: as wg sends them, nobody has it then."""
+        taken = {}
+        for peer in self._sections(("AllowedIPs",)):
+            if peer["line"] < self.last.get(peer.get("PublicKey"), 0):
+                for prefix in peer.get("AllowedIPs", []):
+                    taken[prefix] = peer["line"]
+        return taken
 
     def wipe(self):
         self.count = 0
         self.text.wipe()
 
 
-def _joined(peers, last):
+def _joined(peers, last, taken):
     """Sections of one key as one peer, where the last of them stands. As wg sends them one after
-    the other, later options win, and AllowedIPs are the last section's alone."""
+    the other, later options win, AllowedIPs are the last section's alone, and what was `taken` of
+    it meanwhile is gone, but from a group's member, who may share."""
     kept = {}
     try:
         for peer in peers:
@@ -112,6 +128,8 @@ def _joined(peers, last):
                 if peer.setdefault(option, value) is not value and option in _SECRETS:
                     keys.wipe(value)
             if peer["line"] == last.get(key, peer["line"]):
+                if taken and "AllowedIPs" in peer and "Group" not in peer:
+                    peer["AllowedIPs"] = _left(peer, taken)
                 yield peer
                 continue
             kept[key] = {
@@ -121,6 +139,12 @@ def _joined(peers, last):
     finally:
         for peer in kept.values():
             _wipe(peer)
+
+
+def _left(peer, taken):
+    """Its AllowedIPs but those that a section below it took."""
+    line = peer["line"]
+    return [p for p in peer["AllowedIPs"] if taken.get(p, 0) < line]
 
 
 class ConfigError(Exception):
