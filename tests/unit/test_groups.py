@@ -157,6 +157,15 @@ def test_two_of_three_die_together(probe):
     assert len(lab.group.members) == 2 and lab.group.choice.losses == 2  # it never goes back
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_two_of_three_die_together_and_a_short_fail_after_is_kept(seed):
+    lab = Gateways(probe=True, seed=seed, fail_after=1, choose="order")
+    lab.ping(10 + seed / 7)
+    lab.kill(0, 1)
+    assert lab.back_in(every_ms=20) <= 1800
+    assert lab.used == 2 and lab.losses == [1, 1, 0]
+
+
 @BOTH
 @pytest.mark.parametrize("back", [0, 1, 2])
 def test_when_all_are_dead_nobody_loses_and_the_first_that_is_back_is_used(probe, back):

@@ -39,6 +39,7 @@ class Choice:
         self.preference = preference.Preference(hands, rules)
         self._changed_ms = 0
         self._health_ms = self._failures = 0
+        self._ahead = (None, 0)  # who was asked while the one in use was not dead yet, and when
         self._first = None  # that answered handshakes and no echo
         self._is_settled = False  # none answers echoes: handshakes judge
 
@@ -78,6 +79,8 @@ class Choice:
     def thrown(self, member, rtt_ms, now_ms):
         """The answer to an ask came."""
         member.measured(rtt_ms)
+        if member is self._ahead[0]:
+            self._ahead = (member, now_ms)
         if self.move is not None and self.move.member is member:
             self.move.was_answered(now_ms)
         self.run(now_ms)
@@ -203,11 +206,22 @@ class Choice:
             return when_ms
         if dying_ms and now_ms - dying_ms >= fail_ms:
             self._seek(now_ms)
+        elif since_ms == dying_ms and now_ms - dying_ms >= fail_ms // 2:
+            self._ask_ahead(dying_ms, fail_ms, now_ms)
         elif now_ms - since_ms < fail_ms:
             return min(when_ms, since_ms + fail_ms)
         elif self.move is None and not self._is_settled:
             self._shakes_alone(now_ms)
         return when_ms
+
+    def _ask_ahead(self, dying_ms, fail_ms, now_ms):
+        """Where FailAfter is short, a candidate's second begins before it ends: if that one is dead
+        too, the next need not wait for it."""
+        others = self._others(now_ms)
+        is_new = fail_ms < 2 * moves.NEXT_MS and self._ahead[1] < dying_ms
+        if is_new and len(others) > 1 and self.move is None:
+            self._ahead = (others[0], now_ms)
+            self.hands.ask(others[0].peer)
 
     def _is_alive(self, now_ms, fail_ms):
         """A rekey that is not answered is one by a gateway that is about to go."""
@@ -285,6 +299,7 @@ class Choice:
             self._end_move()
         if len(row) > 1:
             self.search = moves.Search(row, now_ms)
+            self.search.went_ahead(self._ahead[0], self._ahead[1])
 
     def _seek_on(self, now_ms):
         search = self.search

@@ -24,14 +24,24 @@ class Search:
         self.for_session = for_session  # the one in use has none; else it is silent
         self.began_ms = self.next_ms = now_ms
         self._at = 0
+        self._ahead_ms = 0
+
+    def went_ahead(self, member, when_ms):
+        """It was asked, or answered, at that time: it comes first, and its second is as old."""
+        ahead_ms = self.began_ms - when_ms
+        if member in self.row and ahead_ms < NEXT_MS:
+            self.row.remove(member)
+            self.row.insert(0, member)
+            self._ahead_ms = ahead_ms
 
     def asks(self, now_ms):
         """The member whose turn it is."""
         member = self.row[self._at % len(self.row)]
         self._at += 1
         if not member.asked_ms:
-            member.ask(now_ms)
-        self.next_ms = now_ms + NEXT_MS
+            member.ask(now_ms - self._ahead_ms)
+        self.next_ms = now_ms + NEXT_MS - self._ahead_ms
+        self._ahead_ms = 0
         return member
 
     def late(self, now_ms):
