@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A DNS server for one test, and daemons that ask it.
 
-It answers A and AAAA from a table, other names with NXDOMAIN; or, silent, nobody.
+It answers A and AAAA from a table, other names with NXDOMAIN; or, silent, nobody; or it drops the
+questions for AAAA alone, as some routers' forwarders do.
 """
 
 import selectors
@@ -20,6 +21,7 @@ class NameServer:
     def __init__(self, lab, namespace, names=None, silent=False):
         self.names = names or {}
         self.silent = silent
+        self.drops_aaaa = False
         self.asked = []  # names, one for each question of A
         self._file = lab.folder / "resolv.conf"
         self._file.write_text(f"nameserver {_ADDRESS}\n", encoding="ascii")
@@ -51,7 +53,7 @@ class NameServer:
                 name, kind, end = _asked(question)
                 if kind == _A:
                     self.asked.append(name)
-                if not self.silent:
+                if not self.silent and not (self.drops_aaaa and kind == _AAAA):
                     answer = self._answer(question, name, kind, end)
                     self._sock.sendto(answer, source)
 

@@ -463,11 +463,22 @@ static mp_obj_t endpoint(const struct sockaddr *address) {
     return mp_obj_new_tuple(MP_ARRAY_SIZE(row), row);
 }
 
+/* Where the question for IPv6 gets no answer, musl says nothing of IPv4's, which is asked for alone
+ * then. */
+static int ask(const char *host, struct addrinfo **found) {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
+    int error = getaddrinfo(host, NULL, &hints, found);
+    if (error != EAI_AGAIN) {
+        return error;
+    }
+    hints.ai_family = AF_INET;
+    return getaddrinfo(host, NULL, &hints, found);
+}
+
 /* resolve(host, port) -> [(4 or 6, address, port, scope id)]; blocks. OSError(EAI_...). */
 static mp_obj_t os_resolve(mp_obj_t host, mp_obj_t port) {
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
     struct addrinfo *found;
-    int error = getaddrinfo(mp_obj_str_get_str(host), NULL, &hints, &found);
+    int error = ask(mp_obj_str_get_str(host), &found);
     if (error != 0) {
         mp_raise_OSError(error);
     }

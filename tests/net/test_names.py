@@ -91,6 +91,17 @@ def test_a_name_that_changed_is_resolved_anew_when_handshakes_fail(lab, tunnel):
     assert router.peer_json(gateway)["endpoint"] == "10.99.1.2:51820"
 
 
+def test_a_name_is_found_where_the_question_for_its_ipv6_address_gets_no_answer(lab, tunnel):
+    router, gateway = tunnel.router, tunnel.gateway
+    server = NameServer(lab, router.namespace, {"gateway.test": "10.99.1.2"})
+    server.drops_aaaa = True
+    server.serve(router)
+    router.peers[gateway.keys.public]["Endpoint"] = "gateway.test:51820"
+    tunnel.start()
+    wait_for(lambda: router.peer_json(gateway)["resolver"] == "resolved", 20, "the answer")
+    tunnel.wait_up(5)
+
+
 def test_setconf_hands_over_a_name_and_waits_for_no_answer(lab, tunnel):
     router = tunnel.router
     server = NameServer(lab, router.namespace, silent=True)
