@@ -196,8 +196,10 @@ def test_one_way_traffic_for_a_minute_is_no_death(probe):
 
 
 @BOTH
-def test_a_third_of_loss_for_five_minutes_is_no_death(probe):
-    lab = Gateways(probe=probe, fail_after=3)
+@pytest.mark.parametrize("seed", [1, 8, 10, 42, 51])
+def test_a_third_of_loss_for_five_minutes_is_no_death(probe, seed):
+    """Of other seeds than the first one, three initiations in a row are lost that rekey."""
+    lab = Gateways(probe=probe, seed=seed, fail_after=3)
     lab.ping(5)
     used = lab.used
     lab.loss = 0.3
@@ -545,6 +547,33 @@ def test_a_gateway_that_drains_is_left_while_its_data_still_comes():
     )
     assert lab.ping(80) >= 799
     assert lab.used == 1
+
+
+@BOTH
+@pytest.mark.parametrize("fail_after", [3, 60])
+def test_a_rekey_that_is_not_answered_is_asked_for_each_second_before_anybody_is_left(
+    probe, fail_after
+):
+    lab = Gateways(choose="order", probe=probe, fail_after=fail_after)
+    lab.ping(100)
+    used = lab.gateways[0]
+    asked = []
+
+    def loses(packet):
+        is_asked = packet[1][0] == used.address and packet[2][0] == 1
+        if is_asked:
+            asked.append(lab.world.clock.now_ms)
+        return is_asked and asked[-1] - asked[0] < 12_000
+
+    lab.world.loses = loses
+    assert lab.ping(200) == 2000
+    assert lab.used == 0 and lab.losses == [0, 0, 0]
+    times = [ms - asked[0] for ms in asked if ms < asked[0] + 60_000]
+    assert (7 if fail_after == 60 else 11) <= len(times) <= 14 and 12_000 <= times[-1] < 14_000
+    lab.world.loses = lambda packet: False
+    sent = len(lab.world.log)
+    lab.ping(500)
+    assert [row[3][0] for row in lab.world.log[sent:]].count(1) == 4, "one of each rekey"
 
 
 @BOTH

@@ -13,6 +13,7 @@ _HEALTH_MS = 10_000
 _ILL = 3  # failures of HealthCommand in a row
 _ALL_ILL = "HealthCommand fails at every member that answers"
 _REKEY_MS = 15_000  # a rekey that is unanswered for so long, though data comes
+_LOOK_MS = 5000  # at the latest, while data flows
 
 
 class Choice:
@@ -161,8 +162,8 @@ class Choice:
             self.woke(now_ms)
         times = []
         if self.used is not None:
-            times = [self._judge(now_ms), self._seek_on(now_ms), self._plan(now_ms)]
-            times += [self._check(now_ms), self._move_on(now_ms)]
+            times = [self._renew(now_ms), self._judge(now_ms), self._seek_on(now_ms)]
+            times += [self._plan(now_ms), self._check(now_ms), self._move_on(now_ms)]
         times = [when_ms for when_ms in times if when_ms is not None]
         self._at(min(times) if times else None)
 
@@ -224,13 +225,28 @@ class Choice:
             self.hands.ask(others[0].peer)
 
     def _is_alive(self, now_ms, fail_ms):
-        """A rekey that is not answered is one by a gateway that is about to go."""
-        asked_ms = self.hands.rekey_ms(self.used.peer)
-        is_free = self.move is None and self.search is None and len(self.members) > 1
-        if asked_ms and now_ms - asked_ms >= _REKEY_MS and is_free:
+        """When to look again. A rekey that is not answered is one by a gateway that is about to
+        go."""
+        unmet_ms = self.silence.unmet_ms
+        if unmet_ms and now_ms - unmet_ms >= _REKEY_MS and self._is_free():
             first = self._others(now_ms)[0]
             self._begin(moves.Move(self.rules, first, "rekey", now_ms))
-        return now_ms + fail_ms // 3 if self.hands.active(self.used.peer) else None
+        return now_ms + min(fail_ms // 3, _LOOK_MS) if self.hands.active(self.used.peer) else None
+
+    def _is_free(self):
+        return self.move is None and self.search is None and len(self.members) > 1
+
+    def _renew(self, now_ms):
+        """A session that is to be replaced is asked for each second before anybody is judged by
+        that: of three times, 5 s apart, all are lost now and then. When it is next."""
+        silence = self.silence
+        silence.rekeys(self.hands.rekey_ms(self.used.peer), now_ms)
+        span_ms = now_ms - silence.unmet_ms
+        if not silence.unmet_ms or span_ms >= _REKEY_MS or not self._is_free():
+            return None
+        if span_ms < liveness.SHAKE_MS:
+            return silence.unmet_ms + liveness.SHAKE_MS
+        return self._shake(liveness.SHAKE_MS, now_ms)
 
     def _probe(self, echoes, fail_ms, now_ms):
         """What is due of probes leaves; when the next one is."""
@@ -244,14 +260,18 @@ class Choice:
                 self.hands.echo(peer)
             times.append(silence.probe_ms + fail_ms // 15)
         if not echoes or not self.is_proven:
-            every_ms = max(liveness.SHAKE_MS, fail_ms // 15)
-            if now_ms >= silence.shake_ms + every_ms:
-                silence.shook(now_ms)
-                if not echoes:
-                    self.used.probed()
-                self.hands.shake(peer)
-            times.append(silence.shake_ms + every_ms)
+            shook_ms = silence.shake_ms
+            times.append(self._shake(max(liveness.SHAKE_MS, fail_ms // 15), now_ms))
+            if not echoes and silence.shake_ms != shook_ms:
+                self.used.probed()
         return min(times)
+
+    def _shake(self, every_ms, now_ms):
+        """A handshake with the one in use, if it is due; when the next one is."""
+        if now_ms >= self.silence.shake_ms + every_ms:
+            self.silence.shook(now_ms)
+            self.hands.shake(self.used.peer)
+        return self.silence.shake_ms + every_ms
 
     # ---- echoes that nobody answers ----
 

@@ -25,6 +25,7 @@ class Silence:
         self.quiet_ms = self.mute_ms = 0
         self.probe_ms = self.shake_ms = 0
         self.over_ms = 0
+        self.unmet_ms = 0  # since when its session is seen to be asked for anew in vain
 
     def give_up(self, now_ms):
         """Nobody sends any more: what went unanswered so far is forgotten."""
@@ -44,6 +45,14 @@ class Silence:
             first_ms = max(first_ms, self.floor_ms)
             self.quiet_ms = self.quiet_ms or first_ms
             self.mute_ms = self.mute_ms or first_ms
+
+    def rekeys(self, asked_ms, now_ms):
+        """asked_ms: when what is to replace its session was asked for, and not answered; 0: it was
+        not."""
+        if not 0 < asked_ms <= now_ms:
+            self.unmet_ms = 0
+        elif not self.unmet_ms:
+            self.unmet_ms = now_ms
 
     def silent_ms(self, now_ms):
         """For how long by now."""
