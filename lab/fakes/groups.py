@@ -31,9 +31,9 @@ class Gateways:
         self.router.start()
         self.gateways = [self._gateway(2 + i, seed) for i in range(count)]
         self.group = self._join(options, probe, persistent_s)
-        self.sent = 0
+        self.sent = self.answered = 0  # pings
+        self.unanswered = set()  # numbers of pings
         self.silent = set()  # gateways whose inside answers nothing
-        self.answers = []  # ms of each
         self.dead = set()  # outside addresses that nothing comes from or goes to
         self.deaf = set()  # that nothing goes to
         self.loss = 0.0
@@ -86,20 +86,36 @@ class Gateways:
         return [by_key[node.interface.me.public] for node in self.gateways]
 
     def ping(self, seconds, every_ms=100, answered=True):
-        """One ping each `every_ms`; how many were answered."""
-        before = len(self.answers)
+        """One ping each `every_ms`; how many were answered, each by its number."""
+        before = self.answered
         for _ in range(int(seconds * 1000 / every_ms)):
             self.sent += 1
+            self.unanswered.add(self.sent)
             self.router.native.from_device(SOURCE + TARGET + b"ping %d" % self.sent)
-            self.world.run(every_ms / 1000)
-            for number, node in enumerate(self.gateways):
-                for payload in node.received() if node.native.port else ():
-                    if answered and number not in self.silent and payload.startswith(b"ping"):
-                        node.native.from_device(TARGET + SOURCE + b"pong")
-            self.world.run(0)
-            if self.router.received():
-                self.answers.append(self.world.clock.now_ms)
-        return len(self.answers) - before
+            self._pass(every_ms, answered)
+        return self.answered - before
+
+    def _pass(self, ms, answered=True):
+        """Time passes, then gateways answer what came."""
+        self.world.run(ms / 1000)
+        for number, node in enumerate(self.gateways):
+            for payload in node.received() if node.native.port else ():
+                if answered and number not in self.silent and payload.startswith(b"ping"):
+                    node.native.from_device(TARGET + SOURCE + b"pong" + payload[4:])
+        self.world.run(0)
+        for payload in self.router.received():
+            number = int(payload[5:]) if payload.startswith(b"pong") else 0
+            if number in self.unanswered:
+                self.unanswered.remove(number)
+                self.answered += 1
+
+    def lost(self):
+        """How many pings were not answered, once none is under way."""
+        for _ in range(50):
+            self._pass(10)
+        lost = len(self.unanswered)
+        self.unanswered.clear()
+        return lost
 
     def back_in(self, seconds=30, every_ms=100):
         """Milliseconds until a ping is answered again; those under way do not count."""

@@ -407,14 +407,12 @@ def test_use_moves_without_a_lost_ping_and_holds(probe):
     lab.ping(2)
     if probe:
         lab.ping(2, answered=False)
-    before = len(lab.answers), lab.sent
+    lab.lost()
     for number in (2, 1, 2):
         hold(lab, number)
         lab.ping(5, 5)
         assert lab.used == number
-    lab.ping(0.1)
-    lost = lab.sent - before[1] - (len(lab.answers) - before[0])
-    assert lost <= 21  # those under way at the end
+    assert lab.lost() == 0
     lab.ping(300)
     assert lab.used == 2 and lab.losses == [0, 0, 0]
 
@@ -480,6 +478,21 @@ def test_order_goes_back_after_the_loss_ran_out_and_a_minute_of_answers():
     assert lab.used == 0
 
 
+@BOTH
+def test_order_goes_back_without_a_lost_ping(probe):
+    lab = Gateways(choose="order", probe=probe, fail_after=3)
+    lab.ping(5)
+    lab.kill(0)
+    lab.back_in()
+    lab.revive(0)
+    lab.ping(85)
+    assert lab.used == 1
+    lab.lost()
+    lab.ping(15, 5)
+    assert lab.used == 0 and lab.group.choice.why == "order"
+    assert lab.lost() == 0
+
+
 def test_order_asks_a_dead_earlier_one_ever_more_rarely():
     lab = Gateways(choose="order")
     lab.ping(5)
@@ -517,6 +530,23 @@ def test_the_draw_comes_between_12_and_36_hours():
     for number in range(3):
         assert 8 <= [used for used, _ in drawn].count(number) <= 32
     assert lab.losses == [0, 0, 0]
+
+
+@BOTH
+def test_the_draw_moves_without_a_lost_ping(probe):
+    lab = Gateways(probe=probe, fail_after=3)
+    lab.ping(2)
+    if probe:
+        lab.ping(2, answered=False)
+        lab.lost()
+    moves = 0
+    for _ in range(12):
+        used, draw_ms = lab.used, lab.group.choice.preference.draw_ms
+        lab.world.run((draw_ms - lab.world.clock.now_ms) / 1000 - 1)
+        lab.ping(3, 5)
+        moves += lab.used != used
+    assert moves >= 4 and lab.group.choice.why == "draw" and lab.losses == [0, 0, 0]
+    assert lab.lost() == 0
 
 
 def test_nearest_moves_to_one_that_is_nearer_by_a_third_and_measures_every_ten_minutes():
