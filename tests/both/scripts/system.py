@@ -67,6 +67,36 @@ again = port.unix_listen(path, 0o600, -1)
 watched = port.watch_path(path)
 port.unlink(path)
 print(port.poll([(watched, port.POLLIN)], 2000) == [(watched, port.POLLIN)])
+port.close(watched)
+
+peers = folder + "/peers"
+print(port.watch_folder(peers))
+port.mkdir(peers, 0o700)
+watched = port.watch_folder(peers)
+
+
+def told(what, change, *arguments):
+    """Whether that change can be read of, once."""
+    change(*arguments)
+    seen = port.poll([(watched, port.POLLIN)], 2000) == [(watched, port.POLLIN)]
+    try:
+        while port.os_read(watched, 4096):
+            pass
+    except OSError as e:
+        print(what, seen, e.args[0] == errno.EAGAIN, port.poll([(watched, port.POLLIN)], 0))
+
+
+told("comes", port.write_file_atomic, peers + "/a", b"[Peer]", 0o600)
+told("is written", port.write_file_atomic, peers + "/a", b"[Peer] ", 0o600)
+told("is moved", port.rename, peers + "/a", peers + "/b")
+told("may be read", port.chmod, peers + "/b", 0o640)
+port.read_file(peers + "/b")
+print("was read", port.poll([(watched, port.POLLIN)], 0))
+told("goes", port.unlink, peers + "/b")
+told("has a folder", port.mkdir, peers + "/sub", 0o700)
+told("has none", port.rmdir, peers + "/sub")
+told("goes itself", port.rmdir, peers)
+port.close(watched)
 attempt("ENOENT connect", port.unix_connect, path)
 attempt("ENOENT send", port.unix_send, path, b"x")
 print(port.local_seconds() > 1_700_000_000)
