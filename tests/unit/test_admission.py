@@ -11,6 +11,7 @@ from tunlite import addresses, endpoints, keys, prefixes
 from tunlite.control import admission
 from tunlite.plane import allowed_ips
 from tunlite.protocol import cookie, noise, stamp, wire
+from tunlite.uapi import text as uapi
 
 GATEWAY, INSIDE = b"\x0a\0\0\1", b"\x0a\x09\0\1"
 ROUTER, ROUTER_INSIDE = b"\x0a\0\0\2", b"\x0a\x09\0\2"
@@ -589,6 +590,43 @@ def test_routes_of_many_newcomers_are_published_together(gateway, monkeypatch):
     gateway.world.run(1)
     assert len(gateway.interface.peers) == 30 and len(gateway.native.routes) == 30
     assert len(published) < 8
+
+
+def half_sent(gateway):
+    """A set that changes a peer's prefix, but for the end."""
+    setters = []
+    for lines in (["allowed_ip=10.7.0.0/16"], ["replace_allowed_ips=true"]):
+        setters.append(uapi.Setter(gateway.interface))
+        for line in [f"public_key={'ab' * 32}", *lines]:
+            setters[-1].line(bytearray(line.encode()))
+        if len(setters) == 1:
+            setters[0].end()
+    return setters[1]
+
+
+def routed(gateway):
+    return sorted([row[4][:4] for row in gateway.native.routes])
+
+
+def test_who_is_let_in_while_a_set_is_half_sent_is_answered_and_routed_when_it_ends(gateway):
+    setter = half_sent(gateway)
+    one = Stranger(gateway, 1)
+    let_in(gateway.world, gateway, one)
+    gateway.world.run(1)
+    assert routed(gateway) == [bytes([10, 7, 0, 0])] and one.answers() == []
+    setter.line(bytearray(b"allowed_ip=10.8.0.0/16"))
+    setter.end()
+    gateway.world.run(0.1)
+    assert routed(gateway) == [bytes([10, 8, 0, 0]), ROUTER_INSIDE] and len(one.answers()) == 1
+
+
+def test_nobody_waits_for_ever_for_a_set_that_is_half_sent(gateway):
+    half_sent(gateway)
+    for i in (1, 2):
+        one = Stranger(gateway, i)
+        let_in(gateway.world, gateway, one, [("allowed_ip", f"10.9.0.{i}/32".encode())])
+        gateway.world.run(4 if i == 1 else 0.1)
+        assert len(gateway.native.routes) == i and len(one.answers()) == i
 
 
 # ---- how long they stay ----

@@ -731,60 +731,7 @@ def test_without_a_runner_nothing_is_asked_and_nobody_is_left():
     assert lab.used == 0
 
 
-@BOTH
-def test_wg_set_of_a_standby_changes_what_it_has_when_it_is_used_and_nothing_before(probe):
-    lab = Gateways(choose="order", probe=probe)
-    lab.ping(5)
-    standby, order = lab.group.choice.members[1].peer, list(lab.group.choice.members)
-    at = f"public_key={lab.key(1)}"
-    sent = len(lab.world.log)
-
-    def ways():
-        """Where packets go: the peer of each prefix."""
-        return {row[4][:4]: row[3] for row in lab.router.native.routes if row[2] == 0}
-
-    prefixes = ["allowed_ip=10.77.0.1/32", "allowed_ip=10.78.0.0/16"]
-    lab.set(at, "update_only=true", "replace_allowed_ips=true", *prefixes)
-    lab.set(at, "update_only=true", "endpoint=10.0.0.9:51820")
-    assert lab.ping(20) == 200
-    assert lab.used == 0 and standby.standby and lab.group.choice.members == order
-    assert ways() == {TARGET: order[0].peer.handle}
-    peers = {row[2][0] for row in lab.world.log[sent:]}
-    assert peers == {lab.router.address, lab.gateways[0].address}
-    lab.gateways[1].also_at(bytes([10, 0, 0, 9]))
-    hold(lab, 1)
-    assert lab.ping(5) == 50 and lab.used == 1
-    assert ways() == {TARGET: standby.handle, bytes([10, 78, 0, 0]): standby.handle}
-
-
-@BOTH
-def test_wg_set_may_take_a_standby_what_it_shares_and_the_one_in_use_has_it_still(probe):
-    lab = Gateways(choose="order", probe=probe)
-    lab.ping(5)
-    lines = ["update_only=true", "replace_allowed_ips=true", "allowed_ip=10.78.0.0/16"]
-    lab.set(f"public_key={lab.key(1)}", *lines)
-    assert lab.ping(20) == 200 and lab.used == 0
-    third = lab.group.choice.members[2].peer.handle
-    rows = {(row[2], row[3]) for row in lab.router.native.routes if row[4][:4] == TARGET}
-    assert rows == {(0, lab.group.choice.used.peer.handle), (1, third)}
-
-
 # ---- what goes wrong ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("line", ["remove=true", "group="])
-@BOTH
-def test_a_set_that_takes_long_to_take_the_member_in_use_away_breaks_nothing(line, probe):
-    lab = Gateways(probe=probe, fail_after=3)
-    lab.ping(5)
-    setter = uapi.Setter(lab.router.interface)
-    setter.line(bytearray(f"public_key={lab.key(lab.used)}".encode()))
-    setter.line(bytearray(line.encode()))
-    lab.router.interface.groups.network_changed()  # an address comes meanwhile
-    lab.ping(20)
-    setter.end()
-    assert lab.ping(10) >= 90
-    assert not lab.router.log.texts("error")
 
 
 def test_a_group_whose_look_failed_is_looked_at_again():

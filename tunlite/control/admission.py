@@ -165,7 +165,9 @@ class Admission:
     def _may_answer(self, now_ms):
         if not self._let_in:
             return False
-        return now_ms >= self.guests.publish_ms or not self._owner.allowed.changed
+        if not self._owner.allowed.changed:
+            return True
+        return now_ms >= self.guests.publish_ms and not self.guests.is_held(now_ms)
 
     def has_job(self, now_ms):
         return bool(self._waiting or self._may_answer(now_ms))

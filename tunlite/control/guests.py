@@ -12,6 +12,8 @@ SILENT_MS = 600_000
 _RATES = ("rate_in", "rate_out")
 _AGAIN_MS = 1000  # where too many questions wait, at the earliest
 _PUBLISHING_SHARE = 10  # routes are published for a tenth of the time
+_HALF_MOST_MS = 3000  # they wait for a change set that is half sent
+_HALF_AGAIN_MS = 50
 
 
 class Guest(timers.Timer):
@@ -66,6 +68,7 @@ class Guests:
         self._native = owner.port.native
         self._guests = {}  # handle -> Guest
         self.publish_ms = 0  # not before
+        self._half_ms = 0  # since when that was for a set that is half sent
         self._publish = timers.Timer(self.publish_now)
 
     def add(self, peer):
@@ -135,7 +138,18 @@ class Guests:
         """Many come or go at once: their routes are published together."""
         self._owner.timers.set(self._publish, self.publish_ms)
 
-    def publish_now(self, _now_ms):
+    def is_held(self, now_ms):
+        """Half of somebody's change set would be told: it ends first, where that is soon."""
+        self._half_ms = (self._half_ms or now_ms) if self._owner.half_sent else 0
+        if not self._half_ms or now_ms - self._half_ms >= _HALF_MOST_MS:
+            return False
+        self.publish_ms = now_ms + _HALF_AGAIN_MS
+        self.publish_soon()
+        return True
+
+    def publish_now(self, now_ms):
+        if self.is_held(now_ms):
+            return
         owner = self._owner
         began_ms = owner.port.now_ms()
         owner.commit()

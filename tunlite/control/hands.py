@@ -160,12 +160,13 @@ class Hands:
     def use(self, old, new, why):
         """Make before break: one table takes the place of another."""
         interface = self._interface
-        for member in self._group.choice.members:
-            interface.allowed.stand_by(member.peer, member is not new)
-        interface.allowed.publish(self._plane, interface.let_turn)
-        for member in self._group.choice.members:
-            if member.peer.alive:
-                member.peer.arm()
+        # A set that is half sent may have taken some away.
+        peers = [m.peer for m in self._group.choice.members if m.peer.member is m]
+        for peer in peers:
+            interface.allowed.stand_by(peer, peer is not new.peer)
+        interface.allowed.swap(peers, self._plane, interface.let_turn)
+        for peer in peers:
+            peer.arm()
         if old is not None and old is not new:
             names = f"{label(new.peer)} in place of {label(old.peer)}"
             interface.log.info(f"group {self._group.name} uses {names}: {why}")

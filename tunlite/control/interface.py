@@ -54,6 +54,7 @@ class Interface:
         self.gone = totals.Totals()
         self.groups = groups.Groups(self)
         self.device = 0  # its ifindex, 0 where it is in another network namespace
+        self.half_sent = 0  # change sets that have begun and not ended
         self._removed = []
         self._turned_ms = 0
 
@@ -453,6 +454,13 @@ class Interface:
             self.exchange.want(peer, True)
 
     # ---- what changes together ----
+
+    def set_begins(self):
+        self.half_sent += 1
+
+    def set_ends(self):
+        """And commit() follows."""
+        self.half_sent -= 1
 
     def commit(self):
         """Ends a change set: publishes the routes, then frees the peers that went."""

@@ -7,6 +7,8 @@ from tunlite import addresses, prefixes
 
 _ROW = "<BBHI16s"
 _ROW_SIZE = 24
+_FLAGS_AT = 2
+_HANDLE_AT = 4
 _ROWS_SIZE = 8 * _ROW_SIZE  # 8 are 1 ms on a slow router
 _STANDBY = 1  # a row's flag
 
@@ -15,8 +17,11 @@ class AllowedIPs:
     """Each prefix belongs to its newest owner, or to several peers with the same `sharing`. Lists
     `allowed` of peers have keys of prefixes.py."""
 
+    _told = b""  # the rows as they were published, where some peers share prefixes
+
     def __init__(self):
         self.changed = False  # since they were published
+        self._is_half = False  # prefixes have, not only who stands by
         self._owners = prefixes.Table()  # a peer, or a tuple of those that share the prefix
         self._rows = 0
         self._order = None  # of all prefixes, once it was asked for
@@ -40,7 +45,7 @@ class AllowedIPs:
             self._owners[key] = peers if len(peers) > 1 else peers[0]
         else:
             del self._owners[key]
-        self.changed = True
+        self.changed = self._is_half = True
 
     def add(self, peer, prefix):
         """prefix: (family, address with its host bits zero, bits)."""
@@ -126,9 +131,11 @@ class AllowedIPs:
             return
         rows = bytearray(_ROW_SIZE * self._rows)
         at = 0
+        is_shared = False
         for key, owner in self._owners.items():
             goes = False
             for peer in owner if isinstance(owner, tuple) else (owner,):
+                is_shared = is_shared or peer.sharing is not None
                 flags = _STANDBY if goes or peer.standby else 0
                 goes = goes or not flags
                 struct.pack_into(_ROW, rows, at, key[0], key[1], flags, peer.handle, key[2:])
@@ -136,4 +143,22 @@ class AllowedIPs:
                 if not at % _ROWS_SIZE:
                     let_turn()
         plane.routes(rows)
-        self.changed = False
+        self._told = rows if is_shared else b""
+        self.changed = self._is_half = False
+
+    def swap(self, peers, plane, let_turn):
+        """Another one of these peers, that share prefixes, stands by no more. What else has changed
+        is a set that is half sent: its end tells of that."""
+        if not self._is_half:
+            self.publish(plane, let_turn)
+        elif self._told:
+            by_handle = {peer.handle: peer for peer in peers}
+            for at in range(0, len(self._told), _ROW_SIZE):
+                peer = by_handle.get(struct.unpack_from("<I", self._told, at + _HANDLE_AT)[0])
+                if peer is not None:
+                    struct.pack_into(
+                        "<H", self._told, at + _FLAGS_AT, _STANDBY if peer.standby else 0
+                    )
+                if not at % _ROWS_SIZE:
+                    let_turn()
+            plane.routes(self._told)

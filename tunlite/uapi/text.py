@@ -163,6 +163,7 @@ class Setter:
         self._groups = set()  # that it has named
         self._group = None  # the last of them
         self._replaces = False
+        interface.set_begins()
 
     def line(self, line):
         """UapiError, PlaneError: it was refused; nothing after it may be fed."""
@@ -188,6 +189,7 @@ class Setter:
         """Ends the set, refused or not: what was done so far takes effect."""
         self._peer = None
         interface = self._interface
+        interface.set_ends()
         if interface.limits is not None:
             interface.limits.keep(interface.groups.names())
         interface.commit()
