@@ -28,13 +28,18 @@ def _gateway(namespace, command, members):
     return gateway.start()
 
 
-def _reconnect(left, gateway, address, members):
+def start_crowd(left, gateway, address, lines):
+    """A process of lab/crowd.py; `lines` as it reads them."""
     listed = gateway.folder / "keys"
     listed.touch(mode=0o600)
-    listed.write_text("".join(keys.private + "\n" for keys in members), encoding="ascii")
+    listed.write_text("".join(line + "\n" for line in lines), encoding="ascii")
     argv = [sys.executable, crowd.__file__, address, gateway.port, gateway.keys.public]
     with open(listed, encoding="ascii") as keys:
-        running = left.start(argv, "crowd", stdin=keys, env={"PYTHONPATH": str(Path.cwd())})
+        return left.start(argv, "crowd", stdin=keys, env={"PYTHONPATH": str(Path.cwd())})
+
+
+def _reconnect(left, gateway, address, members):
+    running = start_crowd(left, gateway, address, [keys.private for keys in members])
     running.wait_line("all up", timeout=300)
     running.wait(30)
 

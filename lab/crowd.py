@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Many initiators in one process, each with a key and a UDP socket of its own.
 
-    crowd.py GATEWAY PORT PUBLIC_KEY < one private key (base64) a line
+    crowd.py GATEWAY PORT PUBLIC_KEY < one private key (base64) a line, and maybe an address of ours
 
 All send an initiation at once, repeat it after the protocol's five seconds and jitter, follow
 cookie replies, and are up when they have opened the response. Prints "begun" after the first
@@ -36,11 +36,12 @@ def run(generator):
 class Peer:
     """One initiator."""
 
-    def __init__(self, noise, private, public, address):
+    def __init__(self, noise, private, public, address, source=""):
         self.noise = noise
         self.me = handshake.Identity(noise, bytearray(base64.b64decode(private)))
         self.them = handshake.Remote(public)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind((source, 0))
         self.sock.connect(address)
         self.sock.setblocking(False)
         self.cookies = cookie.Jar()
@@ -76,7 +77,8 @@ def main(address, port_number, public):
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     noise = handshake.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, lambda: None)
     target, key = (address, int(port_number)), base64.b64decode(public)
-    peers = [Peer(noise, line.strip(), key, target) for line in sys.stdin]
+    lines = [line.split() for line in sys.stdin]
+    peers = [Peer(noise, private, key, target, *source) for private, *source in lines]
     selector = selectors.DefaultSelector()
     for peer in peers:
         selector.register(peer.sock, selectors.EVENT_READ, peer)

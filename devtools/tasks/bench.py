@@ -110,11 +110,12 @@ def bench_calls(_):
 
 @task
 def bench_sizing(_):
-    """What a gateway needs for 0, 100 and 1000 peers, and their handshakes."""
-    from bench import sizing
+    """What a gateway needs for 0, 100 and 1000 peers, 10,000 files, strangers, handshakes."""
+    from bench import members, sizing
 
     apt.need(_PACKAGES)
     sizing.main()
+    members.main()
 
 
 @task(help={"rounds": "alternating rounds (default 3)", "seconds": "of each (default 1)"})
