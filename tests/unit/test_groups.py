@@ -607,6 +607,22 @@ def test_a_rekey_that_is_not_answered_is_asked_for_each_second_before_anybody_is
 
 
 @BOTH
+def test_who_slept_while_a_rekey_waited_for_its_answer_gives_it_its_time_again(probe):
+    lab = Gateways(choose="order", probe=probe, fail_after=3)
+    lab.ping(115)
+    ends = {lab.router.address, lab.gateways[0].address}
+    lab.world.loses = lambda packet: packet[2][0] == 1 and {packet[0][0], packet[1][0]} == ends
+    lab.ping(10)
+    assert lab.group.choice.silence.unmet_ms
+    lab.world.clock.now_ms += 30_000
+    lab.ping(1)
+    assert lab.group.choice.move is None
+    lab.world.loses = lambda packet: False
+    lab.ping(30)
+    assert lab.used == 0 and lab.losses == [0, 0, 0]
+
+
+@BOTH
 def test_a_probe_s_handshake_that_is_lost_is_no_rekey_that_nobody_answers(probe):
     lab = Gateways(choose="order", probe=probe, fail_after=3)
     lab.ping(5)
