@@ -129,12 +129,26 @@ def test_who_leaves_a_shared_prefix_leaves_it_to_the_others(table, group, how):
     assert group[1].allowed == []
 
 
-def test_a_peer_that_comes_into_a_group_or_leaves_it_keeps_its_prefixes_as_newest(table, group):
+def test_who_leaves_a_group_leaves_it_what_is_shared_and_keeps_what_it_has_alone(table, group):
+    """A reload says nothing of those who stay."""
+    own = (4, b"\x09\0\0\0", 8)
+    table.allowed.add(group[1], own)
     table.allowed.share(group[1], None)
     table.allowed.stand_by(group[1], False)
-    assert table.rows() == {(8, 1): False, (0, 1): False}
-    assert sorted(group[1].allowed) == sorted(prefixes.key_of(p) for p in (EIGHT, ALL))
-    assert group[0].allowed == []
+    assert table.rows() == {
+        (8, 0): False,
+        (8, 2): True,
+        (0, 0): False,
+        (0, 2): True,
+        (8, 1): False,
+    }
+    assert group[1].allowed == [prefixes.key_of(own)]
+
+
+def test_the_last_to_leave_a_group_has_what_all_shared(table, group):
+    for peer in group[:3]:
+        table.allowed.share(peer, None)
+    assert {row[1] for row in table.rows()} == {2}
 
 
 def test_the_same_prefix_twice_is_one(table, group):

@@ -163,6 +163,15 @@ def test_nothing_is_sent_to_a_blocked_peer_and_its_packets_wake_nobody(ends):
     assert router.native.wakes - wakes < 10
 
 
+def test_a_blocked_peer_that_is_owed_a_keepalive_wakes_nobody(ends):
+    world, _, gateway = ends
+    gateway.interface.block(gateway.peer_at.public)
+    world.run(200)
+    wakes = gateway.native.wakes
+    world.run(3600)
+    assert gateway.native.wakes == wakes
+
+
 def test_a_key_that_is_blocked_before_its_peer_comes_is_blocked_then(ends):
     world, router, gateway = ends
     gateway.interface.remove_peer(gateway.peer_at)

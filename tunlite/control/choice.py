@@ -48,17 +48,29 @@ class Choice:
 
     def changed(self, members, now_ms):
         """members: all, in the file's order."""
-        self._stop()
+        joined = [member for member in members if member not in self.members]
         self.members = members
         if self.used not in members:
+            self._stop()
             self.used = None
             self.is_held = False
             if members:
                 self.preference.begin(now_ms)
                 self._switch(self.row(now_ms)[0], "first", now_ms)
         else:
+            if self.search is not None:
+                self.search.joined(joined)
             self.hands.use(self.used, self.used, "")
         self.run(now_ms)
+
+    def left(self, member):
+        """It is no member any more; changed() follows at the end of the change set."""
+        self.members = [other for other in self.members if other is not member]
+        if self.search is not None:
+            self.search.left(member)
+        if self.move is not None and self.move.member is member:
+            self.is_held = self.is_held and self.move.why != "use"
+            self.move = None
 
     def wants(self, member, now_ms):
         """A packet waits and no session can send it; a handshake begins already."""
@@ -71,7 +83,7 @@ class Choice:
         """A session was made with it, which we began."""
         if self.move is not None and self.move.member is member:
             self.move.has_session(now_ms)
-        elif self.search is not None and member is not self.used:
+        elif self.search is not None and member is not self.used and member in self.members:
             self._found(member, now_ms)
         elif self.search is not None and self.search.for_session:
             self._end_search()
@@ -154,9 +166,8 @@ class Choice:
 
     def run(self, now_ms):
         """Does what is due, and says when it is to be called again."""
-        if self.rules.is_new:
-            # Members may be gone already; the end of this change set calls changed().
-            self._at(None)
+        if self.used is not None and self.used not in self.members:
+            self._at(None)  # changed() follows
             return
         if self._due_ms is not None and now_ms - self._due_ms > liveness.AWAY_MS:
             self.woke(now_ms)

@@ -67,8 +67,14 @@ class Group:
 
     def left(self, peer):
         del self.members[peer.handle]
+        if self.choice is not None and peer.member is not None:
+            self.choice.left(peer.member)
         peer.joined(None, None)
         self._share(peer, None)
+        if peer.alive:
+            # What it did not do while it stood by.
+            peer.arm()
+            self._interface.exchange.look_soon(peer, self._interface.port.now_ms())
 
     def follows(self, peer):
         """It is named again: it comes after the others."""
@@ -173,6 +179,12 @@ class Groups:
             return False
         peer.group.choice.hold(peer.member, now_ms)
         return True
+
+    def look_at(self, peer):
+        """Something of it changed that its group's choice is to see."""
+        if peer.member is not None and peer.group.choice is not None:
+            now_ms = self._interface.exchange.now_ms = self._interface.port.now_ms()
+            peer.group.choice.run(now_ms)
 
     def link_down(self):
         for found in self.choices():

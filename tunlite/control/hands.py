@@ -134,7 +134,7 @@ class Hands:
         self._exchange.measure(peer, told)
 
     def rest(self, peer):
-        if peer.alive:
+        if self._group.members.get(peer.handle) is peer:
             self._exchange.rest(peer)
 
     def echo(self, peer):

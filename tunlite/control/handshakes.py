@@ -338,7 +338,9 @@ class Exchange(initiations.Initiations):
             plan.fired_ms,
             plan.jitter_ms,
         )
-        return schedule.due(self.now_ms, state[planes.SENT_ANY : planes.STAGED], numbers)
+        stamps = state[planes.SENT_ANY : planes.STAGED]
+        # Nobody who is shut out is owed a keepalive, which could not leave.
+        return schedule.due(self.now_ms, (0,) * len(stamps) if peer.blocked else stamps, numbers)
 
     def _act(self, peer, actions):
         if actions & schedule.SILENT:

@@ -338,6 +338,7 @@ class Interface:
                     self.remove_peer(peer, "blocked")
                 else:
                     peer.shut_out()
+                    self.groups.look_at(peer)
 
     def unblock(self, public):
         """Whether the key was shut out. OSError: as BlockList.remove."""
@@ -350,6 +351,7 @@ class Interface:
                 peer.let_in()
                 if self.listening:
                     self.exchange.look_soon(peer, self.port.now_ms())
+                self.groups.look_at(peer)
 
     def set_psk(self, peer, key):
         """`key`: bytearray 32, copied; zeros for none. Holds from the next handshake on."""
@@ -423,8 +425,7 @@ class Interface:
             self.ways.endpoint_is_new(peer)
         if self.listening:
             self.exchange.look_soon(peer, self.port.now_ms())
-        if peer.member is not None and peer.group.choice is not None:
-            peer.group.choice.run(self.port.now_ms())
+        self.groups.look_at(peer)
 
     def resolve_again(self, peer):
         """Its handshakes fail: its names may mean other addresses by now."""

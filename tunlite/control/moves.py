@@ -44,6 +44,12 @@ class Search:
         self._ahead_ms = 0
         return member
 
+    def joined(self, members):
+        self.row = self.row + members
+
+    def left(self, member):
+        self.row = [other for other in self.row if other is not member]
+
     def late(self, now_ms):
         """Who was asked and had its time to answer."""
         return [m for m in self.row if m.asked_ms and now_ms - m.asked_ms >= NEXT_MS]

@@ -52,6 +52,7 @@ class Preference:
 
     def wants(self, members, used, now_ms):
         """(a Move or None, when that is to be asked again, or None)"""
+        members = [m for m in members if self._hands.placed(m.peer)]
         if self._rules.choose == "random":
             return self._wants_random(members, used, now_ms)
         if not self._hands.active(used.peer):

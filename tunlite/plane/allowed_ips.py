@@ -96,7 +96,7 @@ class AllowedIPs:
 
     def share(self, peer, sharing):
         """From now on the peer may have the same prefixes as those with the same `sharing`; None:
-        as nobody."""
+        as nobody. What it shared until now stays with the others."""
         if peer.sharing is sharing:
             return
         self.settle()
@@ -104,7 +104,8 @@ class AllowedIPs:
         self.clear(peer)
         peer.shares(sharing)
         for key in keys:
-            self.add(peer, prefixes.prefix_of(key))
+            if not self._of(key):
+                self.add(peer, prefixes.prefix_of(key))
 
     def stand_by(self, peer, standby):
         """standby: nothing goes to the peer, which may send as ever. Of those that share a prefix
