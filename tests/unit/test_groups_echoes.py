@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab.fakes.groups import Gateways
+from lab.fakes.groups import SOURCE, Gateways
 from tunlite.uapi import status
 
 OF_WHOM = pytest.mark.parametrize("of_whom", ["the group", "a member"])
@@ -71,3 +71,23 @@ def test_the_same_probe_address_told_again_leaves_what_was_proved(of_whom):
     lab.ping(2, answered=False)
     ask_at(lab, of_whom, "10.77.0.1")
     assert lab.group.choice.is_proven
+
+
+def test_answers_that_nobody_waits_for_wake_nobody():
+    """A gateway that repeats one without end would have Python run for each batch of packets."""
+    lab = Gateways(2, probe=True, choose="order", fail_after=3)
+    lab.ping(5)
+    lab.ping(2, answered=False)
+    assert lab.group.choice.is_proven
+    lab.ping(1)
+    echo = lab.router.native.peers[lab.group.choice.used.peer.handle].echo
+    answer = echo[:12] + echo[16:20] + echo[12:16] + b"\0" + echo[21:]
+    lab.router.received()
+    wakes = lab.router.native.wakes
+    for _ in range(500):
+        lab.gateways[0].native._from_device(answer, SOURCE)
+        lab.world.run(0.001)
+    assert lab.router.native.wakes - wakes < 20
+    assert set(lab.router.received()) <= {b"pong"}  # they end before the device as ever
+    lab.ping(2, answered=False)
+    assert lab.losses == [0, 0]

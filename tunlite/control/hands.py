@@ -140,6 +140,8 @@ class Hands:
     def echo(self, peer):
         target = self.target(peer)
         peer.member.echoes_to(target)
+        peer.member.echoes()
+        peer.arm()
         self._sequence += 1
         packet = echo.request(self._source(target), target, self._mark, self._sequence)
         return self._plane.keepalive(peer.handle, packet)

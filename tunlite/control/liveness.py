@@ -76,6 +76,7 @@ class Member:
     rtt_ms = 0  # of handshakes, smoothed; 0: not known
     shaken_ms = 0  # when its last handshake message came
     target = None  # what its last echo asked for, bytes
+    awaits = False  # an echo left, and none was answered since
     echoed_ms = 0  # when it last answered an echo
     wanted_ms = 0  # when a packet last waited for a session with it
     probes = 0
@@ -124,7 +125,11 @@ class Member:
             self.target = target
             self.echoed_ms = 0
 
+    def echoes(self):
+        self.awaits = True
+
     def echoed(self, now_ms):
+        self.awaits = False
         self.echoed_ms = now_ms
 
     def wanted(self, now_ms):

@@ -148,7 +148,7 @@ class Peer(noise.Remote):
         held = self.where.nowhere or self.blocked or self.standby
         if not (self.shakes.is_asking() or held or self.exchange.owner.draining):
             events = planes.WANTS_SESSION | planes.REKEY
-        if self.member is not None:
+        if self.member is not None and self.member.awaits:
             events |= planes.ECHO
         if self.sessions.next is not None:
             events |= planes.CONFIRMED
