@@ -62,6 +62,7 @@ class Log:
             if row[1] > _BURST:
                 row[2] += 1
                 return
+        text = _line(text)
         if self.prefix:
             text = self.prefix + ": " + text
         if not self._has_terminal:
@@ -70,6 +71,19 @@ class Log:
             _print("tunlite: " + text + "\n")
         else:
             self._write("tunlite: " + text)
+
+
+def _line(text):
+    """Others' words may be in it, as names of files: it stays a line, and steers no terminal."""
+    if all([" " <= char <= "~" for char in text]):
+        return text
+    return "".join([_plain(char) for char in text])
+
+
+def _plain(char):
+    if char < " " or "\x7f" <= char <= "\x9f":
+        return " "
+    return "?" if 0xD800 <= ord(char) < 0xE000 else char  # a byte that is no text
 
 
 def _print(text):

@@ -36,7 +36,6 @@ def stamp(seconds):
 def write(level, text):
     """One line of one of log.py's levels; nothing where no system log takes it."""
     priority = _DAEMON | _SEVERITIES[level]
-    text = text.replace("\n", " ")
     line = f"<{priority}>{stamp(port.local_seconds())} tunlite[{port.getpid()}]: {text}".encode()
     try:
         port.unix_send(_PATH, line[:_LINE_MAX] + b"\n")

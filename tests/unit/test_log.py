@@ -59,3 +59,10 @@ def test_lines_of_one_kind_are_held_back_and_counted():
     clock.now = 60000
     say.info("no answer", "handshake")
     assert lines[-1] == "tunlite: wg0: no answer (95 more like this left out)"
+
+
+def test_what_others_say_in_a_line_makes_no_second_line_and_steers_no_terminal():
+    """A name of a file in a folder of peers, or what a command answers."""
+    say, lines, _ = _make()
+    say.error("a\nb\r\x1b[31mc\x9b2J\x7fGrüße\udcff: left out")
+    assert lines == ["tunlite: wg0: a b  [31mc 2J Grüße?: left out"]

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from tunlite import log as logs
-from tunlite.config import as_uapi
+from tunlite.config import as_uapi, secret_text
 from tunlite.host import errands, peer_folder
+from tunlite.system import port
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -44,6 +45,65 @@ def test_a_pipe_in_the_folder_holds_up_nobody(tmp_path, read):
     names, lines = read()
     assert names == {key: "c"}
     assert len([line for line in lines if "left out: it is no file" in line]) == 2
+
+
+def test_what_looks_like_a_file_and_is_none_is_not_read(tmp_path, read):
+    """Reading it would wait, for ever: /proc/kmsg until the kernel says something."""
+    (tmp_path / "a").symlink_to("/proc/kmsg")
+    (tmp_path / "b").symlink_to("/proc/self/mem")
+    (tmp_path / "c").write_text("")
+    key = _peer(tmp_path / "d", 1)
+    names, lines = read()
+    assert names == {key: "d"}
+    assert len([line for line in lines if "left out: it is empty" in line]) == 3
+
+
+@pytest.mark.parametrize("becomes", ["pipe", "kmsg", "terminal"])
+def test_a_file_that_becomes_something_else_while_it_is_looked_at_holds_up_nobody(
+    tmp_path, read, monkeypatch, becomes
+):
+    stat, path, other = port.stat, tmp_path / "a", tmp_path.parent / "other"
+    _peer(path, 1)
+    key = _peer(tmp_path / "b", 2)
+    if becomes == "pipe":
+        os.mkfifo(other)
+    else:
+        other.symlink_to({"kmsg": "/proc/kmsg", "terminal": "/dev/ptmx"}[becomes])
+
+    def slow_stat(name):
+        found = stat(name)
+        if other.is_symlink() or other.exists():
+            other.rename(path)
+        return found
+
+    monkeypatch.setattr(port, "stat", slow_stat)
+    assert read()[0][key] == "b"
+
+
+def test_a_file_that_is_far_too_long_is_left_out_before_it_is_read(tmp_path, read):
+    key = _peer(tmp_path / "a", 1)
+    _peer(tmp_path / "b", 2)
+    os.truncate(tmp_path / "b", (1 << 20) + 1)
+    names, lines = read()
+    assert names == {key: "a"}
+    assert "b: left out: it is larger than" in lines[0]
+
+
+def test_a_file_that_takes_all_memory_is_left_out_alone(tmp_path, read, monkeypatch):
+    _peer(tmp_path / "a", 1)
+    key = _peer(tmp_path / "b", 2)
+    full = [MemoryError("full")]
+    read_text = secret_text.read_text
+
+    def no_room(fd):
+        if full:
+            raise full.pop()
+        return read_text(fd)
+
+    monkeypatch.setattr(secret_text, "read_text", no_room)
+    names, lines = read()
+    assert names == {key: "b"}
+    assert "a: left out: there is not enough memory for it" in lines[0]
 
 
 def test_a_file_whose_name_is_no_text_has_a_peer_that_commands_run_for(tmp_path, read):

@@ -69,6 +69,12 @@ def test_what_has_several_lines_or_is_too_long_becomes_one_that_fits(system):
     assert len(long) < 1024 and long.endswith(b"x\n")
 
 
+def test_what_is_no_text_becomes_a_line_too(system):
+    say, _ = _detached()
+    say.error(os.fsdecode(b"a\xff\n\x1b[0m") + ": left out")
+    assert system.recv(2000).endswith(b": wg0: a?  [0m: left out\n")
+
+
 def test_a_log_that_nobody_reads_or_that_is_not_there_holds_nothing_up(system):
     say, _ = _detached()
     for number in range(2000):  # more than any queue of datagrams takes

@@ -20,6 +20,7 @@ _AT_LATEST_MS = 10_000  # after the first
 _AGAIN_MS = 10_000  # where there is no folder, or the daemon does not answer
 _A_SET = 500  # peers; a set with one that is refused is sent anew, peer by peer
 _NAME_MAX = 64
+_BYTES_MAX = 1 << 20  # of a file: tens of thousands of prefixes
 _UNTOLD = ("Description", "Lifetime")
 _HIDDEN = "tunlite check says why"  # it may name an endpoint
 
@@ -153,9 +154,8 @@ class _Reading:
                 continue
             try:
                 lines = self._read(file)
-            except (_BadFile, OSError) as e:
-                why = log.outer(e.args[0], _HIDDEN) if isinstance(e, _BadFile) else said(e)
-                log.error(f"{self._path}/{file}: left out: {why}", "file")
+            except (_BadFile, OSError, MemoryError) as e:
+                log.error(f"{self._path}/{file}: left out: {_why(e, log)}", "file")
                 row = self._before.get(file)
                 if row is not None and row[0] not in self.names:
                     self._note(file, row)  # what it said when it could be read holds
@@ -177,13 +177,7 @@ class _Reading:
 
     def _read(self, file):
         path = f"{self._path}/{file}"
-        # Who may write there has no right to have us wait for a pipe's other end.
-        _check(secret_text.is_file(port.stat(path)[0]), "it is no file")
-        fd = port.open_read(path)
-        try:
-            config = parser.Config(path, secret_text.read_text(fd))
-        finally:
-            port.close(fd)
+        config = parser.Config(path, _text_of(path))
         lines = row = None
         try:
             for peer in parser.sections(config):
@@ -224,6 +218,31 @@ class _Reading:
             for name in _UNTOLD:
                 peer.pop(name, None)
         return row, as_uapi.of_folder(peer, runs, self._endpoints)
+
+
+def _text_of(path):
+    """Who may write there has no right to have us wait for a pipe's other end, or open a device: it
+    is a file that was looked at, whatever the name is by now."""
+    held = port.open_path(path)
+    try:
+        here = f"/proc/self/fd/{held}"
+        mode, _, _, size = port.stat(here)
+        _check(secret_text.is_file(mode), "it is no file")
+        _check(size, "it is empty")  # or, as /proc/kmsg, none that ends
+        _check(size <= _BYTES_MAX, "it is larger than 1 MB")
+        fd = port.open_read(here)
+    finally:
+        port.close(held)
+    try:
+        return secret_text.read_text(fd)
+    finally:
+        port.close(fd)
+
+
+def _why(e, log):
+    if isinstance(e, MemoryError):
+        return "there is not enough memory for it"
+    return log.outer(e.args[0], _HIDDEN) if isinstance(e, _BadFile) else said(e)
 
 
 def _check(holds, wrong):

@@ -184,6 +184,10 @@ def open_read(path):
     return _os.open(path, _os.O_RDONLY | _os.O_CLOEXEC)
 
 
+def open_path(path):
+    return _os.open(path, _os.O_PATH | _os.O_CLOEXEC)
+
+
 def lock(path):
     fd = open_read(path)
     _fcntl.flock(fd, _fcntl.LOCK_EX)

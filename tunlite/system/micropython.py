@@ -159,6 +159,10 @@ def open_read(path):
     return _os.open(path, _os.O_RDONLY, 0)
 
 
+def open_path(path):
+    return _os.open(path, _os.O_PATH, 0)
+
+
 def lock(path):
     fd = open_read(path)
     _os.flock(fd)

@@ -51,6 +51,8 @@ Files
     write_file_atomic(path, data, mode)
                                 a new file beside it, fsync, rename, fsync of the folder
     open_read(path)             a descriptor
+    open_path(path)             one that holds what is there and opens it in no way: /proc/self/fd/N
+                                is that, whatever becomes of the name
     readlink(path)              what a symlink says
     lock(path)                  waits until nobody else has locked the file or folder; a descriptor,
                                 close() unlocks
