@@ -70,7 +70,9 @@ static mp_obj_t os_setsid(void) {
 }
 FUNCTION_0(os_setsid);
 
+/* Who started us may have had SIGCHLD ignored: nobody could be told how a child ended. */
 static mp_obj_t os_fork(void) {
+    signal(SIGCHLD, SIG_DFL);
     return checked(fork());
 }
 FUNCTION_0(os_fork);

@@ -43,9 +43,10 @@ def kill(pidfd, signal):
 def signal_group(pidfd, signal):
     """To the child and all that it started, as far as it stayed in the child's process group."""
     for line in bytes(port.read_file(f"/proc/self/fdinfo/{pidfd}")).split(b"\n"):
-        if line.startswith(b"Pid:"):
+        pid = int(line.split()[1]) if line.startswith(b"Pid:") else 0
+        if pid > 0:  # -1: somebody has collected it
             try:
-                port.kill(-int(line.split()[1]), signal)
+                port.kill(-pid, signal)
             except OSError:
                 pass  # it has ended, or has not come as far as to lead one
     kill(pidfd, signal)

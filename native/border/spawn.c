@@ -121,6 +121,7 @@ int tl_spawn(const unsigned char *argv, int argv_len, const unsigned char *env, 
     }
     char *empty[] = {NULL};
     const int fds[] = {stdin_fd, stdout_fd, fd3};
+    signal(SIGCHLD, SIG_DFL); /* ignored, as some leave it, nobody could collect the child */
     pid_t pid = fork();
     if (pid == 0)
         become(args, env ? (vars ? vars : empty) : NULL, fds);

@@ -72,13 +72,18 @@ pidfd_open = _os.pidfd_open
 setsid = _os.setsid
 chdir = _os.chdir
 getcwd = _os.getcwd
-fork = _os.fork
 kill = _os.kill
 umask = _os.umask
 _exit = _os._exit
 isatty = _os.isatty
 strerror = _os.strerror
 environ_get = _os.environ.get
+
+
+def fork():
+    # Who started us may have had it ignored: nobody could be told how a child ended.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    return _os.fork()
 
 
 def waitpid(pid, block):

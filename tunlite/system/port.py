@@ -24,7 +24,8 @@ Time
 Process
     getpid()  getppid()  setsid()  _exit(status)  umask(mask) -> the old mask
     chdir(path)  getcwd()
-    fork()                      0 in the child
+    fork()                      0 in the child, whose end can be waited for, also where whoever
+                                started us had SIGCHLD ignored
     waitpid(pid, block)         exit status, 256 + signal, or None while it runs and block is False
     pidfd_open(pid)             a descriptor that polls readable when the process has ended
     kill(pid, signal)           signal 0 asks whether it is there
