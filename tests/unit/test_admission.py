@@ -804,6 +804,19 @@ def test_what_a_renewal_says_is_taken(world, gateway, router):
     assert peer.allowed == [b"\x04\x20\x0a\x09\0\3"] and len(gateway.native.routes) == 1
 
 
+def test_a_renewal_that_says_the_same_publishes_nothing(world, gateway, router):
+    commands = gateway.interface.commands
+    yes = (*YES, *YES, ("lifetime", b"40"))
+    router.send(INSIDE)
+    world.run(7)
+    commands.answer(yes)
+    world.run(31)
+    del gateway.native.routes[:]
+    commands.answer(yes)
+    world.run(1)
+    assert gateway.native.routes == []
+
+
 def test_a_peer_that_the_file_names_by_now_is_no_guest_any_more(gateway):
     peer = let_in(gateway.world, gateway, Stranger(gateway, 1), (*YES, ("lifetime", b"100")))
     seen = gateway.interface.admission.seen

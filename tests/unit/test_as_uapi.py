@@ -54,6 +54,13 @@ RUNNING = (
 )
 
 
+def test_a_prefix_that_a_peer_says_twice_is_no_difference():
+    twice = TEXT.replace("10.0.0.1/8, ::/0", "10.0.0.1/8, ::/0, 10.0.0.2/8")
+    running = _running(*RUNNING, "description=the gateway")
+    same, again = (_lines(as_uapi.different(_config(text), running)) for text in (TEXT, twice))
+    assert same == again
+
+
 def test_a_whole_configuration_sets_everything_and_resets_the_rest():
     assert _lines(as_uapi.whole(_config(TEXT))) == [
         f"private_key={HEX_A}",

@@ -297,6 +297,10 @@ def test_a_mistake_is_told_with_its_file_line_and_what_to_do(line):
         ("Endpoint = " + ", ".join(["a" * 99 + ":1"] * 9), "16 at most"),
         ("PersistentKeepalive = 65536", "0 to 65535"),
         ("Description = " + "x" * 129, "128"),
+        # A daemon takes none: what passes here is to be what runs.
+        ("Description = a\tb", "control character"),
+        ("Description = \x7f", "control character"),
+        ("Description = a\x85b", "control character"),
         ("Address = 10.0.0.1", "move it under [Interface]"),
     ],
 )

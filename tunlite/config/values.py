@@ -385,6 +385,8 @@ def _switch(text):
 def _text(text):
     if len(text) > 128:
         raise Bad("it is longer than 128 characters", "shorten it")
+    if [char for char in text if char < " " or "\x7f" <= char <= "\x9f"]:
+        raise Bad("it has a control character, as a tab is, in it", "write a blank")
     return text
 
 

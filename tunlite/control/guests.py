@@ -49,8 +49,9 @@ class Answer:
             if key == "preshared_key":
                 self.psk = value
             elif key == "allowed_ip":
-                prefix = addresses.parse_prefix(bytes(value).decode())
-                self.allowed.append(addresses.network(prefix))
+                prefix = addresses.network(addresses.parse_prefix(bytes(value).decode()))
+                if prefix not in self.allowed:
+                    self.allowed.append(prefix)
             elif key in ("lifetime", "description", "group", "rate_in", "rate_out"):
                 self.said[key] = bytes(value).decode()
             elif key != "replace_allowed_ips":
