@@ -113,6 +113,7 @@ class Node:
         record = planes.options(layer=3, mtu=1420)
         self.daemon = daemons.Daemon(self.port, "fake", -1, record, self.log, "/state")
         self.interface = self.daemon.interface
+        self.interface.blocked.keep_in("/state/blocked-fake")
         world.nodes[address] = self
 
     def also_at(self, address):

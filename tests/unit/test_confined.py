@@ -3,6 +3,7 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,6 +55,22 @@ def test_what_fails_before_it_is_ready_is_told_with_its_type(
         _start()
     assert told in found.value.args[0]
     assert list(sockets.iterdir()) == []
+
+
+def test_nothing_of_the_state_folder_is_read_before_we_are_who_it_belongs_to(monkeypatch):
+    """A daemon that was taken over may have left a link to a file of root's there, as that of a
+    key, which would be a blocked key then, and be written down with the next one."""
+    happened = []
+    blocked = SimpleNamespace(keep_in=happened.append)
+    machine = SimpleNamespace(interface=SimpleNamespace(blocked=blocked), close=None)
+    monkeypatch.setattr(privileges, "prepare_folders", lambda *_: "/state")
+    monkeypatch.setattr(privileges, "confine", lambda *_: happened.append("confined"))
+    for name in ("_open_sockets", "_serve", "_attach"):
+        monkeypatch.setattr(confined, name, lambda *_: None)
+    monkeypatch.setattr(confined, "_machine", lambda *_: machine)
+    monkeypatch.setattr(confined.privileges, "Owner", lambda settings: None)
+    confined.open_daemon("t", Settings({}), log.Log("t", -1))
+    assert happened == ["confined", "/state/blocked-t"]
 
 
 @pytest.mark.parametrize("kind", [privileges.PrivilegeError, confined.StartError, ValueError])

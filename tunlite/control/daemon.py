@@ -26,7 +26,7 @@ class Daemon:
 
     port: as tunlite/system/port.py has it. name: of the interface. device_fd: its descriptor,
     which the plane takes over. record: plane.options(). log: a log.Log. state_folder: where
-    stamp_file.py and block_list.py keep what they know, None for nowhere.
+    stamp_file.py keeps what it knows, None for nowhere.
 
     Then, as wanted: serve(server, path), reload = a callable for SIGHUP, interface's operations;
     then run(). Children and names use watch(), unwatch(), at() and now().
@@ -63,8 +63,6 @@ class Daemon:
             if device_fd >= 0:
                 self.plane.device(device_fd)
             self.interface = Interface(port, self.plane, self.timers, log, state_folder)
-            if state_folder is not None:
-                self.interface.blocked.keep_in(state_folder + "/blocked-" + name)
         except Exception:
             self.plane.free()
             raise

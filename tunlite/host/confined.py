@@ -68,6 +68,9 @@ def open_daemon(name, settings, log, device_fd=-1, parent_fd=-1, runner_fd=-1):
                     interface = machine.interface
                     interface.commands = commands.Commands(machine, interface, runner_fd, log)
                 privileges.confine(owner)
+                if folder is not None:
+                    # Not before: it belongs to whom we are now, and a link there leads anywhere.
+                    machine.interface.blocked.keep_in(f"{folder}/blocked-{name}")
             except BaseException:
                 machine.close()
                 raise
