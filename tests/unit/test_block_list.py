@@ -62,6 +62,21 @@ def test_a_line_that_is_no_key_is_told_with_its_number_and_the_others_are_taken(
     assert len(lines) == 1 and lines[0].startswith(PATH + ":2: ")
 
 
+def test_a_line_that_is_no_key_is_there_to_be_corrected_after_a_change_too(port):
+    port.files[PATH] = b"# the stolen one:\nrub\xffbish\n" + keys.text(KEY).encode() + b"\n"
+    made, _ = _list(port)
+    made.add(OTHER)
+    made.remove(KEY)
+    lines = port.files[PATH].split(b"\n")
+    assert lines == [b"# the stolen one:", b"rub\xffbish", keys.text(OTHER).encode(), b""]
+
+
+def test_blanks_and_the_line_ends_of_other_systems_unblock_nobody(port):
+    port.files[PATH] = b" " + keys.text(KEY).encode() + b"\r\n" + keys.text(OTHER).encode() + b"\t"
+    made, lines = _list(port)
+    assert KEY in made and OTHER in made and not lines
+
+
 def test_a_list_that_could_not_be_read_is_told_and_never_written_over(port, monkeypatch):
     port.files[PATH] = keys.text(KEY).encode() + b"\n"
 

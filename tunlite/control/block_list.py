@@ -20,6 +20,7 @@ class BlockList:
         self._log = log
         self.changes = 0
         self._keys = set()
+        self._odd = b""  # lines of the file that are no keys
         self._path = None
         self._errno = 0  # why the file could not be read: it is not written over then
 
@@ -42,13 +43,14 @@ class BlockList:
                 )
             return
         for number, line in enumerate(text.split(b"\n")):
-            if line:
-                self._take(line, number + 1)
+            if line.strip():
+                self._take(line.strip(), number + 1)
 
     def _take(self, line, number):
         try:
             self._keys.add(bytes(keys.decode(line)))
         except ValueError:
+            self._odd += line + b"\n"
             self._log.error(
                 f"{self._path}:{number}: not a public key, left out; correct or remove the line",
                 "block-list",
@@ -80,7 +82,7 @@ class BlockList:
             if self._errno:
                 raise OSError(self._errno, self._path)
             text = "".join([keys.text(public) + "\n" for public in sorted(self._keys)])
-            self._port.write_file_atomic(self._path, text.encode(), 0o600)
+            self._port.write_file_atomic(self._path, self._odd + text.encode(), 0o600)
         except OSError as e:
             self._log.error(
                 f"{self._path}: cannot be written ({self._port.strerror(e.errno)}): the change"
