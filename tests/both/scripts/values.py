@@ -3,7 +3,7 @@
 
 from binascii import hexlify
 
-from tunlite import addresses, endpoints, keys
+from tunlite import addresses, endpoints, keys, log
 from tunlite.config import as_uapi, files, parser, secret_text
 
 for text in (
@@ -102,3 +102,7 @@ for label, text in (("good", GOOD), ("bad", BAD), ("odd", ODD), ("empty", "")):
     if not found.errors:
         for piece in as_uapi.whole(found):
             print(bytes(piece).decode())
+
+lines = []
+log.Log("t", log.INFO, int, lines.append).error("Grüße\tan\n\x1b[0m\x7f\x9b€")
+print(lines[0])
