@@ -29,6 +29,7 @@
 
 #include "heap.h"
 #include "py/runtime.h"
+#include "py/unicode.h"
 
 static mp_obj_t checked(long result) {
     if (result < 0) {
@@ -261,6 +262,17 @@ static mp_obj_t os_readlink(mp_obj_t path) {
 }
 FUNCTION_1(os_readlink);
 
+/* A name that is no UTF-8 is none that can be asked for: its bytes become ?, and nothing is found.
+ */
+static mp_obj_t name_of(char *name) {
+    if (!utf8_check((const byte *)name, strlen(name))) {
+        for (char *at = name; *at; at++) {
+            *at = *at & 0x80 ? '?' : *at;
+        }
+    }
+    return mp_obj_new_str_from_cstr(name);
+}
+
 static mp_obj_t os_listdir(mp_obj_t path) {
     DIR *folder = opendir(mp_obj_str_get_str(path));
     checked(folder ? 0 : -1);
@@ -272,7 +284,7 @@ static mp_obj_t os_listdir(mp_obj_t path) {
     }
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            mp_obj_list_append(names, mp_obj_new_str_from_cstr(entry->d_name));
+            mp_obj_list_append(names, name_of(entry->d_name));
         }
     }
     nlr_pop();

@@ -2,6 +2,7 @@
 """Peers = FOLDER with a real daemon, alone in its namespace."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -113,6 +114,25 @@ def test_a_broken_file_is_told_and_left_out_and_its_peer_stays_as_it_was(gateway
     gateway.cli("reload", gateway.name)
     time.sleep(1.5)
     assert set(gateway.peers()) == {a, b, c}
+
+
+def test_what_is_no_file_or_has_a_name_that_is_no_text_keeps_no_peer_from_coming(gateway, three):
+    a, b, c = three
+    folder = os.fsencode(gateway.folder)
+    gateway.put("a", a)
+    gateway.put("b\n\x1b[31m", b)
+    Path(os.fsdecode(folder + b"/\xff\n\x1b[31m")).write_text("no peer")
+    (gateway.folder / "kmsg").symlink_to("/proc/kmsg")  # a file by what stat says
+    os.mkfifo(gateway.folder / "pipe")
+    (gateway.folder / "folder").mkdir()
+    (gateway.folder / "long").touch()
+    os.truncate(gateway.folder / "long", 1 << 40)
+    process = gateway.run()
+    gateway.until(lambda: set(gateway.peers()) == {a, b})
+    gateway.put("c", c)
+    gateway.cli("reload", gateway.name)
+    gateway.until(lambda: set(gateway.peers()) == {a, b, c})
+    assert "/?  [31m: left out: " in process.log()
 
 
 def test_a_folder_that_is_gone_changes_nothing_and_one_that_is_back_is_read(gateway, three):
