@@ -201,6 +201,14 @@ def test_what_does_nothing_without_a_limit_is_told():
     assert sorted(told) == ["AllowedIPs", "Choose", "FailAfter", "ProbeAddress"]
 
 
+@pytest.mark.parametrize("section", ["[Interface]", "[Group]"])
+def test_a_peer_limit_that_leaves_no_room_for_who_is_moved_to_is_told(section):
+    """The one that is silent counts until its session is too old: three minutes without a way."""
+    told = warnings(CHOSEN.replace(section, section + "\nPeerLimit = 1"))
+    assert "PeerLimit: 1 leaves no room for a member that the group moves to; write 2" in told[0]
+    assert warnings(CHOSEN.replace(section, section + "\nPeerLimit = 2")) == []
+
+
 def test_what_stands_by_is_configured_as_what_is_used():
     rows = ("group_name=gws", f"public_key={HEX_A}", "group=gws", "configured_ip=::/0")
     found = running(*rows, f"public_key={HEX_B}", "group=gws", "allowed_ip=::/0")

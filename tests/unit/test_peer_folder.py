@@ -113,6 +113,37 @@ def test_a_file_whose_name_is_no_text_has_a_peer_that_commands_run_for(tmp_path,
     assert errands.Orders.name_of(orders, base64.b64decode(key), b"") == "a_"
 
 
+def test_a_full_disk_tells_no_peer_anew_and_a_roamed_one_stays_where_it_is(tmp_path, monkeypatch):
+    """What was told is kept in memory then."""
+    path = tmp_path / "peers.d"
+    path.mkdir()
+    key = _peer(path / "a", 1)
+    with (path / "a").open("a") as file:
+        file.write("Endpoint = 192.0.2.1:1\n")
+    sets, lines, running = [], [], []
+    monkeypatch.setattr(peer_folder.client, "get_device", lambda *_, **__: iter(running))
+    monkeypatch.setattr(
+        peer_folder.client, "set_device", lambda _, pieces, __: sets.extend(map(bytes, pieces))
+    )
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(port, "write_file_atomic", full)
+    monkeypatch.setattr(peer_folder.record, "folder_path", lambda name: str(tmp_path / name))
+    folder = peer_folder.PeerFolder("t", str(path), {}, logs.Log("t", write=lines.append))
+    folder.load()
+    os.close(folder.watch_fd)
+    folder.watch_fd = None
+    assert len(sets) == 1 and folder.names == {key: "a"} and folder.due_ms is None
+    assert "cannot be written" in lines[-1] and "no peer is changed" not in lines[-1]
+    running = [(b"public_key", b"01" * 32), (b"origin", b"folder")]
+    running += [(b"endpoint", b"198.51.100.9:9"), (b"protocol_version", b"1")]
+    folder.load()
+    os.close(folder.watch_fd)
+    assert b"endpoint" not in b"".join(sets[1:])
+
+
 ROW = ["key", "192.0.2.1:1", [None, None]]
 
 

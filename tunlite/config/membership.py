@@ -84,6 +84,10 @@ class Membership:
         elif limit != 1:
             wrong = f"{limit} is too many: on layer 3 one member is used at a time"
             self._parser.error("Limit", wrong, "write 1", line)
+        elif 1 in (group.get("PeerLimit"), self._config.interface.get("PeerLimit")):
+            # The one that is silent counts for three minutes.
+            wrong = "1 leaves no room for a member that the group moves to"
+            self._parser.warn("PeerLimit", wrong, "write 2 or more", line)
 
     # ---- ProbeAddress ----
 

@@ -42,6 +42,7 @@ class PeerFolder:
         self._groups = groups
         self._log = log
         self._poll = port.poll
+        self._told = None  # where it could not be written down: the rows of the last look
 
     # ---- when ----
 
@@ -77,12 +78,21 @@ class PeerFolder:
     def _load(self):
         found = sorted(port.listdir(self._path))
         running = as_uapi.Running(client.get_device(self._interface, poll=self._poll))
-        reading = _Reading(self._path, running, _kept(self._interface), self._groups)
+        before = _kept(self._interface) if self._told is None else self._told
+        reading = _Reading(self._path, running, before, self._groups)
         self._tell(reading.changes(found, self._log))
         self._tell(reading.removals())
         self.names = reading.names
-        text = json.dumps(reading.rows).encode()
-        port.write_file_atomic(record.folder_path(self._interface), text, 0o600)
+        self._keep(reading.rows)
+
+    def _keep(self, rows):
+        path = record.folder_path(self._interface)
+        try:
+            port.write_file_atomic(path, json.dumps(rows).encode(), 0o600)
+            self._told = None
+        except OSError as e:
+            self._told = rows
+            self._log.error(f"{path}: cannot be written, kept in memory: {said(e)}", "folder")
 
     def _tell(self, pieces):
         """Pieces are a peer's lines each; sets of many, as each publishes routes."""
