@@ -676,9 +676,12 @@ def with_health(count=3, **options):
     return lab, lab.router.interface.commands
 
 
-def test_health_is_asked_of_the_one_in_use_alone_every_ten_seconds():
+@pytest.mark.parametrize("delay_ms", [1, 60])
+def test_health_is_asked_of_the_one_in_use_alone_every_ten_seconds(delay_ms):
+    """Whatever is on its way."""
     lab, commands = with_health()
-    lab.ping(100)
+    lab.world.delay_ms = lambda packet: delay_ms
+    lab.ping(100, 70)
     assert {run[1:] for run in commands.runs} == {("gateways", "10.9.0.0")}
     times = [run[0] for run in commands.runs]
     assert {after - before for before, after in zip(times, times[1:], strict=False)} == {10_000}

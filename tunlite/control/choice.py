@@ -446,6 +446,9 @@ class Choice:
             return None
         if now_ms >= self._health_ms:
             self._health_ms = now_ms + _HEALTH_MS
-            if not self.silence.quiet_ms and self.hands.placed(self.used.peer):
+            quiet_ms = self.silence.quiet_ms
+            # What is on its way is no silence.
+            speaks = not quiet_ms or now_ms - quiet_ms < self.fail_ms(self.used.peer) // 3
+            if speaks and self.hands.placed(self.used.peer):
                 self.hands.check(self.used)
         return self._health_ms
