@@ -17,7 +17,15 @@ from lab.topology import BackgroundTransfer, endpoint, ping, wait_for
 pytestmark = pytest.mark.once
 
 FAIL_S = 3
-SOON_S = 15  # others take 90 to 150 s, and a busy machine some of these
+SOON_S = 20  # until a test that waits is given up
+_BACK_S = 6 * 1.5  # what comes back: 6 s, and a busy machine
+
+
+def _death_s(fail_s=FAIL_S, dead=1):
+    """The longest that a death may take. The goal is two seconds more than FailAfter, and one for
+    each candidate that is dead too; a busy machine gets half as much again. A tenth of a second
+    more than FailAfter was measured (docs/performance.md)."""
+    return (fail_s + dead - 1 + 2) * 1.5
 
 
 class _Router:
@@ -45,15 +53,14 @@ class _Router:
         return [self.daemon.peer_json(spot.daemon)["losses"] for spot in self.spots]
 
 
-def _gap(router, fault):
-    """What somebody behind the router sees of a fault of the gateway in use."""
+def _die(router, fault, bound_s):
+    """A fault of the gateway in use is over in time, for somebody behind the router."""
     pinger = router.pinger()
     assert router.uses(1)
     fault()
-    gap = pinger.gap(time.monotonic(), SOON_S)
+    gap_s = pinger.gap(time.monotonic(), SOON_S)
+    assert gap_s < bound_s
     pinger.wait_answers(10)
-    print(f"gap: {gap:.2f} s")
-    return gap
 
 
 @pytest.mark.parametrize(
@@ -71,15 +78,16 @@ def _gap(router, fault):
 )
 def test_the_next_gateway_is_used_soon_when_the_first(lab, fault):
     router = _Router(lab).start()
-    _gap(router, lambda: fault(router.spots[0]))
+    _die(router, lambda: fault(router.spots[0]), _death_s())
     assert router.uses(2)
 
 
 def test_without_an_address_to_probe_handshakes_tell_that_the_gateway_is_dead(lab):
     router = _Router(lab, ProbeAddress=None).start()
-    _gap(router, router.spots[0].kill)
+    fails_after_s = members.group_of(router.daemon)["fails_after_s"]
+    assert fails_after_s == 5
+    _die(router, router.spots[0].kill, _death_s(fails_after_s))
     assert router.uses(2)
-    assert members.group_of(router.daemon)["fails_after_s"] == 5
 
 
 def test_a_name_server_that_died_with_the_gateway_delays_nothing(lab):
@@ -95,7 +103,7 @@ def test_a_name_server_that_died_with_the_gateway_delays_nothing(lab):
         server.silent = True
         router.spots[0].kill()
 
-    _gap(router, fault)
+    _die(router, fault, _death_s())
     assert router.uses(2)
 
 
@@ -106,7 +114,7 @@ def test_two_of_three_die_together_and_the_third_is_used(lab):
         for spot in router.spots[:2]:
             spot.kill()
 
-    _gap(router, fault)
+    _die(router, fault, _death_s(dead=2))
     assert router.uses(3) and router.losses() == [1, 1, 0]
 
 
@@ -117,7 +125,7 @@ def test_all_are_dead_and_the_first_that_is_back_is_used(lab):
         spot.kill()
     time.sleep(2 * FAIL_S)
     router.spots[1].daemon.start()
-    print(f"back: {pinger.back(time.monotonic(), SOON_S):.2f} s")
+    assert pinger.back(time.monotonic(), SOON_S) < _BACK_S
     assert router.uses(2)
 
 
@@ -127,7 +135,7 @@ def test_the_routers_own_uplink_goes_and_comes_back_and_nobody_has_lost(lab):
     router.star.uplink_away()
     time.sleep(2 * FAIL_S)
     router.star.uplink_back()
-    print(f"back: {pinger.back(time.monotonic(), SOON_S):.2f} s")
+    assert pinger.back(time.monotonic(), SOON_S) < _BACK_S
     assert router.losses() == [0, 0]
 
 
@@ -135,8 +143,9 @@ def test_a_gateway_that_drops_data_and_is_the_first_one_chosen_is_left(lab):
     router = _Router(lab)
     router.spots[0].lose_kind(4)
     router.start()
-    Pinger(router.star.router, COMMON4)
-    wait_for(lambda: router.uses(2), SOON_S, "the second is used")
+    pinger = Pinger(router.star.router, COMMON4)
+    assert pinger.back(time.monotonic(), SOON_S) < _death_s()
+    assert router.uses(2)
 
 
 def test_members_that_all_drop_icmp_are_left_by_nobody(lab):
