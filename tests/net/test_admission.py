@@ -7,10 +7,12 @@ router ==w1== gateway
 import pytest
 
 from lab.peers import Tunlite, WireguardGo, preshared_key
+from lab.pinger import Pinger
 from lab.topology import Tunnel, ping, wait_for
 
 pytestmark = pytest.mark.once
 
+_LIFETIME_S = 6
 _COMMAND = """#!/bin/sh
 echo "$PEER_KEY at $PEER_ADDRESS" >> "{log}"
 test "$PEER_KEY" = "{key}" || exit 1
@@ -19,11 +21,10 @@ echo "PresharedKey = {psk}"
 """
 
 
-@pytest.fixture(params=[Tunlite, WireguardGo])
-def tunnel(request, lab):
-    """The gateway knows nobody."""
+def _stranger(lab, kind):
+    """A tunnel whose gateway knows nobody, and asks a command about a router of that kind."""
     psk = preshared_key()
-    made = Tunnel(lab, request.param, Tunlite, PresharedKey=psk)
+    made = Tunnel(lab, kind, Tunlite, PresharedKey=psk)
     router, gateway = made.router, made.gateway
     gateway.peers.clear()
     made.log, made.command = lab.folder / "asked", lab.folder / "verify"
@@ -32,6 +33,11 @@ def tunnel(request, lab):
     made.command.chmod(0o700)
     gateway.interface["OnVerify"] = made.command
     return made
+
+
+@pytest.fixture(params=[Tunlite, WireguardGo])
+def tunnel(request, lab):
+    return _stranger(lab, request.param)
 
 
 @pytest.mark.parametrize("way", ["remove", "block"])
@@ -59,3 +65,28 @@ def test_who_the_command_refuses_stays_out_and_is_asked_about_once(tunnel):
     ping(source, tunnel.gateway.v4, count=6, interval=1, wait=0.3)
     assert len(tunnel.log.read_text().splitlines()) == 1
     assert tunnel.gateway.show_json()["peers"] == []
+
+
+def test_a_lifetime_is_renewed_beside_the_session_until_the_command_says_no(lab):
+    tunnel = _stranger(lab, Tunlite)
+    gateway, source = tunnel.gateway, tunnel.router.namespace
+    taken = tunnel.command.read_text()
+    tunnel.command.write_text(f"{taken}echo Lifetime = {_LIFETIME_S}\n")
+
+    def asked(times):
+        return lambda: len(tunnel.log.read_text().splitlines()) >= times
+
+    tunnel.start()
+    tunnel.wait_up(20)
+    pinger = Pinger(source, gateway.v4)
+    wait_for(asked(2), 2 * _LIFETIME_S, "the question before the end")
+    refuses = tunnel.command.with_name("refuses")
+    refuses.write_text(f'#!/bin/sh\necho "$PEER_KEY" >> "{tunnel.log}"; exit 1\n')
+    refuses.chmod(0o700)
+    refuses.rename(tunnel.command)
+    pinger.wait_answers(40)  # two seconds: more than was left before the renewal
+    assert pinger.stop() == []
+    assert gateway.peer_json(tunnel.router)["handshakes"]["completed"] == 1
+    wait_for(asked(3), 2 * _LIFETIME_S, "the next question")
+    wait_for(lambda: gateway.show_json()["peers"] == [], _LIFETIME_S, "the end of its time")
+    assert not ping(source, gateway.v4, count=3, wait=0.3).received

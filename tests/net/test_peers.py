@@ -71,3 +71,16 @@ def test_a_blocked_key_is_out_at_once_and_after_a_restart_until_it_is_unblocked(
     tunnel.wait_up(20)
     failed = gateway.cli("unblock", gateway.name, router.keys.public, check=False)
     assert failed.returncode == 1 and "this key is not blocked" in failed.stderr
+
+
+def test_a_peer_with_a_lifetime_is_reached_and_goes_when_it_is_over(lab):
+    tunnel = Tunnel(lab, Tunlite, Tunlite)
+    router, gateway = tunnel.router, tunnel.gateway
+    gateway.peers[router.keys.public]["Lifetime"] = 8
+    tunnel.start()
+    added = Keys().public
+    gateway.cli("add", gateway.name, added, "AllowedIPs=10.9.0.1", "Lifetime=8")
+    tunnel.wait_up()
+    assert set(_rows(gateway)) == {router.keys.public, added}
+    wait_for(lambda: _rows(gateway) == {}, 20, "the end of both")
+    assert not ping(router.namespace, gateway.v4, count=2, wait=0.3).received
