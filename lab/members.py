@@ -34,8 +34,13 @@ def start(star, router=None, **options):
     """join() and run(); waits for an answer inside. The router's daemon."""
     router = join(star, router, **options)
     run(star, router)
-    wait_for(lambda: ping(star.router, COMMON4, count=1, wait=0.5).received, 15, "an answer inside")
+    wait_answer(star)
     return router
+
+
+def wait_answer(star):
+    """Waits until the router reaches what every gateway is inside."""
+    wait_for(lambda: ping(star.router, COMMON4, count=1, wait=1).received, 15, "an answer inside")
 
 
 def group_of(router):
