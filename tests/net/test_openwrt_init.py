@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """OpenWrt's init script with real daemons, and a stand-in for procd: it starts, signals, ends.
 
-router, alone in its namespace
+router, alone in its namespace; where there is a tunnel, both its ends are here
 """
 
 import json
@@ -59,21 +59,27 @@ class Router:
         text = _INIT.read_text().replace("/usr/sbin/tunlite", str(self.program))
         self.script = _PROCD + text.replace("/etc/tunlite", str(self.files))
 
-    def write(self, name, mode=0o600, **options):
+    def write(self, name, mode=0o600, peer=None, **options):
         path = self.files / f"{name}.conf"
         path.touch()
         path.chmod(mode)
-        path.write_text(ini([("Interface", {"PrivateKey": Keys().private, **options})]))
+        sections = [("Interface", {"PrivateKey": Keys().private, **options})]
+        path.write_text(ini(sections + ([("Peer", peer)] if peer else [])))
 
     def call(self, command):
         words = ["sh", "-c", f"RUN={self.folder}/run\n{self.script}\n{command}"]
         self.namespace.run(words, stdin=None)
 
-    def mtus(self):
-        """{interface: MTU} of those that run."""
+    def shown(self):
+        """{interface: its status} of those that run."""
         done = self.namespace.run([*tunlite_command(), "show", "--json"])
         mine = {path.stem for path in (self.folder / "run").iterdir()}
-        return {r["interface"]: r["mtu"] for r in json.loads(done.stdout) if r["interface"] in mine}
+        rows = {row["interface"]: row for row in json.loads(done.stdout)}
+        return {name: rows[name] for name in mine & set(rows)}
+
+    def mtus(self):
+        """{interface: MTU} of those that run."""
+        return {name: row["mtu"] for name, row in self.shown().items()}
 
     def pid(self, name):
         return (self.folder / "run" / name).read_text()
@@ -122,3 +128,35 @@ def test_an_upgraded_program_is_started_in_the_old_one_s_place(lab):
     router.call("start")
     assert router.pid(name) != first
     wait_for(lambda: router.mtus() == {name: 1400}, 20, "the new one runs")
+
+
+def test_commands_from_events_and_a_folder_of_peers_work_under_it(lab):
+    router = Router(lab)
+    near, far = (interface_name() for _ in range(2))
+    mine, others, laptop = (Keys() for _ in range(3))
+    told, folder = lab.folder / "told", lab.folder / "peers.d"
+    folder.mkdir()
+    events = {
+        name: f'echo "{name} $INTERFACE $PEER_NAME $REASON" >> {told}'
+        for name in ("OnEstablish", "OnDisestablish")
+    }
+    end = {"Table": "off", "StateDir": lab.folder / "state"}
+    router.write(near, PrivateKey=mine.private, ListenPort=5001, Peers=folder, **events, **end)
+    known = {"PublicKey": mine.public, "AllowedIPs": "10.9.0.1/32"}
+    router.write(far, PrivateKey=others.private, ListenPort=5002, peer=known, **end)
+    where = {"Endpoint": "127.0.0.1:5002", "AllowedIPs": "10.9.0.2/32", "PersistentKeepalive": 1}
+    text = ini([("Peer", {"PublicKey": others.public, **where})])
+    (folder / "gateway").write_text(text)
+
+    def peers():
+        return {row["public_key"]: row["origin"] for row in router.shown()[near]["peers"]}
+
+    router.call("start")
+    wait_for(told.exists, 20, "a command")
+    assert peers() == {others.public: "folder"}
+    (folder / "laptop").write_text(ini([("Peer", {"PublicKey": laptop.public})]))
+    (folder / "gateway").unlink()
+    router.call("reload_service")
+    wait_for(lambda: peers() == {laptop.public: "folder"}, 20, "the folder of now")
+    lines = [f"OnEstablish {near} gateway ", f"OnDisestablish {near} gateway removed"]
+    wait_for(lambda: told.read_text().splitlines() == lines, 10, "both commands")
