@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A thousand routers lose their gateway at once, and a thousand others are at the next one.
+"""A crowd of routers lose their gateway at once, and as many others are at the next one.
 
 routers (each with an address of its own) ==w9== way ==w1== gateway1, ==w2== gateway2: lab/star.py
 """
@@ -18,7 +18,6 @@ from lab.topology import wait_for
 pytestmark = pytest.mark.once
 
 _ROOT = Path(__file__).resolve().parents[2]
-_EACH = 1000
 
 
 def _gateways(star, keys):
@@ -56,10 +55,10 @@ def _routers(star, keys):
         return star.router.start(argv, "routers", stdin=lines, env={"PYTHONPATH": str(_ROOT)})
 
 
-@pytest.mark.slow
-def test_all_of_a_thousand_are_back_in_ten_seconds_and_nobody_else_loses_a_ping(lab):
+@pytest.mark.parametrize("each", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_all_of_a_crowd_are_back_in_ten_seconds_and_nobody_else_loses_a_ping(lab, each):
     star = Star(lab)
-    keys = [Keys() for _ in range(2 * _EACH)]
+    keys = [Keys() for _ in range(2 * each)]
     _gateways(star, keys)
     running = _routers(star, keys)
     running.wait_line("all up", timeout=60)
@@ -69,7 +68,7 @@ def test_all_of_a_thousand_are_back_in_ten_seconds_and_nobody_else_loses_a_ping(
 
     def all_came():
         rows = survivor.show_json()["peers"]
-        return sum(row["handshakes"]["responded"] > 0 for row in rows) == 2 * _EACH
+        return sum(row["handshakes"]["responded"] > 0 for row in rows) == 2 * each
 
     wait_for(all_came, 30, "every router's handshake")
     time.sleep(3)
@@ -77,5 +76,5 @@ def test_all_of_a_thousand_are_back_in_ten_seconds_and_nobody_else_loses_a_ping(
     (lost, stayed) = json.loads(running.log().splitlines()[-1])
     many, moved, widest, _ = lost
     print(f"the longest gap: {widest:.1f} s")
-    assert many == moved == _EACH and widest < 10
-    assert stayed[:2] == [_EACH, 0] and stayed[3] == 0
+    assert many == moved == each and widest < 10
+    assert stayed[:2] == [each, 0] and stayed[3] == 0
