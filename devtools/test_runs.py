@@ -111,9 +111,10 @@ def plan(chosen, variants, left_out):
     """(runs to start at once, runs to do meanwhile, runs after both); `left_out` are marks.
 
     The first variant runs all suites; a further engine or cipher leaves out the tests marked once,
-    the static executable does not. Emulated machines and long tests leave a processor idle, so what
-    needs no namespace runs beside them. What does need one mostly waits, for timers of the
-    protocol; it comes last, several runs at a time, beside the other variants of what needs none.
+    the static executable does not: of the long tests it runs these and no others. Emulated machines
+    and long tests leave a processor idle, so what needs no namespace runs beside them. What does
+    need one mostly waits, for timers of the protocol; it comes last, several runs at a time, beside
+    the other variants of what needs none.
     It is a process of its own also because who is not root enters a user namespace for it, which
     has no way to the net.
     """
@@ -132,8 +133,9 @@ def plan(chosen, variants, left_out):
             (first if is_first else then).append(Run(variant, others, marks))
         if spaces and "long" not in left_out:
             marks = [*marks, "not long"]
-            if is_first:
-                beside.append(Run(variant, spaces, [*selected, "long"]))
+            if is_first or variant == "static":
+                only = [] if is_first else [_ONCE]
+                beside.append(Run(variant, spaces, [*selected, "long", *only]))
         if "qemu" in suites:
             beside.append(Run(variant, ["qemu"], selected))
         then += [Run(variant, spaces, marks)] if spaces else []

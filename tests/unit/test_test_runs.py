@@ -24,6 +24,7 @@ def test_each_suite_of_a_variant_is_in_one_run_and_its_long_tests_too():
         [(*part, "not slow") for part in spaces + others]
         + [(*part, "not long") for part in spaces]
         + [("auto", s, mark) for s in ("net", "interop") for mark in ("long", "not slow")]
+        + [("static", s, m) for s in ("net", "interop") for m in ("long", "not slow", "once")]
         + [("basic", s, "not once") for s in ("native", "net")]
     )
 
