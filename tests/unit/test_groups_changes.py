@@ -150,6 +150,24 @@ def test_a_member_may_be_used_in_the_set_that_names_it():
     assert lab.used == 2
 
 
+@BOTH
+def test_who_is_new_is_used_when_the_set_that_names_it_ends_however_long_that_takes(probe):
+    lab = Gateways(choose="order", probe=probe, fail_after=3)
+    lab.set(f"public_key={lab.key(2)}", "group=", "replace_allowed_ips=true")
+    lab.ping(2)
+    setter = uapi.Setter(lab.router.interface)
+    lines = [f"public_key={lab.key(2)}", "group=gateways", "use=true", "allowed_ip=10.77.0.1/32"]
+    for line in lines:
+        setter.line(bytearray(line.encode()))
+        assert lab.ping(2) >= 19
+    lab.kill(0)
+    assert lab.back_in() <= 8000 and lab.used == 1
+    setter.end()
+    assert not lab.router.log.texts("error")
+    lab.set(f"public_key={lab.key(2)}", "use=true")
+    assert lab.ping(3) >= 29 and lab.used == 2
+
+
 def test_who_is_to_be_used_and_leaves_amid_the_move_holds_nobody():
     lab = Gateways(choose="order")
     lab.ping(2)

@@ -325,8 +325,9 @@ class Choice:
         row = self._others(now_ms) + [self.used]
         if self.move is not None:
             self.is_held = self.is_held and self.move.why != "use"
-            row.remove(self.move.member)
-            row.insert(0, self.move.member)
+            if self.move.member in row:  # else it is new, by a set that has not ended
+                row.remove(self.move.member)
+                row.insert(0, self.move.member)
             self._end_move()
         if len(row) > 1:
             self.search = moves.Search(row, now_ms)
@@ -403,8 +404,8 @@ class Choice:
 
     def _move_on(self, now_ms):
         move = self.move
-        if move is None:
-            return None
+        if move is None or self.rules.is_new:
+            return None  # who is new has no routes before the end of its change set
         if now_ms >= move.ends_ms:
             self._fails(now_ms)
             return now_ms
