@@ -69,11 +69,11 @@ def _loaded(lab, command, count):
     kept = Path(f"/run/tunlite/{gateway.name}.folder")
     wait_for(kept.exists, 300, "the folder is read")
     wall = time.monotonic() - begun
+    daemon = _spent(_daemon(gateway))
+    found = wall, daemon, gateway.cpu_seconds() - daemon, _memory_kb(gateway)
     rows = len(gateway.wg("show", gateway.name, "peers").split())
     if rows != count:
         raise RuntimeError(f"{rows} peers of {count} files:\n{gateway.process.log()[-500:]}")
-    daemon = _spent(_daemon(gateway))
-    found = wall, daemon, gateway.cpu_seconds() - daemon, _memory_kb(gateway)
     gateway.stop()
     return found
 
@@ -114,9 +114,7 @@ class _Strangers:
         return start_crowd(self.left, self.gateway, self.address, lines)
 
     def come_in(self, count):
-        crowd = self.come(count)
-        crowd.wait_line("all up", timeout=300)
-        crowd.wait(30)
+        self.come(count).wait(300)
 
     def parked(self):
         return self.gateway.show_json()["admission"]["parked"]
