@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A gateway of several workers and a client of one, each with PEERS peers, over loopback and packet
- * sockets for devices. Numbered packets go both ways while peers are rekeyed and removed. Nothing
- * may arrive out of order within a peer, and all that was sent arrives or is counted. Run under
- * ThreadSanitizer too.
+ * sockets for devices. Numbered packets go both ways while peers are rekeyed and removed, and as
+ * fast as their rates let them, which change. Nothing may arrive out of order within a peer, and
+ * all that was sent arrives or is counted. Run under ThreadSanitizer too.
  *
  *     crew WORKERS ROUNDS SEED [unsteered]
  *
@@ -124,6 +124,15 @@ static void publish(int side) {
         n++;
     }
     CHECK(tl_routes(ends[side].plane, rows, n * (int)sizeof(struct record_route)));
+}
+
+/* How fast a peer may be at the gateway: some packets wait for their turn, some are too many. */
+static void set_rates(uint32_t i) {
+    static const uint64_t bits[] = {0, 0, 200 * 1000, 50 * 1000 * 1000};
+    uint8_t rates[16];
+    store_le64(rates, bits[any(4)]);
+    store_le64(rates + 8, bits[any(4)]);
+    CHECK(tl_peer_rates(ends[GATEWAY].plane, ends[GATEWAY].peer[i], rates));
 }
 
 static void new_peer(uint32_t i) {
@@ -313,6 +322,8 @@ static void round_of_changes(void) {
     new_peer(i);
     publish(CLIENT);
     publish(GATEWAY);
+    set_rates(i);
+    set_rates(any(PEERS));
     traffic();
     rekey(i);
     if (any(8) == 0)
