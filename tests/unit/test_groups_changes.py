@@ -53,6 +53,24 @@ def test_a_blocked_member_is_no_rule_s_wish(choose):
     assert not sent_to(lab, was, since)
 
 
+def test_a_link_that_was_down_when_another_was_to_be_used_makes_up_for_it():
+    lab = Gateways(2, choose="order")
+    lab.set(f"block={lab.key(0)}")  # passed over two seconds after the start
+    lab.router.interface.link_down()
+    lab.world.run(5)
+    lab.router.interface.link_up()
+    assert lab.ping(5) >= 48 and lab.used == 1
+
+
+def test_a_link_that_was_down_has_the_day_s_draw_still():
+    lab = Gateways(2, choose="random")
+    lab.router.interface.link_down()
+    lab.router.interface.link_up()
+    drawn_ms = lab.group.choice.preference.draw_ms
+    lab.world.run(37 * 3600)
+    assert lab.group.choice.preference.draw_ms > drawn_ms
+
+
 # ---- leaving ------------------------------------------------------------------------------------
 
 LEAVES = {

@@ -190,6 +190,12 @@ class Groups:
         for found in self.choices():
             found.stop()
 
+    def link_up(self):
+        """What was due while it was down is made up for."""
+        now_ms = self._interface.exchange.now_ms = self._interface.port.now_ms()
+        for found in self.choices():
+            found.run(now_ms)
+
     def network_changed(self):
         """An address or a default route is new."""
         now_ms = self._interface.exchange.now_ms = self._interface.port.now_ms()

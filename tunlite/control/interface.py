@@ -183,6 +183,7 @@ class Interface:
             self.exchange.look_soon(peer, now_ms)
             if peer.plan.persistent_s and not peer.standby:
                 self._keepalive(peer)
+        self.groups.link_up()
 
     def link_down(self):
         """The link is down: sockets close, sessions end, nothing waits."""
