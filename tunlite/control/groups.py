@@ -67,11 +67,12 @@ class Group:
 
     def left(self, peer):
         del self.members[peer.handle]
-        if self.choice is not None and peer.member is not None:
-            self.choice.left(peer.member)
+        member = peer.member
+        if self.choice is not None and member is not None:
+            self.choice.left(member)
         peer.joined(None, None)
         self._share(peer, None)
-        if peer.alive:
+        if member is not None and peer.alive:
             # What it did not do while it stood by.
             peer.arm()
             self._interface.exchange.look_soon(peer, self._interface.port.now_ms())
