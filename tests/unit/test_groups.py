@@ -135,6 +135,18 @@ def test_a_dead_gateway_is_left_in_time(probe, seed, fail_after):
     assert lab.ping(30) >= 299
 
 
+@pytest.mark.parametrize("fail_after", [1, 3, 5, 7])
+def test_the_next_one_is_asked_when_fail_after_is_over_and_not_a_probe_later(fail_after):
+    lab = Gateways(2, probe=True, fail_after=fail_after, choose="order")
+    lab.ping(10)
+    lab.kill(0)
+    sent, died_ms = len(lab.world.log), lab.world.clock.now_ms
+    lab.ping(fail_after + 1, 10)
+    other = lab.gateways[1].address
+    asked_ms = min(row[0] for row in lab.world.log[sent:] if row[2][0] == other)
+    assert 0 <= asked_ms - died_ms - 1000 * fail_after <= 30
+
+
 @BOTH
 def test_a_gateway_to_which_nothing_gets_is_left_though_it_speaks(probe):
     lab = Gateways(probe=probe, fail_after=3)

@@ -218,22 +218,21 @@ class Choice:
             return when_ms
         if dying_ms and now_ms - dying_ms >= fail_ms:
             self._seek(now_ms)
-        elif since_ms == dying_ms and now_ms - dying_ms >= fail_ms // 2:
-            self._ask_ahead(dying_ms, fail_ms, now_ms)
         elif now_ms - since_ms < fail_ms:
+            if since_ms == dying_ms and fail_ms < 2 * moves.NEXT_MS:
+                self._ask_ahead(dying_ms + fail_ms // 2, now_ms)
             return min(when_ms, since_ms + fail_ms)
         elif self.move is None and not self._is_settled:
             self._shakes_alone(now_ms)
         return when_ms
 
-    def _ask_ahead(self, dying_ms, fail_ms, now_ms):
+    def _ask_ahead(self, when_ms, now_ms):
         """Where FailAfter is short, a candidate's second begins before it ends: if that one is dead
         too, the next need not wait for it."""
-        others = self._others(now_ms)
-        is_new = fail_ms < 2 * moves.NEXT_MS and self._ahead[1] < dying_ms
-        if is_new and len(others) > 1 and self.move is None:
-            self._ahead = (others[0], now_ms)
-            self.hands.ask(others[0].peer)
+        if self._ahead[1] < when_ms <= now_ms and len(self.members) > 2 and self.move is None:
+            first = self._others(now_ms)[0]
+            self._ahead = (first, now_ms)
+            self.hands.ask(first.peer)
 
     def _is_alive(self, now_ms, fail_ms):
         """When to look again. A rekey that is not answered is one by a gateway that is about to
