@@ -294,12 +294,9 @@ def _changes(peer, before, endpoints):
         changed.append("PresharedKey")
     if _said(peer, "PersistentKeepalive") != int(before.get("persistent_keepalive_interval", b"0")):
         changed.append("PersistentKeepalive")
-    prefixes = sorted([addresses.format_prefix(prefix) for prefix in _said(peer, "AllowedIPs")])
+    prefixes = [addresses.format_prefix(prefix) for prefix in _said(peer, "AllowedIPs")]
     # A file may say one twice.
-    prefixes = [
-        prefixes[i] for i in range(len(prefixes)) if prefixes[i : i + 2] != [prefixes[i]] * 2
-    ]
-    if prefixes != sorted(before["allowed_ip"]):
+    if sorted(set(prefixes)) != sorted(before["allowed_ip"]):
         changed.append("AllowedIPs")
     if "Endpoint" in peer:
         last = (endpoints or {}).get(keys.text(peer["PublicKey"]))
