@@ -5,13 +5,13 @@ command let in, and strangers that wait for it.
     strangers, each with an address of its own ==w1== gateway
 """
 
-import os
 import tempfile
 import time
 from pathlib import Path
 
 from bench.contenders import static_command
 from bench.sizing import start_crowd
+from lab import proc
 from lab.netns import Lab, wait_for
 from lab.peers import Keys, Tunlite, tunlite_command
 
@@ -26,13 +26,7 @@ echo "AllowedIPs = 10.78.${{PEER_ADDRESS#10.98.}}"
 
 
 def _status(pid, row):
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(line.split()[1] for line in lines if line.startswith(row + ":"))
-
-
-def _spent(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return proc.row(f"/proc/{pid}/status", row)
 
 
 def _daemon(gateway):
@@ -69,7 +63,7 @@ def _loaded(lab, command, count):
     kept = Path(f"/run/tunlite/{gateway.name}.folder")
     wait_for(kept.exists, 300, "the folder is read")
     wall = time.monotonic() - begun
-    daemon = _spent(_daemon(gateway))
+    daemon = proc.cpu_seconds(_daemon(gateway))
     found = wall, daemon, gateway.cpu_seconds() - daemon, _memory_kb(gateway)
     rows = len(gateway.wg("show", gateway.name, "peers").split())
     if rows != count:

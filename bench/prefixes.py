@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bench.contenders import static_command
+from lab import proc
 from lab.netns import Lab, wait_for
 from lab.peers import Keys, interface_name
 
@@ -35,11 +36,6 @@ def _ask(name, text):
         raise RuntimeError(answer[-40:])
 
 
-def _spent(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _daemon(lab, command):
     """{what: (CPU s, wall s)}"""
     name, key = interface_name(), bytes(range(32)).hex()
@@ -49,9 +45,9 @@ def _daemon(lab, command):
     asked = {"set": f"set=1\npublic_key={key}\n{''.join(lines)}\n", "get": "get=1\n\n"}
     found = {}
     for what, text in asked.items():
-        before, begun = _spent(process.pid), time.monotonic()
+        before, begun = proc.cpu_seconds(process.pid), time.monotonic()
         _ask(name, text)
-        found[what] = (_spent(process.pid) - before, time.monotonic() - begun)
+        found[what] = (proc.cpu_seconds(process.pid) - before, time.monotonic() - begun)
     return found
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import nacl.bindings
 import nacl.utils
 
+from lab import proc
 from lab.netns import wait_for
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -187,31 +188,20 @@ class _Peer:
 
     def cpu_seconds(self):
         """User and system time of all its processes so far."""
-        total = 0
-        for pid in self.pids():
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-            fields = stat.rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / os.sysconf("SC_CLK_TCK")
+        return sum(proc.cpu_seconds(pid) for pid in self.pids())
 
     def waits(self):
         """How often all its threads gave up the CPU to wait for something."""
         threads = [path for pid in self.pids() for path in Path(f"/proc/{pid}/task").iterdir()]
-        return sum(_status_row(path / "status", "voluntary_ctxt_switches") for path in threads)
+        return sum(int(proc.row(path / "status", "voluntary_ctxt_switches")) for path in threads)
 
     def memory_kb(self, which="VmRSS"):
         """Resident memory of its largest process, in kB: now (VmRSS) or at its peak (VmHWM)."""
-        return max(_status_row(f"/proc/{pid}/status", which) for pid in self.pids())
+        return max(int(proc.row(f"/proc/{pid}/status", which)) for pid in self.pids())
 
     def memory_all_kb(self):
         """Resident memory of all its processes, in kB, what they share counted once."""
-        return sum(_status_row(f"/proc/{pid}/smaps_rollup", "Pss") for pid in self.pids())
-
-
-def _status_row(path, row):
-    """The number in a row of a file of /proc."""
-    lines = Path(path).read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(row + ":"))
+        return sum(int(proc.row(f"/proc/{pid}/smaps_rollup", "Pss")) for pid in self.pids())
 
 
 class Tunlite(_Peer):
