@@ -5,11 +5,11 @@ import contextlib
 import os
 import socket
 import stat
-import threading
 import time
 
 import pytest
 
+from lab.background import repeated
 from tests.native import offload_packets as packets
 from tests.native.plane_ffi import KEY_B, ipv4, seal
 from tests.native.test_engines import Wired
@@ -161,33 +161,30 @@ def _sealed_run(outside, number):
 
 
 class _Load:
-    """While it lasts, sends these datagrams as one run, or the only one, again and again."""
+    """These datagrams as one run, or the only one."""
 
     def __init__(self, outside, datagrams):
         self.sent = 0
-        self._outside, self._ended = outside, threading.Event()
+        self._send = outside.send_run if len(datagrams) > 1 else outside.send_all
         self._datagrams = datagrams
-        self._thread = threading.Thread(target=self._send)
 
-    def _send(self):
-        send = self._outside.send_run if len(self._datagrams) > 1 else self._outside.send_all
-        while not self._ended.wait(0.0002):
-            send(self._datagrams)
-            self.sent += len(self._datagrams)
+    def step(self):
+        self._send(self._datagrams)
+        self.sent += len(self._datagrams)
 
-    def __enter__(self):
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_):
-        self._ended.set()
-        self._thread.join()
+@contextlib.contextmanager
+def _loaded(outside, datagrams):
+    """While it lasts they are sent again and again."""
+    load = _Load(outside, datagrams)
+    with repeated(load.step, 0.0002):
+        yield load
 
 
 def _switched_late(outside, datagrams):
     """What is dropped when these come between a read that blocked and the switch."""
     outside.plane.call("fake_gro_late", 20_000)
-    with _Load(outside, datagrams):
+    with _loaded(outside, datagrams):
         while outside.counter("runs_switched") == 0:
             outside.unlike()
     outside.plane.call("fake_gro_late", 0)
@@ -232,7 +229,7 @@ def test_a_thousand_switches_under_load_cost_what_came_between_two_calls_at_most
     """All is read, but for runs that are counted; none is ever taken for one datagram."""
     with Outside() as outside:
         outside.count, switches = 0, 0
-        with _Load(outside, _sealed_run(outside, 1)[0]) as load:
+        with _loaded(outside, _sealed_run(outside, 1)[0]) as load:
             while switches < 1000:
                 outside.later()
                 if switches % 2:

@@ -10,12 +10,12 @@ nothing came are no part of the pace, and of all together only so much is asked 
 stalls by our doing is seen: without the short queue of packets that wait it came to 47 to 58 %.
 """
 
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from lab.background import repeated
 from lab.topology import Tunnel
 from lab.traffic import Iperf3
 
@@ -53,26 +53,16 @@ class _Arrivals:
     def __init__(self, end, segment):
         self._name, self._segment = end.name + ":", segment
         self._rows = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=end.namespace.inside, args=(self._watch,))
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self):
+    def look(self):
+        """Inside the end's namespace."""
         payload, headers = self._segment
-        while not self._ended.wait(0.01):
-            looked = time.monotonic()
-            lines = Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines()
-            words = next(line.split() for line in lines if line.split()[0] == self._name)
-            inside = (int(words[1]) - int(words[2]) * headers) * (payload + headers) / payload
-            if time.monotonic() - looked < 0.005:  # else it is not known when that was
-                self._rows.append((looked, inside * 8 / 1e6))
+        looked = time.monotonic()
+        lines = Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines()
+        words = next(line.split() for line in lines if line.split()[0] == self._name)
+        inside = (int(words[1]) - int(words[2]) * headers) * (payload + headers) / payload
+        if time.monotonic() - looked < 0.005:  # else it is not known when that was
+            self._rows.append((looked, inside * 8 / 1e6))
 
     def rows(self):
         """From the last look before they came to the first after, so never too short a time."""
@@ -101,7 +91,8 @@ def _pace(rows):
 
 def _check_rate(tunnel, segment, *arguments):
     gateway = tunnel.gateway
-    with _Arrivals(gateway, segment) as arrivals:
+    arrivals = _Arrivals(gateway, segment)
+    with repeated(arrivals.look, 0.01, inside=gateway.namespace):
         server = Iperf3(gateway.namespace, gateway.v4)
         server.run(tunnel.router.namespace, *arguments, seconds=3)
     rows = arrivals.rows()

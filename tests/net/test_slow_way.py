@@ -7,11 +7,11 @@ fast ==w1== router ==w2== slow, the router's end of w2 narrow behind a long queu
 import contextlib
 import os
 import socket
-import threading
 import time
 
 import pytest
 
+from lab.background import repeated
 from lab.peers import Tunlite
 from lab.topology import endpoint, ping, tcp_transfer, wait_for
 
@@ -63,27 +63,22 @@ class _Star:
     @contextlib.contextmanager
     def flooded(self):
         """While it lasts, 20 Mbit/s go to the slow end."""
-        ended = threading.Event()
-        sock = self.router.namespace.udp_socket(self.router.v4)
+        done = time.monotonic()
 
         def flood():
             """By the clock: a busy machine wakes us late."""
-            done = time.monotonic()
-            while not ended.wait(0.002):
-                owed = int((time.monotonic() - done) * _FLOOD)
-                done += owed / _FLOOD
-                for _ in range(min(owed, _QUEUE // 4)):
-                    with contextlib.suppress(OSError):
-                        sock.sendto(bytes(1000), (self.slow.v4, 4000))
+            nonlocal done
+            owed = int((time.monotonic() - done) * _FLOOD)
+            done += owed / _FLOOD
+            for _ in range(min(owed, _QUEUE // 4)):
+                with contextlib.suppress(OSError):
+                    sock.sendto(bytes(1000), (self.slow.v4, 4000))
 
-        thread = threading.Thread(target=flood)
-        thread.start()
-        try:
+        with (
+            self.router.namespace.udp_socket(self.router.v4) as sock,
+            repeated(flood, 0.002),
+        ):
             yield
-        finally:
-            ended.set()
-            thread.join()
-            sock.close()
 
 
 def _way_full(star):

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from lab.background import repeated
 from tunlite.errors import UserError
 from tunlite.system import port
 from tunlite.uapi import client
@@ -164,18 +165,8 @@ def test_a_daemon_that_speaks_byte_by_byte_is_not_waited_for_for_ever(folder, mo
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     monkeypatch.setattr(port, "unix_connect", lambda path: os.dup(ours.fileno()))
-    ends = threading.Event()
-
-    def drip():
-        while not ends.wait(0.02):
-            theirs.send(b"x")
-
-    thread = threading.Thread(target=drip)
-    thread.start()
-    with pytest.raises(client.NoAnswer):
+    with repeated(lambda: theirs.send(b"x"), 0.02), pytest.raises(client.NoAnswer):
         list(ask("wg0"))
-    ends.set()
-    thread.join()
     ours.close()
     theirs.close()
 
