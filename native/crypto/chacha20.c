@@ -31,12 +31,6 @@
     DO(14)                                                                                         \
     DO(15)
 
-static inline __attribute__((always_inline)) void double_rounds(uint32_t x[16], int n) {
-#pragma GCC unroll 3
-    for (int i = 0; i < n; i++)
-        double_round(x);
-}
-
 void chacha20_init(struct chacha20 *s, const uint8_t key[32], const uint32_t nonce[3]) {
     memcpy(s->word, expand, sizeof expand);
     for (int i = 0; i < 8; i++)
@@ -60,7 +54,9 @@ static void xor_blocks(struct chacha20 *s, uint8_t *dst, const uint8_t *src, siz
         EACH_WORD(LOAD)
         x[12] = s->word[12];
         go_on_with_counter(x);
-        double_rounds(x, 9);
+#pragma GCC unroll 3
+        for (int i = 0; i < 9; i++)
+            double_round(x);
         if (aligned) {
             EACH_WORD(XOR_ALIGNED)
         } else {
@@ -92,18 +88,20 @@ void chacha20_xor(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t l
     }
 }
 
+/* The rounds without the sum at their end: it is taken off a block again, as cookies are too rare to
+ * lay out the rounds once more. */
 void hchacha20(uint8_t out[32], const uint8_t key[32], const uint8_t nonce[16]) {
     struct chacha20 s;
     uint32_t tail[3] = {le32_load(nonce + 4), le32_load(nonce + 8), le32_load(nonce + 12)};
+    uint8_t block[CHACHA20_BLOCK];
     chacha20_init(&s, key, tail);
     s.word[12] = le32_load(nonce);
-    uint32_t x[16];
-    memcpy(x, s.word, sizeof x);
-    double_rounds(x, 10);
+    chacha20_block(&s, block);
+    s.word[12]--;
     for (int i = 0; i < 4; i++) {
-        le32_store(out + 4 * i, x[i]);
-        le32_store(out + 16 + 4 * i, x[12 + i]);
+        le32_store(out + 4 * i, le32_load(block + 4 * i) - s.word[i]);
+        le32_store(out + 16 + 4 * i, le32_load(block + 48 + 4 * i) - s.word[12 + i]);
     }
-    ct_wipe(x, sizeof x);
+    ct_wipe(block, sizeof block);
     ct_wipe(&s, sizeof s);
 }
