@@ -324,6 +324,8 @@ class Program:
 
     def __init__(self, sources, known=frozenset()):
         self.keywords = set(keywords(sources.values()))
+        if any(len(name) == 1 for name in self.keywords):
+            raise ValueError("an argument of one letter has no name in bytecode (pack.py)")
         self.numbers = numbers(sources)
         self.names = public(sources.values(), known)
 

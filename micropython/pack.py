@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python3 pack.py FROZEN_CONTENT QSTRDEFS OUT`: the frozen code as C again, in a smaller form.
+"""`python3 pack.py FROZEN_CONTENT QSTRDEFS OUT [--no-arguments]`: the frozen code as C again, smaller.
 
 MicroPython's tools write a pointer and a length for each name, and a hash into each longer text.
 Here all names are one text with a zero behind each, which names.h takes apart at the start, and
@@ -9,6 +9,10 @@ into it: texts are not constants.
 Bytecode says a name by its place in its file's table of names. One that several files use gets the
 same place in as many of them as can be, so that the same calls are the same bytes everywhere: the
 executable is no smaller, but it as xz.
+
+--no-arguments: a function's bytecode does not name its arguments. Only a call that gives one by its
+name looks for them, and what is given so keeps a longer name than one letter (fold.py). Where
+bytecode tells lines, they would be looked for behind those names: not there.
 """
 
 import functools
@@ -33,6 +37,11 @@ _TABLE = re.compile(
 )
 _PLACES = re.compile(
     r"^(    0x\w\w,)((?:0x\w\w,)+)(?= // [A-Z_]+ ['\"])|^(    )((?:0x\w\w,)+)(?= // names: )",
+    re.MULTILINE,
+)
+_ARGUMENTS = re.compile(
+    r"^(static const byte fun_data_\w+\[)(\d+)(\] = \{\n    )((?:0x\w\w,)+)( // prelude\n    )"
+    r"((?:0x\w\w,)+)( // names: [^,\n]+)(?:, [a-zA-Z])+$",
     re.MULTILINE,
 )
 _ONE_BYTE = 128  # places below take one byte in bytecode, others two
@@ -83,6 +92,31 @@ def places(tables):
     return new
 
 
+def _shorter(prelude, less):
+    """The bytes before the names, where those are so many bytes less: see py/bc.h."""
+    prelude = [int(byte, 16) for byte in prelude.rstrip(",").split(",")]
+    signature = 1
+    while prelude[signature - 1] & 128:
+        signature += 1
+    size = prelude[signature:]
+    names = sum((byte >> 1 & 63) << 6 * n for n, byte in enumerate(size)) - less
+    for n, byte in enumerate(size):  # as many bytes as before: a zero may stand in the last
+        size[n] = byte & 129 | (names >> 6 * n & 63) << 1
+    return "".join(f"0x{byte:02x}," for byte in (*prelude[:signature], *size))
+
+
+def _no_arguments(row):
+    start, length, head, prelude, behind, names, text = row.groups()
+    name = _encoded(next(_decoded(names)))
+    less = (len(names) - len(name)) // len("0x00,")
+    return f"{start}{int(length) - less}{head}{_shorter(prelude, less)}{behind}{name}{text}"
+
+
+def without_arguments(frozen):
+    """The frozen code whose functions do not name arguments of one letter."""
+    return _ARGUMENTS.sub(_no_arguments, frozen)
+
+
 def ordered(frozen):
     """The frozen code with its tables of names, and the places in bytecode, in their new order."""
     found = list(_TABLE.finditer(frozen))
@@ -121,9 +155,12 @@ def packed(frozen, names):
 
 
 def main(arguments):
-    """pack.py FROZEN_CONTENT QSTRDEFS OUT."""
-    frozen, names, out = map(Path, arguments)
-    out.write_text(packed(frozen.read_text(), names.read_text()))
+    """pack.py FROZEN_CONTENT QSTRDEFS OUT [--no-arguments]."""
+    frozen, names, out = map(Path, arguments[:3])
+    code = frozen.read_text()
+    if "--no-arguments" in arguments[3:]:
+        code = without_arguments(code)
+    out.write_text(packed(code, names.read_text()))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ $(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
 	$(Q)$(PYTHON) gen_border.py $< $@
 
 $(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py names.h
-	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@
+	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@ $(NO_ARGUMENTS)
+# The tests' scripts give arguments by their names.
+NO_ARGUMENTS = $(if $(filter 1-0,$(TUNLITE_NO_LINES)-$(TL_COMPILER)),--no-arguments)
 # The pool of names that the program starts with is the one of names.h.
 POOL = -UMICROPY_QSTR_EXTRA_POOL -DMICROPY_QSTR_EXTRA_POOL=tl_qstr_pool
 $(BUILD)/py/qstr.o: CFLAGS += $(POOL)

@@ -330,3 +330,8 @@ def test_a_class_that_another_file_inherits_from_has_no_names_of_its_own_file():
                         name = getattr(inner, "attr", getattr(inner, "name", None)) or ""
                         assert not name.startswith("_") or name.startswith("__"), (base.attr, name)
     assert found >= 3
+
+
+def test_an_argument_of_one_letter_that_is_given_by_its_name_is_refused():
+    with pytest.raises(ValueError, match="one letter"):
+        fold.Program({"x": "f(a=1)"})
