@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python3 pack.py FROZEN_CONTENT QSTRDEFS OUT [--no-arguments]`: the frozen code as C again, smaller.
+"""`python3 pack.py FROZEN_CONTENT QSTRDEFS OUT [--no-arguments]`: frozen code as C again, smaller.
 
 MicroPython's tools write a pointer and a length for each name, and a hash into each longer text.
 Here all names are one text with a zero behind each, which names.h takes apart at the start, and
