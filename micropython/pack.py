@@ -8,7 +8,8 @@ into it: texts are not constants.
 
 Bytecode says a name by its place in its file's table of names. One that several files use gets the
 same place in as many of them as can be, so that the same calls are the same bytes everywhere: the
-executable is no smaller, but it as xz.
+executable is no smaller, but it as xz. So does what is alike stand together: a section has all
+bytecode, and one all tables of names.
 
 --no-arguments: a function's bytecode does not name its arguments. Only a call that gives one by its
 name looks for them, and what is given so keeps a longer name than one letter (fold.py). Where
@@ -34,6 +35,10 @@ _HASH = re.compile(r"^static const (mp_obj_str_t \w+ = \{\{&mp_type_\w+\}, )\d+,
 _TABLE = re.compile(
     r"^static const qstr_short_t const_qstr_table_data_\w+\[\d+\] = \{\n(.*?)^\};\n",
     re.DOTALL | re.MULTILINE,
+)
+# They hold no addresses, which .rodata must not where the executable is moved at its start.
+_ALIKE = re.compile(
+    r"^(static const (?:byte fun_data|qstr_short_t const_qstr_table)_\w+\[\d+\]) = ", re.MULTILINE
 )
 _PLACES = re.compile(
     r"^(    0x\w\w,)((?:0x\w\w,)+)(?= // [A-Z_]+ ['\"])|^(    )((?:0x\w\w,)+)(?= // names: )",
@@ -136,9 +141,14 @@ def _moved(new, line):
     return head + "".join(_encoded(new[place]) for place in _decoded(old))
 
 
+def _in_a_section(row):
+    section = ".rodata.frozen_" + ("code" if " byte " in row[1] else "names")
+    return f'{row[1]} __attribute__((section("{section}"))) = '
+
+
 def packed(frozen, names):
     """The new file from the texts of the two that MicroPython's tools write."""
-    frozen = ordered(frozen)
+    frozen = _ALIKE.sub(_in_a_section, ordered(frozen))
     pool = _POOL.search(frozen)
     known = _KNOWN.findall(names)
     ours = _TEXT.findall(pool[1])

@@ -2,6 +2,7 @@
 """micropython/pack.py: the frozen code with its names as one text."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,16 @@ def test_hashes_of_texts_are_not_known_and_can_be_written():
 def test_a_name_with_a_zero_among_other_letters_is_refused():
     with pytest.raises(ValueError, match="zero"):
         pack.packed(_frozen('"a\\x00b"'), _KNOWN)
+
+
+def test_all_bytecode_stands_in_one_section_and_all_tables_of_names_in_another():
+    code = "static const byte fun_data_a_f[2] = {\n    0x10,0x02, // prelude\n};\n"
+    out = pack.packed(code + _table("a", "MP_QSTR_f") + _frozen('"a"'), _KNOWN)
+    section = re.compile(r'^static const \w+ (\w+)\[\d\] __attr.*"(.*)"\)\)\) = \{$', re.MULTILINE)
+    assert section.findall(out) == [
+        ("fun_data_a_f", ".rodata.frozen_code"),
+        ("const_qstr_table_data_a", ".rodata.frozen_names"),
+    ]
 
 
 def _table(module, *names):
