@@ -20,6 +20,20 @@ _HARDENED = " ".join(
 _HARDENED = f"-fPIE -DTL_RELOCATED=1 {_HARDENED}"
 _HARDENED_LINK = "-static-pie -Wl,-z,relro,-z,now"
 
+# What is clever in one place is another pattern than its like elsewhere, which xz would have seen.
+_PLAIN = " ".join(
+    f"-mllvm -{word}"
+    for word in (
+        "regalloc=basic",
+        "disable-block-placement",
+        "disable-machine-licm",
+        "disable-lsr",
+        "enable-pre=false",
+    )
+)
+# Of these, what packets hardly feel (docs/performance.md, Sizes).
+_PLAIN_LOOPS = "-mllvm -regalloc=basic -mllvm -disable-block-placement -mllvm -inline-threshold=25"
+
 
 def make_command(arch, out, build, test):
     """The call of micropython/Makefile with zig: `out` is the executable, `build` a folder."""
@@ -42,7 +56,9 @@ def make_command(arch, out, build, test):
         f"LDFLAGS={_HARDENED_LINK if target.hardened else '-static'} -s -O2",
         f"CFLAGS={_HARDENED if target.hardened else ''}",
         # zig takes -Oz for -Os unless clang is told; outlined code is smaller, but not as xz.
-        "SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never",
+        f"SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never {_PLAIN}",
+        f"SELDOM=-Os {_PLAIN}",
+        f"OFTEN_SPEED=-O2 {'' if target.hardened else _PLAIN_LOOPS}",
         "SMALL_MALLOC=1",
         f"NO_LINES={0 if target.lines else 1}",
         f"TL_COMPILER={1 if test else 0}",

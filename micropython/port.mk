@@ -40,10 +40,10 @@ $(BUILD)/py/vm.o $(BUILD)/py/gc.o: private SMALL =
 # What runs for every packet is built for speed, the rest of the core for size (mips: 7 KB less).
 include often.mk
 NATIVE_CFLAGS = -I$(ROOT)/native/include -I$(ROOT)/native $(SPEED) $(COMMON) -pthread -Wall -Wextra $(USER_CFLAGS)
-SPEED = -Os
+SPEED = $(SELDOM)
 # Only checksums and ciphers have loops of so many turns that laying them out several times gains,
 # and vectors only where the code says so.
-OFTEN_SPEED = -O2 -fno-unroll-loops -fno-tree-vectorize -fno-tree-slp-vectorize
+OFTEN_FLAGS = $(OFTEN_SPEED) -fno-unroll-loops -fno-tree-vectorize -fno-tree-slp-vectorize
 OFTEN_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(OFTEN))
 # 3.55 million instructions on mips32r2 instead of -O2's 3.17, for 7 KB less.
 X25519_CFLAGS = -I$(BEARSSL)/inc -I$(BEARSSL)/src -Os $(COMMON) $(USER_CFLAGS)
@@ -52,16 +52,16 @@ include $(TOP)/py/mkrules.mk
 
 vpath %.c $(ROOT) $(BEARSSL)
 $(BUILD)/native/%.o: CFLAGS = $(NATIVE_CFLAGS)
-$(OFTEN_OBJ): SPEED = $(OFTEN_SPEED)
+$(OFTEN_OBJ): SPEED = $(OFTEN_FLAGS)
 $(filter $(BUILD)/native/inside/checksum%,$(OFTEN_OBJ)): SPEED = -O2
 $(filter $(BUILD)/native/crypto/%,$(OFTEN_OBJ)): SPEED = -O2 -fno-tree-vectorize
 # They must not be compiled into calls of themselves.
 $(BUILD)/memcpy_mips.o: CFLAGS = -O2 -ffreestanding -fno-builtin $(COMMON) $(USER_CFLAGS)
-$(BUILD)/libc_small.o $(BUILD)/malloc_small.o: CFLAGS = -Os -fno-builtin -Wall -Wextra $(COMMON) $(USER_CFLAGS)
+$(BUILD)/libc_small.o $(BUILD)/malloc_small.o: CFLAGS = $(SELDOM) -fno-builtin -Wall -Wextra $(COMMON) $(USER_CFLAGS)
 $(BUILD)/src/%.o: CFLAGS = $(X25519_CFLAGS)
 # Objects follow their flags.
 FLAGS_SEEN = $(BUILD)/flags
-ALL_FLAGS = $(CC) $(CFLAGS) $(NATIVE_CFLAGS) $(OFTEN) $(OFTEN_SPEED) $(X25519_CFLAGS) $(POOL)
+ALL_FLAGS = $(CC) $(CFLAGS) $(NATIVE_CFLAGS) $(OFTEN) $(OFTEN_FLAGS) $(X25519_CFLAGS) $(POOL)
 $(OBJ): $(FLAGS_SEEN)
 $(FLAGS_SEEN): FORCE | $(HEADER_BUILD)
 	$(Q)echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' >$@
