@@ -88,8 +88,8 @@ void chacha20_xor(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t l
     }
 }
 
-/* The rounds without the sum at their end: it is taken off a block again, as cookies are too rare to
- * lay out the rounds once more. */
+/* The rounds without the sum at their end: it is taken off a block again, as cookies are too rare
+ * to lay out the rounds once more. */
 void hchacha20(uint8_t out[32], const uint8_t key[32], const uint8_t nonce[16]) {
     struct chacha20 s;
     uint32_t tail[3] = {le32_load(nonce + 4), le32_load(nonce + 8), le32_load(nonce + 12)};
