@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The build entry: the same bytes anywhere, somebody else's compiler, and what the file must be."""
 
+import base64
 import hashlib
 import json
 import os
@@ -123,6 +124,24 @@ def test_the_stack_of_what_reads_from_outside_is_protected_on_gateways(shipped):
     for name in ("modos", "native/outside/socket", "native/border/spawn"):
         names = subprocess.run(["nm", str(objects / f"{name}.o")], capture_output=True, text=True)
         assert "__stack_chk_fail" in names.stdout, name
+
+
+@pytest.mark.timeout(_LIMIT)
+@pytest.mark.parametrize("arch", ["arm", "mipsel", "aarch64", "x86_64"])
+def test_what_is_shipped_holds_on_to_what_it_uses_while_memory_is_collected(arch, tmp_path):
+    """What is in registers alone is in use too; the one for ARM lost it."""
+    peers = (
+        f"[Peer]\nPublicKey = {base64.b64encode(bytes([number, 1] * 16)).decode()}\n"
+        f"Endpoint = 192.0.2.{number}:51820\nAllowedIPs = 10.0.{number}.0/24, fd00:{number}::/64\n"
+        for number in range(100)
+    )
+    path = tmp_path / "wg0.conf"
+    key = base64.b64encode(bytes(32)).decode()
+    path.write_text(f"[Interface]\nPrivateKey = {key}\n{''.join(peers)}")
+    path.chmod(0o600)
+    for heap in ("512K", "2M"):
+        done = _run(arch, cross.build(arch), "--heap", heap, "check", str(path))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_only_an_executable_can_be_trimmed():
