@@ -3,17 +3,84 @@
  * What zig's libc has in many KB and nothing here needs to be fast: its qsort alone is 15 KB on
  * aarch64 with what it calls. Defined here, they are not taken from there.
  */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef __GLIBC__
+/*
+ * Calls that musl does otherwise where the kernel is older than Linux 3.0, or the time in an option
+ * or a control message has 32 bits: no time is asked for here by these.
+ */
+int socket(int family, int type, int protocol) {
+    return (int)syscall(SYS_socket, family, type, protocol);
+}
+
+int socketpair(int family, int type, int protocol, int pair[2]) {
+    return (int)syscall(SYS_socketpair, family, type, protocol, pair);
+}
+
+int accept4(int fd, struct sockaddr *restrict from, socklen_t *restrict size, int flags) {
+    return (int)syscall(SYS_accept4, fd, from, size, flags);
+}
+
+int pipe2(int ends[2], int flags) {
+    return (int)syscall(SYS_pipe2, ends, flags);
+}
+
+int fchmod(int fd, mode_t mode) {
+    return (int)syscall(SYS_fchmod, fd, mode);
+}
+
+int ioctl(int fd, int request, ...) {
+    va_list rest;
+    va_start(rest, request);
+    void *argument = va_arg(rest, void *);
+    va_end(rest);
+    return (int)syscall(SYS_ioctl, fd, request, argument);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size) {
+    return (int)syscall(SYS_setsockopt, fd, level, name, value, size);
+}
+
+int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict size) {
+    return (int)syscall(SYS_getsockopt, fd, level, name, value, size);
+}
+
+#if __SIZEOF_POINTER__ == 4 /* with 64 bits musl's structures are not the kernel's */
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+    return syscall(SYS_recvmsg, fd, message, flags);
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned room, unsigned flags,
+             struct timespec *none) {
+    (void)none;
+    return (int)syscall(SYS_recvmmsg, fd, messages, room, flags, NULL);
+}
+
+int fcntl(int fd, int command, ...) {
+    va_list rest;
+    va_start(rest, command);
+    unsigned long argument = va_arg(rest, unsigned long);
+    va_end(rest);
+    return (int)syscall(SYS_fcntl64, fd, command, argument);
+}
+#endif
+#endif
 
 typedef int comparison(const void *, const void *);
 

@@ -2,15 +2,15 @@
 """`python3 trim.py EXECUTABLE`: cuts off what the kernel does not load, and empties unwind tables.
 
 Sections describe a file to linkers and debuggers; a program starts from its segments. On MIPS the
-linker keeps 60 KB of `.pdr` that only a debugger reads. `.eh_frame`, which comes with libc, is for
-C++ exceptions and debuggers: zeros there are nothing in a compressed image.
+linker keeps 60 KB of `.pdr` that only a debugger reads. `.eh_frame`, on ARM `.ARM.exidx`, which
+come with libc, are for C++ exceptions and debuggers: zeros there are nothing in a compressed image.
 """
 
 import struct
 import sys
 from pathlib import Path
 
-_UNWIND = (b".eh_frame", b".eh_frame_hdr")
+_UNWIND = (b".eh_frame", b".eh_frame_hdr", b".ARM.exidx", b".ARM.extab")
 
 
 class _Elf:
