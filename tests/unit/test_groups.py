@@ -179,6 +179,23 @@ def test_two_of_three_die_together_and_a_short_fail_after_is_kept(seed):
 
 
 @BOTH
+@pytest.mark.parametrize("ago", [0.5, 2, 4.5])
+def test_a_gateway_that_began_a_handshake_of_its_own_just_before_is_not_passed_over(probe, ago):
+    """Our answer to it is no initiation, which would keep us from another one for 5 s."""
+    lab = Gateways(probe=probe, fail_after=3, choose="order")
+    lab.ping(10)
+    lab.kill(0)
+    silence = (3 if probe else 5) - ago
+    before = lab.ping(silence)
+    node = lab.gateways[1]
+    peer = next(iter(p for p in node.interface.peers.values() if p.allowed))
+    node.interface.set_endpoint(peer, 4, lab.router.address, 51820)
+    node.native.from_device(TARGET + SOURCE + b"from the side")
+    assert before <= 1 and lab.back_in(every_ms=20) <= 1000 * ago + 400
+    assert lab.used == 1 and lab.losses == [1, 0, 0]
+
+
+@BOTH
 @pytest.mark.parametrize("back", [0, 1, 2])
 def test_when_all_are_dead_nobody_loses_and_the_first_that_is_back_is_used(probe, back):
     lab = Gateways(probe=probe, fail_after=3)

@@ -121,7 +121,13 @@ class Hands:
     # ---- what is done ----
 
     def begin(self, peer):
-        self._exchange.want(peer, True)
+        """At once also where it began a handshake within the 5 s, which we answered, or answered
+        ours: what is unanswered is asked again in time, and nothing else is held back."""
+        exchange = self._exchange
+        if not peer.shakes.unmet_ms and exchange.free_ms(peer) > exchange.now_ms:
+            exchange.ask(peer)
+        else:
+            exchange.want(peer, True)
 
     def shake(self, peer):
         self._exchange.ask(peer)
