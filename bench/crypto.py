@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What sealing and opening a packet costs, for every AEAD here and for libsodium and OpenSSL.
+"""What a packet costs, sealed or in the clear, for every AEAD here and for libsodium and OpenSSL.
 
     python -m bench.crypto [--batch N] [--rounds N] [--json FILE] [--only NAME,...]
     python -m bench.crypto --mips-crypto [--json FILE]
@@ -21,6 +21,7 @@ from machine import apt, native_build, toolchain
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = [64, 128, 256, 512, 1024, 1420, 2048, 4096, 8192, 16384]
 MIPS_LENGTHS = [64, 256, 576, 1024, 1280, 1420, 1424]
+WHAT = ["seal", "open", "authenticate", "verify"]  # as crypto_bench.c numbers them
 _ROUND_MS = 4.0
 
 _CDEF = """
@@ -28,12 +29,12 @@ struct aead { const char *name; bool (*available)(void); ...; };
 extern const struct aead *const aead_list[];
 const struct aead *aead_choose(void);
 const struct aead *bench_sodium(void *seal, void *open);
-double bench_run(const struct aead *a, bool opens, uint32_t len, uint32_t batch, double ms);
+double bench_run(const struct aead *a, int what, uint32_t len, uint32_t batch, double ms);
 """
 _PREAMBLE = """
 #include <crypto/aead.h>
 const struct aead *bench_sodium(void *seal, void *open);
-double bench_run(const struct aead *a, bool opens, uint32_t len, uint32_t batch, double ms);
+double bench_run(const struct aead *a, int what, uint32_t len, uint32_t batch, double ms);
 """
 
 
@@ -74,7 +75,7 @@ def _implementations(ffi, lib):
 
 
 def measure(batch, rounds, only=None):
-    """{"seal"|"open": {name: {length: ns per packet}}}: the median of each round's best.
+    """{one of WHAT: {name: {length: ns per packet}}}: the median of each round's best.
 
     The implementations take turns, so that a slow moment of the machine meets them all.
     """
@@ -82,13 +83,13 @@ def measure(batch, rounds, only=None):
     usable = _implementations(ffi, lib)
     names = [name for name in usable if only is None or name in only]
     result = {}
-    for opens, what in ((False, "seal"), (True, "open")):
+    for number, what in enumerate(WHAT):
         result[what] = {name: {} for name in names}
         for length in LENGTHS:
             runs = {name: [] for name in names}
             for _ in range(rounds):
                 for name in names:
-                    ns = lib.bench_run(usable[name], opens, length, batch, _ROUND_MS)
+                    ns = lib.bench_run(usable[name], number, length, batch, _ROUND_MS)
                     if ns < 0:
                         raise RuntimeError(f"{name} does not {what} {length} bytes")
                     runs[name].append(ns)
@@ -116,7 +117,7 @@ def _bench(options):
     result = measure(options.batch, options.rounds, only)
     about = {"cpu": _cpu_model(), "system": platform.platform(), "batch": options.batch}
     print(f"{about['cpu']}, batches of {options.batch}, chosen: {result['chosen']}")
-    for what in ("seal", "open"):
+    for what in WHAT:
         rows = result[what]
         _print_table(f"{what}, ns per packet", LENGTHS, rows, lambda ns: f"{ns:.0f}")
         if "libcrypto" in rows:
@@ -153,18 +154,16 @@ def _instructions(program, what, name, length, count, batch):
 
 
 def count_mips(name="portable", batch=16, lengths=None):
-    """{"seal"|"open": {length: instructions per packet}} on mips32r2, big endian."""
+    """{one of WHAT: {length: instructions per packet}} on mips32r2, big endian."""
     apt.need(["qemu-user-static"])
     program = _mips_program()
-    result = {"seal": {}, "open": {}}
+    result = {what: {} for what in WHAT}
     for length in lengths or MIPS_LENGTHS:
-        cost = {}
-        for what in ("seal", "open"):
+        for what in WHAT:
             once = _instructions(program, what, name, length, batch, batch)
             thrice = _instructions(program, what, name, length, 3 * batch, batch)
-            cost[what] = (thrice - once) / (2 * batch)
-        result["seal"][length] = cost["seal"]
-        result["open"][length] = cost["open"] - cost["seal"]  # each round seals again
+            result[what][length] = (thrice - once) / (2 * batch)
+        result["open"][length] -= result["seal"][length]  # each round seals again
     return result
 
 

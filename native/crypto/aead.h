@@ -10,14 +10,18 @@
 enum { AEAD_KEY_LEN = 32, AEAD_TAG_LEN = 16 };
 
 /*
- * One transport packet: ChaCha20-Poly1305 (RFC 8439) with no associated data and WireGuard's nonce,
- * 32 zero bits then `counter` in little endian.
+ * One transport packet: ChaCha20-Poly1305 (RFC 8439) with WireGuard's nonce, 32 zero bits then
+ * `counter` in little endian. Sealed, it is the plaintext and there is no associated data; in the
+ * clear (authenticate, verify), it is the associated data and the plaintext is empty. The two never
+ * pass for each other: the tag covers both lengths.
  *
- * `dst` equals `src` or does not overlap it. `len` counts plaintext bytes: seal writes len + 16 at
- * dst, open reads len + 16 at src. Every length is valid; len + 16 fits in 32 bits because a packet
- * does. No alignment is required; 4-byte aligned data is faster on MIPS.
+ * `dst` equals `src` or, where it is sealed, does not overlap it. `len` counts bytes without the
+ * tag: seal writes len + 16 at dst, authenticate the tag at dst + len; open and verify read len +
+ * 16 at src, and verify writes nothing. Every length is valid; len + 16 fits in 32 bits because a
+ * packet does. No alignment is required; 4-byte aligned data is faster on MIPS.
  *
  * Where open finds a packet not authentic, dst holds what it held or zeros, never its plaintext.
+ * One counter of a key is used once, by seal or by authenticate.
  */
 struct aead_op {
     const uint8_t *key; /* 32 bytes */
@@ -25,7 +29,7 @@ struct aead_op {
     uint8_t *dst;
     uint64_t counter;
     uint32_t len;
-    bool ok; /* open: authentic; seal: true */
+    bool ok; /* open, verify: authentic; else true */
 };
 
 struct aead {
@@ -33,6 +37,8 @@ struct aead {
     bool (*available)(void); /* does this CPU, and this process's libraries, have it */
     void (*seal)(struct aead_op *ops, size_t n);
     void (*open)(struct aead_op *ops, size_t n);
+    void (*authenticate)(struct aead_op *ops, size_t n);
+    void (*verify)(struct aead_op *ops, size_t n);
 };
 
 /* Every implementation built into this executable, best guess first; NULL ends the list.

@@ -10,6 +10,7 @@
 struct aead_parts {
     void (*xor_stream)(struct chacha20 *s, uint8_t *dst, const uint8_t *src, size_t len);
     const struct poly1305_impl *poly;
+    bool clear; /* the bytes stay as they are: authenticate and verify */
 };
 
 void aead_serial_seal(const struct aead_parts *parts, struct aead_op *ops, size_t n);

@@ -51,7 +51,8 @@ typedef vec64 factor;
 #pragma GCC pop_options
 #endif
 
-const struct aead aead_avx2 = {"avx2", cpu_has_avx2, seal_batch, open_batch};
+const struct aead aead_avx2 = {"avx2",     cpu_has_avx2,       seal_batch,
+                               open_batch, authenticate_batch, verify_batch};
 
 #else
 typedef int chacha20poly1305_avx2_needs_x86; /* an empty file is not ISO C */

@@ -40,7 +40,8 @@ typedef vec64 factor;
 #pragma GCC pop_options
 #endif
 
-const struct aead aead_avx512 = {"avx512", cpu_has_avx512, seal_batch, open_batch};
+const struct aead aead_avx512 = {"avx512",   cpu_has_avx512,     seal_batch,
+                                 open_batch, authenticate_batch, verify_batch};
 
 #else
 typedef int chacha20poly1305_avx512_needs_x86; /* an empty file is not ISO C */

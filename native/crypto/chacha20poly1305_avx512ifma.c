@@ -41,7 +41,8 @@
 #pragma GCC pop_options
 #endif
 
-const struct aead aead_avx512ifma = {"avx512ifma", cpu_has_avx512_ifma, seal_batch, open_batch};
+const struct aead aead_avx512ifma = {"avx512ifma", cpu_has_avx512_ifma, seal_batch,
+                                     open_batch,   authenticate_batch,  verify_batch};
 
 #else
 typedef int chacha20poly1305_avx512ifma_needs_x86; /* an empty file is not ISO C */

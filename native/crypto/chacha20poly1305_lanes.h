@@ -23,22 +23,28 @@ enum {
     FEW = 3,     /* fewer packets than this leave too many lanes idle */
 };
 
+enum task { OPEN, SEAL, VERIFY, AUTHENTICATE };
+
 struct work {
     struct cipher cipher;
     struct team team;
     uint8_t keys[LANES][BLOCK];
 };
 
-static void authenticate(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
+static bool makes_tags(enum task task) {
+    return task == SEAL || task == AUTHENTICATE;
+}
+
+static void run_tags(struct work *w, struct aead_op *const *ops, size_t n, enum task task) {
     struct team *t = &w->team;
     t->n = 0;
     for (size_t i = 0; i < n; i++)
-        add_lane(t, sealing ? ops[i]->dst : ops[i]->src, ops[i]->len);
+        add_lane(t, task == SEAL ? ops[i]->dst : ops[i]->src, ops[i]->len, task >= VERIFY);
     run_team(t, (const uint8_t(*)[BLOCK])w->keys);
     for (size_t i = 0; i < n; i++) {
         uint8_t tag[AEAD_TAG_LEN];
         take_tag(t, i, tag);
-        if (sealing)
+        if (makes_tags(task))
             memcpy(ops[i]->dst + ops[i]->len, tag, sizeof tag);
         else
             ops[i]->ok = ct_equal(tag, ops[i]->src + ops[i]->len, sizeof tag);
@@ -46,18 +52,16 @@ static void authenticate(struct work *w, struct aead_op *const *ops, size_t n, b
 }
 
 /* Up to LANES packets. */
-static void run_together(struct work *w, struct aead_op *const *ops, size_t n, bool sealing) {
+static void run_together(struct work *w, struct aead_op *const *ops, size_t n, enum task task) {
     set_packets(&w->cipher, ops, n);
     make_keys(&w->cipher, w->keys);
-    if (sealing) {
-        for (size_t i = 0; i < n; i++)
-            ops[i]->ok = true;
+    for (size_t i = 0; i < n && makes_tags(task); i++)
+        ops[i]->ok = true;
+    if (task == SEAL)
         xor_packets(&w->cipher, ops, n);
-        authenticate(w, ops, n, sealing);
-    } else {
-        authenticate(w, ops, n, sealing);
+    run_tags(w, ops, n, task);
+    if (task == OPEN)
         xor_packets(&w->cipher, ops, n);
-    }
 }
 
 /* Longest first, so that packets of one length are authenticated together. */
@@ -71,10 +75,18 @@ static void sort_by_length(struct aead_op **ops, size_t n) {
     }
 }
 
-static const struct aead_parts alone = {xor_stream, &POLY1305_ALONE};
+static void run_alone(struct aead_op *op, enum task task) {
+    static const struct aead_parts sealed = {xor_stream, &POLY1305_ALONE, false};
+    static const struct aead_parts clear = {xor_stream, &POLY1305_ALONE, true};
+    const struct aead_parts *parts = task >= VERIFY ? &clear : &sealed;
+    if (makes_tags(task))
+        aead_serial_seal(parts, op, 1);
+    else
+        aead_serial_open(parts, op, 1);
+}
 
 /* Secrets that are left behind: what the compiler spilled; see aead_serial.c. */
-SMALL void run(struct aead_op *all, size_t n, bool sealing) {
+SMALL void run(struct aead_op *all, size_t n, enum task task) {
     struct work w;
     bool used = false;
     while (n > 0) {
@@ -88,12 +100,10 @@ SMALL void run(struct aead_op *all, size_t n, bool sealing) {
             size_t chunk = window - i < LANES ? window - i : LANES;
             if (chunk >= FEW) {
                 used = true;
-                run_together(&w, ops + i, chunk, sealing);
+                run_together(&w, ops + i, chunk, task);
                 i += chunk;
-            } else if (sealing) {
-                aead_serial_seal(&alone, ops[i++], 1);
             } else {
-                aead_serial_open(&alone, ops[i++], 1);
+                run_alone(ops[i++], task);
             }
         }
         all += window;
@@ -104,11 +114,19 @@ SMALL void run(struct aead_op *all, size_t n, bool sealing) {
 }
 
 static void seal_batch(struct aead_op *ops, size_t n) {
-    run(ops, n, true);
+    run(ops, n, SEAL);
 }
 
 static void open_batch(struct aead_op *ops, size_t n) {
-    run(ops, n, false);
+    run(ops, n, OPEN);
+}
+
+static void authenticate_batch(struct aead_op *ops, size_t n) {
+    run(ops, n, AUTHENTICATE);
+}
+
+static void verify_batch(struct aead_op *ops, size_t n) {
+    run(ops, n, VERIFY);
 }
 
 #endif

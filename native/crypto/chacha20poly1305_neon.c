@@ -55,7 +55,8 @@ static bool available(void) {
 #endif
 #endif
 
-const struct aead aead_neon = {"neon", available, seal_batch, open_batch};
+const struct aead aead_neon = {"neon",     available,          seal_batch,
+                               open_batch, authenticate_batch, verify_batch};
 
 #else
 typedef int chacha20poly1305_neon_needs_arm; /* an empty file is not ISO C */

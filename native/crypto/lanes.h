@@ -13,18 +13,19 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /*
- * An executable for x86_64 holds four ciphers made of these files. There, what is called from more
- * than one place is laid out once, and what runs seldom is built for size where a compiler can.
+ * The executables for routers are made by clang, and the one for x86_64 holds four ciphers made of
+ * these files. There, what is called from more than one place is laid out once, and what runs
+ * seldom is built for size where a compiler can.
  */
-#ifndef __x86_64__
-#define ONCE INLINE
-#define SMALL static
-#elif defined(__clang__)
+#ifdef __clang__
 #define ONCE static __attribute__((noinline))
 #define SMALL static __attribute__((noinline, minsize))
-#else
+#elif defined(__x86_64__)
 #define ONCE static __attribute__((noinline))
 #define SMALL ONCE
+#else
+#define ONCE INLINE
+#define SMALL static
 #endif
 
 enum { PACKETS = LANES / 2 };

@@ -7,6 +7,8 @@
 #ifndef TL_POLY1305_EACH_H
 #define TL_POLY1305_EACH_H
 
+#include <stdbool.h>
+
 #include "crypto/lanes.h"
 #include "crypto/poly1305.h"
 
@@ -14,14 +16,16 @@ struct team {
     struct {
         const uint8_t *data;
         uint32_t len;
+        bool clear;
         uint8_t tag[POLY1305_TAG];
     } lanes[LANES];
     struct poly1305 sum;
     uint32_t n;
 };
 
-static void add_lane(struct team *t, const uint8_t *data, uint32_t len) {
+static void add_lane(struct team *t, const uint8_t *data, uint32_t len, bool clear) {
     t->lanes[t->n].data = data;
+    t->lanes[t->n].clear = clear;
     t->lanes[t->n++].len = len;
 }
 
@@ -29,7 +33,8 @@ static void run_team(struct team *t, const uint8_t keys[LANES][64]) {
     for (uint32_t i = 0; i < t->n; i++) {
         POLY1305_ALONE.init(&t->sum, keys[i]);
         poly1305_padded(&POLY1305_ALONE, &t->sum, t->lanes[i].data, t->lanes[i].len);
-        poly1305_lengths(&POLY1305_ALONE, &t->sum, 0, t->lanes[i].len);
+        poly1305_lengths(&POLY1305_ALONE, &t->sum, t->lanes[i].clear ? t->lanes[i].len : 0,
+                         t->lanes[i].clear ? 0 : t->lanes[i].len);
         POLY1305_ALONE.final(&t->sum, t->lanes[i].tag);
     }
 }

@@ -33,6 +33,7 @@ struct lane {
     uint32_t blocks;
     uint32_t begin; /* step of its first block */
     uint32_t pad;   /* blocks before that block, in the step */
+    bool clear;     /* associated data: its length is the first of the two */
     uint8_t head[STEP];
     uint8_t tail[TAIL_STEPS * STEP];
 };
@@ -84,15 +85,16 @@ ONCE void copy_blocks(uint8_t *out, size_t size, const struct lane *l, int32_t f
         else
             copy_short(out + skip, l->data + from, n);
     }
-    size_t last = ((size_t)l->blocks - 1) * POLY1305_BLOCK; /* the lengths: no associated data */
+    size_t last = ((size_t)l->blocks - 1) * POLY1305_BLOCK; /* the lengths, of which one is 0 */
     if (skip + last < from + size)
-        le64_store(out + skip + last - from + 8, l->len);
+        le64_store(out + skip + last - from + (l->clear ? 0 : 8), l->len);
 }
 
-static void add_lane(struct team *t, const uint8_t *data, uint32_t len) {
+static void add_lane(struct team *t, const uint8_t *data, uint32_t len, bool clear) {
     struct lane *l = &t->lanes[t->n++];
     l->data = data;
     l->len = len;
+    l->clear = clear;
     l->blocks = (len + POLY1305_BLOCK - 1) / POLY1305_BLOCK + 1;
     uint32_t steps = (l->blocks + STEP_BLOCKS - 1) / STEP_BLOCKS;
     l->pad = steps * STEP_BLOCKS - l->blocks;

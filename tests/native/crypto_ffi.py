@@ -11,7 +11,9 @@ CDEF = """
 struct aead_op { const uint8_t *key; const uint8_t *src; uint8_t *dst; uint64_t counter;
                  uint32_t len; bool ok; ...; };
 struct aead { const char *name; bool (*available)(void); void (*seal)(struct aead_op *, size_t);
-              void (*open)(struct aead_op *, size_t); ...; };
+              void (*open)(struct aead_op *, size_t);
+              void (*authenticate)(struct aead_op *, size_t);
+              void (*verify)(struct aead_op *, size_t); ...; };
 extern const struct aead *const aead_list[];
 const struct aead *aead_find(const char *name);
 const struct aead *aead_choose(void);

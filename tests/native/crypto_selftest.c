@@ -299,6 +299,36 @@ static void run_batch(const struct aead *a, const struct aead *reference, uint32
     }
 }
 
+/* As that, of packets in the clear. */
+static void run_clear_batch(const struct aead *a, const struct aead *reference, uint32_t len) {
+    uint8_t key[AEAD_KEY_LEN];
+    uint8_t tags[BATCH][AEAD_TAG_LEN];
+    struct aead_op ops[BATCH];
+    uint32_t n = 1 + chance(BATCH);
+    fill(key, sizeof key);
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *data = heap(NULL, len + 16);
+        fill(data, len + 16);
+        ops[i] = (struct aead_op){key, data, data, chance(1u << 31), len, false};
+        len = chance(3) == 0 ? chance(1600) : len;
+    }
+    reference->authenticate(ops, n);
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(tags[i], ops[i].dst + ops[i].len, AEAD_TAG_LEN);
+        memset(ops[i].dst + ops[i].len, 0, AEAD_TAG_LEN);
+    }
+    a->authenticate(ops, n);
+    for (uint32_t i = 0; i < n; i++)
+        expect(memcmp(ops[i].dst + ops[i].len, tags[i], 16) == 0, a->name, "authenticate");
+    uint32_t forged = chance(n);
+    ops[forged].dst[chance(ops[forged].len + 16)] ^= 4;
+    a->verify(ops, n);
+    for (uint32_t i = 0; i < n; i++) {
+        expect(ops[i].ok == (i != forged), a->name, "verify");
+        free(ops[i].dst);
+    }
+}
+
 static bool wanted(const char *name, char **names, int n) {
     for (int i = 0; i < n; i++)
         if (strcmp(names[i], name) == 0)
@@ -318,10 +348,14 @@ int main(int argc, char **argv) {
     for (const struct aead *const *a = aead_list; *a != NULL; a++) {
         if (!(*a)->available() || !wanted((*a)->name, argv + 2, argc - 2))
             continue;
-        for (uint32_t len = 0; len < 300; len++)
+        for (uint32_t len = 0; len < 300; len++) {
             run_batch(*a, aead_find("portable"), len);
-        for (uint32_t i = 0; i < 100; i++)
+            run_clear_batch(*a, aead_find("portable"), len);
+        }
+        for (uint32_t i = 0; i < 100; i++) {
             run_batch(*a, aead_find("portable"), chance(2048));
+            run_clear_batch(*a, aead_find("portable"), chance(2048));
+        }
         printf("%s checked\n", (*a)->name);
     }
     printf("chosen: %s\n", aead_choose()->name);

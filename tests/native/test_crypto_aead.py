@@ -36,6 +36,10 @@ class Packet:
     def sealed(self):
         return ChaCha20Poly1305(self.key).encrypt(self.nonce, self.plain, None)
 
+    def clear(self):
+        """In the clear, as associated data of an empty message."""
+        return self.plain + ChaCha20Poly1305(self.key).encrypt(self.nonce, b"", self.plain)
+
 
 class Batch:
     """Runs packets through one implementation; sources and targets apart, or the same bytes."""
@@ -59,7 +63,13 @@ class Batch:
         function(ops, len(inputs))
         for p, t, b, i in zip(self.packets, targets, before, inputs, strict=True):
             at = GUARD + p.offset
-            end = at + p.length + (16 if function == self.aead.seal else 0)
+            end = (
+                at + p.length + (16 if function in (self.aead.seal, self.aead.authenticate) else 0)
+            )
+            if function == self.aead.authenticate:
+                at += p.length
+            if function == self.aead.verify:
+                end = at
             if self.in_place and function == self.aead.open:
                 end = at + len(i)  # the tag's place is the implementation's to use
             assert t[:at] == b[:at]
@@ -80,6 +90,15 @@ class Batch:
             for o, p, op in zip(out, self.packets, ops, strict=False)
         ]
 
+    def authenticate(self):
+        ops, out = self._run(self.aead.authenticate, [p.plain for p in self.packets])
+        assert all(op.ok for op in ops[0 : len(out)])
+        return [o[: p.length + 16] for o, p in zip(out, self.packets, strict=True)]
+
+    def verify(self, clear):
+        ops, _ = self._run(self.aead.verify, clear)
+        return [op.ok for op in ops[0 : len(clear)]]
+
 
 def _key(i):
     return random.Random(i).randbytes(32)
@@ -92,6 +111,10 @@ def _check(name, packets, in_place):
     opened = Batch(name, packets, in_place).open(sealed)
     for got, p in zip(opened, packets, strict=True):
         assert got == p.plain, (name, p.length, p.counter)
+    clear = Batch(name, packets, True).authenticate()
+    for got, p in zip(clear, packets, strict=True):
+        assert got == p.clear(), (name, p.length, p.counter)
+    assert Batch(name, packets, True).verify(clear) == [True] * len(packets)
 
 
 def test_the_list_ends_with_portable_and_names_are_unique():
@@ -159,6 +182,28 @@ def test_every_flipped_bit_is_refused_and_only_in_its_packet(name):
 
 
 @each
+def test_every_flipped_bit_in_the_clear_is_refused_and_only_in_its_packet(name):
+    packets = [Packet(_key(4), 7 + i, 40 + 31 * i) for i in range(9)]
+    clear = [p.clear() for p in packets]
+    for victim in (0, 3, 8):
+        for bit in range(len(clear[victim]) * 8):
+            damaged = bytearray(clear[victim])
+            damaged[bit // 8] ^= 1 << bit % 8
+            sent = clear[:victim] + [bytes(damaged)] + clear[victim + 1 :]
+            verified = Batch(name, packets, True).verify(sent)
+            assert verified == [i != victim for i in range(9)]
+
+
+@each
+def test_what_is_sealed_never_passes_for_what_is_in_the_clear(name):
+    packets = [Packet(_key(4), 7 + i, n) for i, n in enumerate([1, 15, 16, 64, 700, 1424] * 3)]
+    assert not any(Batch(name, packets, True).verify([p.sealed() for p in packets]))
+    assert Batch(name, packets, True).open([p.clear() for p in packets]) == [None] * 18
+    tags = [p.sealed()[: p.length] + p.clear()[p.length :] for p in packets]
+    assert Batch(name, packets, True).open(tags) == [None] * 18
+
+
+@each
 def test_no_plaintext_of_a_forged_packet_is_left(name):
     packets = [
         Packet(_key(5), i, n) for i, n in enumerate([0, 1, 64, 700, 1424, 1424, 2000, 64, 65] * 2)
@@ -188,7 +233,9 @@ def test_wrong_key_counter_or_length_is_refused(name):
         (_key(6), 99 + 2**32, 1000),
         (_key(6), 99, 999),
     ]:
-        assert Batch(name, [Packet(key, counter, length)], False).open([sealed]) == [None]
+        changed = [Packet(key, counter, length)]
+        assert Batch(name, changed, False).open([sealed]) == [None]
+        assert Batch(name, changed, True).verify([packet.clear()]) == [False]
 
 
 def test_find_gives_the_named_one_and_null_for_others():

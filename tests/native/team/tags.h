@@ -18,7 +18,7 @@ int TAGS(const uint8_t *keys, const uint8_t *const *data, const uint32_t *len, u
     memcpy(rows, keys, n * sizeof rows[0]);
     team.n = 0;
     for (uint32_t i = 0; i < n; i++)
-        add_lane(&team, data[i], len[i]);
+        add_lane(&team, data[i], len[i], false);
     run_team(&team, (const uint8_t(*)[64])rows);
     for (uint32_t i = 0; i < n; i++)
         take_tag(&team, i, tags + 16 * i);
