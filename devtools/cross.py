@@ -58,7 +58,7 @@ def make_command(arch, out, build, test):
         # zig takes -Oz for -Os unless clang is told; outlined code is smaller, but not as xz.
         f"SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never {_PLAIN}",
         f"SELDOM=-Os {_PLAIN}",
-        f"OFTEN_SPEED=-O2 {'' if target.hardened else _PLAIN_LOOPS}",
+        f"OFTEN_SPEED=-O2 {'' if arch == 'x86_64' else _PLAIN_LOOPS}",
         "SMALL_MALLOC=1",
         f"NO_LINES={0 if target.lines else 1}",
         f"TL_COMPILER={1 if test else 0}",

@@ -117,6 +117,7 @@ typedef long mp_off_t;
 /* Those that tunlite/ names: tests/both/test_source.py compares. First what MicroPython has not. */
 #define MP_EADDRNOTAVAIL EADDRNOTAVAIL
 #define MP_EDESTADDRREQ EDESTADDRREQ
+#define MP_EMSGSIZE EMSGSIZE
 #define MP_ENAMETOOLONG ENAMETOOLONG
 #define MP_ENETUNREACH ENETUNREACH
 #define MP_ENOKEY ENOKEY
@@ -136,6 +137,7 @@ typedef long mp_off_t;
     X(EHOSTUNREACH)                                                                                \
     X(EINVAL)                                                                                      \
     X(EIO)                                                                                         \
+    X(EMSGSIZE)                                                                                    \
     X(ENAMETOOLONG)                                                                                \
     X(ENETUNREACH)                                                                                 \
     X(ENOBUFS)                                                                                     \

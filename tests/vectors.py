@@ -5,7 +5,7 @@ from binascii import unhexlify
 
 from tunlite.system import port
 
-_DECIMAL = ("counter", "count")
+_DECIMAL = ("counter", "count", "room")
 
 
 def _value(name, text):

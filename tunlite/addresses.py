@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""IPv4 and IPv6 addresses and prefixes as text.
+"""IPv4, IPv6 and Ethernet addresses and prefixes as text.
 
 An address is (family, bytes): family 4 with 4 bytes or 6 with 16. A prefix is (family, bytes,
 bits). Every parser raises ValueError with a text that says what is wrong.
 """
 
 from tunlite.system.port import inet_pton
+
+MACS_MOST = 32  # of one peer
 
 
 def is_number(text):
@@ -87,3 +89,32 @@ def format_bytes(packed):
 def format_prefix(prefix):
     family, packed, bits = prefix
     return f"{format_address(family, packed)}/{bits}"
+
+
+def parse_mac(text):
+    """6 bytes of an Ethernet address, 02:00:5e:10:00:01: of one device, so neither a group's nor
+    zero."""
+    pieces = text.split(":")
+    octets = [_octet(piece) for piece in pieces]
+    if len(octets) != 6 or None in octets or not any(octets) or octets[0] & 1:
+        raise ValueError(f"{text} is no Ethernet address of one device")
+    return bytes(octets)
+
+
+def _octet(text):
+    for char in text:
+        if char not in "0123456789abcdefABCDEF":
+            return None
+    return int(text, 16) if len(text) == 2 else None
+
+
+def parse_macs(text):
+    """The list of what commas part."""
+    found = [parse_mac(piece) for piece in text.split(",")]
+    if len(found) > MACS_MOST or len(set(found)) < len(found):
+        raise ValueError(f"more than {MACS_MOST} Ethernet addresses, or one of them twice")
+    return found
+
+
+def format_mac(packed):
+    return ":".join([f"{byte:02x}" for byte in packed])

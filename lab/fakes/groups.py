@@ -23,9 +23,10 @@ class Gateways:
     """`count` gateways that answer for TARGET; options of the group as UAPI has them, for instance
     choose="order". Pings are packets that a gateway answers at once."""
 
-    def __init__(self, count=3, seed=1, persistent_s=0, probe=False, **options):
+    def __init__(self, count=3, seed=1, persistent_s=0, probe=False, layer=3, **options):
         self.world = World(seed)
-        self.router = Node(self.world, ROUTER, seed=seed)
+        self.layer = layer
+        self.router = Node(self.world, ROUTER, seed=seed, layer=layer)
         self.router.port.links = Links()
         self.router.interface.device = 1
         self.router.start()
@@ -40,7 +41,8 @@ class Gateways:
         self.world.loses = self._loses
 
     def _gateway(self, number, seed):
-        node = Node(self.world, bytes([10, 0, 0, number]), seed=1000 * seed + number).start()
+        address = bytes([10, 0, 0, number])
+        node = Node(self.world, address, seed=1000 * seed + number, layer=self.layer).start()
         node.native.answers = {TARGET}
         node.interface.add_peer(self.router.interface.me.public)
         node.add(self.router, SOURCE, endpoint=False)
@@ -53,7 +55,8 @@ class Gateways:
         lines = ["group_name=gateways"] + [f"group_{key}={options[key]}" for key in options]
         for i, node in enumerate(self.gateways):
             lines += [f"public_key={node.interface.me.public.hex()}", "group=gateways"]
-            lines += [f"endpoint=10.0.0.{2 + i}:51820", "allowed_ip=10.77.0.1/32"]
+            lines += [f"endpoint=10.0.0.{2 + i}:51820"]
+            lines += ["allowed_ip=10.77.0.1/32"] if self.layer == 3 else []
             lines += [f"description=gw{i}", f"persistent_keepalive_interval={persistent_s}"]
         self.set(*lines)
         return self.router.interface.groups.all()[0]

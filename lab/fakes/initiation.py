@@ -11,4 +11,4 @@ def consume(noise, me, message, find):
     if them is None:
         state.wipe()
         raise handshake.HandshakeError("from an unknown peer")
-    return state, them, (yield from handshake.read_stamp(state, me, them, message))
+    return state, them, (yield from handshake.read_payload(state, me, them, message))

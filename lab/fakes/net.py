@@ -18,6 +18,8 @@ from tunlite.control import daemon as daemons
 from tunlite.plane import plane as planes
 
 _ENOKEY = 126
+_OFF = 2  # a session's mode
+_ECHO = b"\2\0"
 _NAMES = (
     b"some_drop\n",
     b"returns\nreturns_deadline\n",
@@ -99,9 +101,10 @@ class Log(logs.Log):
 
 
 class Node:
-    """One daemon at an outside address (4 bytes) in a World."""
+    """One daemon at an outside address (4 bytes) in a World. On layer 2 the fake has frames for its
+    inside packets, and knows by their addresses whose they are."""
 
-    def __init__(self, world, address, files=None, seed=None):
+    def __init__(self, world, address, files=None, seed=None, layer=3):
         self.world = world
         self.address = address
         self.native = FakePlane(world, address)
@@ -110,7 +113,7 @@ class Node:
         if files is not None:
             self.port.files = files
         self.log = Log()
-        record = planes.options(layer=3, mtu=1420)
+        record = planes.options(layer=layer, mtu=1420)
         self.daemon = daemons.Daemon(self.port, "fake", -1, record, self.log, "/state")
         self.interface = self.daemon.interface
         self.interface.blocked.keep_in("/state/blocked-fake")
@@ -178,6 +181,11 @@ class _Peer:
         self.sent_any = self.sent_data = self.received_any = self.received_data = 0
         self.first_unanswered = self.first_unreplied = 0
         self.echo = b""  # the last request
+        self.path = [65535, 1232]  # layer 2: longest frame, longest payload
+        self.path_answer = bytes(8)  # number and length of the last one
+        self.use = planes.IN_USE  # of layer 2
+        self.left_ms = 0  # when it was LEFT
+        self.byes = 0  # that came from it
         self.rates = (0, 0)
 
 
@@ -185,7 +193,9 @@ class _Session:
     def __init__(self, record):
         head = struct.unpack_from("<4s4sQ32s32s6I", record, 0)
         self.index, self.remote, self.born, self.send_key, self.receive_key = head[:5]
-        self.initiator, self.pad, self.rekey, self.rekey_received, self.reject, _ = head[5:]
+        self.initiator, self.pad, self.rekey, self.rekey_received, self.reject, self.mode = head[5:]
+        self.heard = False  # something sealed came
+        self.answered = self.echoed = -1 << 30  # mode off: when a keepalive, an echo left
         self.counter = 0
         self.seen = set()
         self.peer = None
@@ -205,6 +215,7 @@ class FakePlane(Primitives):
         self.serial = 0
         self.indices = {}  # index -> peer handle while reserved, _Session when live
         self.routes = []
+        self.fdb = []  # what a test says of addresses: frames are C's
         self.ring = []
         self.send_error = 0  # errno with which no handshake message leaves
         self.inbox = []
@@ -220,6 +231,7 @@ class FakePlane(Primitives):
         self.mac1_key = self.cookie_key = None
         self.cookie_secret = world.chance.randbytes(32)
         self.drops = {}
+        self.told_ms = 0
         self._next_peer = 0
 
     def now(self):
@@ -234,7 +246,8 @@ class FakePlane(Primitives):
     # ---- plane ----
 
     def tl_plane_new(self, record, size):
-        assert size == 88
+        assert size == 152
+        self.layer = record[44]
         return 0
 
     def tl_plane_free(self, plane):
@@ -286,6 +299,8 @@ class FakePlane(Primitives):
         return woke
 
     def tl_seen(self, plane, what, out, size):
+        if what > planes.NAMES_REASON:
+            return self._put_fdb(out)
         if what >= planes.NAMES_DROP:
             names = _NAMES[what - planes.NAMES_DROP]
             out[: len(names)] = names
@@ -298,6 +313,11 @@ class FakePlane(Primitives):
         )[what]
         out[: len(row)] = row
         return count
+
+    def _put_fdb(self, out):
+        rows = b"".join([struct.pack("<6sHII", *row) for row in self.fdb[: len(out) // 16]])
+        out[: len(rows)] = rows
+        return len(self.fdb)
 
     # ---- peers ----
 
@@ -322,6 +342,22 @@ class FakePlane(Primitives):
         self.peers[handle].rates = struct.unpack("<QQ", record)
         return 0
 
+    def tl_peer_path(self, plane, handle, frame_max, payload_max):
+        assert self.layer == 2 and frame_max >= 14 and payload_max >= 508
+        self.peers[handle].path = [frame_max, payload_max]
+        return 0
+
+    def tl_peer_use(self, plane, handle, how):
+        assert self.layer == 2
+        self.peers[handle].use = how
+        self.peers[handle].left_ms = self.now()
+        return 0
+
+    def tl_macs(self, plane, rows, size):
+        assert self.layer == 2
+        self.macs = [struct.unpack_from("<6sH", rows, at) for at in range(0, size, 8)]
+        return 0
+
     def tl_peer_state(self, plane, handle, out, size):
         p = self.peers[handle]
         stamps = (p.sent_any, p.sent_data, p.received_any, p.received_data)
@@ -329,6 +365,7 @@ class FakePlane(Primitives):
         out[:72] = struct.pack("<8QII", *counts, len(p.staged), p.armed)
         out[72:120] = p.endpoint
         out[120:136] = bytes(16)
+        out[136:144] = p.path_answer
         return 0
 
     def tl_peer_arm(self, plane, handle, events):
@@ -360,11 +397,12 @@ class FakePlane(Primitives):
     def tl_peer_keepalive(self, plane, handle, packet, size):
         assert len(packet) == size
         peer = self.peers[handle]
-        peer.echo = bytes(packet) or peer.echo
+        if packet[:2] not in (b"\2\2", b"\2\4"):
+            peer.echo = bytes(packet) or peer.echo
         session = self._usable(peer)
         if session is None or peer.endpoint[0] == 0:
             return -_ENOKEY
-        self._transport(peer, session, bytes(packet))
+        self._transport(peer, session, bytes(packet), 0)
         return 0
 
     def tl_peer_heard(self, plane, handle, record, size):
@@ -411,7 +449,7 @@ class FakePlane(Primitives):
         if self.send_error:
             return -self.send_error
         if handle == -2:
-            assert message[0] == 1 and size == 148
+            assert message[0] == 1 and size == self._size(1)
             self._ask_for_cookie(record, message)
             return 0
         if handle >= 0:
@@ -460,7 +498,19 @@ class FakePlane(Primitives):
                 else:
                     self._send(peer, packet)
                 return
-        self.drop("no_route")
+        if self.layer == 2:
+            self._flood(packet)
+        else:
+            self.drop("no_route")
+
+    def _flood(self, packet):
+        for peer in self.peers.values():
+            if peer.use == planes.IN_USE and peer.endpoint[0]:
+                self._send(peer, packet)
+
+    def _takes_frames(self, peer):
+        is_leaving = peer.use == planes.LEFT and self.now() < peer.left_ms + 5000
+        return peer.use == planes.IN_USE or is_leaving
 
     def _send(self, peer, packet):
         session = self._usable(peer)
@@ -468,7 +518,8 @@ class FakePlane(Primitives):
             peer.staged = (peer.staged + [packet])[-128:]
             self.raise_event(peer, planes.WANTS_SESSION)
             return
-        self._transport(peer, session, packet)
+        is_open = self.layer == 2 and (session.mode != _OFF or session.heard)
+        self._transport(peer, session, self._framed(packet), session.mode if is_open else 0)
         peer.sent_data = self.now()
         if not peer.first_unanswered:
             peer.first_unanswered = self.now()
@@ -477,10 +528,19 @@ class FakePlane(Primitives):
             events |= planes.REKEY
         self.raise_event(peer, events)
 
-    def _transport(self, peer, session, packet):
-        header = b"\x04\0\0\0" + session.remote + struct.pack("<Q", session.counter)
+    def _framed(self, packet):
+        return b"\0\0" + packet if self.layer == 2 else packet
+
+    def _transport(self, peer, session, packet, mode):
+        if mode == _OFF and self.now() - session.echoed >= 2000:
+            session.echoed = self.now()
+            self._transport(peer, session, _ECHO + bytes(8), 0)
+        kind = bytes([4 + mode])
+        header = kind + b"\0\0\0" + session.remote + struct.pack("<Q", session.counter)
         session.counter += 1
-        message = header + packet + _tag(session.send_key, header + packet)
+        message = header + packet
+        if mode != _OFF:
+            message += _tag(session.send_key, message)
         peer.tx += len(message)
         self._any_sent(peer)
         self._datagram(peer.endpoint, message)
@@ -514,7 +574,7 @@ class FakePlane(Primitives):
         record = endpoints.record(4 if len(address) == 4 else 6, address, port)
         if self.others:
             record = record[:24] + own.ljust(16, b"\0") + record[40:]
-        if message[0] == 4:
+        if 4 <= message[0] <= (6 if self.layer == 2 else 4):
             self._receive_transport(record, message)
         elif self._is_for_us(record, message):
             self.ring.append((record, message))
@@ -528,6 +588,8 @@ class FakePlane(Primitives):
             if mac != message[-32:-16]:
                 self.drop("bad_mac1")
                 return False
+        if message[0] in (1, 2) and len(message) != self._size(message[0]):
+            return self._is_to_be_told(message)
         if message[0] != 1:
             index = message[4:8] if message[0] == 3 else message[8:12]
             found = self.indices.get(index)
@@ -543,6 +605,17 @@ class FakePlane(Primitives):
             return True
         self._ask_for_cookie(record, message)
         return False
+
+    def _size(self, kind):
+        return (148 if kind == 1 else 92) + (4 if self.layer == 2 else 0)
+
+    def _is_to_be_told(self, message):
+        """One initiation of the other layer a minute."""
+        self.drop("other_layer" if message[0] == 1 else "bad_length")
+        is_due = message[0] == 1 and self.now() >= self.told_ms
+        if is_due:
+            self.told_ms = self.now() + 60_000
+        return is_due
 
     def cookie_for(self, record):
         return hashlib.blake2s(record, digest_size=16, key=self.cookie_secret).digest()
@@ -565,6 +638,13 @@ class FakePlane(Primitives):
         if not isinstance(session, _Session) or self.now() - session.born >= session.reject:
             self.drop("unknown_index")
             return
+        mode = message[0] - 4
+        if mode not in (0, session.mode):
+            self.drop("wrong_mode")
+            return
+        if mode == _OFF:
+            self._receive_open(session, record, message)
+            return
         counter = struct.unpack_from("<Q", message, 8)[0]
         if not hmac.compare_digest(_tag(session.receive_key, message[:-16]), message[-16:]):
             self.drop("not_authentic")
@@ -573,6 +653,7 @@ class FakePlane(Primitives):
             self.drop("replayed")
             return
         session.seen.add(counter)
+        session.heard = True
         peer = self.peers[session.peer]
         peer.endpoint = record
         peer.rx += len(message)
@@ -581,10 +662,17 @@ class FakePlane(Primitives):
         if peer.sending is None or session.serial > peer.sending.serial:
             peer.confirmed = session
             events = planes.CONFIRMED
-        if peer.echo and _turned(message[16:-16]) == peer.echo:
+        inside = message[16:-16]
+        if peer.echo and (_turned(inside) == peer.echo or _is_answer(inside, peer.echo)):
             events |= planes.ECHO
-        elif len(message) > 32:
-            self._to_device(message[16:-16])
+        elif self.layer == 2 and inside[:1] == _ECHO[:1]:
+            events |= self._control(peer, session, inside, len(message))
+        elif inside and not self._takes_frames(peer):
+            self.drop("not_in_use")
+            self._transport(peer, session, b"\2\4", 0)
+        elif inside:
+            self._answer_sealed(peer, session)
+            self._to_device(inside[2:] if self.layer == 2 else inside)
             peer.received_data = self.now()
             if not peer.first_unreplied:
                 peer.first_unreplied = self.now()
@@ -592,6 +680,32 @@ class FakePlane(Primitives):
         if session.initiator and self.now() - session.born >= session.rekey_received:
             events |= planes.REKEY
         self.raise_event(peer, events)
+
+    def _control(self, peer, session, frame, size):
+        """A control frame; the event that it raises."""
+        if frame[1:2] == _ECHO[1:]:
+            self._transport(peer, session, b"\2\1" + frame[2:], 0)
+        elif frame[1] == 2:
+            self._transport(peer, session, b"\2\3" + frame[2:6] + struct.pack("<I", size), 0)
+        elif frame[1] == 3:
+            peer.path_answer = frame[2:10]
+            return planes.PATH
+        elif frame[1] == 4:
+            peer.byes += 1
+        return 0
+
+    def _receive_open(self, session, record, message):
+        """Mode off: it is no more than a frame, of where the peer is known to be."""
+        if session.heard and self.peers[session.peer].endpoint[:20] == record[:20]:
+            self._to_device(message[18:])
+        else:
+            self.drop("not_authentic")
+
+    def _answer_sealed(self, peer, session):
+        is_due = self.now() - session.answered >= 1000 and peer.sending is session
+        if session.mode == _OFF and not session.initiator and is_due:
+            session.answered = self.now()
+            self._transport(peer, session, b"", 0)
 
 
 def _turned(echo):
@@ -601,6 +715,11 @@ def _turned(echo):
         return None
     turned = b"\0" if kind == b"\x08" else b"\x08"
     return echo[:12] + echo[16:20] + echo[12:16] + turned + echo[21:]
+
+
+def _is_answer(frame, echo):
+    """On layer 2."""
+    return frame[:2] == b"\2\1" and echo == _ECHO + frame[2:]
 
 
 def _tag(key, data):

@@ -26,7 +26,7 @@ void buf_grow(struct pool *pool, uint32_t slabs) {
 }
 
 int buf_new(struct pool *pool, uint32_t size, uint32_t max) {
-    *pool = (struct pool){.max = max};
+    *pool = (struct pool){.max = max, .headroom = HEADROOM};
     pool->slabs = calloc(max, sizeof *pool->slabs);
     if (!pool->slabs)
         return -ENOMEM;
@@ -114,11 +114,11 @@ struct slab *buf_whole(struct pool *pool) {
 }
 
 bool buf_carve(struct pool *pool, struct packet *p, uint32_t len) {
-    uint32_t need = HEADROOM + len + TAILROOM, room;
+    uint32_t need = pool->headroom + len + TAILROOM, room;
     uint8_t *at = buf_room(pool, need, &room);
     if (!at)
         return false;
-    *p = (struct packet){.data = at + HEADROOM, .slab = buf_take(pool, need)};
+    *p = (struct packet){.data = at + pool->headroom, .slab = buf_take(pool, need)};
     return true;
 }
 

@@ -33,10 +33,11 @@ struct pool {
     struct slab *open; /* the one that is carved */
     uint32_t size;
     uint32_t max;
-    bool ran_short; /* a carve failed since the last buf_grow */
+    uint32_t headroom; /* bytes in front of a packet that is carved, or read from the device */
+    bool ran_short;    /* a carve failed since the last buf_grow */
 };
 
-/* 0 or -ENOMEM. `size` of `max` slabs are usable from the start. */
+/* 0 or -ENOMEM. `size` of `max` slabs are usable from the start. The headroom is HEADROOM. */
 int buf_new(struct pool *pool, uint32_t size, uint32_t max);
 void buf_free(struct pool *pool);
 

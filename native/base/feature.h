@@ -32,7 +32,6 @@
     X(NOT_IN_ENGINE, "the engine works without it")                                                \
     X(NO_DEVICE, "no device is attached")                                                          \
     X(NOT_IN_DEVICE, "the device was made without it")                                             \
-    X(NOT_IN_LAYER, "for layer 3 only")                                                            \
     X(NEEDS_VNET, "needs tun_vnet")                                                                \
     X(READ_ONLY, "for reading; the kernel refuses to be written such packets")                     \
     X(NOT_ASKED, "one is enough unless more are asked for")                                        \

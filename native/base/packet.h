@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 enum {
-    HEADROOM = 16,    /* a transport header fits in front of every inside packet */
+    HEADROOM = 16,    /* a transport header fits in front of every inside packet; of a pool for
+                         frames, two bytes more (buf.h) */
     TAILROOM = 32,    /* padding (up to 15) and the tag (16) fit behind it */
     BATCH_MAX = 1024, /* packets, super-packets or datagrams a turn, at most */
     TOS_ECN = 3,      /* the ECN field (RFC 3168) of a TOS or traffic class byte */
@@ -42,6 +43,7 @@ struct packet {
     uint8_t tos;     /* of the outer header; of the inner one only the ECN field is taken over */
     bool is_refused; /* tx: by a full socket, and counted */
     bool is_quiet;   /* tx: a keepalive or an echo of ours, which is no data */
+    uint8_t mode;    /* layer 2: how its message is protected, enum mode of wire.h */
 };
 
 struct queue {

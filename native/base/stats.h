@@ -16,6 +16,7 @@
     X(SOCKET_OVERFLOW, "socket_overflow")     /* outside: the kernel's queue was full */           \
     X(NO_IDENTITY, "no_identity")             /* handshake: we have no key */                      \
     X(BAD_MAC1, "bad_mac1")                   /* handshake */                                      \
+    X(OTHER_LAYER, "other_layer")             /* handshake: for us, and of the layer we are not */ \
     X(COOKIE_SENT, "cookie_sent")             /* handshake: under load, cookie sent back */        \
     X(COOKIE_FULL, "cookie_full")             /* handshake: under load, no room to answer */       \
     X(RATE_LIMITED, "rate_limited")           /* handshake: a proved address sends many */         \
@@ -24,35 +25,53 @@
     X(UNKNOWN_INDEX, "unknown_index")         /* no session or handshake of ours */                \
     X(SESSION_EXPIRED, "session_expired")     /* received on a session past its age */             \
     X(COUNTER_EXHAUSTED, "counter_exhausted") /* received past the last message number */          \
+    X(WRONG_MODE, "wrong_mode")               /* protected otherwise than its session says */      \
+    X(BARE_REFUSED, "bare_refused")           /* in the clear, and from another place, or before   \
+                                                 anything sealed came on its session */            \
     X(NOT_AUTHENTIC, "not_authentic")         /* the tag is wrong */                               \
     X(REPLAYED, "replayed")                   /* counter seen before, or too old to tell */        \
     X(RECEIVED_BAD_VERSION, "received_bad_version") /* decrypted: neither IPv4 nor IPv6 */         \
     X(RECEIVED_BAD_LENGTH, "received_bad_length")   /* decrypted: shorter than it says */          \
-    X(SOURCE_NOT_ALLOWED, "source_not_allowed")     /* decrypted: not among its allowed IPs */     \
-    X(RATE_IN, "rate_in")                           /* decrypted: faster than the peer may be */   \
-    X(NO_DEVICE, "no_device")                       /* the plane has none, or it was deleted */    \
-    X(DEVICE_DOWN, "device_down")                   /* the link is not up */                       \
-    X(DEVICE_REFUSED, "device_refused")             /* any other error of the device */            \
-    X(DEVICE_BAD_VERSION, "device_bad_version")     /* from the device: not IPv4 or IPv6 */        \
-    X(DEVICE_BAD_LENGTH, "device_bad_length")       /* from the device: not all of it came */      \
-    X(DEVICE_UNSPLITTABLE, "device_unsplittable")   /* from the device: cannot be cut */           \
-    X(NO_ROUTE, "no_route")                         /* in nobody's allowed IPs */                  \
-    X(NO_ENDPOINT, "no_endpoint")                   /* the peer's address is not known */          \
-    X(ROUTING_LOOP, "routing_loop")                 /* the way to a peer leads into the device */  \
-    X(RATE_OUT, "rate_out")                         /* faster than the peer may be */              \
-    X(STAGE_FULL, "stage_full")                     /* the oldest packet that waited */            \
-    X(STAGE_FLUSHED, "stage_flushed")               /* waited for a session that never came */     \
-    X(WORKER_FULL, "worker_full")                   /* on its way to its worker: far behind */     \
-    X(PEER_GONE, "peer_gone")                       /* waited, and the peer was removed */         \
-    X(NO_SOCKET, "no_socket")                       /* none of that address family is open */      \
-    X(SEND_NO_BUFFERS, "send_no_buffers")           /* ENOBUFS, ENOMEM */                          \
-    X(SEND_UNREACHABLE, "send_unreachable")         /* no route or no interface outside */         \
-    X(SEND_FILTERED, "send_filtered")               /* EPERM, EACCES: a firewall of this host */   \
-    X(SEND_REFUSED, "send_refused")                 /* ECONNREFUSED */                             \
-    X(SEND_TOO_BIG, "send_too_big")                 /* EMSGSIZE */                                 \
-    X(SEND_ERROR, "send_error")                     /* any other error of the socket */            \
-    X(WAY_FULL, "way_full")                         /* socket full: the peer that it is full of */ \
-    X(SEND_QUEUE_FULL, "send_queue_full")           /* handshake: socket and reserve are full */
+    X(RECEIVED_BAD_FRAME, "received_bad_frame")     /* layer 2: neither whole, part nor            \
+                                                       control; in a vxlan: torn */                \
+    X(RECEIVED_BAD_CONTROL, "received_bad_control") /* layer 2: not one that is known */           \
+    X(CONTROL_LIMITED, "control_limited")       /* layer 2: more questions than are answered */    \
+    X(RECEIVED_BAD_PART, "received_bad_part")   /* layer 2: contradicts itself, or others */       \
+    X(PARTS_FULL, "parts_full")                 /* layer 2: part of a frame that made room */      \
+    X(PARTS_LOST, "parts_lost")                 /* layer 2: the others did not come */             \
+    X(NOT_IN_USE, "not_in_use")                 /* layer 2: from a peer that stands by */          \
+    X(SOURCE_NOT_ALLOWED, "source_not_allowed") /* decrypted: not among its allowed IPs; layer     \
+                                                   2: pinned elsewhere, ours, or a group's */      \
+    X(NOT_VXLAN, "not_vxlan")           /* decrypted: not to our vxlan's address and port */       \
+    X(WRONG_VNI, "wrong_vni")           /* decrypted: of another vxlan */                          \
+    X(RATE_IN, "rate_in")               /* decrypted: faster than the peer may be */               \
+    X(NO_DEVICE, "no_device")           /* the plane has none, or it was deleted */                \
+    X(DEVICE_DOWN, "device_down")       /* the link is not up */                                   \
+    X(DEVICE_REFUSED, "device_refused") /* any other error of the device */                        \
+    X(DEVICE_BAD_VERSION, "device_bad_version")   /* from the device: not IPv4 or IPv6 */          \
+    X(DEVICE_BAD_LENGTH, "device_bad_length")     /* from the device: not all of it came */        \
+    X(DEVICE_UNSPLITTABLE, "device_unsplittable") /* from the device: cannot be cut */             \
+    X(NO_ROUTE, "no_route")                       /* in nobody's allowed IPs */                    \
+    X(FLOOD_FULL, "flood_full")                   /* for many peers: too many such wait */         \
+    X(FORWARD_FULL, "forward_full")               /* from peer to peer: the socket is full */      \
+    X(FRAME_TOO_LONG, "frame_too_long")           /* for its peer, or for 8 parts */               \
+    X(CUT_FULL, "cut_full")                       /* no room for a frame's parts */                \
+    X(NO_ENDPOINT, "no_endpoint")                 /* the peer's address is not known */            \
+    X(ROUTING_LOOP, "routing_loop")               /* the way to a peer leads into the device */    \
+    X(RATE_OUT, "rate_out")                       /* faster than the peer may be */                \
+    X(STAGE_FULL, "stage_full")                   /* the oldest packet that waited */              \
+    X(STAGE_FLUSHED, "stage_flushed")             /* waited for a session that never came */       \
+    X(WORKER_FULL, "worker_full")                 /* on its way to its worker: far behind */       \
+    X(PEER_GONE, "peer_gone")                     /* waited, and the peer was removed */           \
+    X(NO_SOCKET, "no_socket")                     /* none of that address family is open */        \
+    X(SEND_NO_BUFFERS, "send_no_buffers")         /* ENOBUFS, ENOMEM */                            \
+    X(SEND_UNREACHABLE, "send_unreachable")       /* no route or no interface outside */           \
+    X(SEND_FILTERED, "send_filtered")             /* EPERM, EACCES: a firewall of this host */     \
+    X(SEND_REFUSED, "send_refused")               /* ECONNREFUSED */                               \
+    X(SEND_TOO_BIG, "send_too_big")               /* EMSGSIZE */                                   \
+    X(SEND_ERROR, "send_error")                   /* any other error of the socket */              \
+    X(WAY_FULL, "way_full")                       /* socket full: the peer that it is full of */   \
+    X(SEND_QUEUE_FULL, "send_queue_full")         /* handshake: socket and reserve are full */
 
 #define TL_COUNTS(X)                                                                               \
     X(TURNS, "turns")                                                                              \
@@ -78,8 +97,19 @@
     X(STAGED, "staged")                                                                            \
     X(KEEPALIVES_READ, "keepalives_read")                                                          \
     X(KEEPALIVES_WRITTEN, "keepalives_written")                                                    \
-    X(ECHOES_SENT, "echoes_sent")         /* of ours, in a peer's session ... */                   \
-    X(ECHOES_ANSWERED, "echoes_answered") /* ... and their answers */                              \
+    X(ECHOES_SENT, "echoes_sent")           /* of ours, in a peer's session ... */                 \
+    X(ECHOES_ANSWERED, "echoes_answered")   /* ... and their answers */                            \
+    X(CONTROL_ANSWERED, "control_answered") /* layer 2: echoes and path probes of peers */         \
+    X(FRAMES_CUT, "frames_cut")             /* layer 2: longer than the way is wide ... */         \
+    X(PARTS_SENT, "parts_sent")             /* ... and what they were cut into */                  \
+    X(PARTS_READ, "parts_read")                                                                    \
+    X(FRAMES_JOINED, "frames_joined")                                                              \
+    X(FLOODS, "floods") /* layer 2: frames for more than one peer */                               \
+    X(FLOOD_COPIES, "flood_copies")                                                                \
+    X(FORWARDED, "forwarded")     /* layer 2: frames of one peer that went on to another */        \
+    X(FDB_LEARNED, "fdb_learned") /* layer 2: addresses, new or moved */                           \
+    X(FDB_HELD, "fdb_held")       /* frames from where a moving one is not */                      \
+    X(FDB_FULL, "fdb_full")       /* frames of one that found no place */                          \
     X(HANDSHAKES_READ, "handshakes_read")                                                          \
     X(HANDSHAKES_WRITTEN, "handshakes_written")                                                    \
     X(COOKIES_WRITTEN, "cookies_written")                                                          \

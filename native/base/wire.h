@@ -17,6 +17,8 @@ enum message_type {
     MESSAGE_RESPONSE = 2,
     MESSAGE_COOKIE = 3,
     MESSAGE_TRANSPORT = 4,
+    MESSAGE_AUTHENTIC = 5, /* layer 2: the frame in the clear under a tag */
+    MESSAGE_BARE = 6,      /* layer 2: the frame without one */
 };
 
 struct message_initiation {
@@ -43,6 +45,9 @@ struct message_response {
 static_assert(sizeof(struct message_response) == 92, "paper 5.4.3");
 static_assert(offsetof(struct message_response, mac1) == 60, "paper 5.4.3");
 
+/* Layer 2's have 4 bytes more in their last encrypted field, before mac1 (protocol.md). */
+enum { LAYER2_MORE = 4 };
+
 struct message_cookie {
     uint8_t type[4];
     uint8_t receiver[4];
@@ -60,11 +65,29 @@ struct message_transport {
 static_assert(sizeof(struct message_transport) == 16, "paper 5.4.6");
 
 enum {
-    HANDSHAKE_MAX = sizeof(struct message_initiation),
+    HANDSHAKE_MAX = sizeof(struct message_initiation) + LAYER2_MORE,
     TRANSPORT_OVERHEAD = sizeof(struct message_transport) + 16,
     INDEX_OWNER_BITS = 4, /* of a receiver index, which names the worker: up to 16 */
     HANDSHAKE_TOS = 0x88, /* AF41, as the kernel's WireGuard marks handshakes */
 };
+
+/* Layer 2: two bytes stand before a frame, sealed with it or in the clear as it is. */
+enum {
+    FRAME_HEADER = 2,
+    FRAME_WHOLE = 0,
+    FRAME_PART = 1, /* the second byte: which one (layer2/parts.h) */
+    FRAME_CONTROL = 2,
+};
+
+/* What a control frame asks or tells: its second byte. */
+enum control {
+    CONTROL_ECHO = 0,
+    CONTROL_ECHO_ANSWER = 1, /* with the echo's body */
+    CONTROL_PATH_PROBE = 2,  /* a number, and zeros up to the length that is tried */
+    CONTROL_PATH_ANSWER = 3, /* the number, and the length of the UDP payload that came */
+    CONTROL_BYE = 4,         /* frames are wanted no more; no body */
+};
+enum { CONTROL_ECHO_BODY = 8, CONTROL_PATH_NUMBER = 4, CONTROL_PATH_ANSWER_BODY = 8 };
 
 /* ---- records across the border, little endian ------------------------------------------------ */
 
@@ -95,8 +118,20 @@ struct record_options {
     uint8_t workers[4];
     uint8_t ring_receives[4]; /* io_uring: slabs that wait; 0: choose, or a power of two, max 64 */
     uint8_t ring_sends[4];    /* likewise: messages of one submission */
+    /* Layer 2's. */
+    uint8_t forward[4];      /* 1: frames of one peer go on to others */
+    uint8_t fdb[4];          /* addresses that are remembered, in all ... */
+    uint8_t fdb_per_peer[4]; /* ... and of one peer */
+    uint8_t parts[4];        /* frames that may wait for their other parts */
+    /* Layer 3 with frames at the device, which go in a vxlan of ours. */
+    uint8_t vxlan_family[4]; /* 4 or 6: of the addresses inside; 0: there is none */
+    uint8_t vxlan_vni[4];
+    uint8_t vxlan_port[4];
+    uint8_t vxlan_sums[4];   /* 1: UDP checksums are sent */
+    uint8_t vxlan_local[16]; /* IPv4: the first 4 */
+    uint8_t vxlan_remote[16];
 };
-static_assert(sizeof(struct record_options) == 88, "border");
+static_assert(sizeof(struct record_options) == 152, "border");
 
 struct record_peer {
     uint8_t rx_bytes[8]; /* as wg(8) counts: whole datagrams, handshakes included */
@@ -113,8 +148,13 @@ struct record_peer {
     uint8_t sending_index[4]; /* local index of the sending session, valid when has_session */
     uint8_t has_session[4];
     uint8_t send_counter[8];
+    uint8_t path_number[4]; /* layer 2: of the last answer to a path probe ... */
+    uint8_t path_len[4];    /* ... and the UDP payload that it says came */
 };
-static_assert(sizeof(struct record_peer) == 136, "border");
+static_assert(sizeof(struct record_peer) == 144, "border");
+
+/* How a layer-2 session protects frames: they are of type MESSAGE_TRANSPORT and as much. */
+enum mode { MODE_ON = 0, MODE_AUTHENTIC = 1, MODE_OFF = 2 };
 
 struct record_session {
     uint8_t index[4]; /* ours, from tl_index_new */
@@ -127,7 +167,7 @@ struct record_session {
     uint8_t rekey_ms[4]; /* sending asks for a new session from this age on (initiator only) */
     uint8_t rekey_received_ms[4]; /* receiving does (initiator only) */
     uint8_t reject_ms[4];         /* neither sends nor receives from this age on */
-    uint8_t zero[4];
+    uint8_t mode[4];              /* enum mode; 0 on layer 3 */
     uint8_t rekey_messages[8];
     uint8_t reject_messages[8];
 };
@@ -141,6 +181,22 @@ struct record_route {
     uint8_t addr[16];
 };
 static_assert(sizeof(struct record_route) == 24, "border");
+
+struct record_mac {
+    uint8_t mac[6];
+    uint8_t peer[2]; /* MAC_OURS: it is the device's own */
+};
+static_assert(sizeof(struct record_mac) == 8, "border");
+
+enum { MAC_OURS = 0xffff };
+
+struct record_fdb { /* of TL_SEEN_FDB */
+    uint8_t mac[6];
+    uint8_t peer[2];
+    uint8_t age_ms[4]; /* since a frame came from it */
+    uint8_t flags[4];  /* set of FDB_* */
+};
+static_assert(sizeof(struct record_fdb) == 16, "border");
 
 enum { ROUTE_STANDBY = 1 }; /* the peer may send from there, but nothing goes to it */
 

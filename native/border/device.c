@@ -54,7 +54,7 @@ int tl_device_open(unsigned char *name16, int layer, int offloads_off, int queue
     if (memchr(name16, 0, IFNAMSIZ) == NULL)
         return -EINVAL;
     memcpy(ifr.ifr_name, name16, IFNAMSIZ);
-    bool vnet = layer == TL_LAYER3 && !feature_in((uint32_t)offloads_off, FEATURE_TUN_VNET);
+    bool vnet = !feature_in((uint32_t)offloads_off, FEATURE_TUN_VNET);
     ifr.ifr_flags =
         (short)((layer == TL_LAYER3 ? IFF_TUN : IFF_TAP) | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0));
     bool is_ours = if_nametoindex(ifr.ifr_name) == 0;

@@ -98,7 +98,7 @@ static void fake_close(struct outside *o) {
 static enum io_status read_end(struct fake *f, struct pool *pool, struct queue *q, uint32_t max,
                                unsigned which) {
     struct line *line = &f->end[which].in;
-    uint32_t head = which == TL_FAKE_DEVICE ? HEADROOM : 0;
+    uint32_t head = which == TL_FAKE_DEVICE ? pool->headroom : 0;
     for (uint32_t i = 0; i < max && q->n < q->max; i++) {
         uint32_t room;
         if (!line->first)

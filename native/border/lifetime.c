@@ -13,6 +13,8 @@
 #include "border/options.h"
 #include "crypto/ct.h"
 #include "inside/routes.h"
+#include "layer2/bridge.h"
+#include "layer2/parts.h"
 #include "tunlite.h"
 #include "turn/crew.h"
 #include "turn/worker.h"
@@ -49,6 +51,7 @@ static int new_plane(struct plane *plane, struct worker_options *options) {
     err = sessions_new(&plane->sessions);
     if (err)
         goto out_routes;
+    plane->sessions.tail = plane->bridge ? sizeof(struct parts_slots) : 0;
     err = new_workers(plane, options);
     if (err)
         goto out_sessions;
@@ -88,8 +91,14 @@ static int make_plane(struct plane **made, const unsigned char *record,
     plane->n_workers = options.workers;
     err = options_of_plane(plane, record);
     if (!err)
+        err = options_of_bridge(plane, record);
+    if (!err)
+        err = options_of_vxlan(plane, &options, record);
+    if (!err)
         err = new_plane(plane, &options);
     if (err) {
+        bridge_free(plane->bridge);
+        free(plane->vxlan);
         free(plane);
         return err;
     }
@@ -132,6 +141,8 @@ int tl_plane_free(int handle) {
     free(plane->peers);
     free(plane->by_remote);
     routes_free(plane->routes);
+    bridge_free(plane->bridge);
+    free(plane->vxlan);
     alarm_free(&plane->alarm);
     close(plane->control);
     ct_wipe(plane, sizeof *plane + plane->n_workers * sizeof *plane->worker);

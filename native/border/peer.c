@@ -7,8 +7,9 @@
 #include "base/wire.h"
 #include "border/handles.h"
 #include "inside/routes.h"
+#include "layer2/bridge.h"
+#include "layer2/control.h"
 #include "path/echo.h"
-#include "path/layer.h"
 #include "path/loop.h"
 #include "path/rate.h"
 #include "path/rx.h"
@@ -57,16 +58,10 @@ static int grow_peers(struct plane *plane) {
     return loop_grow(plane, n);
 }
 
-static void find_only_peer(struct plane *plane) {
-    uint32_t found = 0;
-    for (uint32_t i = 0; i < plane->n_peers; i++) {
-        if (!plane->peers[i])
-            continue;
-        plane->only_peer = plane->peers[i];
-        found++;
-    }
-    if (found != 1)
-        plane->only_peer = NULL;
+static int add_to_bridge(struct plane *plane, struct peer *peer) {
+    if (peer->id >= BRIDGE_PEERS_MAX)
+        return -ENOSPC;
+    return bridge_add(plane->bridge, peer, plane->worker->now);
 }
 
 int tl_peer_new(int handle) {
@@ -74,6 +69,7 @@ int tl_peer_new(int handle) {
     uint32_t id = 0;
     if (!plane)
         return -EBADF;
+    HOLD hold = hold_some(plane, 0, plane->bridge ? plane->n_workers : 0); /* by number */
     while (id < plane->n_peers && plane->peers[id])
         id++;
     int err = id == plane->n_peers ? grow_peers(plane) : 0;
@@ -84,8 +80,12 @@ int tl_peer_new(int handle) {
         return -ENOMEM;
     peer->id = id;
     peer->owner = id % plane->n_workers;
+    err = plane->bridge ? add_to_bridge(plane, peer) : 0;
+    if (err) {
+        peer_free(peer);
+        return err;
+    }
     plane->peers[id] = peer;
-    find_only_peer(plane);
     return (int)id;
 }
 
@@ -106,7 +106,8 @@ int tl_peer_free(int handle, int number) {
     crew_reclaim(plane);
     routes_forget(plane->routes, peer);
     plane->peers[number] = NULL;
-    find_only_peer(plane);
+    if (plane->bridge)
+        bridge_remove(plane->bridge, peer, plane->worker->now);
     peer_free(peer);
     return 0;
 }
@@ -155,6 +156,9 @@ int tl_peer_state(int plane, int peer, unsigned char *out, int out_len) {
     store_le32(out + offsetof(struct record_peer, has_session), p->sending != NULL);
     store_le64(out + offsetof(struct record_peer, send_counter),
                p->sending ? p->sending->send_counter : 0);
+    const struct trunk *trunk = p->trunk;
+    store_le32(out + offsetof(struct record_peer, path_number), trunk ? trunk->path_number : 0);
+    store_le32(out + offsetof(struct record_peer, path_len), trunk ? trunk->path_len : 0);
     return 0;
 }
 
@@ -212,7 +216,12 @@ int tl_peer_flush(int plane, int peer) {
 }
 
 static int expect(struct target *t, struct bytes echo) {
-    return t->plane->layer == &layer3 ? echo_expect(&t->peer->echo, echo) : -EINVAL;
+    if (!t->plane->bridge)
+        return echo_expect(&t->peer->echo, echo);
+    if (!control_is_sound(echo))
+        return -EINVAL;
+    control_expect(t->peer, echo);
+    return 0;
 }
 
 int tl_peer_keepalive(int plane, int peer, const unsigned char *packet, int packet_len) {
@@ -231,7 +240,10 @@ int tl_peer_keepalive(int plane, int peer, const unsigned char *packet, int pack
         return -ENOKEY;
     bool queued = tx_quiet(t.w, &t.w->out, t.peer, inside);
     t.w->stats.counts[COUNT_ECHOES_SENT] += queued && packet_len;
+    t.w->outside.message_error = 0;
     tx_write(t.w);
+    if (t.w->outside.message_error == EMSGSIZE)
+        return -EMSGSIZE;
     return queued ? 0 : -EAGAIN;
 }
 

@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "border/handles.h"
 #include "border/options.h"
+#include "layer2/parts.h"
 #include "outside/socket.h"
 #include "tunlite.h"
 #include "turn/crew.h"
@@ -110,7 +111,8 @@ int tl_plane_listen(int handle, int port, const unsigned char *fwmark4) {
                                      .mark = load_le32(fwmark4),
                                      .receive = receive_buffer(plane),
                                      .send = send_buffer(plane),
-                                     .gro = plane->worker->offload[FEATURE_UDP_GRO].on};
+                                     .gro = plane->worker->offload[FEATURE_UDP_GRO].on,
+                                     .probe = plane->bridge != NULL};
     int fds[WORKERS_MAX][IO_SOCKETS];
     if (port != 0 && port == plane->port) { /* ours already: only the mark can be new */
         int err = remark(plane, o.mark);
@@ -148,6 +150,8 @@ static void resize(struct worker *w, uint32_t bytes) {
     } else {
         buf_shrink(&w->pool);
         stage_shrink(&w->stage);
+        if (w->parts)
+            parts_shrink(w->parts);
     }
 }
 

@@ -43,7 +43,7 @@ static unsigned unpolled(const struct worker *w) {
 
 /* What was read but did not fit the last turn before Python's: no descriptor tells of it. */
 static unsigned held(const struct worker *w) {
-    return (vnet_has_more(w->inside.vnet) ? TURN_DEVICE : 0) |
+    return (vnet_has_more(w->inside.vnet) || w->floods ? TURN_DEVICE : 0) |
            (w->outside.holds ? TURN_SOCKET : 0) | (CREW_OF(w->plane) ? TURN_LANES : 0);
 }
 

@@ -5,9 +5,11 @@
 
 #include "base/bytes.h"
 #include "base/feature.h"
+#include "base/wire.h"
 #include "border/handles.h"
 #include "crypto/aead.h"
 #include "inside/tun.h"
+#include "layer2/bridge.h"
 #include "outside/engines.h"
 #include "outside/socket.h"
 #include "tunlite.h"
@@ -121,7 +123,32 @@ static int probe(struct out out) {
     return put_features(out, &chosen);
 }
 
+static void put_fdb_row(unsigned char *r, const struct fdb_row *row) {
+    memcpy(r, row->mac, sizeof row->mac);
+    store_le16(r + offsetof(struct record_fdb, peer), row->peer);
+    store_le32(r + offsetof(struct record_fdb, age_ms), row->age_ms);
+    store_le32(r + offsetof(struct record_fdb, flags), row->flags);
+}
+
+/* As many as fit; how many there are. */
+static int put_fdb(struct plane *plane, struct out out) {
+    enum { ROW = sizeof(struct record_fdb) };
+    struct outside *outside = &plane->worker->outside;
+    struct fdb_row row;
+    uint32_t at = 0;
+    int n = 0;
+    if (!plane->bridge)
+        return 0;
+    uint64_t now = outside->ops->now_ms(outside);
+    for (; fdb_next(plane->bridge->fdb, &at, now, &row); n++)
+        if (n < out.len / ROW)
+            put_fdb_row(out.at + n * ROW, &row);
+    return n;
+}
+
 static int seen_of(struct plane *plane, int what, struct out out) {
+    if (what == TL_SEEN_FDB)
+        return put_fdb(plane, out);
     if (what == TL_SEEN_WORKERS)
         return put_workers(plane, out);
     if (what == TL_SEEN_FEATURES)
@@ -133,7 +160,7 @@ static int seen_of(struct plane *plane, int what, struct out out) {
 
 int tl_seen(int handle, int what, unsigned char *out, int out_len) {
     const struct out to = {out, out_len};
-    if (what < TL_SEEN_DROPS || what > TL_SEEN_FEATURES)
+    if ((what < TL_SEEN_DROPS || what > TL_SEEN_FEATURES) && what != TL_SEEN_FDB)
         return put_names(what, to);
     if (what == TL_SEEN_FEATURES && handle == NO_PLANE)
         return probe(to);

@@ -5,6 +5,9 @@
 #include "base/bytes.h"
 #include "base/wire.h"
 #include "border/handles.h"
+#include "layer2/bridge.h"
+#include "layer2/parts.h"
+#include "path/layer.h"
 #include "path/loop.h"
 #include "path/tx.h"
 #include "tunlite.h"
@@ -35,13 +38,18 @@ static struct session *find(const struct plane *plane, const unsigned char *inde
 }
 
 static void forget(struct plane *p, struct session *s) {
-    HOLD hold = hold_one(p, s->peer->owner);
+    bool all = p->bridge && s->peer->sending == s; /* the table of addresses is everybody's */
+    HOLD hold = all ? hold_all(p) : hold_one(p, s->peer->owner);
     if (s->peer->sending == s) {
         s->peer->sending = NULL;
         loop_session(p, s->peer);
+        if (p->bridge)
+            bridge_forget(p->bridge, s->peer);
     }
     if (s->peer->confirmed == s)
         s->peer->confirmed = NULL;
+    if (p->bridge)
+        parts_forget(p->worker[s->peer->owner].parts, session_tail(s));
     session_drop(&p->sessions, s);
 }
 
@@ -84,8 +92,8 @@ static void take_source(struct endpoint *to, const struct peer *peer) {
 
 static int ask_for_cookie(struct plane *p, const struct endpoint *to, struct bytes message) {
     struct worker *w = p->worker;
-    bool sound =
-        message.len == sizeof(struct message_initiation) && message.p[0] == MESSAGE_INITIATION;
+    bool sound = message.len == sizeof(struct message_initiation) + p->layer->more &&
+                 message.p[0] == MESSAGE_INITIATION;
     if (!sound || !w->admission.has_identity)
         return -EINVAL;
     HOLD hold = hold_one(p, w->id);
@@ -137,6 +145,7 @@ static void fill(struct session *s, const unsigned char *r) {
     s->born_ms = load_le64(FIELD(r, born_ms));
     s->initiator = load_le32(FIELD(r, initiator)) != 0;
     s->pad = load_le32(FIELD(r, pad));
+    s->mode = (uint8_t)load_le32(FIELD(r, mode));
     s->rekey_at = age_limit(s, FIELD(r, rekey_ms));
     s->rekey_received_at = age_limit(s, FIELD(r, rekey_received_ms));
     s->reject_at = age_limit(s, FIELD(r, reject_ms));
@@ -160,6 +169,8 @@ int tl_session_new(int plane, const unsigned char *session, int session_len) {
     if (s->live)
         return -EEXIST;
     if (pad != 1 && pad != 16)
+        return -EINVAL;
+    if (load_le32(FIELD(session, mode)) > (p->bridge ? MODE_OFF : MODE_ON))
         return -EINVAL;
     fill(s, session);
     session_go_live(&p->sessions, s);

@@ -153,6 +153,8 @@ enum {
     TL_PEER_ACTIVE = 8,        /* data went either way */
     TL_PEER_ROAMED = 16,       /* its endpoint changed */
     TL_PEER_ECHO = 32,         /* an echo of tl_peer_keepalive was answered */
+    TL_PEER_PATH = 64,         /* layer 2: a path probe was: its record has number and length */
+    TL_PEER_BYE = 128,         /* layer 2: it takes no frames of ours any more */
 };
 /* Replaces the set of armed events. */
 int tl_peer_arm(int plane, int peer, int events);
@@ -163,13 +165,29 @@ int tl_events(int plane, unsigned char *out, int out_len);
 /* Drops what is staged for the peer (counted). Returns how many. */
 int tl_peer_flush(int plane, int peer);
 /* Sends a transport packet that is no data: empty, or (layer 3) with this inside packet, an ICMP or
- * ICMPv6 echo request without options and of at most 64 bytes. Answers to the last one come to
- * TL_PEER_ECHO and not to the device. -ENOKEY: no session can send; -EDESTADDRREQ: no endpoint;
- * -EAGAIN: the socket is full; -EINVAL: the packet. */
+ * ICMPv6 echo request without options and of at most 64 bytes, or (layer 2) this control frame: an
+ * echo, a path probe or a bye. Answers to the last echo come to TL_PEER_ECHO and not to the device.
+ * -ENOKEY: no session can send; -EDESTADDRREQ: no endpoint; -EAGAIN: the socket is full; -EMSGSIZE:
+ * our own link is not that wide; -EINVAL: the packet. */
 int tl_peer_keepalive(int plane, int peer, const unsigned char *packet, int packet_len);
 /* A handshake message of this peer was authenticated: it came from this endpoint, with this many
  * bytes. Moves the endpoint and the stamps as an authenticated packet does. */
 int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int bytes);
+
+/* Layer 2: the longest frame that the peer takes (from the destination address on), and the longest
+ * UDP payload that its way carries: longer frames go in parts. -EINVAL: below 14 or 508. */
+int tl_peer_path(int plane, int peer, int frame_max, int payload_max);
+/* Layer 2: whether frames go to the peer and are taken from it, TL_USE_*. A new one is in use. */
+enum {
+    TL_USE_STANDBY = 0, /* neither; frames that come are answered by a bye, one a second */
+    TL_USE_ON = 1,
+    TL_USE_LEFT = 2, /* not flooded to any more; a standby after 5 s. Its bye is Python's to send */
+};
+int tl_peer_use(int plane, int peer, int how);
+/* Layer 2: publishes the addresses that stay where they are, replacing the earlier ones: rows of 8
+ * bytes (wire.h); the first may be the device's own. -EINVAL: a group address, one named twice, or
+ * no such peer. */
+int tl_macs(int plane, const unsigned char *rows, int rows_len);
 
 /* Publishes the allowed IPs of all peers, replacing the earlier ones at once: rows of 24 bytes
  * (wire.h). Where one stands by, peers share prefixes: each of a prefix's rows lets its peer send
@@ -218,6 +236,8 @@ enum {
     TL_SEEN_WORKERS = 2,  /* rows of uint64 (datagrams read, datagrams written), one a worker */
     TL_SEEN_FEATURES = 3, /* rows of (uint16 feature, uint16 on, int32 reason): what the plane uses,
                              and why; plane -1: what this kernel and CPU offer */
+    TL_SEEN_FDB = 8, /* rows of 16 bytes (record_fdb): where layer 2's addresses are; as many as
+                        fit are written, and how many there are is returned */
     /* Of no plane: names, each followed by a newline, in the order of the numbers above. */
     TL_SEEN_DROP_NAMES = 4,
     TL_SEEN_COUNTER_NAMES = 5,

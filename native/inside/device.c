@@ -31,14 +31,14 @@ void device_written(struct inside *in, struct packet *p, int err) {
 }
 
 static enum io_status device_read(struct inside *in, struct queue *q, uint32_t max) {
-    uint32_t bytes = 0;
+    uint32_t bytes = 0, head = in->pool->headroom;
     for (uint32_t i = 0; i < max && q->n < q->max && bytes < in->turn_bytes; i++) {
-        uint32_t room, need = HEADROOM + in->mtu + FRAME_HEADERS + TAILROOM;
+        uint32_t room, need = head + in->mtu + FRAME_HEADERS + TAILROOM;
         uint8_t *at = buf_room(in->pool, need, &room);
         if (!at)
             return IO_STARVED;
-        room -= HEADROOM + TAILROOM;
-        ssize_t got = read(in->fd, at + HEADROOM, room);
+        room -= head + TAILROOM;
+        ssize_t got = read(in->fd, at + head, room);
         in->stats->counts[COUNT_READ_CALLS]++;
         if (got <= 0)
             return got < 0 && device_is_gone(errno) ? IO_GONE : IO_DONE;
@@ -49,8 +49,8 @@ static enum io_status device_read(struct inside *in, struct queue *q, uint32_t m
             continue;
         }
         struct packet *p = &q->p[q->n++];
-        *p = (struct packet){.data = at + HEADROOM, .len = (uint32_t)got};
-        p->slab = buf_take(in->pool, HEADROOM + p->len + TAILROOM);
+        *p = (struct packet){.data = at + head, .len = (uint32_t)got};
+        p->slab = buf_take(in->pool, head + p->len + TAILROOM);
         in->stats->counts[COUNT_DEVICE_READ]++;
     }
     return IO_MORE;

@@ -20,7 +20,7 @@ struct iovec;
 /* What a frame is: a packet, or a header with a packet or a super-packet (vnet.h). */
 struct inside_ops {
     /* Appends packets from at most `max` frames (inside.got counts them), each referenced once,
-     * with HEADROOM in front of it and TAILROOM behind it. */
+     * with the pool's headroom in front of it and TAILROOM behind it. */
     enum io_status (*read)(struct inside *in, struct queue *q, uint32_t max);
     /* Takes packets from the queue's front: each is told to device_written, exactly once. */
     enum io_status (*write)(struct inside *in, struct queue *q);

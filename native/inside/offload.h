@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Super-packets of a layer-3 TUN with IFF_VNET_HDR: cut into segments on the way out, put together
+ * Super-packets of a TUN or TAP with IFF_VNET_HDR: cut into segments on the way out, put together
  * on the way in. Pure functions over bytes: no system call, no allocation, no global; the state is
  * the caller's. The stack stays under 1 KB.
  *
- * A "frame" is what one read or write of the TUN carries: OFFLOAD_HEADER bytes of struct
+ * A "frame" is what one read or write of the device carries: OFFLOAD_HEADER bytes of struct
  * virtio_net_hdr (virtio 1.2, 5.1.6; native byte order, since a TUN is a legacy device until
- * TUNSETVNETLE), then one IPv4 or IPv6 packet.
+ * TUNSETVNETLE), then one IPv4 or IPv6 packet, of a TAP one Ethernet frame: its "front" is the
+ * header with up to two VLAN tags, 0 bytes of a TUN, and what is behind it IP or anything.
  */
 #ifndef TL_OFFLOAD_H
 #define TL_OFFLOAD_H
@@ -18,14 +19,16 @@
 #include <sys/uio.h>
 
 #include "inside/checksum.h"
+#include "inside/ether.h"
 
 enum {
     OFFLOAD_HEADER = 10,        /* struct virtio_net_hdr */
-    OFFLOAD_PACKET_MAX = 65535, /* a super-packet, without that header */
-    OFFLOAD_HEADERS_MAX = 512,  /* IP, extension and transport headers of a super-packet we cut */
-    OFFLOAD_MERGE_MAX = 256,    /* packets in one call of offload_merge */
-    OFFLOAD_GROUP_MAX = 64,     /* packets in one group: UDP_MAX_SEGMENTS before Linux 6.7 */
-    OFFLOAD_SLOTS = 128,        /* flows remembered at once while merging, a power of two */
+    OFFLOAD_PACKET_MAX = 65535, /* a super-packet, without that header and its front */
+    OFFLOAD_FRONT_MAX = ETHER_HEADER + ETHER_TAGS_MAX * ETHER_TAG,
+    OFFLOAD_HEADERS_MAX = 512, /* IP, extension and transport headers of a super-packet we cut */
+    OFFLOAD_MERGE_MAX = 256,   /* packets in one call of offload_merge */
+    OFFLOAD_GROUP_MAX = 64,    /* packets in one group: UDP_MAX_SEGMENTS before Linux 6.7 */
+    OFFLOAD_SLOTS = 128,       /* flows remembered at once while merging, a power of two */
     OFFLOAD_PROBES = 4,
 };
 
@@ -96,24 +99,27 @@ struct offload_slice {
 /* One super-packet being cut. Read only `done`. */
 struct offload_split {
     bool done;
+    bool is_ethernet; /* set by the caller */
+    bool is_ip;       /* plainly, or it is a TUN's */
     bool is_ipv4;
     bool is_tcp;
-    uint16_t l4;      /* offset of the transport header */
+    uint16_t front;
+    uint16_t l4;      /* offset of the transport header, from the IP header */
     uint16_t payload; /* offset of the payload: the length of all headers */
     uint16_t gso_size;
-    uint16_t id;    /* IPv4: of the first segment */
-    uint16_t index; /* of the next segment */
-    uint32_t next;  /* offset of the next segment's payload */
-    uint32_t len;
-    uint32_t ip_sum; /* IPv4 header without length, id and checksum */
-    uint32_t l4_sum; /* transport and pseudo header without what differs between segments */
-    const uint8_t *packet;
+    uint16_t id;           /* IPv4: of the first segment */
+    uint16_t index;        /* of the next segment */
+    uint32_t next;         /* offset of the next segment's payload */
+    uint32_t len;          /* of the IP packet */
+    uint32_t ip_sum;       /* IPv4 header without length, id and checksum */
+    uint32_t l4_sum;       /* transport and pseudo header without what differs between segments */
+    const uint8_t *packet; /* behind the front */
     const struct checksum *checksum;
 };
 
 /*
- * Begins with a frame as read from the TUN, which must stay in place until the last segment is out.
- * `s->checksum` is set by the caller, once.
+ * Begins with a frame as read from the device, which must stay in place until the last segment is
+ * out. `s->checksum` and `s->is_ethernet` are set by the caller, once.
  *
  * Returns 1 for a packet that is not to be cut: its checksum is complete, it lies behind the
  * frame's header, and offload_split_next has nothing to do. Returns 2 for a super-packet, whose
@@ -144,18 +150,19 @@ enum offload_kind {
     OFFLOAD_UDP = 2, /* needs TUN_F_USO4 and TUN_F_USO6: Linux 6.2 */
 };
 
-/* Packets that become one write of the TUN: writev(&iov[first], packets). */
+/* Packets that become one write of the device: writev(&iov[first], packets). */
 struct offload_group {
     uint16_t first;   /* index into iov */
     uint16_t packets; /* and iovecs: the frame of the first packet, then payloads */
-    uint32_t bytes;   /* of the super-packet */
+    uint32_t bytes;   /* of the super-packet, without its front */
 
     /* the first packet while it collects others */
     uint32_t next_seq;
-    uint16_t head;    /* index of the packet that began it ... */
-    uint16_t tail;    /* ... and of the one that joined last */
-    uint16_t size;    /* payload of every packet but the last */
-    uint8_t l4;       /* offset of the transport header */
+    uint16_t head; /* index of the packet that began it ... */
+    uint16_t tail; /* ... and of the one that joined last */
+    uint16_t size; /* payload of every packet but the last */
+    uint8_t front;
+    uint8_t l4;       /* offset of the transport header, from the IP header */
     uint8_t payload;  /* offset of the payload */
     bool is_open;     /* may still grow */
     bool is_verified; /* the first packet's checksums were found right */
@@ -166,6 +173,7 @@ struct offload_group {
 
 struct offload_merge {
     const struct checksum *checksum;
+    bool is_ethernet;
     unsigned kinds; /* of enum offload_kind: what may be merged */
     uint32_t n;     /* groups */
     struct offload_group group[OFFLOAD_MERGE_MAX];
@@ -177,10 +185,11 @@ struct offload_merge {
 };
 
 /*
- * Groups the packets m->in[0..count), in order of arrival. Each is a whole IP packet and has
- * OFFLOAD_HEADER writable bytes in front of it, where the frame's header goes. Sets m->n, m->group
- * and m->iov; returns m->n. Groups are in the order of their first packets, so within a flow
- * nothing is reordered. `m->checksum` and `m->kinds` are set by the caller, once.
+ * Groups the packets m->in[0..count), in order of arrival. Each is a whole IP packet or Ethernet
+ * frame and has OFFLOAD_HEADER writable bytes in front of it, where the frame's header goes. Sets
+ * m->n, m->group and m->iov; returns m->n. Groups are in the order of their first packets, so
+ * within a flow nothing is reordered. `m->checksum`, `m->is_ethernet` and `m->kinds` are set by the
+ * caller, once.
  *
  * Merged are, as Linux's GRO does: consecutive TCP segments with payload, in order, whose headers
  * agree in all but length, identification, sequence number, checksum and PSH, with no flag but ACK
@@ -192,6 +201,10 @@ struct offload_merge {
  * or with DF stays the same. No fragments, IPv4 options or IPv6 extension headers. Every merged
  * packet's checksums were found right, if it has one. Anything else is a group of one, byte for
  * byte as it came, and ends its flow's group.
+ *
+ * Ethernet frames are merged where their fronts are the same too and nothing is lost at all: not
+ * those without a checksum, or with an identification that stands still, or padded behind the IP
+ * packet.
  */
 uint32_t offload_merge(struct offload_merge *m, uint32_t count);
 

@@ -22,13 +22,20 @@ enum packet_class {
 /* One packet as classified. */
 struct view {
     uint8_t *ip;
-    uint32_t len;
+    uint32_t len; /* of the IP packet */
+    uint8_t front;
     uint8_t l4;
     uint8_t payload;
+    bool is_padded; /* behind the IP packet, as Ethernet frames are */
     bool is_ipv4;
     bool is_tcp;
     bool is_unsummed;
 };
+
+/* Of the packet that began the group. */
+static uint8_t *ip_of(const struct offload_merge *m, const struct offload_group *g) {
+    return (uint8_t *)m->in[g->head].iov_base + g->front;
+}
 
 static uint32_t payload_len(const struct view *v) {
     return v->len - v->payload;
@@ -64,6 +71,14 @@ static bool is_merged_kind(const struct offload_merge *m, uint8_t protocol) {
            (protocol == PROTOCOL_UDP && (m->kinds & OFFLOAD_UDP) != 0);
 }
 
+/* Whether the packet is as long as it says. Ethernet frames may be padded. */
+static bool has_length(const struct offload_merge *m, struct view *v, uint32_t len) {
+    v->is_padded = m->is_ethernet && len < v->len;
+    if (v->is_padded)
+        v->len = len;
+    return len == v->len;
+}
+
 static enum packet_class classify_tcp(struct view *v) {
     if (v->len < v->l4 + (uint32_t)TCP_MIN)
         return CLASS_BARRIER;
@@ -80,14 +95,14 @@ static bool is_vxlan(const uint8_t *udp) {
     return port == VXLAN_PORT || port == VXLAN_PORT_LINUX;
 }
 
-static enum packet_class classify_udp(struct view *v) {
+static enum packet_class classify_udp(const struct offload_merge *m, struct view *v) {
     if (v->len < v->l4 + (uint32_t)UDP_MIN)
         return CLASS_BARRIER;
     const uint8_t *udp = v->ip + v->l4;
     v->payload = (uint8_t)(v->l4 + UDP_MIN);
     v->is_unsummed = load_be16(udp + UDP_CHECKSUM) == 0;
     bool is_plain = load_be16(udp + UDP_LENGTH) == v->len - v->l4 && payload_len(v) > 0 &&
-                    (!v->is_unsummed || v->is_ipv4 || is_vxlan(udp));
+                    (!v->is_unsummed || (!m->is_ethernet && (v->is_ipv4 || is_vxlan(udp))));
     return is_plain ? CLASS_PLAIN : CLASS_ALONE;
 }
 
@@ -99,13 +114,13 @@ static enum packet_class classify4(const struct offload_merge *m, struct view *v
         return CLASS_STRANGER;
     uint32_t header = (uint32_t)(ip[0] & 15) * 4;
     uint16_t fragment = load_be16(ip + IP4_FRAGMENT);
-    if (header < IP4_MIN || load_be16(ip + IP4_LENGTH) != v->len ||
+    if (header < IP4_MIN || !has_length(m, v, load_be16(ip + IP4_LENGTH)) ||
         (fragment & IP4_MF_AND_OFFSET) != 0)
         return CLASS_BARRIER;
     v->is_tcp = ip[IP4_PROTOCOL] == PROTOCOL_TCP;
     v->l4 = (uint8_t)header;
-    enum packet_class class = v->is_tcp ? classify_tcp(v) : classify_udp(v);
-    bool is_simple = header == IP4_MIN && (fragment & ~IP4_DF) == 0;
+    enum packet_class class = v->is_tcp ? classify_tcp(v) : classify_udp(m, v);
+    bool is_simple = header == IP4_MIN && (fragment & ~IP4_DF) == 0 && !v->is_padded;
     return class == CLASS_PLAIN && !is_simple ? CLASS_ALONE : class;
 }
 
@@ -115,15 +130,26 @@ static enum packet_class classify6(const struct offload_merge *m, struct view *v
         return CLASS_BARRIER;
     if (!is_merged_kind(m, ip[IP6_NEXT]))
         return CLASS_STRANGER;
-    if (load_be16(ip + IP6_LENGTH) + (uint32_t)IP6_MIN != v->len)
+    if (!has_length(m, v, load_be16(ip + IP6_LENGTH) + (uint32_t)IP6_MIN))
         return CLASS_BARRIER;
     v->is_tcp = ip[IP6_NEXT] == PROTOCOL_TCP;
     v->l4 = IP6_MIN;
-    return v->is_tcp ? classify_tcp(v) : classify_udp(v);
+    enum packet_class class = v->is_tcp ? classify_tcp(v) : classify_udp(m, v);
+    return class == CLASS_PLAIN && v->is_padded ? CLASS_ALONE : class;
+}
+
+/* Whether IP is behind the frame's front. */
+static bool skip_front(struct view *v) {
+    if (v->len < ETHER_HEADER)
+        return false;
+    v->front = (uint8_t)ether_ip(v->ip, v->len);
+    v->ip += v->front;
+    v->len -= v->front;
+    return v->front != 0;
 }
 
 static enum packet_class classify(const struct offload_merge *m, struct view *v) {
-    if (v->len == 0)
+    if ((m->is_ethernet && !skip_front(v)) || v->len == 0)
         return CLASS_STRANGER;
     uint8_t version = v->ip[0] >> 4;
     v->is_ipv4 = version == 4;
@@ -137,7 +163,7 @@ static enum packet_class classify(const struct offload_merge *m, struct view *v)
 
 static bool is_of_flow(const struct offload_merge *m, const struct offload_group *g,
                        const struct view *v) {
-    const uint8_t *ip = m->in[g->head].iov_base;
+    const uint8_t *ip = ip_of(m, g);
     uint32_t protocol = v->is_ipv4 ? IP4_PROTOCOL : IP6_NEXT;
     uint32_t at = v->is_ipv4 ? IP4_ADDRESSES : IP6_ADDRESSES;
     return ip[0] >> 4 == v->ip[0] >> 4 && ip[protocol] == v->ip[protocol] &&
@@ -201,17 +227,21 @@ static bool tcp_headers_agree(const uint8_t *a, const uint8_t *b, uint32_t len) 
 }
 
 /* Identification as Linux's inet_gro_flush has it: it counts up by one, or, where DF makes it
- * meaningless (RFC 6864), the second packet may show that it stands still. */
+ * meaningless (RFC 6864), the second packet may show that it stands still. Who cuts the
+ * super-packet makes it count: not of Ethernet frames. */
 static bool id_continues(struct offload_group *g, const uint8_t *first, const uint8_t *ip) {
     uint16_t step = (uint16_t)(load_be16(ip + IP4_ID) - load_be16(first + IP4_ID));
     if (g->packets == 1)
-        g->is_fixed_id = step == 0 && (load_be16(ip + IP4_FRAGMENT) & IP4_DF) != 0;
+        g->is_fixed_id = step == 0 && g->front == 0 && (load_be16(ip + IP4_FRAGMENT) & IP4_DF) != 0;
     return step == (g->is_fixed_id ? 0 : g->packets);
 }
 
 static bool headers_continue(const struct offload_merge *m, struct offload_group *g,
                              const struct view *v) {
-    const uint8_t *first = m->in[g->head].iov_base;
+    const uint8_t *first = ip_of(m, g);
+    if (v->front != g->front ||
+        (v->front && memcmp(first - v->front, v->ip - v->front, v->front) != 0))
+        return false;
     if (v->payload != g->payload || v->is_unsummed != g->is_unsummed ||
         !ip_headers_agree(first, v->ip, v->is_ipv4))
         return false;
@@ -228,8 +258,8 @@ static bool is_first_good(const struct offload_merge *m, struct offload_group *g
     if (g->is_verified)
         return true;
     struct view first = *v; /* of the same shape */
-    first.ip = m->in[g->head].iov_base;
-    first.len = (uint32_t)m->in[g->head].iov_len;
+    first.ip = ip_of(m, g);
+    first.len = (uint32_t)m->in[g->head].iov_len - g->front;
     g->is_verified = has_good_checksums(m, &first);
     g->is_open = g->is_verified;
     return g->is_verified;
@@ -261,7 +291,7 @@ static bool join(struct offload_merge *m, struct offload_group *g, const struct 
 
 static void begin_group(struct offload_merge *m, uint32_t i, const struct view *v, bool is_plain) {
     struct offload_group *g = &m->group[m->n++];
-    *g = (struct offload_group){.packets = 1, .bytes = v->len, .l4 = v->l4};
+    *g = (struct offload_group){.packets = 1, .bytes = v->len, .front = v->front, .l4 = v->l4};
     g->head = g->tail = (uint16_t)i;
     if (is_plain) {
         g->payload = v->payload;
@@ -344,33 +374,34 @@ static struct offload_header put_super_headers(const struct offload_group *g, ui
     return (struct offload_header){
         .flags = VNET_NEEDS_CSUM,
         .gso_type = is_tcp(ip) ? tcp_type : VNET_GSO_UDP_L4,
-        .hdr_len = g->payload,
+        .hdr_len = (uint16_t)(g->front + g->payload),
         .gso_size = g->size,
-        .csum_start = g->l4,
+        .csum_start = (uint16_t)(g->front + g->l4),
         .csum_offset = is_tcp(ip) ? TCP_CHECKSUM : UDP_CHECKSUM,
     };
 }
 
-static struct iovec whole_frame(uint8_t *ip, size_t len) {
-    return (struct iovec){.iov_base = ip - OFFLOAD_HEADER, .iov_len = len + OFFLOAD_HEADER};
+static struct iovec whole_frame(uint8_t *packet, size_t len) {
+    return (struct iovec){.iov_base = packet - OFFLOAD_HEADER, .iov_len = len + OFFLOAD_HEADER};
 }
 
 /* Lays down the group's iovecs from `first` on. */
 static void put_frame(struct offload_merge *m, struct offload_group *g, uint32_t first) {
-    uint8_t *ip = m->in[g->head].iov_base;
+    uint8_t *begin = m->in[g->head].iov_base;
+    uint32_t skip = (uint32_t)g->front + g->payload;
     struct offload_header header = {.gso_type = VNET_GSO_NONE};
     g->first = (uint16_t)first;
-    m->iov[first] = whole_frame(ip, m->in[g->head].iov_len);
+    m->iov[first] = whole_frame(begin, m->in[g->head].iov_len);
     uint32_t packet = g->head;
     for (uint32_t i = 1; i < g->packets; i++) {
         packet = m->next[packet];
         struct iovec in = m->in[packet];
-        m->iov[first + i] = (struct iovec){.iov_base = (uint8_t *)in.iov_base + g->payload,
-                                           .iov_len = in.iov_len - g->payload};
+        m->iov[first + i] =
+            (struct iovec){.iov_base = (uint8_t *)in.iov_base + skip, .iov_len = in.iov_len - skip};
     }
     if (g->packets > 1)
-        header = put_super_headers(g, ip);
-    offload_header_store(ip - OFFLOAD_HEADER, &header);
+        header = put_super_headers(g, begin + g->front);
+    offload_header_store(begin - OFFLOAD_HEADER, &header);
 }
 
 uint32_t offload_merge(struct offload_merge *m, uint32_t count) {
@@ -388,17 +419,18 @@ uint32_t offload_merge(struct offload_merge *m, uint32_t count) {
 void offload_unmerge(struct offload_merge *m, struct offload_group *g) {
     const struct offload_header single = {.gso_type = VNET_GSO_NONE};
     struct iovec *iov = &m->iov[g->first];
+    uint32_t skip = (uint32_t)g->front + g->payload;
     for (uint32_t i = 1; i < g->packets; i++) {
-        uint8_t *ip = (uint8_t *)iov[i].iov_base - g->payload;
-        offload_header_store(ip - OFFLOAD_HEADER, &single);
-        iov[i] = whole_frame(ip, iov[i].iov_len + g->payload);
+        uint8_t *begin = (uint8_t *)iov[i].iov_base - skip;
+        offload_header_store(begin - OFFLOAD_HEADER, &single);
+        iov[i] = whole_frame(begin, iov[i].iov_len + skip);
     }
-    uint8_t *ip = (uint8_t *)iov[0].iov_base + OFFLOAD_HEADER;
-    uint32_t len = (uint32_t)iov[0].iov_len - OFFLOAD_HEADER;
+    uint8_t *ip = (uint8_t *)iov[0].iov_base + OFFLOAD_HEADER + g->front;
+    uint32_t len = (uint32_t)iov[0].iov_len - OFFLOAD_HEADER - g->front;
     put_lengths(ip, g->l4, len);
     if (is_tcp(ip))
         put_push(ip + g->l4, false); /* a first packet with PSH ends its own group */
-    offload_header_store(ip - OFFLOAD_HEADER, &single);
+    offload_header_store(ip - g->front - OFFLOAD_HEADER, &single);
     store_be16(checksum_field(ip, g->l4), 0);
     if (g->is_unsummed)
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One super-packet into segments:
- *   begin: header of the frame -> IP header -> extension headers -> transport header, each checked
- *          against the bytes that are really there; then the sums that all segments share;
+ *   begin: header of the frame -> front -> IP header -> extension headers -> transport header, each
+ *          found in the bytes that are really there; then the sums that all segments share;
  *   next:  headers copied, payload copied and summed in one pass, the differing fields put in.
  * Once per packet.
  */
@@ -105,6 +105,8 @@ static int check_udp(struct offload_split *s) {
 
 /* Finds the headers of a super-packet of this type, and that they are whole. */
 static int check_headers(struct offload_split *s, uint8_t gso_type) {
+    if (!s->is_ip)
+        return OFFLOAD_TYPE;
     uint8_t version = s->packet[0] >> 4;
     uint8_t type = gso_type & (uint8_t)~VNET_GSO_ECN;
     s->is_tcp = type == VNET_GSO_TCPV4 || type == VNET_GSO_TCPV6;
@@ -123,17 +125,35 @@ static int check_headers(struct offload_split *s, uint8_t gso_type) {
 
 /* A checksum that the kernel left to us: the field holds the sum of the pseudo header. The same
  * 0xffff for 0 as skb_checksum_help: for UDP 0 means none, for others both are right. */
-static int complete_checksum(const struct checksum *checksum, uint8_t *frame, uint32_t len) {
+static int complete_checksum(const struct offload_split *s, uint8_t *frame) {
     struct offload_header h = offload_header_load(frame);
-    uint8_t *ip = frame + OFFLOAD_HEADER;
-    uint32_t start = h.csum_start, field = start + h.csum_offset;
-    uint32_t ip_header = ip[0] >> 4 == 4 ? (uint32_t)(ip[0] & 15) * 4 : IP6_MIN;
-    len -= OFFLOAD_HEADER;
-    if (start < ip_header || field + 2 > len)
+    uint8_t *at = frame + OFFLOAD_HEADER;
+    uint32_t start = h.csum_start, field = start + h.csum_offset, len = s->front + s->len;
+    uint32_t least = s->front;
+    if (s->is_ip)
+        least += s->packet[0] >> 4 == 4 ? (uint32_t)(s->packet[0] & 15) * 4 : IP6_MIN;
+    if (start < least || field + 2 > len)
         return OFFLOAD_CHECKSUM;
-    uint16_t check = checksum_finish(checksum->sum(ip + start, len - start));
-    store_be16(ip + field, check ? check : 0xffff);
+    uint16_t check = checksum_finish(s->checksum->sum(at + start, len - start));
+    store_be16(at + field, check ? check : 0xffff);
     return 1;
+}
+
+/* Where IP begins, if it is there. */
+static int find_ip(struct offload_split *s, const uint8_t *frame, uint32_t len) {
+    const uint8_t *at = frame + OFFLOAD_HEADER;
+    if (len < OFFLOAD_HEADER + (s->is_ethernet ? ETHER_HEADER : 1))
+        return OFFLOAD_SHORT;
+    len -= OFFLOAD_HEADER;
+    s->is_ip = true;
+    s->front = 0;
+    if (s->is_ethernet) {
+        s->is_ip = ether_ip(at, len) != 0;
+        s->front = (uint16_t)ether_look(at, len).at;
+    }
+    s->packet = at + s->front;
+    s->len = len - s->front;
+    return s->len > OFFLOAD_PACKET_MAX ? OFFLOAD_LENGTH : 0;
 }
 
 /* The sums over what all segments have in common. */
@@ -159,28 +179,25 @@ static void sum_headers(struct offload_split *s) {
 }
 
 int offload_split_begin(struct offload_split *s, uint8_t *frame, uint32_t len) {
-    if (len <= OFFLOAD_HEADER)
-        return OFFLOAD_SHORT;
-    if (len - OFFLOAD_HEADER > OFFLOAD_PACKET_MAX)
-        return OFFLOAD_LENGTH;
+    int refused = find_ip(s, frame, len);
+    if (refused != 0)
+        return refused;
     struct offload_header h = offload_header_load(frame);
-    s->packet = frame + OFFLOAD_HEADER;
-    s->len = len - OFFLOAD_HEADER;
     s->done = true;
     bool is_partial = (h.flags & VNET_NEEDS_CSUM) != 0;
     if (h.gso_type == VNET_GSO_NONE)
-        return is_partial ? complete_checksum(s->checksum, frame, len) : 1;
+        return is_partial ? complete_checksum(s, frame) : 1;
 
-    int refused = check_headers(s, h.gso_type);
+    refused = check_headers(s, h.gso_type);
     if (refused != 0)
         return refused;
     if (h.gso_size == 0)
         return OFFLOAD_LENGTH;
-    if (is_partial &&
-        (h.csum_start != s->l4 || h.csum_offset != (s->is_tcp ? TCP_CHECKSUM : UDP_CHECKSUM)))
+    if (is_partial && (h.csum_start != s->front + s->l4 ||
+                       h.csum_offset != (s->is_tcp ? TCP_CHECKSUM : UDP_CHECKSUM)))
         return OFFLOAD_CHECKSUM;
     if (s->len - s->payload <= h.gso_size)
-        return is_partial ? complete_checksum(s->checksum, frame, len) : 1;
+        return is_partial ? complete_checksum(s, frame) : 1;
     s->done = false;
     s->gso_size = h.gso_size;
     s->index = 0;
@@ -230,7 +247,8 @@ static void put_ip(const struct offload_split *s, uint8_t *ip, uint32_t len) {
 
 /* The next segment, with `n` bytes of payload, to dst. */
 static void put_segment(struct offload_split *s, uint8_t *dst, uint32_t n) {
-    memcpy(dst, s->packet, s->payload);
+    memcpy(dst, s->packet - s->front, (size_t)s->front + s->payload);
+    dst += s->front;
     uint32_t sum = s->checksum->copy(dst + s->payload, s->packet + s->next, n);
     put_ip(s, dst, s->payload + n);
     if (s->is_tcp)
@@ -248,11 +266,12 @@ int offload_split_next(struct offload_split *s, const struct offload_room *room,
     while (!s->done && count < max) {
         uint32_t left = s->len - s->next;
         uint32_t n = left < s->gso_size ? left : s->gso_size;
-        uint32_t end = offset + padded(room, s->payload + n) + room->tailroom;
+        uint32_t len = (uint32_t)s->front + s->payload + n;
+        uint32_t end = offset + padded(room, len) + room->tailroom;
         if (end > room->size)
             break;
         put_segment(s, room->data + offset, n);
-        slices[count++] = (struct offload_slice){.offset = offset, .len = s->payload + n};
+        slices[count++] = (struct offload_slice){.offset = offset, .len = len};
         offset = end + room->headroom;
     }
     return count == 0 && !s->done ? OFFLOAD_ROOM : (int)count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a TUN device takes and gives. */
+/* What a TUN or TAP device takes and gives. */
 #include "inside/tun.h"
 
 #include <errno.h>
@@ -33,21 +33,25 @@ static int control(int fd, unsigned long request, unsigned long argument) {
 }
 
 /* Two segments for nobody: the kernel looks at the header before it sees that the device is down
- * (EIO), and if it is up, throws the packet away for its addresses (0.0.0.0). */
-static bool takes_supers(int fd, bool is_tcp) {
-    enum { L4 = IP4_MIN, SIZE = OFFLOAD_HEADER + L4 + TCP_MIN + 2 * PROBE_SEGMENT };
-    uint8_t frame[SIZE] = {0}, *ip = frame + OFFLOAD_HEADER;
+ * (EIO), and if it is up, throws the packet away for its addresses (0.0.0.0, and of a TAP, from and
+ * to 00:00:00:00:00:00, which bridges do not forward either). */
+static bool takes_supers(const struct inside *in, bool is_tcp) {
+    enum { L4 = IP4_MIN, SIZE = OFFLOAD_HEADER + ETHER_HEADER + L4 + TCP_MIN + 2 * PROBE_SEGMENT };
+    uint32_t front = in->layer == TL_LAYER3 ? 0 : ETHER_HEADER;
+    uint8_t frame[SIZE] = {0}, *ip = frame + OFFLOAD_HEADER + front;
     uint32_t l4 = is_tcp ? TCP_MIN : UDP_MIN;
     uint32_t len = L4 + l4 + 2 * PROBE_SEGMENT;
     struct offload_header h = {
         .flags = VNET_NEEDS_CSUM,
         .gso_type = is_tcp ? VNET_GSO_TCPV4 : VNET_GSO_UDP_L4,
-        .hdr_len = (uint16_t)(L4 + l4),
+        .hdr_len = (uint16_t)(front + L4 + l4),
         .gso_size = PROBE_SEGMENT,
-        .csum_start = L4,
+        .csum_start = (uint16_t)(front + L4),
         .csum_offset = is_tcp ? TCP_CHECKSUM : UDP_CHECKSUM,
     };
     offload_header_store(frame, &h);
+    if (front)
+        store_be16(ip - 2, ETHER_IPV4);
     ip[0] = 0x45;
     store_be16(ip + IP4_LENGTH, (uint16_t)len);
     ip[IP4_PROTOCOL] = is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
@@ -56,7 +60,7 @@ static bool takes_supers(int fd, bool is_tcp) {
         store_be16(ip + L4 + TCP_FLAGS, 5 << 12 | TCP_ACK);
     else
         store_be16(ip + L4 + UDP_LENGTH, (uint16_t)(len - L4));
-    return write(fd, frame, OFFLOAD_HEADER + len) >= 0 || errno != EINVAL;
+    return write(in->fd, frame, OFFLOAD_HEADER + front + len) >= 0 || errno != EINVAL;
 }
 
 /* Of our size and byte order: an earlier owner of a persistent device may have had others. */
@@ -96,8 +100,8 @@ static bool may_write_udp(void) {
 static void note_writes(struct inside *in) {
     struct feature_state *tso = &in->offload[FEATURE_TUN_TSO];
     struct feature_state *uso = &in->offload[FEATURE_TUN_USO];
-    bool tcp = tso->on && takes_supers(in->fd, true);
-    bool udp = uso->on && takes_supers(in->fd, false);
+    bool tcp = tso->on && takes_supers(in, true);
+    bool udp = uso->on && takes_supers(in, false);
     if (tso->on && !tcp)
         tso->why = REASON_READ_ONLY;
     if (uso->on && !udp)
@@ -110,7 +114,7 @@ static void note_writes(struct inside *in) {
 }
 
 int tun_attach_as(struct inside *in, bool tso, bool uso) {
-    int err = vnet_new(&in->vnet);
+    int err = vnet_new(in);
     if (err)
         return err;
     in->ops = &vnet_ops;
@@ -128,8 +132,6 @@ int tun_attach(struct inside *in) {
     in->vnet = NULL;
     if (in->fd < 0)
         set_all(in, REASON_NO_DEVICE);
-    else if (in->layer != TL_LAYER3)
-        set_all(in, REASON_NOT_IN_LAYER);
     else if (!has_header(in->fd))
         set_all(in, feature_in(in->offloads_off, FEATURE_TUN_VNET) ? REASON_SWITCHED_OFF
                                                                    : REASON_NOT_IN_DEVICE);

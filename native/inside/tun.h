@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a TUN device takes and gives: found out when it is handed over. */
+/* What a TUN or TAP device takes and gives: found out when it is handed over. */
 #ifndef TL_TUN_H
 #define TL_TUN_H
 
 #include "inside/device.h"
 
 /* Sets in->offload[FEATURE_TUN_*] for in->fd, and in->vnet and in->ops where its
- * frames have a virtio_net_hdr. A descriptor that is no TUN has none. 0 or -ENOMEM. */
+ * frames have a virtio_net_hdr. A descriptor that is neither has none. 0 or -ENOMEM. */
 int tun_attach(struct inside *in);
 
 /* As tun_attach, for a descriptor that is known to have the header: what is `on` is believed. */

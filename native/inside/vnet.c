@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames of a TUN with IFF_VNET_HDR.
+ * Frames of a TUN or TAP with IFF_VNET_HDR.
  *
- * Read: a frame's first bytes go where a packet of MTU size belongs in its slab, the rest, if any,
+ * Read: a frame's first bytes go where one of MTU size belongs in its slab, the rest, if any,
  * to an area of the worker's. So a single packet lies where it is sealed and sent from; a
  * super-packet is made whole in the area and cut from there into slabs, segment behind segment with
  * room for header and tag, in the pass that also computes the checksums.
@@ -16,13 +16,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/wire.h"
 #include "inside/device.h"
 #include "inside/offload.h"
+#include "tunlite.h"
 
 enum {
-    FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_PACKET_MAX,
-    /* In front of the frame, so that the packet behind its header is aligned as in a slab. */
-    AREA_HEAD = BUF_ALIGN - OFFLOAD_HEADER,
+    FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_FRONT_MAX + OFFLOAD_PACKET_MAX,
+    AREA = FRAME_MAX + BUF_ALIGN,
     SLICES = 64, /* segments cut at once */
     TAG = 16,
     PAD = 16, /* of layer 3 (paper 5.4.6) */
@@ -31,23 +32,34 @@ static_assert((int)HEADROOM >= (int)OFFLOAD_HEADER, "a frame's header fits in fr
 
 struct vnet {
     struct offload_split split; /* done, or of the frame in the area */
-    uint8_t *area;              /* AREA_HEAD + FRAME_MAX bytes */
+    uint8_t *area;              /* AREA bytes */
+    uint8_t *frame;             /* FRAME_MAX of them, so that IP is aligned in it as in a slab */
+    uint32_t front;             /* bytes that a frame may have in front of the MTU's */
+    uint32_t pad;               /* lengths that are sealed are a multiple of this ... */
+    uint32_t tail;              /* ... and so much at most comes behind them */
     uint32_t whole;             /* length of a single packet in the area; 0: none */
     struct offload_merge merge;
 };
 
-int vnet_new(struct vnet **vnet) {
+int vnet_new(struct inside *in) {
+    bool is_ethernet = in->layer != TL_LAYER3;
     struct vnet *v = calloc(1, sizeof *v);
     if (!v)
         return -ENOMEM;
-    v->area = aligned_alloc(64, (AREA_HEAD + FRAME_MAX + 63) & ~63);
+    v->area = aligned_alloc(64, (AREA + 63) & ~63);
     if (!v->area) {
         free(v);
         return -ENOMEM;
     }
+    v->frame = v->area + (in->pool->headroom - OFFLOAD_HEADER) % BUF_ALIGN;
+    v->front = is_ethernet ? OFFLOAD_FRONT_MAX : 0;
+    v->pad = is_ethernet ? 1 : PAD;
+    /* Frames that IP packets carry (vxlan) are padded as those are, whatever their own length. */
+    v->tail = in->pool->headroom > HEADROOM + FRAME_HEADER ? TAILROOM : TAG;
     v->split.done = true;
+    v->split.is_ethernet = v->merge.is_ethernet = is_ethernet;
     v->split.checksum = v->merge.checksum = checksum_choose();
-    *vnet = v;
+    in->vnet = v;
     return 0;
 }
 
@@ -69,10 +81,6 @@ bool vnet_has_more(const struct vnet *vnet) {
 /* ---- read -------------------------------------------------------------------------------------
  */
 
-static uint8_t *frame_of(struct vnet *v) {
-    return v->area + AREA_HEAD;
-}
-
 static void append(struct inside *in, struct queue *q, uint8_t *data, uint32_t len) {
     struct packet *p = &q->p[q->n++];
     *p = (struct packet){.data = data, .len = len};
@@ -84,11 +92,14 @@ static enum io_status cut(struct inside *in, struct queue *q) {
     struct vnet *v = in->vnet;
     struct offload_slice slices[SLICES];
     while (!v->split.done && q->n < q->max) {
-        struct offload_room room = {.headroom = HEADROOM, .tailroom = TAG, .pad = PAD};
+        uint32_t head = in->pool->headroom;
+        struct offload_room room = {.tailroom = (uint16_t)v->tail};
         uint32_t most = q->max - q->n < SLICES ? q->max - q->n : SLICES;
-        uint32_t segment = (uint32_t)v->split.payload + v->split.gso_size;
+        uint32_t segment = (uint32_t)v->split.front + v->split.payload + v->split.gso_size;
+        room.headroom = (uint16_t)head;
+        room.pad = (uint16_t)v->pad;
         room.mtu = (uint16_t)in->mtu;
-        room.data = buf_room(in->pool, HEADROOM + segment + TAILROOM, &room.size);
+        room.data = buf_room(in->pool, head + segment + TAILROOM, &room.size);
         if (!room.data)
             return IO_STARVED;
         int n = offload_split_next(&v->split, &room, slices, most);
@@ -98,7 +109,7 @@ static enum io_status cut(struct inside *in, struct queue *q) {
             break;
         }
         const struct offload_slice *last = &slices[n - 1];
-        uint32_t used = last->offset + offload_padded(&room, last->len) + TAG;
+        uint32_t used = last->offset + offload_padded(&room, last->len) + v->tail;
         struct slab *slab = buf_take_many(in->pool, used, (uint32_t)n);
         for (int i = 0; i < n; i++) {
             append(in, q, room.data + slices[i].offset, slices[i].len);
@@ -117,12 +128,12 @@ static void refuse(struct inside *in, int refusal) {
  * was to be cut into one segment. */
 static enum io_status copy_whole(struct inside *in, struct queue *q) {
     struct vnet *v = in->vnet;
-    uint32_t room, need = HEADROOM + v->whole + TAILROOM;
+    uint32_t room, head = in->pool->headroom, need = head + v->whole + TAILROOM;
     uint8_t *at = buf_room(in->pool, need, &room);
     if (!at)
         return IO_STARVED;
-    memcpy(at + HEADROOM, frame_of(v) + OFFLOAD_HEADER, v->whole);
-    append(in, q, at + HEADROOM, v->whole);
+    memcpy(at + head, v->frame + OFFLOAD_HEADER, v->whole);
+    append(in, q, at + head, v->whole);
     q->p[q->n - 1].slab = buf_take(in->pool, need);
     v->whole = 0;
     return IO_MORE;
@@ -141,7 +152,7 @@ static enum io_status take_frame(struct inside *in, struct queue *q, uint8_t *at
     bool is_whole = len <= here;
     uint8_t *frame = at;
     if (is_super || !is_whole) {
-        frame = frame_of(v);
+        frame = v->frame;
         memcpy(frame, at, is_whole ? len : here);
     }
     int kind = offload_split_begin(&v->split, frame, len);
@@ -156,18 +167,19 @@ static enum io_status take_frame(struct inside *in, struct queue *q, uint8_t *at
         return go_on(in, q);
     }
     append(in, q, at + OFFLOAD_HEADER, len - OFFLOAD_HEADER);
-    q->p[q->n - 1].slab = buf_take(in->pool, HEADROOM + len - OFFLOAD_HEADER + TAILROOM);
+    q->p[q->n - 1].slab = buf_take(in->pool, in->pool->headroom + len - OFFLOAD_HEADER + TAILROOM);
     return IO_MORE;
 }
 
 /* Adds the frame's length to `bytes`. */
 static enum io_status read_frame(struct inside *in, struct queue *q, uint32_t *bytes) {
-    uint32_t room, here = OFFLOAD_HEADER + in->mtu;
-    uint8_t *at = buf_room(in->pool, HEADROOM + in->mtu + TAILROOM, &room);
+    uint32_t room, head = in->pool->headroom, here = in->mtu + in->vnet->front;
+    uint8_t *at = buf_room(in->pool, head + here + TAILROOM, &room);
     if (!at)
         return IO_STARVED;
-    at += HEADROOM - OFFLOAD_HEADER;
-    struct iovec iov[2] = {{at, here}, {frame_of(in->vnet) + here, FRAME_MAX - here}};
+    at += head - OFFLOAD_HEADER;
+    here += OFFLOAD_HEADER;
+    struct iovec iov[2] = {{at, here}, {in->vnet->frame + here, FRAME_MAX - here}};
     ssize_t got = readv(in->fd, iov, 2);
     in->stats->counts[COUNT_READ_CALLS]++;
     if (got <= 0)
@@ -178,7 +190,7 @@ static enum io_status read_frame(struct inside *in, struct queue *q, uint32_t *b
 }
 
 static enum io_status vnet_read(struct inside *in, struct queue *q, uint32_t max) {
-    if (q->n == q->max) /* staged packets took all places */
+    if (q->n >= q->max) /* staged packets took all places, or parts of frames more */
         return IO_MORE;
     enum io_status status = vnet_has_more(in->vnet) ? go_on(in, q) : IO_MORE;
     uint32_t bytes = 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames of a TUN with IFF_VNET_HDR: super-packets are cut as they are read, and put together as
- * they are written. */
+/* Frames of a TUN or TAP with IFF_VNET_HDR: super-packets are cut as they are read, and put
+ * together as they are written. */
 #ifndef TL_VNET_H
 #define TL_VNET_H
 
 #include "inside/device.h"
 
-/* 0 or -ENOMEM. */
-int vnet_new(struct vnet **vnet);
+/* Sets in->vnet. 0 or -ENOMEM. */
+int vnet_new(struct inside *in);
 void vnet_free(struct vnet *vnet);
 
 /* What may be put together. */

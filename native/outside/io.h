@@ -84,7 +84,7 @@ struct outside {
     uint32_t got;             /* datagrams that a read brought; the reader sets it to 0 */
     uint32_t ring_receives;   /* io_uring: slots asked for, 0: choose */
     uint32_t ring_sends;      /* likewise; up to so many messages in one submission */
-    int message_error;        /* errno of the last handshake message; 0: it left, or waits */
+    int message_error;        /* errno of the last message of Python's; 0: it left, or waits */
     bool holds;               /* the engine has received what it has not handed out yet */
     struct feature_state *offload; /* FEATURE_AEADS of them: FEATURE_UDP_* are ours */
     int socket[IO_SOCKETS];

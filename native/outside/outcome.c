@@ -10,7 +10,7 @@
 #include "tunlite.h"
 
 static bool is_handshake(const struct packet *p) {
-    return p->data[0] != MESSAGE_TRANSPORT;
+    return p->data[0] < MESSAGE_TRANSPORT;
 }
 
 static void stamp_sent(struct outside *o, const struct packet *p) {
@@ -34,7 +34,7 @@ void io_sent(struct outside *o, struct packet *p) {
         counts[COUNT_HANDSHAKES_WRITTEN]++;
         o->message_error = 0;
     }
-    counts[COUNT_KEEPALIVES_WRITTEN] += !is_handshake(p) && p->len == TRANSPORT_OVERHEAD;
+    counts[COUNT_KEEPALIVES_WRITTEN] += p->is_quiet && p->len == TRANSPORT_OVERHEAD;
     if (p->way)
         stamp_sent(o, p);
     packet_release(p);
@@ -68,7 +68,7 @@ static enum drop drop_of_send(int err) {
 
 void io_failed(struct outside *o, struct packet *p, int err) {
     o->stats->drops[drop_of_send(err)]++;
-    if (is_handshake(p))
+    if (is_handshake(p) || p->is_quiet)
         o->message_error = err;
     packet_release(p);
 }

@@ -66,11 +66,11 @@ static uint32_t first_length(const struct packet *p) {
     }
 }
 
-/* The second message of a run begins with a type: ciphertext does at one place of 2^30. */
+/* The second message of a run begins with a type: ciphertext does at one place of 2^29. */
 uint32_t runs_unsized(const struct packet *p) {
     for (uint32_t at = p->len < 4 ? p->len : first_length(p); at + 4 <= p->len; at++) {
         uint32_t type = load_le32(p->data + at);
-        if (type >= MESSAGE_INITIATION && type <= MESSAGE_TRANSPORT)
+        if (type >= MESSAGE_INITIATION && type <= MESSAGE_BARE)
             return (p->len + at - 1) / at;
     }
     return 1;

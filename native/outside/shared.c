@@ -25,7 +25,8 @@ uint64_t io_kernel_now_ms(struct outside *o) {
 
 static bool names_session(const struct outside *o, const uint8_t *message) {
     uint32_t index = load_le32(message + offsetof(struct message_transport, receiver));
-    return load_le32(message) == MESSAGE_TRANSPORT && o->lives(o->sessions, index);
+    uint32_t type = load_le32(message);
+    return type >= MESSAGE_TRANSPORT && type <= MESSAGE_BARE && o->lives(o->sessions, index);
 }
 
 void io_truncated(struct outside *o, const uint8_t *begin, uint32_t len) {

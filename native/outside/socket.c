@@ -24,7 +24,8 @@ struct option {
     int level, name, value;
 };
 
-/* Outer packets carry no DF and may be fragmented, as WireGuard's. */
+/* Outer packets carry no DF and may be fragmented, as WireGuard's. Those of layer 2 carry DF, and
+ * the kernel's cache of path MTUs, which strangers write to, is not asked. */
 static const struct option v4_options[] = {
     {IPPROTO_IP, IP_PKTINFO, 1},
     {IPPROTO_IP, IP_RECVTOS, 1},
@@ -73,6 +74,9 @@ static int open_one(int family, const struct socket_options *o) {
         close(fd);
         return err;
     }
+    if (o->probe)
+        set_option(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
+                   v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE);
     set_buffers(fd, o);
     if (o->gro)
         socket_set_gro(fd, true);
@@ -136,13 +140,13 @@ static int open_pair(int fds[2], const struct socket_options *o) {
  * number the kernel would choose one by the sender. Bytes that are not there make it 0 too. */
 static int steer(int fd, uint32_t n) {
     enum {
-        TYPE = MESSAGE_TRANSPORT << 24,
+        DATA = MESSAGE_TRANSPORT << 24, /* network order; layer 2's other two are greater */
         INDEX_AT = offsetof(struct message_transport, receiver)
     };
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TYPE, 0, 4), /* network order */
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, INDEX_AT),    /* its low byte comes first */
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, DATA, 0, 4),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, INDEX_AT), /* its low byte comes first */
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (1 << INDEX_OWNER_BITS) - 1),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, n, 1, 0),
         BPF_STMT(BPF_RET | BPF_A, 0),

@@ -14,6 +14,7 @@ struct socket_options {
     int receive;   /* bytes of the kernel's queue that are asked for ... */
     int send;      /* ... and of the one out */
     bool gro;      /* several datagrams in one receive */
+    bool probe;    /* no datagram is ever fragmented: longer ones are lost, or refused here */
 };
 
 /* For each of n workers: IPv4, then v6-only IPv6 or -1 where the kernel has none. What is sent to

@@ -10,6 +10,7 @@
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "crypto/ct.h"
+#include "path/layer.h"
 #include "path/plane.h"
 #include "path/tx.h"
 
@@ -53,15 +54,14 @@ void admission_next(struct admission *a) {
     a->tail++;
 }
 
-/* Where mac1 starts; mac2 follows it. */
-static uint32_t mac1_at(const uint8_t *message) {
-    return message[0] == MESSAGE_INITIATION ? offsetof(struct message_initiation, mac1)
-                                            : offsetof(struct message_response, mac1);
+/* Where mac1 starts; mac2 follows it, and ends the message. */
+static uint32_t mac1_at(uint32_t len) {
+    return len - 2 * MAC_LEN;
 }
 
 static bool has_mac1(const struct worker *w, const struct packet *p) {
     uint8_t mac[MAC_LEN];
-    uint32_t at = mac1_at(p->data);
+    uint32_t at = mac1_at(p->len);
     blake2s(mac, MAC_LEN, w->admission.mac1_key, 32, p->data, at);
     return ct_equal(mac, p->data + at, MAC_LEN);
 }
@@ -76,6 +76,11 @@ static bool is_expected(const struct worker *w, const struct packet *p) {
     if (!s || !s->live)
         return s != NULL;
     return cookie && !s->initiator && w->now < s->born_ms + LOAD_COOKIE_MS;
+}
+
+static bool is_our_layer(const struct worker *w, const struct packet *p) {
+    return p->data[0] != MESSAGE_INITIATION ||
+           p->len == sizeof(struct message_initiation) + w->plane->layer->more;
 }
 
 /* Step 1. A cookie has no mac1: it is authenticated by its own tag, in Python. */
@@ -117,7 +122,7 @@ static bool is_proved(struct worker *w, const struct packet *p) {
     uint8_t cookie[MAC_LEN], mac[MAC_LEN];
     if (is_cookie(p->data))
         return false;
-    uint32_t at = mac1_at(p->data) + MAC_LEN;
+    uint32_t at = mac1_at(p->len) + MAC_LEN;
     if (memcmp(p->data + at, none, MAC_LEN) == 0)
         return false;
     cookie_of(&w->admission, cookie, p->endpoint, w->now);
@@ -139,13 +144,16 @@ void admission_answer(struct worker *w, const struct endpoint *to, const uint8_t
     }
     uint8_t message[sizeof(struct message_cookie)] = {MESSAGE_COOKIE}, cookie[MAC_LEN];
     uint8_t *nonce = w->admission.nonce;
+    uint32_t len = question[0] == MESSAGE_INITIATION ? sizeof(struct message_initiation)
+                                                     : sizeof(struct message_response);
     cookie_of(&w->admission, cookie, to, w->now);
     memcpy(message + offsetof(struct message_cookie, receiver), question + 4, 4);
     store_le64(nonce + 16, load_le64(nonce + 16) + 1);
     memcpy(message + offsetof(struct message_cookie, nonce), nonce, 24);
-    xaead_seal_ad(
-        message + offsetof(struct message_cookie, encrypted_cookie), w->admission.cookie_key, nonce,
-        (struct bytes){question + mac1_at(question), MAC_LEN}, (struct bytes){cookie, MAC_LEN});
+    xaead_seal_ad(message + offsetof(struct message_cookie, encrypted_cookie),
+                  w->admission.cookie_key, nonce,
+                  (struct bytes){question + mac1_at(len + w->plane->layer->more), MAC_LEN},
+                  (struct bytes){cookie, MAC_LEN});
     tx_urgent(w, NULL, to, (struct bytes){message, sizeof message});
     w->stats.drops[DROP_COOKIE_SENT]++;
     w->stats.counts[COUNT_COOKIES_WRITTEN]++;
@@ -222,11 +230,26 @@ static void ring_push(struct worker *w, const struct packet *p, bool proved) {
     w->stats.counts[COUNT_HANDSHAKES_READ]++;
 }
 
+/* An initiation of the other layer ends here. One a minute is handed up, to be told of. */
+static void note_other(struct worker *w, const struct packet *p) {
+    if (!has_mac1(w, p)) {
+        w->stats.drops[DROP_BAD_LENGTH]++;
+        return;
+    }
+    w->stats.drops[DROP_OTHER_LAYER]++;
+    if (w->now < w->admission.told_until)
+        return;
+    w->admission.told_until = w->now + LOAD_TOLD_MS;
+    ring_push(w, p, false);
+}
+
 void admission_batch(struct worker *w, struct queue *q) {
     for (uint32_t i = 0; i < q->n; i++) {
         struct packet *p = &q->p[i];
         if (!w->admission.has_identity)
             w->stats.drops[DROP_NO_IDENTITY]++;
+        else if (!is_our_layer(w, p))
+            note_other(w, p);
         else if (is_for_us(w, p)) {
             bool proved = is_proved(w, p);
             if (is_admitted(w, p, proved))

@@ -2,8 +2,9 @@
 /*
  * Handshake messages before Python sees them (paper 5.3 and 5.4.4 to 5.4.7). The steps, in order:
  *
- *   1. mac1; for an answer, that its receiver index is one of a handshake of ours, or for a cookie
- *      reply, which anybody can forge who sees that index, of a response that left just now
+ *   1. mac1 (an initiation of the layer that we are not ends then, counted, and is told of once a
+ *      minute); for an answer, that its receiver index is one of a handshake of ours, or for a
+ *      cookie reply, which anybody can forge who sees that index, of a response that left just now
  *   2. under load (the ring was over 1/8 full within the last second, or 1/16 of it is this
  *      address's): no valid mac2 is answered with a cookie, which is smaller than the question
  *   3. under load: a token bucket for each address that mac2 proved, by IPv4 address or IPv6 /64,
@@ -27,6 +28,7 @@ enum {
     LOAD_BURST = 5,              /* handshakes an address may do at once */
     LOAD_COOKIE_MS = 5000,       /* a cookie answers a response no longer: the other side has begun
                                     anew by then */
+    LOAD_TOLD_MS = 60 * 1000,    /* between initiations of the other layer that Python is shown */
     LOAD_SHARE = 8,              /* an eighth of the ring: load, or all its cookie replies */
     LOAD_SETS = 256,             /* token buckets: sets of LOAD_WAYS, the longest unused goes */
     LOAD_WAYS = 4,
@@ -52,6 +54,7 @@ struct admission {
     uint32_t head, tail;
     uint32_t cookies; /* replies among what is in it */
     uint64_t loaded_until;
+    uint64_t told_until; /* of the other layer's */
     uint32_t per_second;
     bool has_identity;
     uint8_t mac1_key[32];

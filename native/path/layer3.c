@@ -5,6 +5,8 @@
 #include "path/loop.h"
 #include "path/peer.h"
 #include "path/plane.h"
+#include "path/rx.h"
+#include "path/tx.h"
 #include "path/unreachable.h"
 
 /* Takes the ECN field too. */
@@ -18,7 +20,7 @@ static enum drop validate(struct worker *w, struct packet *p, const struct packe
     case IP_OK:
         break;
     }
-    return loop_is_own(w, p) ? DROP_ROUTING_LOOP : DROP_NONE;
+    return loop_is_own(w->plane, p->data, p->len) ? DROP_ROUTING_LOOP : DROP_NONE;
 }
 
 /* By allowed IPs. Neighbours with the same destination share a lookup. */
@@ -34,7 +36,7 @@ static enum drop route(struct worker *w, struct packet *p, const struct packet *
 }
 
 /* The source must be among its peer's allowed IPs; ECN by RFC 6040. */
-static enum drop check(struct worker *w, struct packet *p, const struct packet *before) {
+enum drop layer3_check(struct worker *w, struct packet *p, const struct packet *before) {
     uint8_t inner;
     switch (ip_check(p->data, &p->len, &inner)) {
     case IP_BAD_VERSION:
@@ -52,4 +54,13 @@ static enum drop check(struct worker *w, struct packet *p, const struct packet *
     return DROP_NONE;
 }
 
-const struct layer layer3 = {validate, route, check, unreachable_answer};
+const struct layer layer3 = {
+    .validate = validate,
+    .route = route,
+    .seal = tx_seal,
+    .open = rx_open,
+    .authentic = rx_is_authentic,
+    .hear = rx_hear,
+    .check = layer3_check,
+    .answer = unreachable_answer,
+};

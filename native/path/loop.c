@@ -72,21 +72,23 @@ static bool goes_to_its_peer(const struct plane *plane, uint32_t remote, uint32_
     return false;
 }
 
-bool loop_is_own(const struct worker *w, const struct packet *p) {
-    const struct plane *plane = w->plane;
-    const uint8_t *udp = ip_udp(p->data, p->len, UDP_INDEX + 4);
+bool loop_is_own(const struct plane *plane, const uint8_t *ip, uint32_t len) {
+    const uint8_t *udp = ip_udp(ip, len, UDP_INDEX + 4);
     if (!udp || load_be16(udp + UDP_SOURCE) != plane->port)
         return false;
-    uint32_t index = load_le32(udp + UDP_INDEX), len;
+    uint32_t index = load_le32(udp + UDP_INDEX), address_len;
     switch (load_le32(udp + UDP_HEADER)) {
     case MESSAGE_INITIATION:
     case MESSAGE_RESPONSE:
         return session_by_index(&plane->sessions, index) != NULL;
     case MESSAGE_TRANSPORT:
+    case MESSAGE_AUTHENTIC:
+    case MESSAGE_BARE:
         break;
     default:
         return false;
     }
-    const uint8_t *to = ip_destination(p->data, &len);
-    return goes_to_its_peer(plane, index, place_of(to, len, load_be16(udp + UDP_DESTINATION)));
+    const uint8_t *to = ip_destination(ip, &address_len);
+    uint32_t place = place_of(to, address_len, load_be16(udp + UDP_DESTINATION));
+    return goes_to_its_peer(plane, index, place);
 }

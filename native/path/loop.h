@@ -23,7 +23,7 @@ struct worker;
 #define WAY_LOOPS UINT32_MAX
 
 /* Whether a checked packet of the device is such a datagram. Worker 0 alone asks. */
-bool loop_is_own(const struct worker *w, const struct packet *p);
+bool loop_is_own(const struct plane *plane, const uint8_t *ip, uint32_t len);
 
 /* The peer's place is now `to`. Its owner tells. */
 void loop_moved(struct peer *peer, const struct endpoint *to);

@@ -23,7 +23,9 @@ int passing_new(struct worker *w) {
     int err = lane_new(&w->passing->inside, PASSING_INSIDE);
     if (!err)
         err = lane_new(&w->passing->outside, OUTSIDE_SIZE);
-    return err ? err : lane_new(&w->passing->up, OUTSIDE_SIZE);
+    if (!err)
+        err = lane_new(&w->passing->up, OUTSIDE_SIZE);
+    return err || !w->plane->bridge ? err : lane_new(&w->passing->across, OUTSIDE_SIZE);
 }
 
 void passing_free(struct worker *w) {
@@ -32,6 +34,7 @@ void passing_free(struct worker *w) {
     lane_free(&w->passing->inside);
     lane_free(&w->passing->outside);
     lane_free(&w->passing->up);
+    lane_free(&w->passing->across);
     free(w->passing);
 }
 
@@ -58,7 +61,7 @@ enum drop passing_inside(struct worker *w, struct packet *p, const struct packet
 
 /* Handshakes are worker 0's. A forged index may name a worker that is none. */
 static uint32_t owner_of(const struct worker *w, const struct packet *p) {
-    if (p->data[0] != MESSAGE_TRANSPORT)
+    if (p->data[0] < MESSAGE_TRANSPORT)
         return 0;
     uint32_t owner = load_le32(p->data + offsetof(struct message_transport, receiver)) & OWNER_MASK;
     return owner < w->plane->n_workers ? owner : 0;
@@ -70,6 +73,13 @@ enum drop passing_outside(struct worker *w, struct packet *p, const struct packe
     if (owner == w->id)
         return DROP_NONE;
     return pass(w, w->id ? &w->passing->up : &w->plane->worker[owner].passing->outside, p);
+}
+
+enum drop passing_across(struct worker *w, const struct packet *p) {
+    if (!lane_push(&w->passing->across, p))
+        return DROP_WORKER_FULL;
+    w->stats.counts[COUNT_PASSED]++;
+    return DROP_TAKEN;
 }
 
 /* Datagrams at the wrong worker have not far to go, and the next sockets may give their followers
@@ -87,8 +97,11 @@ void passing_drop(struct worker *w) {
 }
 
 void passing_forget(struct plane *plane, const struct peer *peer) {
-    if (peer->owner)
-        lane_forget(&plane->worker[peer->owner].passing->inside, &peer->way);
+    if (!peer->owner)
+        return;
+    struct passing *passing = plane->worker[peer->owner].passing;
+    lane_forget(&passing->inside, &peer->way);
+    lane_forget(&passing->across, &peer->way);
 }
 
 #endif

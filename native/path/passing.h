@@ -17,6 +17,7 @@ struct passing {
     struct lane inside;  /* packets of the device, from worker 0 */
     struct lane outside; /* datagrams that came to worker 0 */
     struct lane up;      /* datagrams, to worker 0 */
+    struct lane across;  /* layer 2: frames of its peers for others, to worker 0 */
 };
 
 /* 0 or -ENOMEM; passing_free either way. */
@@ -26,6 +27,8 @@ void passing_free(struct worker *w);
 /* Judges: pass on what is not for this worker. */
 enum drop passing_inside(struct worker *w, struct packet *p, const struct packet *before);
 enum drop passing_outside(struct worker *w, struct packet *p, const struct packet *before);
+/* A copy of a frame that its peer sends to others; DROP_TAKEN, or DROP_WORKER_FULL. */
+enum drop passing_across(struct worker *w, const struct packet *p);
 /* Wakes this worker. */
 void passing_ring(const struct worker *w);
 

@@ -9,5 +9,6 @@ void peer_free(struct peer *peer) {
         return;
     free(peer->echo);
     free(peer->rates);
+    free(peer->trunk);
     free(peer);
 }

@@ -14,6 +14,7 @@
 struct echo;
 struct rates;
 struct session;
+struct trunk;
 
 struct peer {
     struct way way;          /* first: a packet points to it */
@@ -25,6 +26,7 @@ struct peer {
     struct staged staged;
     struct echo *echo;   /* NULL: Python asked for none */
     struct rates *rates; /* NULL: it may be as fast as it can */
+    struct trunk *trunk; /* what layer 2 knows of it (bridge.h); NULL on layer 3 */
     uint32_t gathered;   /* its place while tx.c gathers a batch */
     struct peer *next_gathered;
     uint32_t place;  /* loop.c's, as are these two: a peer whose session sends is found */

@@ -14,9 +14,11 @@
 #include "path/worker.h"
 
 struct aead;
+struct bridge;
 struct layer;
 struct peer;
 struct routes;
+struct vxlan;
 
 enum { WORKERS_MAX = 8 };
 
@@ -31,10 +33,10 @@ struct plane {
     struct peer **peers; /* by handle; NULL: free */
     uint32_t n_peers;
     struct peer **by_remote; /* n_peers buckets: loop.c */
-    /* Layer 2: the one that frames go to, NULL unless there is exactly one. */
-    struct peer *only_peer;
-    int control;        /* epoll of Python's descriptors: one descriptor to the wait */
-    struct alarm alarm; /* among them */
+    struct bridge *bridge;   /* layer 2's; NULL on layer 3 */
+    struct vxlan *vxlan; /* what frames of the device go in on layer 3; NULL: they are packets */
+    int control;         /* epoll of Python's descriptors: one descriptor to the wait */
+    struct alarm alarm;  /* among them */
     uint16_t port;
     uint32_t link;       /* the device's ifindex where the sockets are; 0: it is not there */
     uint64_t left_at;    /* when tl_run last returned, ms */

@@ -75,7 +75,7 @@ struct session *session_by_index(const struct sessions *table, uint32_t index) {
 struct session *session_reserve(struct sessions *table, struct peer *peer, uint32_t owner,
                                 uint32_t replay_bits) {
     uint32_t words = replay_bits / 64;
-    struct session *s = calloc(1, sizeof *s + words * sizeof *s->ring);
+    struct session *s = calloc(1, sizeof *s + words * sizeof *s->ring + table->tail);
     if (!s)
         return NULL;
     s->peer = peer;

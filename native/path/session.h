@@ -29,6 +29,8 @@ struct session {
     struct session *next_gone;
     uint32_t remote; /* theirs */
     bool initiator;
+    uint8_t mode;  /* enum mode */
+    bool is_heard; /* something authentic came on it; layer 2 alone asks */
     uint32_t pad;
     uint64_t serial; /* counts sessions as they become live: the greater the newer */
     uint64_t born_ms;
@@ -51,6 +53,7 @@ struct sessions {
     struct session **bucket;
     uint32_t mask;
     uint32_t n;
+    uint32_t tail; /* bytes behind each session's window that are another room's (session_tail) */
     uint64_t serial;
     struct session *gone;    /* taken out and wiped of late */
     struct session *leaving; /* the same, before: freed by the next sessions_reclaim */
@@ -81,6 +84,11 @@ void sessions_forget(struct sessions *table, const struct peer *peer);
 bool session_lives(const struct sessions *table, uint32_t index);
 /* NULL: none. The caller looks further only at one of its own. */
 struct session *session_by_index(const struct sessions *table, uint32_t index);
+
+/* Zeros when it begins. */
+static inline void *session_tail(struct session *session) {
+    return session->ring + session->replay.words;
+}
 
 /* Of anyone's. */
 static inline bool session_is_live(const struct session *session) {

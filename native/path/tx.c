@@ -67,7 +67,7 @@ static inline uint32_t align_to(uint32_t n, uint32_t multiple) {
 
 /* Zeros behind the packet up to a multiple of `pad`, but not past the MTU (paper 5.4.6). */
 static uint32_t pad(const struct worker *w, const struct packet *p) {
-    uint32_t most = p->len > w->inside.mtu ? p->len : w->inside.mtu;
+    uint32_t most = p->len > w->packet_max ? p->len : w->packet_max;
     uint32_t len = align_to(p->len, p->session->pad);
     if (len > most)
         len = most;
@@ -90,17 +90,18 @@ static struct aead_op put_header(struct worker *w, struct packet *p) {
     return op;
 }
 
-/* Steps 6 and 7. */
-static void seal_quietly(struct worker *w, struct queue *q, uint32_t from) {
+void tx_seal(struct worker *w, struct queue *q, uint32_t from) {
     for (uint32_t i = from; i < q->n; i++)
         w->ops[i - from] = put_header(w, &q->p[i]);
     if (q->n > from)
         w->plane->aead->seal(w->ops, q->n - from);
 }
 
-/* As that, and a session that is old asks for the next one. */
+/* Steps 6 and 7; a session that is old asks for the next one. */
 static void seal(struct worker *w, struct queue *q, uint32_t from) {
-    seal_quietly(w, q, from);
+    if (w->plane->layer->cut)
+        w->plane->layer->cut(w, q, from);
+    w->plane->layer->seal(w, q, from);
     for (uint32_t i = from; i < q->n; i++)
         if (i == from || q->p[i].session != q->p[i - 1].session)
             ask_for_rekey(w, q->p[i].session);
@@ -167,24 +168,29 @@ bool tx_paced(struct worker *w, struct queue *q) {
     if (!w->pace[RATE_OUT].first)
         return false;
     rate_release(w, q, RATE_OUT);
-    bool is_full = q->n == q->max;
+    bool is_full = q->n >= q->max;
     send_on(w, q, from);
     return is_full;
+}
+
+void tx_onward(struct worker *w, struct queue *q, uint32_t from) {
+    if (CREW_OF(w->plane))
+        judge_each(w, q, from, passing_inside);
+    tx_routed(w, q, from);
 }
 
 void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
     judge_each(w, q, from, w->plane->layer->validate);
     judge_each(w, q, from, w->plane->layer->route);
-    if (CREW_OF(w->plane))
-        judge_each(w, q, from, passing_inside);
-    tx_routed(w, q, from);
+    tx_onward(w, q, from);
 }
 
 bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes inside) {
     struct session *s = sending_session(w, peer);
     struct packet *p = &q->p[q->n];
     uint32_t len = (uint32_t)inside.len;
-    if (!s || !peer->way.endpoint.family || q->n == q->max || !buf_carve(&w->pool, p, len))
+    if (!s || !peer->way.endpoint.family || q->n >= q->max + w->parts_room ||
+        !buf_carve(&w->pool, p, len))
         return false;
     if (len)
         memcpy(p->data, inside.p, len);
@@ -193,7 +199,9 @@ bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes
     p->session = s;
     p->counter = s->send_counter++;
     p->is_quiet = true;
-    (len ? seal_quietly : seal)(w, q, q->n++);
+    w->plane->layer->seal(w, q, q->n++);
+    if (!len)
+        ask_for_rekey(w, s);
     return true;
 }
 

@@ -21,6 +21,7 @@
 
 struct aead_op;
 struct mate;
+struct parts;
 struct passing;
 struct peer;
 struct plane;
@@ -53,7 +54,9 @@ struct worker {
     struct inside inside;
     struct outside outside;
     struct feature_state offload[FEATURE_AEADS];
-    uint64_t now; /* of this turn, ms */
+    uint64_t now;        /* of this turn, ms */
+    uint32_t wrapping;   /* bytes in front of what the device's MTU counts, inside the tunnel */
+    uint32_t packet_max; /* both together: padding goes no further */
     struct pool pool;
     struct stats stats;
     struct stage stage;
@@ -64,6 +67,9 @@ struct worker {
     struct queue out;        /* sealed or to be sealed; what the socket did not take stays */
     struct queue in;         /* opened or to be opened; what the device did not take stays */
     struct queue handshakes; /* of the turn */
+    uint32_t parts_room;     /* places of `out` beyond its max: for what frames are cut into */
+    struct parts *parts;     /* layer 2: what waits for its other parts; NULL on layer 3 */
+    uint32_t floods;         /* worker 0: frames that still go to more peers */
     struct aead_op *ops;     /* one for each packet of a batch */
     struct peer *ready_first, *ready_last; /* peers with a session again, packets still staged */
     struct packet *spare; /* as `out`, or `urgent` where that is more: what they are sorted into */

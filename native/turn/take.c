@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "layer2/forward.h"
 #include "path/full.h"
 #include "path/passing.h"
 #include "path/rx.h"
@@ -67,6 +68,27 @@ static bool take_inside(struct worker *w) {
     return tx_write(w) && more;
 }
 
+/* Frames of its peers for others. */
+static void take_across(struct worker *w, struct lane *lane) {
+    uint32_t at = lane_first(lane);
+    for (const struct passed *r; (r = lane_next(lane, &at)); at += r->size) {
+        const struct packet p = {
+            .data = (uint8_t *)(uintptr_t)lane_bytes(r), .len = r->len, .way = r->way};
+        if (r->way)
+            forward_passed(w, &p);
+        else
+            w->stats.drops[DROP_PEER_GONE]++;
+    }
+    lane_done(lane, at);
+}
+
+static void take_all_across(struct worker *w) {
+    forward_begin(w);
+    for (uint32_t i = 1; i < w->plane->n_workers; i++)
+        take_across(w, &w->plane->worker[i].passing->across);
+    forward_end(w);
+}
+
 /* Whether a turn of worker 0 has room in every lane. */
 static bool lanes_full(struct worker *w) {
     for (uint32_t i = 1; i < w->plane->n_workers; i++)
@@ -79,6 +101,8 @@ static bool lanes_full(struct worker *w) {
  * tells of the rest of a super-packet. */
 static bool turn_first(struct worker *w) {
     bool more = false, was_full = w->lanes_full;
+    if (w->plane->bridge)
+        take_all_across(w);
     for (uint32_t i = 1; i < w->plane->n_workers; i++)
         more |= take_outside(w, &w->plane->worker[i].passing->up);
     for (uint32_t i = 1; i < w->plane->n_workers; i++) {
@@ -94,7 +118,10 @@ static bool turn_first(struct worker *w) {
 static bool turn_other(struct worker *w) {
     bool more = take_outside(w, &w->passing->outside);
     more |= take_inside(w);
-    if (lane_has_news(&w->passing->up))
+    bool news = lane_has_news(&w->passing->up);
+    if (w->plane->bridge)
+        news |= lane_has_news(&w->passing->across);
+    if (news)
         passing_ring(w->plane->worker);
     return more;
 }

@@ -5,6 +5,7 @@
 
 #include "inside/vnet.h"
 #include "path/full.h"
+#include "path/layer.h"
 #include "path/passing.h"
 #include "path/plane.h"
 #include "path/rx.h"
@@ -52,6 +53,12 @@ static bool goes_out(struct worker *w) {
     return tx_write(w) || full_reads_on(w);
 }
 
+/* Copies of what goes to many, behind all else. */
+static bool spread(struct worker *w) {
+    bool (*step)(struct worker * w) = w->id == 0 ? w->plane->layer->spread : NULL;
+    return step && step(w);
+}
+
 /* What waits for the socket goes first, then what was staged, then what is new. */
 static bool turn_out(struct worker *w, bool readable) {
     if (!goes_out(w))
@@ -65,6 +72,9 @@ static bool turn_out(struct worker *w, bool readable) {
     readable |= vnet_has_more(w->inside.vnet);
     if (!more && readable && !w->device_gone && !w->lanes_full)
         more = read_device(w);
+    if (!goes_out(w))
+        return false;
+    more |= spread(w);
     return goes_out(w) && more;
 }
 

@@ -11,6 +11,8 @@
 #include "inside/device.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
+#include "layer2/bridge.h"
+#include "layer2/parts.h"
 #include "outside/engines.h"
 #include "outside/shared.h"
 #include "outside/socket.h"
@@ -19,6 +21,7 @@
 #include "path/plane.h"
 #include "path/rate.h"
 #include "path/tx.h"
+#include "tunlite.h"
 
 enum {
     POOL_SLABS_MIN = 6, /* both queues full, the open slab, and one to spare */
@@ -36,6 +39,9 @@ enum {
     SLOT_MIN = 1600,
     SLOT_HOLD_MS = 60 * 1000,
     CREW_BATCH_BYTES = 256 * 1024, /* with several workers, what the largest batch reads */
+    /* Bytes of a frame in a part, where the way is as narrow as any. */
+    PART_LEAST = BRIDGE_PAYLOAD_MIN - TRANSPORT_OVERHEAD - FRAME_HEADER,
+    FRAME_MOST = 9018 + 2 * 4, /* jumbo, with two VLAN tags */
 };
 
 static uint32_t clamp(uint32_t value, uint32_t least, uint32_t most) {
@@ -46,7 +52,8 @@ static uint32_t clamp(uint32_t value, uint32_t least, uint32_t most) {
 
 void worker_mtu(struct worker *w, uint32_t mtu) {
     w->inside.mtu = mtu;
-    w->slot_usual = mtu + SLOT_SLACK > SLOT_MIN ? mtu + SLOT_SLACK : SLOT_MIN;
+    w->packet_max = mtu + w->wrapping;
+    w->slot_usual = w->packet_max + SLOT_SLACK > SLOT_MIN ? w->packet_max + SLOT_SLACK : SLOT_MIN;
     w->outside.slot = w->slot_usual;
 }
 
@@ -78,7 +85,7 @@ static int new_queues(struct worker *w) {
     uint32_t most = out > URGENT_MAX ? out : URGENT_MAX; /* `out` and `spare` change places */
     if (new_queue(&w->out, most) || new_queue(&w->in, in) || new_queue(&w->handshakes, in))
         return -ENOMEM;
-    w->out.max = out;
+    w->out.max = out - w->parts_room;
     w->urgent.queue = (struct queue){.p = w->urgent.packet, .max = URGENT_MAX};
     w->spare = calloc(most, sizeof *w->spare);
     w->ops = calloc(in > out ? in : out, sizeof *w->ops);
@@ -97,7 +104,7 @@ static void free_queues(struct worker *w) {
 static void size_queues(struct worker *w, const struct worker_options *o, uint32_t bytes,
                         uint32_t slabs) {
     struct outside *out = &w->outside;
-    uint32_t each = w->inside.mtu + HEADROOM + TAILROOM;
+    uint32_t each = w->packet_max + HEADROOM + TAILROOM;
     uint32_t fill = bytes >= POOL_SMALL ? bytes / TURN_SHARE : 0;
     out->turn_bytes = w->inside.turn_bytes = clamp(fill, TURN_BYTES_MIN, TURN_BYTES_MAX);
     out->wide = clamp(out->turn_bytes / SLAB_SIZE + 1, WIDE_MIN, WIDE_MAX);
@@ -105,11 +112,33 @@ static void size_queues(struct worker *w, const struct worker_options *o, uint32
     uint32_t usual = out->turn_bytes == TURN_BYTES_MAX ? BATCH_MAX : out->turn_bytes / each;
     uint32_t fit = (slabs - out->wide - POOL_SPARE) * clamp(SLAB_SIZE / each, 1, SLAB_SIZE);
     out->out_max = clamp(usual < fit ? usual : fit, 1, BATCH_MAX);
+    if (o->layer == TL_LAYER2) {
+        w->parts_room = out->out_max * each / PART_LEAST + PARTS_MAX;
+        out->out_max += w->parts_room;
+    }
     w->batch_max = clamp(o->batch ? o->batch : usual, 1, BATCH_MAX);
     if (o->workers > 1) /* what a turn reads has room where it is passed on */
         w->batch_max = clamp(CREW_BATCH_BYTES / each, 1, w->batch_max);
     out->in_max = clamp(out->wide * QUEUE_MIN, w->batch_max, BATCH_MAX);
     w->batch_out = w->batch_in = clamp(BATCH_MIN, 1, w->batch_max);
+}
+
+/* Of layer 2: what waits for its other parts. */
+static int new_parts(struct worker *w, const struct worker_options *o) {
+    uint32_t longest = o->mtu + BRIDGE_FRAME_MORE;
+    if (o->layer != TL_LAYER2)
+        return 0;
+    w->parts = calloc(1, sizeof *w->parts);
+    if (!w->parts)
+        return -ENOMEM;
+    return parts_new(w->parts, clamp(o->parts / o->workers, 1, PARTS_PLACES_MAX),
+                     longest > FRAME_MOST ? longest : FRAME_MOST);
+}
+
+static void free_parts(struct worker *w) {
+    if (w->parts)
+        parts_free(w->parts);
+    free(w->parts);
 }
 
 /* Three quarters of the bound for slabs, one for staged packets. */
@@ -120,6 +149,7 @@ static int new_buffers(struct worker *w, const struct worker_options *o, uint32_
     int err = buf_new(&w->pool, POOL_SLABS_MIN, slabs);
     if (err)
         return err;
+    w->pool.headroom += o->headroom;
     uint32_t stage = bytes / 4;
     err = stage_new(&w->stage, stage < STAGE_MIN ? STAGE_MIN : stage, o->staged_per_peer);
     if (err)
@@ -159,7 +189,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
                                 .stats = &w->stats,
                                 .offload = w->offload,
                                 .offloads_off = o->offloads_off,
-                                .layer = o->layer,
+                                .layer = o->device,
                                 .fd = -1};
     w->outside = (struct outside){.ops = o->engine,
                                   .calls = &io_calls_kernel,
@@ -172,6 +202,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
                                   .ring_receives = o->ring_receives,
                                   .ring_sends = o->ring_sends,
                                   .socket = {-1, -1}};
+    w->wrapping = o->wrapping;
     worker_mtu(w, o->mtu);
     int err = new_buffers(w, o, o->pool_bytes / o->workers);
     if (err)
@@ -179,6 +210,9 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     err = new_queues(w);
     if (err)
         goto out_queues;
+    err = new_parts(w, o);
+    if (err)
+        goto out_load;
     if (w->id == 0) /* handshakes are all its */
         err = admission_new(&w->admission, o->ring, o->handshakes_per_second);
     if (err)
@@ -190,6 +224,7 @@ int worker_new(struct worker *w, struct plane *plane, const struct worker_option
     return 0;
 
 out_load:
+    free_parts(w);
     admission_free(&w->admission);
 out_queues:
     free_queues(w);
@@ -206,6 +241,7 @@ void worker_free(struct worker *w) {
     if (w->inside.fd >= 0)
         close(w->inside.fd);
     admission_free(&w->admission);
+    free_parts(w);
     free_queues(w);
     stage_free(&w->stage);
     rate_free(w);

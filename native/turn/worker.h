@@ -21,11 +21,15 @@ struct worker_options {
     uint32_t pool_bytes; /* of all workers */
     uint32_t batch;      /* 0: choose */
     uint32_t layer;
+    uint32_t device;   /* the layer of the device */
+    uint32_t headroom; /* beyond HEADROOM */
+    uint32_t wrapping;
     uint32_t offloads_off; /* as record_options */
     uint32_t staged_per_peer;
     uint32_t ring;
     uint32_t handshakes_per_second;
     uint32_t ring_receives, ring_sends; /* as record_options */
+    uint32_t parts;                     /* of all workers */
 };
 
 /* Allocates all that it will need. 0 or -errno. */

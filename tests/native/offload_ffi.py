@@ -24,9 +24,13 @@ FLAGS = ["-Itests/native"]
 MIPS_QEMU = "qemu-mips-static"
 
 
-def _core():
+def core_sources():
     """The C files under test, relative to the root."""
-    found = [*ROOT.glob("native/inside/offload*.c"), *ROOT.glob("native/inside/checksum*.c")]
+    found = [
+        p
+        for what in ("offload", "checksum", "ether")
+        for p in ROOT.glob(f"native/inside/{what}*.c")
+    ]
     return sorted(str(p.relative_to(ROOT)) for p in found)
 
 
@@ -38,7 +42,7 @@ class _Extension:
         header = (ROOT / "tests/native/offload_harness.h").as_posix()
         cdef = "size_t offload_harness(uint8_t *, size_t, uint8_t *, size_t);"
         module = native_build.test_module(
-            "_test_offload", cdef, f'#include "{header}"\n', [*_core(), HARNESS]
+            "_test_offload", cdef, f'#include "{header}"\n', [*core_sources(), HARNESS]
         )
         self._ffi, self._lib = module.ffi, module.lib
         self._answer = self._ffi.new("uint8_t[]", ANSWER_MAX)
@@ -126,9 +130,11 @@ class Native:
         a = _Answer(self._ask(_words(ord("C"), checksum, shift) + _bytes(data)))
         return a.word(), a.word(), a.bytes()
 
-    def split(self, frame, room, checksum=0):
+    def split(self, frame, room, checksum=0, ethernet=False):
         """(what begin returned, the frame afterwards, turns): a turn is (result, slices, room)."""
-        request = _words(ord("S"), checksum, room.headroom, room.tailroom, room.pad, room.mtu)
+        request = _words(
+            ord("S"), checksum, ethernet, room.headroom, room.tailroom, room.pad, room.mtu
+        )
         request += _words(room.size, room.max_slices) + _bytes(frame)
         a = _Answer(self._ask(request))
         begun, after, turns = a.word(), a.bytes(), []
@@ -139,9 +145,9 @@ class Native:
             assert bool(done) == a.done() or result < 0
         return begun, after, turns
 
-    def merge(self, packets, kinds=TCP | UDP, unmerge=False, checksum=0):
+    def merge(self, packets, kinds=TCP | UDP, unmerge=False, checksum=0, ethernet=False):
         """Groups, each a list of the iovecs' bytes; and what `bytes` of the group says."""
-        request = _words(ord("M"), checksum, kinds, unmerge, len(packets))
+        request = _words(ord("M"), checksum, ethernet, kinds, unmerge, len(packets))
         a = _Answer(self._ask(request + b"".join(map(_bytes, packets))))
         groups = []
         for _ in range(a.word()):
@@ -158,14 +164,14 @@ class Native:
 
 def _sanitized():
     flags = [*FLAGS, *native_build.SANITIZE["asan"]]
-    program = native_build.program("offload_harness_asan", [*_core(), HARNESS, MAIN], flags)
+    program = native_build.program("offload_harness_asan", [*core_sources(), HARNESS, MAIN], flags)
     return _Program([program])
 
 
 def _mips():
     target = native_build.BUILD / "bin" / "offload_harness_mips"
     target.parent.mkdir(parents=True, exist_ok=True)
-    sources = [*_core(), HARNESS, MAIN]
+    sources = [*core_sources(), HARNESS, MAIN]
     made = target.stat().st_mtime if target.exists() else 0
     headers = [*ROOT.glob("native/*/*.h"), *ROOT.glob("tests/native/offload_harness*")]
     if made < max(p.stat().st_mtime for p in [*headers, *(ROOT / s for s in sources)]):

@@ -11,10 +11,11 @@
  * are 32 bits, big endian; "bytes" is a length and so many bytes.
  *   request 'L'                  -> number of checksums, (bytes name, available)...
  *   request 'C' checksum, shift, bytes -> sum, sum of copy, bytes copied
- *   request 'S' checksum, headroom, tailroom, pad, mtu, size of room, max slices, bytes frame
+ *   request 'S' checksum, ethernet, headroom, tailroom, pad, mtu, size of room, max slices,
+ *               bytes frame
  *                                -> result of begin, bytes frame; then for each next: result, done,
  *                                   (offset, length)..., bytes room
- *   request 'M' checksum, kinds, unmerge, count, (bytes packet)...
+ *   request 'M' checksum, ethernet, kinds, unmerge, count, (bytes packet)...
  *                                -> groups, (packets, bytes, (bytes iovec)...)...
  *   request 'E' ecn, bytes packet -> bytes packet
  *   request 'U' check, from, to  -> check
@@ -108,6 +109,7 @@ static void sum(struct stream *in, struct stream *out) {
 
 static void split(struct stream *in, struct stream *out) {
     struct offload_split s = {.checksum = checksum_list[get(in)]};
+    s.is_ethernet = get(in) != 0;
     struct offload_room room = {.headroom = (uint16_t)get(in), .tailroom = (uint16_t)get(in)};
     room.pad = (uint16_t)get(in);
     room.mtu = (uint16_t)get(in);
@@ -139,6 +141,7 @@ static void merge(struct stream *in, struct stream *out) {
     struct offload_merge *m = (void *)heap(sizeof *m);
     memset(m, 0xee, sizeof *m);
     m->checksum = checksum_list[get(in)];
+    m->is_ethernet = get(in) != 0;
     m->kinds = get(in);
     uint32_t unmerge = get(in), count = get(in);
     uint8_t *blocks[OFFLOAD_MERGE_MAX];

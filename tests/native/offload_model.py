@@ -61,6 +61,15 @@ def vnet_fields(order, frame):
     return struct.unpack(("<" if order == "little" else ">") + "BBHHHH", frame[:10])
 
 
+def front_of(frame):
+    """What stands in front of a frame's packet, VLAN tags too; and whether that is plainly IP."""
+    at = 14
+    while at < 22 and frame[at - 2 : at] in (b"\x81\0", b"\x88\xa8") and len(frame) >= at + 4:
+        at += 4
+    kind = {b"\x08\0": 4, b"\x86\xdd": 6}.get(frame[at - 2 : at])
+    return frame[:at], kind is not None and len(frame) > at and frame[at] >> 4 == kind
+
+
 # ---- split ------------------------------------------------------------------------------------
 
 
@@ -129,13 +138,15 @@ def _payload_offset(packet, protocol, l4):
     return l4 + header
 
 
-def _completed(packet, csum_start, csum_offset):
-    first = (packet[0] & 15) * 4 if packet[0] >> 4 == 4 else 40
-    at = csum_start + csum_offset
-    if csum_start < first or at + 2 > len(packet):
+def _completed(front, packet, is_ip, csum_start, csum_offset):
+    first = len(front)
+    if is_ip:
+        first += (packet[0] & 15) * 4 if packet[0] >> 4 == 4 else 40
+    whole, at = front + packet, csum_start + csum_offset
+    if csum_start < first or at + 2 > len(whole):
         raise Refused("checksum")
-    check = internet_checksum(packet[csum_start:]) or 0xFFFF
-    return packet[:at] + struct.pack(">H", check) + packet[at + 2 :]
+    check = internet_checksum(whole[csum_start:]) or 0xFFFF
+    return whole[:at] + struct.pack(">H", check) + whole[at + 2 :]
 
 
 def _segment(packet, protocol, l4, start, chunk, number):
@@ -169,15 +180,19 @@ def _segment(packet, protocol, l4, start, chunk, number):
     return bytes(ip) + with_checksum(bytes(head) + chunk, source, target, protocol)
 
 
-def split(frame, order):
+def split(frame, order, ethernet=False):
     """The packets of one frame: (whether it is left where it is, packets). Refused says why not."""
-    if len(frame) <= 10:
+    if len(frame) < 10 + (14 if ethernet else 1):
         raise Refused("short")
-    if len(frame) > 10 + LONGEST:
+    front, is_ip = front_of(frame[10:]) if ethernet else (b"", True)
+    packet = frame[10 + len(front) :]
+    if len(packet) > LONGEST:
         raise Refused("length")
     flags, gso_type, _, gso_size, csum_start, csum_offset = vnet_fields(order, frame)
-    packet, partial = frame[10:], flags & NEEDS_CSUM
+    partial = flags & NEEDS_CSUM
     if gso_type != GSO_NONE:
+        if not is_ip:
+            raise Refused("type")
         wanted = {
             GSO_TCP4: (4, TCP),
             GSO_TCP6: (6, TCP),
@@ -195,16 +210,19 @@ def split(frame, order):
         payload_at = _payload_offset(packet, protocol, l4)
         if gso_size == 0:
             raise Refused("length")
-        if partial and (csum_start, csum_offset) != (l4, 16 if protocol == TCP else 6):
+        field = len(front) + l4, 16 if protocol == TCP else 6
+        if partial and (csum_start, csum_offset) != field:
             raise Refused("checksum")
         payload = packet[payload_at:]
         if len(payload) > gso_size:
             starts = range(0, len(payload), gso_size)
             return False, [
-                _segment(packet, protocol, l4, start, payload[start : start + gso_size], i)
+                front + _segment(packet, protocol, l4, start, payload[start : start + gso_size], i)
                 for i, start in enumerate(starts)
             ]
-    return True, [_completed(packet, csum_start, csum_offset) if partial else packet]
+    if partial:
+        return True, [_completed(front, packet, is_ip, csum_start, csum_offset)]
+    return True, [front + packet]
 
 
 def filled_in(packet):
@@ -222,23 +240,36 @@ def filled_in(packet):
 class Parsed:
     """A packet as the merger sees it: `verdict` is stranger, barrier, alone or plain."""
 
-    def __init__(self, packet, protocols):
-        self.packet = packet
+    def __init__(self, packet, protocols, ethernet=False):
+        self.frame, self.front, self.ethernet = packet, b"", ethernet
         self.verdict = "stranger"
         self.flow = None
         self.unsummed = False  # UDP
-        if not packet or packet[0] >> 4 not in (4, 6):
+        self.padded = False  # behind the IP packet
+        is_ip = bool(packet) and packet[0] >> 4 in (4, 6)
+        if ethernet and len(packet) >= 14:
+            self.front, is_ip = front_of(packet)
+        self.packet = packet[len(self.front) :]
+        if not is_ip or (ethernet and not self.front):
             return
+        packet = self.packet
         self.version = packet[0] >> 4
         simple = self._parse_ip4(protocols) if self.version == 4 else self._parse_ip6(protocols)
         if simple is None:
             return
+        packet = self.packet
         if len(packet) < self.l4 + (20 if self.protocol == TCP else 8):
             self.verdict = "barrier"
             return
         self.flow = (self.protocol, self.source, self.target, packet[self.l4 : self.l4 + 4])
         plain = self._parse_tcp() if self.protocol == TCP else self._parse_udp()
-        self.verdict = "plain" if plain and simple else "alone"
+        self.verdict = "plain" if plain and simple and not self.padded else "alone"
+
+    def _trim(self, total):
+        """Without what a frame has behind the IP packet; whether the rest is as long as it says."""
+        self.padded = self.ethernet and total < len(self.packet)
+        self.packet = self.packet[:total] if self.padded else self.packet
+        return len(self.packet) == total
 
     def _parse_ip4(self, protocols):
         p = self.packet
@@ -250,7 +281,8 @@ class Parsed:
         self.protocol, self.l4 = p[9], (p[0] & 15) * 4
         fragment = int.from_bytes(p[6:8], "big")
         total = int.from_bytes(p[2:4], "big")
-        if not 20 <= self.l4 <= len(p) or total != len(p) or fragment & 0x3FFF:
+        is_whole = self._trim(total)
+        if not 20 <= self.l4 <= len(self.packet) or not is_whole or fragment & 0x3FFF:
             self.verdict = "barrier"
             return None
         self.source, self.target = p[12:16], p[16:20]
@@ -265,7 +297,7 @@ class Parsed:
             return None
         if p[6] not in protocols:
             return None
-        if int.from_bytes(p[4:6], "big") + 40 != len(p):
+        if not self._trim(int.from_bytes(p[4:6], "big") + 40):
             self.verdict = "barrier"
             return None
         self.protocol, self.l4 = p[6], 40
@@ -292,6 +324,7 @@ class Parsed:
         self.l4_same = (self.unsummed,)
         length = int.from_bytes(head[4:6], "big")
         may_lack = self.version == 4 or int.from_bytes(head[2:4], "big") in VXLAN_PORTS
+        may_lack = may_lack and not self.ethernet
         return length == len(head) > 8 and (may_lack or not self.unsummed)
 
     def payload(self):
@@ -307,12 +340,12 @@ class Parsed:
 
 
 def _ids_right(packets):
-    """IPv4: each is one more than the one before, or, with DF, all are the same."""
+    """IPv4: each is one more than the one before, or, with DF, all are the same, of a TUN."""
     ids = [p.id for p in packets]
     if packets[0].version == 6:
         return True
     if len(set(ids)) == 1:
-        return packets[0].df
+        return packets[0].df and not packets[0].ethernet
     return ids == [(ids[0] + i) % 65536 for i in range(len(ids))]
 
 
@@ -326,19 +359,20 @@ def _may_join(group, p):
         return False
     if first.at + sum(len(q.payload()) for q in everything) > LONGEST:
         return False
-    if any((q.at, q.ip_same, q.l4_same) != (p.at, p.ip_same, p.l4_same) for q in group):
+    same = p.front, p.at, p.ip_same, p.l4_same
+    if any((q.front, q.at, q.ip_same, q.l4_same) != same for q in group):
         return False
     if p.protocol == TCP and p.seq != (first.seq + size * len(group)) % 2**32:
         return False
     return _ids_right(everything) and all(q.is_sound() for q in everything)
 
 
-def merge(packets, protocols=(TCP, UDP)):
+def merge(packets, protocols=(TCP, UDP), ethernet=False):
     """Lists of packets (as Parsed) that go together, in order of their first packets."""
     groups = []
     newest = {}
     for packet in packets:
-        p = Parsed(packet, protocols)
+        p = Parsed(packet, protocols, ethernet)
         if p.verdict == "barrier":
             newest.clear()
         group = newest.get(p.flow) if p.flow else None
@@ -355,7 +389,7 @@ def super_frame(group, order):
     """The frame that a group is written as."""
     first = group[0]
     if len(group) == 1:
-        return vnet_header(order) + first.packet
+        return vnet_header(order) + first.frame
     payload = b"".join(p.payload() for p in group)
     ip, l4 = bytearray(first.packet[: first.l4]), bytearray(first.packet[first.l4 : first.at])
     l4_len = len(l4) + len(payload)
@@ -373,5 +407,6 @@ def super_frame(group, order):
     l4[field : field + 2] = pseudo.to_bytes(2, "big")
     kind = GSO_UDP if first.protocol == UDP else GSO_TCP4 if first.version == 4 else GSO_TCP6
     size = len(first.payload())
-    head = vnet_header(order, NEEDS_CSUM, kind, first.at, size, first.l4, field)
-    return head + bytes(ip) + bytes(l4) + payload
+    at = len(first.front)
+    head = vnet_header(order, NEEDS_CSUM, kind, at + first.at, size, at + first.l4, field)
+    return head + first.front + bytes(ip) + bytes(l4) + payload

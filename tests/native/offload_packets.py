@@ -84,7 +84,27 @@ def super_frame(order, packet, gso_type, gso_size, *, l4, hdr_len=0, flags=model
     return model.vnet_header(order, flags, gso_type, hdr_len, gso_size, l4, field) + packet
 
 
+VLAN, SERVICE, QINQ = b"\x81\0\x20\x07", b"\x88\xa8\0\x09", b"\x88\xa8\0\x09\x81\0\x20\x07"
+
+
+def ethernet(packet, tags=b"", source=1):
+    """The frame that carries an IP packet."""
+    kind = b"\x86\xdd" if packet[:1] and packet[0] >> 4 == 6 else b"\x08\0"
+    return b"\x02\0\0\0\0\x09\x02\0\0\0\0" + bytes([source]) + tags + kind + packet
+
+
+def ethernet_frame(order, frame, tags=b""):
+    """A TUN's frame as a TAP has it."""
+    flags, kind, hdr_len, size, start, offset = model.vnet_fields(order, frame)
+    whole = ethernet(frame[10:], tags)
+    front = len(whole) - len(frame) + 10
+    start += front if flags & model.NEEDS_CSUM else 0
+    return model.vnet_header(order, flags, kind, hdr_len, size, start, offset) + whole
+
+
 # ---- strategies -------------------------------------------------------------------------------
+
+TAGS = st.sampled_from([b"", b"", VLAN, SERVICE, QINQ, VLAN + VLAN])
 
 _TCP_OPTIONS = st.sampled_from([b"", b"\1\1\x08\x0a" + b"tsvatsec", bytes(40)])
 _IP4_OPTIONS = st.sampled_from([b"", b"\x94\x04\0\0", b"\1\1\1\0", b"\x07\x07\4\0\0\0\0\0"])

@@ -112,9 +112,19 @@ def options(**changes):
         "workers": 1,
         "ring_receives": 0,
         "ring_sends": 0,
+        "forward": 0,
+        "fdb": 1024,
+        "fdb_per_peer": 256,
+        "parts": 16,
+        "vxlan_family": 0,
+        "vxlan_vni": 0,
+        "vxlan_port": 0,
+        "vxlan_sums": 0,
+        "vxlan_local": b"",
+        "vxlan_remote": b"",
     }
     assert set(changes) <= set(fields)
-    return struct.pack("<16s24s12I", *{**fields, **changes}.values())
+    return struct.pack("<16s24s20I16s16s", *{**fields, **changes}.values())
 
 
 def route(prefix, peer, standby=False):
@@ -234,13 +244,14 @@ class Plane:
             "rekey_ms": 120_000,
             "rekey_received_ms": 165_000,
             "reject_ms": 180_000,
+            "mode": 0,
             "rekey_messages": 1 << 60,
             "reject_messages": (1 << 64) - (1 << 13) - 1,
         }
         assert set(changes) <= set(fields)
         f = {**fields, **changes}
         record = index + remote + struct.pack("<Q", f["born_ms"]) + send + receive
-        record += struct.pack("<IIIII4x", *(f[k] for k in list(fields)[1:6]))
+        record += struct.pack("<6I", *(f[k] for k in list(fields)[1:7]))
         record += struct.pack("<QQ", f["rekey_messages"], f["reject_messages"])
         self.call("session_new", record, len(record))
         if use:
@@ -260,11 +271,12 @@ class Plane:
 
     def state(self, peer):
         """record_peer as a dict."""
-        out = ffi.new("unsigned char[136]")
-        self.call("peer_state", peer, out, 136)
+        out = ffi.new("unsigned char[144]")
+        self.call("peer_state", peer, out, 144)
         keys = "rx_bytes tx_bytes sent_any sent_data received_any received_data first_unanswered"
         keys += " first_unreplied staged events endpoint sending_index has_session send_counter"
-        values = struct.unpack("<8QII48s4sIQ", bytes(out))
+        keys += " path_number path_len"
+        values = struct.unpack("<8QII48s4sIQII", bytes(out))
         return dict(zip(keys.split(), values, strict=True))
 
     def handshake(self):

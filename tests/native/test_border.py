@@ -244,7 +244,7 @@ def test_names_are_distinct_and_a_short_buffer_is_enospc():
         found = names(kind)
         assert len(found) == len(set(found)) > 0
         assert lib.tl_seen(-1, kind, ffi.new("unsigned char[4]"), 4) == -errno.ENOSPC
-    assert lib.tl_seen(-1, kind + 1, ffi.NULL, 0) == -errno.EINVAL
+    assert lib.tl_seen(-1, lib.TL_SEEN_FDB + 1, ffi.NULL, 0) == -errno.EINVAL
 
 
 def test_what_is_a_planes_needs_one_and_room_for_all_of_it():

@@ -20,6 +20,8 @@ from tests.native.plane_ffi import (
 )
 
 PROVED_ELSEWHERE = {
+    "not_vxlan": "test_vxlan_plane.py",
+    "wrong_vni": "test_vxlan_plane.py",
     "truncated": "test_engines.py",
     "no_socket": "test_engines.py",
     "socket_overflow": "test_engines.py",
@@ -40,6 +42,20 @@ PROVED_ELSEWHERE = {
     "worker_full": "test_workers.py",
     "device_unsplittable": "test_fast_path.py",
     "routing_loop": "test_loop.py",
+    "other_layer": "test_load.py",
+    "wrong_mode": "test_frames.py",
+    "bare_refused": "test_bare.py",
+    "received_bad_frame": "test_frames.py",
+    "received_bad_control": "test_control_frames.py",
+    "control_limited": "test_control_frames.py",
+    "received_bad_part": "test_cut.py",
+    "parts_full": "test_cut.py",
+    "parts_lost": "test_cut.py",
+    "not_in_use": "test_flood.py",
+    "flood_full": "test_flood.py",
+    "forward_full": "test_flood.py",
+    "frame_too_long": "test_cut.py",
+    "cut_full": "test_cut.py",
 }
 
 

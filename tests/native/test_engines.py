@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The engines on real descriptors: UDP on loopback, and a packet socket pair for the device."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -264,6 +265,7 @@ def test_a_full_frame_leaves_whole_wherever_its_buffer_begins(tags):
     head = bytes(12) + b"\x81\x00\x00\x01" * tags + b"\x08\x00"
     full = [head + bytes([i]) * 9000 for i in range(7)]
     with Wired("mmsg", layer=2, mtu=9000) as wired:
+        wired.plane.call("peer_path", wired.peer, 9100, 9200)
         wired.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)
         for length in range(2800, 3200, 16):  # of what stands before them in a slab of 65 KB
             frames = [bytes(length), *full]
@@ -271,8 +273,7 @@ def test_a_full_frame_leaves_whole_wherever_its_buffer_begins(tags):
                 wired.inside.send(frame)
             wired.plane.turn(2)
             for frame in frames:
-                inner = unseal(KEY_A, wired.outside.recv(10000))[2]
-                assert inner[: len(frame)] == frame and not any(inner[len(frame) :])
+                assert unseal(KEY_A, wired.outside.recv(10000))[2] == b"\0\0" + frame
         assert wired.plane.counters()["batch_largest"] == len(frames)
 
 
@@ -280,13 +281,30 @@ def test_a_frame_longer_than_the_mtu_that_we_know_of_leaves_whole_or_not_at_all(
     """The device's MTU grows some time before we hear of it."""
     frames = [bytes([i]) * 9014 for i in range(8)]
     with Wired("mmsg", layer=2) as wired:
+        wired.plane.call("peer_path", wired.peer, 9100, 9200)
         wired.inside.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)
         for frame in frames:
             wired.inside.send(frame)
         wired.plane.turn(2)
         lost = wired.plane.drops().get("device_bad_length", 0)
-        left = [unseal(KEY_A, wired.outside.recv(10000))[2] for _ in range(8 - lost)]
+        left = [unseal(KEY_A, wired.outside.recv(10000))[2][2:] for _ in range(8 - lost)]
         assert all(inner in frames for inner in left)
+
+
+@pytest.mark.parametrize(("layer", "v4", "v6"), [(2, 3, 3), (3, 0, 0)])
+def test_frames_are_never_fragmented_and_no_stranger_says_how_long_they_may_be(layer, v4, v6):
+    """IP_PMTUDISC_PROBE and IP_PMTUDISC_DONT: either way the kernel's cache is not asked."""
+    before = set(os.listdir("/proc/self/fd"))
+    with Plane(fake=False, layer=layer) as plane:
+        port = plane.call("plane_listen", 0, bytes(4))
+        found = {}
+        for number in set(os.listdir("/proc/self/fd")) - before:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(number))) as sock:
+                if sock.getsockname()[1] == port:
+                    v6_socket = sock.family == socket.AF_INET6
+                    level = socket.IPPROTO_IPV6 if v6_socket else socket.IPPROTO_IP
+                    found[sock.family] = sock.getsockopt(level, 23 if v6_socket else 10)
+        assert found == {socket.AF_INET: v4, socket.AF_INET6: v6}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

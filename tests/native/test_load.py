@@ -446,3 +446,83 @@ def test_handshakes_are_sent_with_the_tos_of_the_kernels_wireguard(plane):
     state = plane.state(peer)
     assert (state["tx_bytes"], state["sent_any"], state["sent_data"]) == (148, 1_000_000, 0)
     assert struct.unpack("<I", message[:4]) == (1,)
+
+
+# ---- the lengths of the two layers --------------------------------------------------------------
+
+
+def of_layer_2(message):
+    """The same with 4 bytes more in its last encrypted field."""
+    body = message[:-32] + b"more"
+    return body + mac(MAC1_KEY, body) + bytes(16)
+
+
+def as_long(length, message):
+    """A message of that length, with a right mac1."""
+    body = message[:-32].ljust(length - 32, b"x")
+    return body + mac(MAC1_KEY, body) + bytes(16)
+
+
+@pytest.fixture
+def frames():
+    with Plane(layer=2, ring=RING) as p:
+        p.call("plane_identity", MAC1_KEY, COOKIE_KEY)
+        yield p
+
+
+def test_messages_of_layer_2_have_four_bytes_more(frames):
+    index = frames.index(frames.peer())
+    messages = [of_layer_2(initiation()), of_layer_2(response(index)), cookie_reply(index)]
+    assert [len(message) for message in messages] == [152, 96, 64]
+    frames.put_outside(*messages)
+    frames.turn()
+    assert [message for _, message in drain(frames)] == messages
+    assert frames.drops() == {}
+
+
+def test_of_the_other_layers_initiations_all_are_counted_and_one_a_minute_is_handed_up(
+    plane, frames
+):
+    for asked, message in ((plane, of_layer_2(initiation())), (frames, initiation())):
+        asked.put_outside(*[message] * 20)
+        asked.turn()
+        assert [message for _, message in drain(asked)] == [message]
+        asked.put_outside(message)
+        asked.turn()
+        assert asked.handshake() is None and asked.take_outside() == []
+        assert asked.drops() == {"other_layer": 21}
+
+
+@pytest.mark.parametrize("at", range(0, 152, 7))
+def test_the_mac1_of_the_other_layers_has_to_be_right(plane, at):
+    message = bytearray(of_layer_2(initiation()))
+    message[at if at != 0 else 5] ^= 1
+    plane.put_outside(bytes(message))
+    plane.turn()
+    assert plane.drops() == ({"bad_length": 1} if at < 136 else {"other_layer": 1})
+
+
+def test_an_answer_of_the_other_layers_length_is_refused(plane, frames):
+    for asked, message in (
+        (plane, of_layer_2(response(plane.index(plane.peer())))),
+        (frames, response(frames.index(frames.peer()))),
+        (plane, as_long(152, response(plane.index(plane.peer())))),
+        (frames, as_long(148, response(frames.index(frames.peer())))),
+    ):
+        asked.put_outside(message)
+        asked.turn()
+        assert asked.drops() == {"bad_length": 1}
+
+
+def test_cookies_of_layer_2_are_over_its_own_mac1(frames):
+    where = endpoint("198.51.100.1", 7)
+    question = of_layer_2(initiation())
+    frames.call("send", lib.TL_NEEDS_COOKIE, where, question, len(question))
+    [reply] = frames.take_outside()
+    cookie = open_cookie(reply, question)
+    body = question[:-16]
+    frames.put_outside(body + mac(cookie, body), where=where)
+    frames.turn()
+    assert frames.handshake() is not None and frames.proved
+    with pytest.raises(OSError, match="EINVAL"):
+        frames.call("send", lib.TL_NEEDS_COOKIE, where, initiation(), 148)

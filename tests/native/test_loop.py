@@ -194,3 +194,50 @@ def test_a_link_that_the_route_has_left_tells_no_source(plane):
     plane.put_outside(seal(KEY_B, plane.index_bytes, 2, b""), where=new)
     plane.turn()
     assert plane.state(plane.peer_number)["endpoint"] == with_way(new, 2)
+
+
+# ---- layer 2 ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bridge():
+    with Plane(layer=2) as p:
+        p.port = p.call("plane_listen", 0, bytes(4))
+        p.peer_number = p.peer(where=endpoint(V4, THERE))
+        p.index_bytes = p.session(p.index(p.peer_number), remote=REMOTE, pad=1)
+        yield p
+
+
+def framed(packet, tags=b""):
+    kind = b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\x00"
+    return b"\2" * 12 + tags + kind + packet
+
+
+@pytest.mark.parametrize("kind", [4, 5, 6])
+@pytest.mark.parametrize("tags", [b"", b"\x81\0\0\5", b"\x88\xa8\0\1\x81\0\0\2"])
+def test_a_message_of_our_own_in_a_frame_ends_at_the_device(bridge, kind, tags):
+    sealed = bytes([kind, 0, 0, 0]) + REMOTE + bytes(40)
+    assert drops_of(bridge, framed(udp(bridge, sealed), tags)) == LOOP
+    bridge.call("peer_endpoint", bridge.peer_number, endpoint(V6, THERE))
+    assert drops_of(bridge, framed(udp(bridge, sealed, dst=V6), tags)) == LOOP
+
+
+def test_a_handshake_message_of_ours_in_a_frame_does_too(bridge):
+    ours = bridge.index(bridge.peer_number)
+    message = b"\1\0\0\0" + ours + bytes(84)
+    assert drops_of(bridge, framed(udp(bridge, message, dst="10.0.0.77"))) == LOOP
+
+
+def test_frames_that_hold_no_such_packet_go_their_way(bridge):
+    packet = udp(bridge, SEALED)
+    for inner in (
+        framed(packet)[:14],
+        framed(packet)[:20],
+        framed(packet)[:40],
+        b"\2" * 12 + b"\x43\5" + packet,
+        b"\2" * 12 + b"\x86\xdd" + packet,
+        framed(packet, b"\x81\0\0\5" * 3),
+        framed(udp(bridge, b"\7\0\0\0" + REMOTE + bytes(40))),
+        framed(b"\x4f" + packet[1:]),
+    ):
+        assert drops_of(bridge, inner) == GOES

@@ -78,9 +78,11 @@ def ip_command(*arguments):
 class Tun:
     """The device, up and addressed, and the far end of what goes through it."""
 
+    kind, is_ethernet, mtu = IFF_TUN, False, MTU
+
     def __init__(self, name="tun0"):
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-        flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR
+        flags = self.kind | IFF_NO_PI | IFF_VNET_HDR
         fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
         fcntl.ioctl(self.fd, TUNSETOFFLOAD, F_CSUM | F_TSO4 | F_TSO6)
         try:
@@ -90,7 +92,7 @@ class Tun:
             self.has_uso = False
         self.native = offload_ffi.native("here")
         self.most_cut = 0
-        ip_command("link", "set", name, "up", "mtu", str(MTU))
+        ip_command("link", "set", name, "up", "mtu", str(self.mtu))
         self.address(name)
 
     def address(self, name):
@@ -106,14 +108,14 @@ class Tun:
     def write(self, packets):
         """Packets of the far end, merged; the number of frames it took."""
         kinds = offload_ffi.TCP | (offload_ffi.UDP if self.has_uso else 0)
-        groups = self.native.merge(packets, kinds)
+        groups = self.native.merge(packets, kinds, ethernet=self.is_ethernet)
         for iovecs, _ in groups:
             assert os.writev(self.fd, iovecs) == sum(map(len, iovecs))
         return len(groups)
 
     def _cut(self, frame):
-        room = offload_ffi.Room(size=90000, mtu=MTU)
-        begun, after, turns = self.native.split(frame, room)
+        room = offload_ffi.Room(size=90000, mtu=self.mtu)
+        begun, after, turns = self.native.split(frame, room, ethernet=self.is_ethernet)
         assert begun > 0, offload_ffi.REFUSALS[begun]
         packets = [data[o : o + n] for _, slices, data in turns for o, n in slices]
         return packets or [after[10:]]

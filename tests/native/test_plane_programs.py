@@ -5,12 +5,15 @@ import os
 import random
 import subprocess
 
+import pytest
+
 from machine import native_build
 
 
-def test_random_datagrams_packets_and_calls_break_nothing_under_the_sanitizers():
-    sources = ["tests/native/plane_fuzz.c", *native_build.core_sources()]
-    program = native_build.program("plane_fuzz_asan", sources, native_build.SANITIZE["asan"])
+@pytest.mark.parametrize("name", ["plane_fuzz", "frames_fuzz"])
+def test_random_datagrams_packets_and_calls_break_nothing_under_the_sanitizers(name):
+    sources = [f"tests/native/{name}.c", *native_build.core_sources()]
+    program = native_build.program(f"{name}_asan", sources, native_build.SANITIZE["asan"])
     seeds = [1, 2, 3, random.randrange(1 << 32)]
     if given := os.environ.get("TUNLITE_FUZZ_SEED"):
         seeds = [int(given)]

@@ -317,8 +317,9 @@ def test_a_frame_counts_with_its_header():
         peer = plane.peer()
         index = plane.session(plane.index(peer), pad=1)
         plane.call("peer_rates", peer, struct.pack("<QQ", 1_000_000, 1_000_000))
-        frame = bytes(1250)
+        frame = bytes(6) + b"\2" * 6 + bytes(1238)
+        plane.call("peer_path", peer, 9000, 1500)
         plane.put_inside(*[frame] * 20)
-        plane.put_outside(*(seal(KEY_B, index, n, frame, pad=1) for n in range(20)))
+        plane.put_outside(*(seal(KEY_B, index, n, b"\0\0" + frame, pad=1) for n in range(20)))
         plane.turn(3)
         assert len(plane.take_outside()) == len(plane.take_inside()) == 10

@@ -48,6 +48,16 @@ def test_workers_keep_the_order_while_peers_are_rekeyed_and_removed(words):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
+)
+@pytest.mark.parametrize(("kind", "workers"), [("tsan", 2), ("tsan", 4), ("asan", 4)])
+def test_workers_pass_frames_from_peer_to_peer_while_peers_come_and_go(kind, workers):
+    sources = ["tests/native/frames_crew.c", *native_build.core_sources()]
+    result = _run([_program("frames_crew", sources, kind), workers, 3000, workers])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_the_thread_sanitizer_sees_a_race():
     result = _run([_program("race", ["tests/native/race.c"])])
     assert result.returncode != 0

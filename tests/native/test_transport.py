@@ -90,20 +90,6 @@ def test_two_planes_carry_both_families_both_ways():
         assert a.drops() == b.drops() == {}
 
 
-def test_layer_2_frames_keep_their_exact_length():
-    with Plane(layer=2) as plane:
-        peer = plane.peer()
-        index = plane.session(plane.index(peer), pad=1)
-        frame = b"\xff" * 6 + b"\2" * 6 + b"\x43\x05" + b"batman" * 7 + b"!"
-        plane.put_inside(frame)
-        plane.turn()
-        [datagram] = plane.take_outside()
-        assert unseal(KEY_A, datagram)[2] == frame
-        plane.put_outside(seal(KEY_B, index, 0, frame, pad=1))
-        plane.turn()
-        assert plane.take_inside() == [frame]
-
-
 def test_an_empty_message_is_a_keepalive_and_nothing_else():
     with Plane() as plane:
         peer, index = with_session(plane)

@@ -188,6 +188,6 @@ def test_a_full_device_gets_one_answer_and_keeps_its_turn(plane):
 
 
 def test_no_frame_of_layer_2_is_answered():
-    with Plane(layer=2) as plane:
+    with Plane(layer=2) as plane:  # which has no peer
         assert answers(plane, b"\xff" * 12 + b"\x08\x00" + ipv4(dst=NOBODY4)) == []
         assert plane.drops() == {"no_route": 1}

@@ -17,6 +17,10 @@ class Links:
     def __init__(self):
         self.found = (7, 1420, False)
         self.elsewhere = None
+        self.ethernet = b"\2\0\0\0\0\7"
+
+    def address_of(self, index):
+        return self.ethernet
 
     def link_get(self, name, netns=-1):
         return self.elsewhere if netns >= 0 else self.found
@@ -114,6 +118,27 @@ def test_the_link_that_comes_up_opens_the_sockets_and_down_closes_them(node):
     node.system.wake(50)
     assert not node.interface.listening
     assert node.native.port is None
+
+
+def test_on_layer_2_the_device_s_own_address_is_followed_and_told_once():
+    node = Node(World(), b"\x0a\0\0\x01", layer=2)
+    node.system = System(node)
+    node.daemon.watch_link()
+    assert node.native.macs == [(b"\2\0\0\0\0\7", planes.OURS)]
+    told = []
+    publish, node.native.tl_macs = node.native.tl_macs, lambda *row: told.append(1) or publish(*row)
+    for mtu, address in (
+        (1500, b"\2\0\0\0\0\7"),
+        (1400, b"\2\0\0\0\0\7"),
+        (1400, b"\2\0\0\0\0\x08"),
+    ):
+        node.system.links.ethernet = address
+        node.system.changes = [(7, "fake", True, mtu, False)]
+        node.system.wake(50)
+    node.system.links.ethernet = None  # nobody tells it
+    node.system.changes = [(7, "fake", True, 1400, False)]
+    node.system.wake(50)
+    assert node.native.macs == [(b"\2\0\0\0\0\x08", planes.OURS)] and told == [1]
 
 
 def test_changes_of_other_links_are_ignored(node):
@@ -376,7 +401,9 @@ def test_a_machine_with_little_memory_gets_a_small_window_and_pool(total_kb, sma
     record = tuned.record
     replay_bits = int.from_bytes(record[60:64], "little")
     assert replay_bits == (2048 if small else 8192)
-    assert len(record) == 88
+    assert len(record) == 152
+    frames = tuple(int.from_bytes(record[i : i + 4], "little") for i in (92, 96, 100))
+    assert frames == ((1024, 256, 16) if small else (8192, 1024, 256))
     assert tuned.device_queue == (128 if small else 0)
 
 
@@ -398,9 +425,10 @@ def test_settings_reach_the_options_record():
     port = Node(World(), b"\x0a\0\0\x01").port
     settings = {"Engine": "basic", "AEAD": "portable", "Memory": 1 << 20, "Batch": 7, "MTU": 1300}
     settings["RingSlots"] = (8, 32)
+    settings["ForwardPeers"] = True
     record = tuning.Tuning(port, Settings(settings), False).record
     assert record[:6] == b"basic\0"
     assert record[16:25] == b"portable\0"
-    numbers = [int.from_bytes(record[i : i + 4], "little") for i in range(40, 88, 4)]
+    numbers = [int.from_bytes(record[i : i + 4], "little") for i in range(40, 92, 4)]
     assert numbers[1:5] == [3, 1300, 1 << 20, 7]
-    assert numbers[10:] == [8, 32]
+    assert numbers[10:] == [8, 32, 1]

@@ -348,7 +348,7 @@ def test_sources_of_targets_of_earlier_configurations_are_forgotten():
         lab.set("group_name=gateways", f"group_probe_address=10.77.0.{number}")
         hands.echoes(lab.group.choice.used.peer)
         lab.world.run(1)
-    assert len(hands._sources) < 20
+    assert len(hands._pings._sources) < 20
 
 
 def test_all_members_drop_echoes_and_answer_data_and_nobody_is_left():

@@ -8,9 +8,10 @@ from lab.fakes.net import Node, World
 from tunlite import log as logs
 
 _ROOT = Path(__file__).resolve().parents[2] / "tunlite"
-_MAKES_TEXT = re.compile(r"endpoints\.(text|formatted)\(")
-# uapi/get.py: what wg(8) reads is what it sets.
-_NOT_FOR_PEOPLE = {"endpoints.py", "uapi/get.py"}
+_MAKES_TEXT = re.compile(r"endpoints\.(text|formatted)\(|addresses\.format_mac\(")
+# uapi/get.py: what wg(8) reads is what it sets, and addresses=1 tells none that is hidden;
+# values.py: what a file says.
+_NOT_FOR_PEOPLE = {"endpoints.py", "uapi/get.py", "config/values.py"}
 
 
 def _bare(name, text):
@@ -27,6 +28,7 @@ def test_no_place_makes_text_of_an_endpoint_but_by_the_log():
         found[name] = _bare(name, path.read_text())
     assert {name: lines for name, lines in found.items() if lines} == {}
     assert _bare("control/x.py", 'log.info(f"at {endpoints.text(record)}")')
+    assert _bare("control/x.py", "text = addresses.format_mac(mac)")
 
 
 def test_what_is_hidden_is_told_in_other_words_and_what_is_not_there_stays_so():

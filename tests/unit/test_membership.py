@@ -45,7 +45,7 @@ RUNNING = (
 GROUP = (
     *("group_name=nodes", "group_rate_in=", "group_rate_out=", "group_limit="),
     *("group_choose=random", "group_fail_after=5", "group_probe_address="),
-    *("group_health=", "group_peer_limit=0"),
+    *("group_health=", "group_peer_limit=0", "group_encryption="),
 )
 
 
@@ -154,7 +154,7 @@ def test_members_of_a_group_with_a_limit_may_share_prefixes():
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
-        ("Limit = 1", "Limit = 2", "f:3: Limit: 2 is too many: on layer 3 one member is used"),
+        ("Limit = 1", "Limit = 2", "f:3: Limit: 2 is too many: one member is used"),
         ("Limit = 1", "Limit = 0", 'f:5: Limit: "0" is not a number from 1 to 65000; write 1'),
         ("Limit = 1", "Limit = 1\nChoose = least", 'f:6: Choose: "least" is no rule; write order'),
         ("Limit = 1", "Limit = 1\nFailAfter = 0", 'f:6: FailAfter: "0" is not a number from 1 to'),

@@ -34,7 +34,7 @@ class Commands:
 
 class Daemons:
     """What the status sockets tell of wg0 and wg1, two ends, and of wg2, a router with a group of
-    two gateways, the second without a Description."""
+    two gateways, the second without a Description; wg3 is of layer 2."""
 
     def __init__(self):
         self.world = World()
@@ -55,7 +55,13 @@ class Daemons:
         for node in (router, gateway):  # what only happens in trouble
             node.interface.exchange.refused["not authentic"] = 2
         self.nodes = {"wg0": router, "wg1": gateway, "wg2": self.group.router}
+        self.nodes["wg3"] = self._of_layer_2()
         self.edit = lambda found: found
+
+    def _of_layer_2(self):
+        near, far = (Node(self.world, bytes([192, 0, 2, n]), layer=2).start() for n in (3, 4))
+        near.add(far, _PEER)
+        return near
 
     def _knock(self, gateway):
         """A stranger is asked about."""
@@ -81,7 +87,7 @@ class Daemons:
 def daemons(monkeypatch):
     made = Daemons()
     monkeypatch.setattr(metrics.client, "told", made.told)
-    monkeypatch.setattr(metrics, "interfaces", lambda: ["wg0", "wg1", "wg2"])
+    monkeypatch.setattr(metrics, "interfaces", lambda: ["wg0", "wg1", "wg2", "wg3"])
     return made
 
 
@@ -111,6 +117,14 @@ def test_the_text_is_read_by_prometheus_own_parser_with_a_help_and_a_type_for_ea
     assert all(family.documentation and family.samples for family in families)
     told = {line.split(" ")[2] for line in text.split("\n") if line.startswith("# TYPE")}
     assert told == {name for name, _, _ in metrics._FAMILIES}, "each is seen here"
+
+
+def test_what_only_layer_2_counts_is_told_of_that_alone(daemons):
+    frames = {"tunlite_" + name for name, _ in metrics._FRAMES} | {"tunlite_addresses"}
+    frames.add("tunlite_peer_path_mtu_bytes")
+    for name in ("wg0", "wg3"):
+        told = {sample.split("{")[0] for sample in text_of([name]).split("\n")}
+        assert told & frames == (frames if name == "wg3" else set())
 
 
 def test_names_and_units_are_by_prometheus_conventions():

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from tunlite.cli import commands
-from tunlite.config import as_uapi, options, parser, save, secret_text, settings, values
+from tunlite.config import as_uapi, layers, options, parser, save, secret_text, settings, values
 from tunlite.config.options import DEFAULT, HELP, KIND, NAME, SECTION, UAPI, UCI, WHEN, WHOSE
 from tunlite.uapi import text as uapi
 
@@ -29,9 +29,17 @@ WRITTEN = {
     **{"name": "nodes", "limit": "1", "choose": "order", "seconds": "3", "address": "10.1.0.1"},
     **{"engine": "mmsg", "aead": "portable", "features": "off", "batch": "8", "memory": "1M"},
     **{"workers": "2", "slots": "8", "rekey": "60", "folder": "/tmp/x", "layer": "3"},
-    **{"lifetime": "3600", "count": "5"},
-    **{"socket": "/tmp/x.status", "switch": "on"},
+    **{"lifetime": "3600", "count": "5", "modes": "authentic,on"},
+    **{"socket": "/tmp/x.status", "switch": "on", "path_mtu": "1400"},
+    **{"macs": "02:00:5e:10:00:01, 02:00:5e:10:00:02"},
+    **{"encapsulation": "vxlan", "vni": "7", "dialect": "munich", "vxlan_port": "4790"},
 }
+
+
+@pytest.fixture(autouse=True)
+def _any_layer(monkeypatch):
+    """No file has all: some go with one layer alone."""
+    monkeypatch.setattr(layers, "check", lambda parser: None)
 
 
 def planted(section, **columns):
@@ -111,6 +119,9 @@ def test_what_takes_a_new_daemon_is_the_same_when_it_is_read_from_the_record():
         b"[Interface]\nRingSlots = 8, 32\nOffloads = udp_gso\nWorkers = 2\nMemory = 4M\nUser = x\n"
         b"Batch = 8\nEngine = mmsg\nAEAD = portable\nRekeyAfter = 30\nStateDir = /x\nLayer = 3\n"
         b"SocketGroup = y\nStatusSocket = /run/x\nHideAddresses = on\n"
+        b"ForwardPeers = on\n"
+        b"Encapsulation = vxlan\nVNI = 7\nVXLANDialect = plain\nVXLANPort = 9\n"
+        b"VXLANLocal = 10.0.0.1\nVXLANRemote = 10.0.0.2\n"
     )
     fixed = parser.parse(secret_text.Text([text]), "x.conf").settings.fixed()
     assert set(fixed) == set(settings.FIXED)

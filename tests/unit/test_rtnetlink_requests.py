@@ -166,3 +166,18 @@ def test_a_default_route_and_an_address_of_ours_are_a_new_way_and_others_are_not
     assert rtnetlink.is_new_way([head(32, 2)])
     assert not rtnetlink.is_new_way([head(24, 1), b"\2", b""])
     assert not rtnetlink.is_new_way(())
+
+
+def test_a_link_tells_its_ethernet_address_where_it_has_one():
+    def link(*rows):
+        body = struct.pack("=BBHiII", 0, 0, 1, 9, 0, 0)
+        for number, value in rows:
+            padded = value + bytes(-len(value) % 4)
+            body += struct.pack("=HH", 4 + len(value), number) + padded
+        return body
+
+    name, mac = (3, b"mesh0\0"), (1, b"\2\0\0\0\0\7")
+    assert requests.ethernet_of(link(name, mac)) == b"\2\0\0\0\0\7"
+    for nothing in (link(name), link((1, b"")), link((1, bytes(8))), link((1, bytes(20)))):
+        assert requests.ethernet_of(nothing) is None
+    assert requests.ethernet_of(next(_ask(requests.get_link("lo")))) == bytes(6)

@@ -502,12 +502,13 @@ def test_a_command_that_takes_a_stranger_says_what_he_gets(verifying):
         ("echo Endpoint = 192.0.2.1:1", "line 1 is none of"),
         ("echo; echo [Interface]", "line 2 is none of"),
         (
-            "echo MACs = 02:00:00:00:00:01",
+            "echo MTU = 1500",
             "line 1 is none of AllowedIPs, PresharedKey, Description, Group, RateIn, RateOut,"
-            " Lifetime\n",
+            " Lifetime, MACs\n",
         ),
         ("echo PublicKey = " + PSK, "line 1 is none of"),
         ("echo AllowedIPs = x", "AllowedIPs: "),
+        ("echo MACs = x", "MACs: "),
         ("echo Group = others", "no [Group] has the Name"),
         ("head -c 5000 /dev/zero", "says more than 4096 bytes"),
         ("printf '\\377 = 1'", "line 1 is none of"),

@@ -246,6 +246,10 @@ def test_status_is_one_line_of_json_and_errno(served):
     assert found["peers"][0]["preshared"] is False
 
 
+def test_the_table_of_addresses_is_asked_for_as_the_rest(served):
+    assert ask(served, served.connect(), "addresses=1\n\n") == "errno=0\n\n"
+
+
 def test_lines_with_secrets_are_wiped(served):
     client = served.connect()
     ask(served, client, f"set=1\nprivate_key={'48' * 32}\n{PEER}\npreshared_key={'cd' * 32}\n\n")

@@ -270,3 +270,92 @@ def test_a_group_without_a_limit_is_its_name_and_how_many_there_are():
     status = {**STATUS, "groups": [{"name": "nodes", "members": 7}]}
     status.pop("peers")
     assert "group nodes: 7 members\n" in "".join(show.pages(iter([status])))
+
+
+def _of_layer_2(**told):
+    row = {"layer": 2, "encryption": None, "longest_frame": None}
+    row |= {"path_mtu": 1400, "path_mtu_why": "found by probes", "macs": []}
+    row |= {"encryption_taken": "authentic,on", "encryption_refused": None, **told}
+    status = {**STATUS, "layer": 2, "addresses": 0, "peers": [{**STATUS["peers"][0], **row}]}
+    return "".join(show.pages(_parts(status)))
+
+
+def test_layer_2_is_named_and_what_protects_each_peer_s_frames_is_said_plainly():
+    text = _of_layer_2(encryption="on")
+    assert "  layer: 2: Ethernet frames\n" in text
+    assert "  encryption: on (nobody on the way reads or changes a frame)\n" in text
+    text = _of_layer_2(encryption="authentic")
+    assert "  encryption: authentic (whoever is on the way reads every frame)" in text
+    text = _of_layer_2(encryption="off")
+    assert "off (whoever is on the way reads frames, changes them and makes up others)" in text
+    assert "  encryption: no session\n" in _of_layer_2()
+
+
+def test_a_mode_that_was_refused_is_shown_with_ours():
+    text = _of_layer_2(encryption_refused="off")
+    assert "  encryption: none: the peer's begins with off, ours is authentic, on\n" in text
+
+
+def test_a_page_of_layer_3_says_nothing_of_layers_or_encryption():
+    text = "".join(show.pages(_parts(STATUS)))
+    assert "layer" not in text and "encryption" not in text
+
+
+def _page_of_table(monkeypatch, rows, **told):
+    monkeypatch.setattr(show.client, "get_addresses", lambda name: iter(rows))
+    row = {"layer": 2, "encryption": "on", "encryption_refused": None, "description": "gate"}
+    row |= {"path_mtu": 1400, "path_mtu_why": "found by probes", "macs": [], "allowed_ips": []}
+    peer = {**STATUS["peers"][0], **row, "public_key": PEER}
+    return {**STATUS, "layer": 2, "addresses": len(rows), "peers": [peer], **told}
+
+
+PEER = base64.b64encode(b"\xab" * 32).decode()
+
+
+def _table(count, how="learned"):
+    return [(f"02:00:00:00:00:{n:02x}", "ab" * 32, "5", how) for n in range(count)]
+
+
+def test_the_table_of_addresses_names_who_each_is_behind(monkeypatch):
+    rows = _table(1) + [("02:00:00:00:01:00", "ab" * 32, "0", "pinned")]
+    rows += [("02:00:00:00:02:00", "cd" * 32, "9", "held")]
+    text = "".join(show.pages(_parts(_page_of_table(monkeypatch, rows))))
+    other = base64.b64encode(b"\xcd" * 32).decode()
+    assert text.endswith(
+        "addresses: wg0\n"
+        "  02:00:00:00:00:00: behind gate, heard 5 seconds ago\n"
+        "  02:00:00:00:01:00: behind gate, pinned\n"
+        f"  02:00:00:00:02:00: behind {other}, heard 9 seconds ago, held\n"
+    )
+    assert "  addresses known: 3\n" in text and "allowed ips" not in text
+    assert "  path mtu: 1400 (found by probes)\n" in text
+
+
+def test_of_many_addresses_64_are_shown_and_json_has_all(monkeypatch):
+    status = _page_of_table(monkeypatch, _table(200))
+    text = "".join(show.pages(_parts(status)))
+    assert text.count(": behind gate") == 64 and "  more: 136; --json has all\n" in text
+    found = json.loads("".join(show.json_pieces(_parts(status))))
+    assert len(found["address_table"]) == found["addresses"] == 200
+    first = {"mac": "02:00:00:00:00:00", "peer": PEER, "age_s": 5, "how": "learned"}
+    assert found["address_table"][0] == first
+
+
+def test_who_may_not_ask_for_the_table_gets_the_rest(monkeypatch):
+    status = _page_of_table(monkeypatch, _table(2))
+
+    def refused(name):
+        raise client.NoRight("no")
+        yield
+
+    monkeypatch.setattr(show.client, "get_addresses", refused)
+    assert "addresses known: 2" in "".join(show.pages(_parts(status)))
+    assert json.loads("".join(show.json_pieces(_parts(status))))["address_table"] == []
+
+
+def test_parts_and_floods_are_shown_once_there_are_any(monkeypatch):
+    counts = {"frames_cut": 3, "parts_sent": 6, "floods": 2, "flood_copies": 8}
+    text = "".join(show.pages(_parts(_page_of_table(monkeypatch, [], counters=counts))))
+    assert "  frames cut: 3 into 6 parts\n" in text
+    assert "  floods: 2 frames to several peers, 8 copies\n" in text
+    assert "frames joined" not in text

@@ -9,6 +9,7 @@ from tunlite.system import port
 from tunlite.uapi import client
 
 _ZERO_KEY = b"0" * 64
+_ADDRESSES_MOST = 64  # that are shown to people
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _SPANS = ((31536000, "year"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -62,6 +63,12 @@ def _facts(status):
         rows.append(("routes of peers", status["peer_routes"]))
     if "mtu" not in status:
         return rows  # another program's
+    if status["layer"] == 2:
+        rows.append(("layer", "2: Ethernet frames"))
+        rows.append(("addresses known", status["addresses"]))
+        rows += _frame_facts(status["counters"])
+    if status.get("vxlan"):
+        rows.append(("vxlan", _vxlan(status["vxlan"])))
     rows.append(("mtu", status["mtu"]))
     rows.append(("engine", status["engine"]))
     rows.append(("aead", status["aead"]))
@@ -84,6 +91,24 @@ def _facts(status):
         if drops[name]:
             rows.append(("dropped, " + name.replace("_", " "), drops[name]))
     return rows
+
+
+def _vxlan(ends):
+    return f"{ends['local']} to {ends['remote']}, VNI {ends['vni']}, port {ends['port']}"
+
+
+def _frame_facts(counts):
+    """Of layer 2."""
+    for first, second, words in _FRAME_COUNTS:
+        if counts.get(first):
+            yield words[0], f"{counts[first]} {words[1]} {counts.get(second, 0)} {words[2]}"
+
+
+_FRAME_COUNTS = (
+    ("frames_cut", "parts_sent", ("frames cut", "into", "parts")),
+    ("frames_joined", "parts_read", ("frames joined", "of", "parts")),
+    ("floods", "flood_copies", ("floods", "frames to several peers,", "copies")),
+)
 
 
 def _commands(counts):
@@ -134,7 +159,8 @@ def _peer_facts(peer):
             rows.append(("other endpoint", other["endpoint"] + loops))
     if peer.get("resolver"):
         rows.append(("name", peer["resolver"]))
-    rows.append(("allowed ips", ", ".join(peer["allowed_ips"]) or "(none)"))
+    if peer.get("layer") != 2 or peer["allowed_ips"]:
+        rows.append(("allowed ips", ", ".join(peer["allowed_ips"]) or "(none)"))
     if peer.get("established_s") is not None:
         rows.append(("established", "for " + span(peer["established_s"])))
     elif peer.get("ended"):
@@ -151,6 +177,11 @@ def _peer_facts(peer):
     if counts and (counts["initiated"] or counts["responded"]):
         text = ", ".join([f"{counts[name]} {name}" for name in _COUNTS if name in counts])
         rows.append(("handshakes", text))
+    if "encryption" in peer:
+        rows.append(("encryption", _encryption(peer)))
+        rows.append(("path mtu", f"{peer['path_mtu']} ({peer['path_mtu_why']})"))
+        if peer["macs"]:
+            rows.append(("macs", ", ".join(peer["macs"])))
     if peer.get("staged"):
         rows.append(("waiting packets", peer["staged"]))
     if peer["persistent_keepalive"]:
@@ -171,6 +202,18 @@ def _standing(peer):
     if peer["round_trip_ms"]:
         words.append(f"round trip {peer['round_trip_ms']} ms")
     return f" ({', '.join(words)})"
+
+
+def _encryption(peer):
+    """Of a peer of layer 2."""
+    from tunlite.config import layers
+
+    if peer["encryption_refused"]:
+        ours = peer["encryption_taken"].replace(",", ", ")
+        return f"none: the peer's begins with {peer['encryption_refused']}, ours is {ours}"
+    mode = peer["encryption"]
+    what = layers.OPEN.get(mode, "nobody on the way reads or changes a frame")
+    return f"{mode} ({what})" if mode else "no session"
 
 
 _COUNTS = ("initiated", "responded", "completed", "failed")
@@ -249,15 +292,64 @@ def pages(status):
     """The text of one interface, peer by peer. `status`: client.status()."""
     head = next(status)
     yield _page("interface", head["interface"], _facts(head))
+    names = {}
     for peer in status:
+        if _has_table(head):
+            names[peer["public_key"]] = peer.get("description") or peer["public_key"]
         yield "\n" + _page("peer", peer["public_key"], _peer_facts(peer))
+    if _has_table(head):
+        rows = list(_address_facts(head, names))
+        if rows:
+            yield "\n" + _page("addresses", head["interface"], rows)
 
 
 def json_pieces(status):
     """The same as one JSON object."""
-    yield json.dumps(next(status))[:-1] + ', "peers": ['
+    head = next(status)
+    yield json.dumps(head)[:-1] + ', "peers": ['
     separator = ""
     for peer in status:
         yield separator + json.dumps(peer)
         separator = ", "
-    yield "]}"
+    yield "]"
+    if _has_table(head):
+        yield ', "address_table": ['
+        separator = ""
+        for row in _table(head["interface"]):
+            yield separator + json.dumps(row)
+            separator = ", "
+        yield "]"
+    yield "}"
+
+
+# ---- layer 2's table ----
+
+
+def _has_table(head):
+    return bool(head.get("addresses"))
+
+
+def _table(name):
+    """Rows as dicts; none for who may only read the status."""
+    try:
+        for mac, public, age_s, how in client.get_addresses(name):
+            key = keys.text(binascii.unhexlify(public))
+            yield {"mac": mac, "peer": key, "age_s": int(age_s), "how": how}
+    except ValueError:
+        raise client.nonsense()
+    except client.NoRight:
+        return
+
+
+def _address_facts(head, names):
+    """The first of them, as people read them."""
+    count = 0
+    for row in _table(head["interface"]):
+        count += 1
+        if count <= _ADDRESSES_MOST:
+            place = "behind " + names.get(row["peer"], row["peer"])
+            heard = "" if row["how"] == "pinned" else ", heard " + ago(row["age_s"])
+            how = "" if row["how"] == "learned" else ", " + row["how"]
+            yield row["mac"], place + heard + how
+    if count > _ADDRESSES_MOST:
+        yield "more", f"{count - _ADDRESSES_MOST}; --json has all"

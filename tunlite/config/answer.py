@@ -6,6 +6,7 @@ from tunlite.config import as_uapi, parser, secret_text, values
 
 # The one list of them.
 OPTIONS = ("AllowedIPs", "PresharedKey", "Description", "Group", "RateIn", "RateOut", "Lifetime")
+OPTIONS += ("MACs",)
 _TEXT_MAX = 8000  # of UAPI: what the daemon reads at once
 
 

@@ -15,21 +15,24 @@ _ZERO_KEY = bytes(32)
 INTERFACE = options.told("Interface")
 _PEER = options.told("Peer")
 _DEFAULTS = filled.defaults("Peer")
-# Another WireGuard's daemon does not know them. Each is a text, "" for none.
+# Another WireGuard's daemon does not know them. Each is a text, "" for none, or texts.
 _OURS = (
     ("RateIn", "rate_in"),
     ("RateOut", "rate_out"),
     ("ProbeAddress", "probe_address"),
     ("HealthAddress", "health_address"),
+    ("Encryption", "encryption"),
+    ("MACs", "macs"),
 )
 _GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
 _GROUP_DEFAULTS = filled.defaults("Group")
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
-_NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval", b"peer_limit")
+_NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval", b"peer_limit", b"path_mtu")
 _INTERFACE_NUMBERS = (
     ("FwMark", "fwmark"),
     ("ListenPort", "listen_port"),
     ("PeerLimit", "peer_limit"),
+    ("PathMTU", "path_mtu"),
 )
 COMPARED = (
     b"preshared_key",
@@ -42,8 +45,11 @@ COMPARED = (
     b"rate_out",
     b"probe_address",
     b"health_address",
+    b"encryption",
+    b"macs",
 )
 _ORIGIN = b"origin"
+_ENCRYPTION = b"encryption"  # of a peer, or of all
 
 
 class _Lines:
@@ -64,6 +70,12 @@ class _Lines:
         self.piece.extend(digits)
         self.piece.extend(b"\n")
         keys.wipe(digits)
+
+
+def _text(peer, name):
+    """Of one of _OURS."""
+    value = peer.get(name, "")
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _said(peer, name):
@@ -96,7 +108,7 @@ def _peer(peer, names, origin=None):
             lines.add("allowed_ip", addresses.format_prefix(prefix))
     for name, key in _OURS:
         if name in names and (name in peer or names is not _PEER):
-            lines.add(key, peer.get(name, ""))
+            lines.add(key, _text(peer, name))
     if "Description" in names and "Description" in peer:
         lines.add("description", peer["Description"])
     if "Lifetime" in names and "Lifetime" in peer:
@@ -152,8 +164,11 @@ def whole(config):
     lines.add("fwmark", config.settings["FwMark"])
     lines.add("listen_port", config.settings["ListenPort"])
     lines.add("replace_peers", "true")
-    if config.settings["PeerLimit"]:
-        lines.add("peer_limit", config.settings["PeerLimit"])
+    for name, key in (("PeerLimit", "peer_limit"), ("PathMTU", "path_mtu")):
+        if config.settings[name]:
+            lines.add(key, config.settings[name])
+    if config.settings["Encryption"] != "on":
+        lines.add("encryption", config.settings["Encryption"])
     yield lines.piece
     if config.groups:
         yield _groups(config, True)
@@ -169,6 +184,8 @@ def added(config):
     for name, key in _INTERFACE_NUMBERS:
         if name in config.interface:
             lines.add(key, config.interface[name])
+    if "Encryption" in config.interface:
+        lines.add("encryption", config.interface["Encryption"])
     yield lines.piece
     if config.groups:
         yield _groups(config, False)
@@ -209,7 +226,7 @@ class Running:
                 public = binascii.unhexlify(value)
                 lines = []
             elif public is None:
-                if key in COMPARED:
+                if key in COMPARED and key != _ENCRYPTION:
                     raise ValueError  # of no peer
                 self.interface[key.decode()] = value
             elif key in COMPARED or key == _ORIGIN:
@@ -255,10 +272,11 @@ def different(config, running, endpoints=None, ours=None):
     private = settings["PrivateKey"] or _ZERO_KEY
     if keys.hexed(private) != running.interface.get("private_key", keys.hexed(_ZERO_KEY)):
         lines.add_key("private_key", private)
-    if settings["FwMark"] != int(running.interface.get("fwmark", b"0")):
-        lines.add("fwmark", settings["FwMark"])
-    if settings["PeerLimit"] != int(running.interface.get("peer_limit", b"0")):
-        lines.add("peer_limit", settings["PeerLimit"])
+    for name, key in _INTERFACE_NUMBERS:
+        if name != "ListenPort" and settings[name] != int(running.interface.get(key, b"0")):
+            lines.add(key, settings[name])
+    if settings["Encryption"] != running.interface.get("encryption", b"on").decode():
+        lines.add("encryption", settings["Encryption"])
     port = settings["ListenPort"]
     if port and port != int(running.interface.get("listen_port", b"0")):
         lines.add("listen_port", port)
@@ -308,7 +326,7 @@ def _changes(peer, before, endpoints):
         if name in peer:
             changed.append(name)
     for name, key in _OURS:
-        if str(peer.get(name, "")) != before.get(key, b"").decode():
+        if _text(peer, name) != before.get(key, b"").decode():
             changed.append(name)
     if peer.get("Group", "") != before.get("group", b"").decode():
         # What members share is another's where it is none: it is all said again.

@@ -55,7 +55,7 @@ class Membership:
                 self._parser.error("Group", wrong, "add the section, or correct the name", line)
         for group in self._groups.values():
             self._check_limit(group)
-        if self._is_any_probed():
+        if self._config.settings["Layer"] == 3 and self._is_any_probed():
             for peer in self._config.peers.each(_ASKED):
                 self._check_probe(peer)
 
@@ -82,7 +82,7 @@ class Membership:
             if group["Name"] in self._shared:
                 self._warn_of_loss(self._shared[group["Name"]])
         elif limit != 1:
-            wrong = f"{limit} is too many: on layer 3 one member is used at a time"
+            wrong = f"{limit} is too many: one member is used at a time"
             self._parser.error("Limit", wrong, "write 1", line)
         elif 1 in (group.get("PeerLimit"), self._config.interface.get("PeerLimit")):
             # The one that is silent counts for three minutes.

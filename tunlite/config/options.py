@@ -38,7 +38,7 @@ FwMark wg mark off now fwmark fwmark
 Address wg-quick prefixes none now - addresses
  addresses of the interface, separated by commas or blanks
 MTU wg-quick mtu auto now - mtu
- bytes of an inside packet; auto: the way to the endpoints, less 80
+ bytes of an inside packet; auto: the way to the endpoints, less 80; on layer 2 1500
 Table wg-quick table auto now - table
  where routes to the allowed IPs go: auto, off or a table's number
 DNS wg-quick dns none now - dns
@@ -61,6 +61,10 @@ OnVerify tunlite hook none now - on_verify
  command that is asked whether a stranger may come: yes, if it ends with 0
 PeerLimit tunlite count off now peer_limit peer_limit
  how many peers may be established at once, or off
+Encryption tunlite modes on now encryption encryption
+ on, authentic or off; a list: the first is asked for, all are taken; layer 3: on
+PathMTU tunlite path_mtu auto now path_mtu path_mtu
+ layer 2: bytes of an outer IP packet on the way to each peer; auto: probes measure it
 SaveConfig wg-quick bool false now - save_config
  whether down writes what runs back into the file
 Engine tunlite engine auto start - engine
@@ -90,7 +94,21 @@ HideAddresses tunlite switch off start - hide_addresses
 StateDir tunlite folder /var/lib/tunlite start - state_dir
  folder of the clock's mark; OpenWrt: /etc/tunlite-state
 Layer tunlite layer 3 start - layer
- 3: IP packets; 2 is reserved
+ 3: IP packets, as every WireGuard; 2: Ethernet frames, with tunlite alone
+ForwardPeers tunlite switch off start - forward_peers
+ layer 2: on: frames of one peer go on to others too, not to this device alone
+Encapsulation tunlite encapsulation none start - encapsulation
+ vxlan: the device has Ethernet frames, which go in a VXLAN to a gateway of WireGuard and vxlan
+VNI tunlite vni none start - vni
+ vxlan: its number, or a Gluon site's domain_seed, 64 hex digits
+VXLANDialect tunlite dialect gluon start - vxlan_dialect
+ vxlan: gluon, munich or plain: how its port, checksums and addresses are chosen
+VXLANPort tunlite vxlan_port auto start - vxlan_port
+ vxlan: its UDP port inside the tunnel; auto: 4789, of munich 8472
+VXLANLocal tunlite address none start - vxlan_local
+ vxlan: our address inside the tunnel; of gluon and munich made from our key
+VXLANRemote tunlite address none start - vxlan_remote
+ vxlan: the gateway's; of gluon fe80::1, of munich made from the peer's key
 [Group]
 Name tunlite name required now group_name name
  what its members' Group says: letters, digits, - _ .
@@ -99,17 +117,19 @@ RateIn tunlite rate none now group_rate_in rate_in
 RateOut tunlite rate none now group_rate_out rate_out
  RateOut of each member that has none of its own
 Limit tunlite limit none now group_limit limit
- how many members are used at once; layer 3: 1, which members may share AllowedIPs for
+ how many members are used at once: 1; on layer 3 they may share AllowedIPs
 Choose tunlite choose random now group_choose choose
  with Limit, which one: order, random or nearest
 FailAfter tunlite seconds 5 now group_fail_after fail_after
  with Limit, seconds of silence until another is used; 5 at least if none answers ProbeAddress
 ProbeAddress tunlite address none now group_probe_address probe_address
- inside address that every member answers pings at: asked while one is silent
+ layer 3: inside address that every member answers pings at: asked while one is silent
 HealthCommand tunlite hook none now group_health health_command
  with Limit, run each 10 s for the member in use; three failures, and another is used
 PeerLimit tunlite count off now group_peer_limit peer_limit
  how many members may be established at once, or off
+Encryption tunlite modes none now group_encryption encryption
+ Encryption of each member that has none of its own
 [Peer]
 PublicKey wg public required now public_key public_key
  the peer's public key, base64
@@ -135,6 +155,10 @@ ProbeAddress tunlite address none now probe_address probe_address
  as in [Group], of this member alone
 HealthAddress tunlite address none now health_address health_address
  what HealthCommand finds in $HEALTH_ADDRESS
+Encryption tunlite modes none now encryption encryption
+ as in [Interface], of this peer alone
+MACs tunlite macs none now macs macs
+ layer 2: Ethernet addresses that are behind this peer and nowhere else, up to 32
 """
 
 # What the runner of commands does (host/runner.py), of [Interface] and [Group].

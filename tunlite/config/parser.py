@@ -8,7 +8,7 @@ peer is parsed when it is reached.
 """
 
 from tunlite import addresses, keys
-from tunlite.config import membership, options, secret_text, settings, values
+from tunlite.config import layers, membership, options, secret_text, settings, values
 from tunlite.system import port
 
 # What is needed of them to read a file.
@@ -45,6 +45,7 @@ class Config:
         self.groups = []
         self.errors = []
         self.warnings = []
+        self.noted = []  # rows (line, option, value) of what layers.py looks at
         self.holds_secret = False  # a private or preshared key stands in it, good or bad
         self.bare = False  # addresses, routes and so on are a supervisor's
         self.readable_ok = False  # everyone may read it where its mount is read-only
@@ -214,6 +215,7 @@ def parse(text, path, features=None, own=None):
         return parse(text, path, features, found)
     config.settings = settings.Settings(config.interface)
     members.check()
+    layers.check(parser)
     config.warnings.sort()
     config.errors.sort()  # by lines; whole rows, as MicroPython's sort does not keep an order
     return config
@@ -334,6 +336,8 @@ class _Parser:
         else:
             self._set(option, kind, parsed)
         self.seen[option] = self.line
+        if layers.is_noted(option, parsed) and len(self.config.noted) < _MOST_ERRORS:
+            self.config.noted.append((self.line, option, parsed))
         self._check_features(option, kind, parsed)
 
     def _set(self, option, kind, parsed):

@@ -90,9 +90,13 @@ def _put_interface(out, text, running, mark):
             out.option("ListenPort", running.get("listen_port", b"0").decode())
             if mark:
                 out.option("FwMark", mark)
-            most = running.get("peer_limit", b"0").decode()
-            if most != "0":
-                out.option("PeerLimit", most)
+            for name, key in (("PeerLimit", "peer_limit"), ("PathMTU", "path_mtu")):
+                number = running.get(key, b"0").decode()
+                if number != "0":
+                    out.option(name, number)
+            modes = running.get("encryption", b"on").decode()
+            if modes != "on":
+                out.option("Encryption", modes.replace(",", ", "))
 
 
 def _rate(bits):
@@ -130,6 +134,9 @@ def _put_peer(out, public, runs, said):
             out.option(name, _rate(int(runs[key])))
     if "probe_address" in runs:
         out.option("ProbeAddress", runs["probe_address"].decode())
+    for name, key in (("Encryption", "encryption"), ("MACs", "macs")):
+        if key in runs:
+            out.option(name, runs[key].decode().replace(",", ", "))
     if "health_address" in runs:
         out.option("HealthAddress", runs["health_address"].decode())
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What [Interface] says, with the defaults of the table filled in where it says nothing."""
 
+from tunlite import addresses
 from tunlite.config import options, values
 
 # A change of these takes a new daemon; the others are applied by a reload.
@@ -27,6 +28,9 @@ class Settings:
         self.given = given
         self._values = defaults("Interface")
         self._values.update(given)
+        if self.is_wrapped():
+            # Allowed IPs say who is on the outside of the vxlan: nothing for the kernel to route.
+            self._values["Table"] = 0
 
     def __getitem__(self, name):
         return self._values[name]
@@ -45,6 +49,28 @@ class Settings:
         start["MTU"] = self.first_mtu()
         return start
 
+    def is_wrapped(self):
+        return self["Encapsulation"] == "vxlan"
+
+    def device_layer(self):
+        return 2 if self.is_wrapped() else self["Layer"]
+
+    def wrapping(self):
+        """How much longer a frame's packet in the tunnel is than what the device's MTU counts."""
+        if not self.is_wrapped():
+            return 0
+        return 14 + 8 + 8 + (40 if ":" in (self["VXLANRemote"] or ":") else 20)
+
+    def vxlan(self):
+        """As plane.options() has it; parser.py has filled in what the dialect says."""
+        if not self.is_wrapped():
+            return (0, 0, 0, 0, b"", b"")
+        family, local = addresses.parse_address(self["VXLANLocal"])
+        remote = addresses.parse_address(self["VXLANRemote"])[1]
+        sums = int(self["VXLANDialect"] != "gluon")
+        return (family, self["VNI"], self["VXLANPort"], sums, local, remote)
+
     def first_mtu(self):
-        """Of the device, until the ways to the endpoints are known."""
-        return self["MTU"] or 1420
+        """Of the device; on layer 3 until the ways to the endpoints are known. On layer 2 no way is
+        too narrow for a frame."""
+        return self["MTU"] or (1500 if self["Layer"] == 2 else 1420 - self.wrapping())

@@ -9,7 +9,8 @@ return a list, which lines of the same option extend.
 from tunlite import addresses, endpoints, keys
 from tunlite.system import port
 
-LISTS = ("prefixes", "allowed", "dns", "hook", "features")
+_MODES = ("on", "authentic", "off")
+LISTS = ("prefixes", "allowed", "dns", "hook", "features", "macs")
 SECRETS = ("secret",)
 MAY_BE_EMPTY = ("allowed", "dns", "hook", "mtu", "prefixes", "table", "text")
 SERVICES = "/etc/services"
@@ -186,6 +187,25 @@ def _mtu(text):
     return number
 
 
+def _path_mtu(text):
+    """0 for auto."""
+    how = "write auto, or the bytes of an outer IP packet"
+    return 0 if text.lower() == "auto" else _number(text, 576, 65535, how)
+
+
+def _macs(text):
+    """Texts, in their usual form."""
+    return [_mac(piece) for piece in _pieces(text) or [text]]
+
+
+def _mac(text):
+    try:
+        return addresses.format_mac(addresses.parse_mac(text))
+    except ValueError:
+        wrong = quoted(text) + " is no Ethernet address of one device"
+        raise Bad(wrong, "write addresses as 02:00:5e:10:00:01, with commas")
+
+
 def _table(text):
     """0 for off, None for auto, else the number."""
     word = text.lower()
@@ -358,9 +378,45 @@ def _rekey(text):
 
 
 def _layer(text):
-    if text != "3":
-        raise Bad(quoted(text) + " is no layer", "write 3; 2 is reserved and not built yet")
-    return 3
+    return _number(text, 2, 3, "write 3 for IP packets, 2 for Ethernet frames")
+
+
+def _modes(text):
+    """The text as UAPI has it."""
+    words = _pieces(text.lower())
+    known = [word for word in _MODES if word in words]
+    if not words or len(known) != len(words):
+        how = "write on, authentic or off, or several with commas, the one to ask for first"
+        raise Bad(quoted(text) + " is no list of modes", how)
+    return ",".join(words)
+
+
+def _encapsulation(text):
+    word = text.lower()
+    if word not in ("none", "vxlan"):
+        raise Bad(quoted(text) + " is none that is known", "write vxlan, or remove the line")
+    return word if word == "vxlan" else None
+
+
+def _vni(text):
+    """A number, or the text of a seed, in lower case."""
+    how = "write a number up to 16777215, or the site's domain_seed, 64 hex digits"
+    if len(text) != 64:
+        return _number(text, 0, (1 << 24) - 1, how)
+    if text.lower().strip("0123456789abcdef"):
+        raise Bad(quoted(text) + " is no domain_seed", how)
+    return text.lower()
+
+
+def _dialect(text):
+    word = text.lower()
+    if word not in ("gluon", "munich", "plain"):
+        raise Bad(quoted(text) + " is no dialect", "write gluon, munich or plain")
+    return word
+
+
+def _vxlan_port(text):
+    return 0 if text.lower() == "auto" else _number(text, 1, 65535, "write auto, or a port")
 
 
 def _folder(text):
@@ -398,6 +454,8 @@ PARSERS = {
     "allowed": _allowed,
     "dns": _dns,
     "mtu": _mtu,
+    "path_mtu": _path_mtu,
+    "macs": _macs,
     "table": _table,
     "keepalive": _keepalive,
     "endpoint": _endpoints,
@@ -421,6 +479,11 @@ PARSERS = {
     "lifetime": _lifetime,
     "count": _count,
     "layer": _layer,
+    "modes": _modes,
+    "encapsulation": _encapsulation,
+    "vni": _vni,
+    "dialect": _dialect,
+    "vxlan_port": _vxlan_port,
     "folder": _folder,
     "socket": _socket,
     "switch": _switch,

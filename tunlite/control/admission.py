@@ -9,7 +9,7 @@ to be done, then parked while a command is asked. All that strangers can make gr
 from tunlite import endpoints, keys
 from tunlite.control import guests, timers
 from tunlite.plane import plane as planes
-from tunlite.protocol import noise
+from tunlite.protocol import noise, wire
 
 PARKED_MOST = 64
 PARKED_MS = 10_000
@@ -52,7 +52,7 @@ def place_of(record):
 class Stranger(noise.Remote):
     """One that is not let in yet, and the handshake that it began."""
 
-    stamp = None
+    stamp = payload = None
     asked_ms = came_ms = 0
     asked_of = None  # what must be as it was then
 
@@ -63,8 +63,9 @@ class Stranger(noise.Remote):
         self.message = message
         self.place = place_of(record)
 
-    def opened(self, stamp):
-        self.stamp = stamp
+    def opened(self, payload):
+        self.stamp = payload[: wire.STAMP_SIZE]
+        self.payload = payload
         self.message = None
 
     def parked(self, now_ms, asked_of):
@@ -78,7 +79,8 @@ class Stranger(noise.Remote):
     def comes_again(self, later):
         """Its newest handshake is the one that may be answered."""
         self.state.wipe()
-        self.state, self.record, self.stamp = later.state, later.record, later.stamp
+        self.state, self.record = later.state, later.record
+        self.stamp, self.payload = later.stamp, later.payload
 
     def hand_over(self, peer):
         """It is a peer now, and what was computed with its key is the peer's."""
@@ -185,10 +187,10 @@ class Admission:
         owner = self._owner
         kept = False
         try:
-            stamp = yield from noise.read_stamp(
+            payload = yield from noise.read_payload(
                 stranger.state, owner.me, stranger, stranger.message
             )
-            stranger.opened(stamp)
+            stranger.opened(payload)
             kept = self._take(stranger, owner.exchange.now_ms)
         finally:
             if not kept:
@@ -319,7 +321,7 @@ class Admission:
                 self.guests.publish_now(owner.exchange.now_ms)
             if owner.can_shake(peer):
                 yield from owner.exchange.respond(
-                    stranger.state, peer, stranger.stamp, stranger.record
+                    stranger.state, peer, stranger.payload, stranger.record
                 )
         finally:
             stranger.ends(self._native)

@@ -18,11 +18,11 @@ _LOOK_MS = 5000  # at the latest, while data flows
 
 class Choice:
     """`hands` is a Hands, or a test's. `rules` has choose, fail_ms and health. Members are
-    liveness.Member."""
+    liveness.Member. `is_proven`: it is known that they answer echoes."""
 
     losses = 0  # of all members, those that left included
 
-    def __init__(self, hands, rules):
+    def __init__(self, hands, rules, is_proven=False):
         self.hands = hands
         self.rules = rules
         self.members = []
@@ -32,7 +32,7 @@ class Choice:
         self.moves = {}  # why -> how often
         self.trouble = ""  # what is to be seen
         self.is_held = False  # `use`: until it loses
-        self.is_proven = False  # an echo was answered, by any member since the start
+        self.is_proven = is_proven  # an echo was answered, by any member since the start
         self.silence = liveness.Silence()
         self.search = None
         self.move = None

@@ -32,11 +32,12 @@ class Daemon:
     then run(). Children and names use watch(), unwatch(), at() and now().
     """
 
+    vxlan = None  # as plane.options() has it, of Encapsulation = vxlan
+
     def __init__(self, port, name, device_fd, record, log, state_folder=None):
         self.port = port
         self.name = name
         self.log = log
-        self.layer = 3
         self.reload = None
         self.stopped = None  # why
         self.failed = False  # whether nobody wanted that
@@ -59,6 +60,7 @@ class Daemon:
         self._shrink = timers.Timer(self._shrink_pool)
         self._look = timers.Timer(self._look_at_link)
         self.plane = planes.Plane(port.native, record)
+        self.layer = self.plane.layer
         try:
             if device_fd >= 0:
                 self.plane.device(device_fd)
@@ -288,6 +290,8 @@ class Daemon:
         if mtu != self.mtu:
             self.mtu = mtu
             self.plane.link(self._ifindex or 0, mtu)
+        if self.interface.bridge is not None and self._ifindex:
+            self.interface.bridge.is_at(self.port.links.address_of(self._ifindex))
         if not up:
             self.interface.link_down()
             return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Groups of peers: who is a member of which, and which groups choose one of theirs (choice.py)."""
 
-from tunlite.control import choice, hands, liveness
+from tunlite.control import liveness
 
 _GROUPS_MAX = 256  # whoever may set names them
 
@@ -16,6 +16,7 @@ class Group:
     fail_ms = 5000
     probe = None  # address, bytes
     health = False  # it has a HealthCommand
+    modes = None  # of each member that has none of its own
     choice = None
     is_new = False  # who is a member, or what is asked of it, has changed
 
@@ -59,6 +60,12 @@ class Group:
         for peer in self.members.values():
             peer.limit()
 
+    def protected(self, modes):
+        if modes != self.modes:
+            self.modes = modes
+            for peer in self.members.values():
+                peer.exchange.owner.modes.changed(peer)
+
     def joined(self, peer):
         self.members[peer.handle] = peer
         self._serial += 1
@@ -86,8 +93,7 @@ class Group:
 
     def _share(self, peer, with_whom):
         self.is_new = True
-        self._interface.allowed.share(peer, with_whom)
-        self._interface.allowed.stand_by(peer, with_whom is not None)
+        self._interface.usage.join(peer, with_whom)
 
     def settle(self, now_ms):
         """A change set has ended."""
@@ -95,7 +101,7 @@ class Group:
             return
         self.is_new = False
         if self.choice is None and self.limit:
-            self.choice = choice.Choice(hands.Hands(self._interface, self), self)
+            self.choice = self._interface.choice_of(self)
         elif self.choice is not None and not self.limit:
             self.choice.stop()
             self.choice = None

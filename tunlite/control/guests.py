@@ -43,6 +43,7 @@ class Answer:
 
     def __init__(self, pairs):
         self.allowed = []
+        self.macs = []
         self.said = {}
         self.psk = None
         for key, value in pairs:
@@ -52,6 +53,8 @@ class Answer:
                 prefix = addresses.network(addresses.parse_prefix(bytes(value).decode()))
                 if prefix not in self.allowed:
                     self.allowed.append(prefix)
+            elif key == "macs":
+                self.macs = addresses.parse_macs(bytes(value).decode())
             elif key in ("lifetime", "description", "group", "rate_in", "rate_out"):
                 self.said[key] = bytes(value).decode()
             elif key != "replace_allowed_ips":
@@ -91,7 +94,10 @@ class Guests:
     # ---- what an answer gives ----
 
     def overlap(self, public, answer):
-        """Why the AllowedIPs of the answer would take something from another peer, or None."""
+        """Why what the answer gives would take something from another peer, or is none of this
+        layer's, or None."""
+        if answer.allowed and self._owner.bridge is not None:
+            return "layer 2 has no AllowedIPs"
         for prefix in answer.allowed:
             owner = self._owner
             for key, other in owner.allowed.overlapping(prefix, owner.let_turn):
@@ -102,6 +108,16 @@ class Guests:
                         f" {addresses.format_prefix(prefix_of(key))} of {keys.text(other.public)}"
                         " overlap"
                     )
+        return self._taken(public, answer.macs) if answer.macs else None
+
+    def _taken(self, public, macs):
+        if self._owner.bridge is None:
+            return "only layer 2 has MACs"
+        for mac in macs:
+            other = self._owner.bridge.owner_of(mac)
+            if other is not None and other.public != public:
+                text = self._owner.log.outer(addresses.format_mac(mac))
+                return f"its MACs have {text} of {keys.text(other.public)}"
         return None
 
     def apply(self, guest, answer, now_ms):
@@ -122,6 +138,8 @@ class Guests:
             owner.allowed.clear(peer)
             for prefix in answer.allowed:
                 owner.allowed.add(peer, prefix)
+        if owner.bridge is not None:
+            owner.bridge.pin(peer, answer.macs)
         guest.stays(answer.lifetime_s, now_ms)
         return True
 

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What the choice of a group sees and does: choice.py's words, and the daemon behind them."""
 
-from tunlite import addresses, keys
+from tunlite import keys
 from tunlite.control import timers
 from tunlite.plane import plane as planes
-from tunlite.protocol import echo
 
-_SOURCE_MS = 10_000  # an address that was found holds so long
-_NO_SOURCE_MS = 1000
 _AGAIN_MS = 1000
 
 
@@ -17,7 +14,8 @@ def label(peer):
 
 
 class Hands:
-    """`interface` is an Interface, `group` a groups.Group. With a member's peer as argument:
+    """`interface` is an Interface, `group` a groups.Group, `pings` the Pings of its layer. With a
+    member's peer as argument:
 
     begin(peer)  a handshake, as data would begin it; shake(peer) at once; ask(peer) whose answer is
     thrown away; rest(peer) ends what is under way; echo(peer): False, no session can send it;
@@ -29,15 +27,13 @@ class Hands:
     HealthCommand, which tells checked(). wake_at(ms or None); below(n): a number drawn.
     """
 
-    def __init__(self, interface, group):
+    def __init__(self, interface, group, pings):
         self._interface = interface
         self._exchange = interface.exchange
         self._plane = interface.plane
         self._group = group
+        self._pings = pings
         self._timer = timers.Timer(self._expired)
-        self._mark = bytes(interface.port.random_bytes(2 + echo.DATA_SIZE))
-        self._sequence = 0
-        self._sources = {}  # target -> (source or None, until when that holds)
 
     def below(self, number):
         return int.from_bytes(self._interface.port.random_bytes(4), "big") % number
@@ -80,12 +76,10 @@ class Hands:
         return not peer.where.nowhere and not peer.blocked
 
     def echoed_ms(self, peer):
-        member = peer.member
-        # What was on its way when ProbeAddress changed came from another one.
-        return member.echoed_ms if member.target == self.target(peer) else 0
+        return self._pings.answered_ms(peer.member)
 
     def echoes(self, peer):
-        return self.target(peer) is not None and self._source(self.target(peer)) is not None
+        return self._pings.can_ask(peer)
 
     def probed_by(self, peer):
         if not self.echoes(peer):
@@ -93,30 +87,8 @@ class Hands:
         return "echo" if self._group.choice.is_proven else "echo, handshake"
 
     def trouble(self):
-        """What keeps ProbeAddress from being asked."""
-        used = self._group.choice.used
-        target = self.target(used.peer) if used is not None else None
-        if target is None or self._source(target) is not None:
-            return ""
-        text = addresses.format_bytes(target)
-        return f"the interface has no address that can ask ProbeAddress {text}"
-
-    def target(self, peer):
-        return peer.probe or self._group.probe
-
-    def _source(self, target):
-        """Our address to ask from, looked up now and then; None: there is none, or the device is in
-        another network namespace."""
-        now_ms = self._interface.port.now_ms()
-        source, until_ms = self._sources.get(target, (None, 0))
-        if now_ms >= until_ms:
-            source = self._interface.source_for(target)
-            until_ms = now_ms + (_SOURCE_MS if source else _NO_SOURCE_MS)
-            # What was asked by an earlier configuration goes.
-            rows = self._sources.items()
-            self._sources = {key: row for key, row in rows if row[1] > now_ms}
-            self._sources[target] = (source, until_ms)
-        return source
+        """What keeps members from being asked by echoes."""
+        return self._pings.trouble(self._group.choice.used)
 
     # ---- what is done ----
 
@@ -144,13 +116,10 @@ class Hands:
             self._exchange.rest(peer)
 
     def echo(self, peer):
-        target = self.target(peer)
-        peer.member.echoes_to(target)
+        frame = self._pings.frame(peer)
         peer.member.echoes()
         peer.arm()
-        self._sequence += 1
-        packet = echo.request(self._source(target), target, self._mark, self._sequence)
-        return self._plane.keepalive(peer.handle, packet)
+        return self._plane.keepalive(peer.handle, frame)
 
     def check(self, member):
         """Where there is no runner, or it has too much to do, nothing is told."""
@@ -171,8 +140,9 @@ class Hands:
         # A set that is half sent may have taken some away.
         peers = [m.peer for m in self._group.choice.members if m.peer.member is m]
         for peer in peers:
-            interface.allowed.stand_by(peer, peer is not new.peer)
-        interface.allowed.swap(peers, self._plane, interface.let_turn)
+            leaves = old is not None and peer is old.peer and why != "silent"
+            interface.usage.stand_by(peer, peer is not new.peer, leaves)
+        interface.usage.swap(peers, self._plane, interface.let_turn)
         for peer in peers:
             peer.arm()
         if old is not None and old is not new:

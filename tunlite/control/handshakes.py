@@ -13,10 +13,12 @@ from tunlite.control import established, initiations, shakes
 from tunlite.plane import plane as planes
 from tunlite.protocol import noise, schedule, wire
 
+_LAYER_3 = ((0, 0), b"")  # terms, and what its messages say besides
+
 
 class Exchange(initiations.Initiations):
     """`owner` is an Interface: it has port, plane, log, timers, stamps, noise, me, peers, rekey_ms,
-    pad, listening, listeners, can_shake(peer), may_begin(peer) and resolve_again(peer)."""
+    pad, modes, listening, listeners, can_shake(peer), may_begin(peer), resolve_again(peer)."""
 
     def __init__(self, owner):
         super().__init__(owner)
@@ -91,7 +93,9 @@ class Exchange(initiations.Initiations):
         if self.owner.me is None or not self.owner.listening:
             return
         kind = message[0]
-        if kind == wire.INITIATION and self.owner.draining:
+        if kind == wire.INITIATION and len(message) != self.owner.initiation_size:
+            self._tell_of_layer(record)
+        elif kind == wire.INITIATION and self.owner.draining:
             self.refuse("draining")
         elif kind == wire.INITIATION:
             yield from self._receive_initiation(record, message, proved)
@@ -99,6 +103,15 @@ class Exchange(initiations.Initiations):
             yield from self._receive_response(record, message)
         elif kind == wire.COOKIE:
             self.receive_cookie(message)
+
+    def _tell_of_layer(self, record):
+        """An initiation of the other layer: C counts them, and hands us one a minute."""
+        log = self.owner.log
+        mine = self.plane.layer
+        log.info(
+            f"{log.outer(endpoints.text(record))} begins a handshake of layer {5 - mine}, this is"
+            f" layer {mine}: write the same Layer at both ends"
+        )
 
     def _receive_initiation(self, record, message, proved):
         owner = self.owner
@@ -117,37 +130,42 @@ class Exchange(initiations.Initiations):
                 return
             if owner.limits is not None and owner.limits.refuses(peer):
                 raise noise.HandshakeError(owner.limits.OVER)
-            stamp = yield from noise.read_stamp(state, me, peer, message)
+            payload = yield from noise.read_payload(state, me, peer, message)
             if owner.me is not me or not owner.can_shake(peer):
                 self.forget_removed(peer)
                 return
-            yield from self.respond(state, peer, stamp, record)
+            yield from self.respond(state, peer, payload, record)
         finally:
             if not taken:
                 state.wipe()
 
-    def respond(self, state, peer, stamp, record):
+    def respond(self, state, peer, payload, record):
         """Answers an initiation that was read, and came from there; the state is the caller's."""
         owner = self.owner
         me = owner.me
         index = None
         session = None
         try:
-            why = peer.shakes.why_refused(stamp, self.now_ms)
-            if why is not None:
-                self.refuse(why)
+            judged = self._judge(peer, payload)
+            if judged is None:
                 return
-            peer.shakes.came(stamp, self.now_ms)
-            peer.where.heard()
-            self._heard_of(peer, record, wire.INITIATION_SIZE)
+            terms, said = judged
+            if owner.modes is None:
+                peer.where.heard()
+                self._heard_of(peer, record, wire.INITIATION_SIZE)
             index = self.plane.index_new(peer.handle)
-            answer = yield from noise.respond(state, peer, index)
+            answer = yield from noise.respond(state, peer, index, said)
             if owner.me is not me or not owner.can_shake(peer):
                 return
             peer.cookies.add_macs(self.port, answer, peer.public, self.now_ms)
-            session = self._session(state, False)
+            if not terms:
+                self.plane.send(peer.handle, record, answer)
+                return
+            session = self._session(state, False, terms)
             self.plane.session_new(session)
             peer.sessions.add(index, False, self.now_ms)
+            if owner.modes is not None:
+                peer.sessions.agreed(terms, False)
             self.indices[index] = peer
             index = None
             self.plane.send(peer.handle, record, answer)
@@ -158,6 +176,23 @@ class Exchange(initiations.Initiations):
             self._wipe_session(session)
             if index is not None and peer.alive:
                 self.plane.index_free(index)
+
+    def _judge(self, peer, payload):
+        """(terms, what the response says besides) for an initiation's payload; None: it is not
+        answered, terms None: it is, and makes no session."""
+        stamp = payload[: wire.STAMP_SIZE]
+        why = peer.shakes.why_refused(stamp, self.now_ms)
+        if why is not None:
+            self.refuse(why)
+            return None
+        judged = _LAYER_3
+        if self.owner.modes is not None:
+            judged = self.owner.modes.answer(peer, payload[wire.STAMP_SIZE :])
+            if judged[0] is None:
+                self.refuse("of a mode that is not taken")
+                return judged if peer.shakes.may_refuse(stamp, self.now_ms) else None
+        peer.shakes.came(stamp, self.now_ms)
+        return judged
 
     def _receive_response(self, record, message):
         owner = self.owner
@@ -172,23 +207,28 @@ class Exchange(initiations.Initiations):
         try:
             if not peer.alive or owner.me is not me or peer.shakes.attempt_of(index) is None:
                 return
+            terms = _LAYER_3[0]
+            if owner.modes is not None:
+                terms = owner.modes.heard(state.payload)
             is_one_of_many = self.answered(peer, attempt)
             peer.where.heard()
             self._heard_of(peer, record, len(message))
             owner.stamps.answered(peer.stamps)
             if attempt.kind & shakes.MEASURED:
                 self.measured(peer, index)
+            elif terms[0] != attempt.mode:
+                self.turned_down(peer, attempt, terms[0])
             else:
-                self._use(peer, state, is_one_of_many)
+                self._use(peer, state, terms, is_one_of_many)
             self.look_on(peer)
             peer.arm()
             self.tell_measure(peer, self.now_ms - attempt.left_ms)
         finally:
             state.wipe()
 
-    def _use(self, peer, state, is_one_of_many):
+    def _use(self, peer, state, terms, is_one_of_many):
         """A response of theirs makes a session, which sends at once."""
-        session = self._session(state, True)
+        session = self._session(state, True, terms)
         try:
             self.plane.session_new(session)
         finally:
@@ -199,6 +239,9 @@ class Exchange(initiations.Initiations):
         before = self.plane.state(peer.handle)
         if is_one_of_many:
             peer.shakes.doubts(before[planes.RECEIVED_ANY])
+        if self.owner.modes is not None:
+            peer.sessions.agreed(terms, True)
+            self.owner.modes.sends(peer, terms)
         self.plane.session_use(state.index)
         if not before[planes.STAGED]:
             # They cannot send before they heard from us.
@@ -217,10 +260,10 @@ class Exchange(initiations.Initiations):
         if choice is not None:
             choice.answered(peer.member, self.now_ms)
 
-    def _session(self, state, initiator):
+    def _session(self, state, initiator, terms):
         owner = self.owner
         record = planes.session_record(
-            state.index, state.remote, self.now_ms, initiator, owner.pad, owner.rekey_ms
+            state.index, state.remote, self.now_ms, initiator, owner.pad, owner.rekey_ms, terms[0]
         )
         state.session_keys(memoryview(record)[16:80], initiator)
         return record
@@ -253,10 +296,15 @@ class Exchange(initiations.Initiations):
             self.owner.admission.guests.shaken(peer, self.now_ms)
         self.set_timer(peer, peer.established.lasts_ms)
 
+    def _confirm(self, peer):
+        if self.owner.modes is not None and peer.sessions.next is not None:
+            self.owner.modes.confirmed(peer)
+        return peer.sessions.confirm()
+
     def event(self, peer, events, now_ms):
         """Bits of plane.py's events for a peer."""
         self.now_ms = now_ms
-        if events & planes.CONFIRMED and peer.sessions.confirm():
+        if events & planes.CONFIRMED and self._confirm(peer):
             peer.drop_attempts(peer.shakes.for_sessions())
             self._completed(peer)
             self.forget_index(peer.sessions.current)
@@ -272,6 +320,8 @@ class Exchange(initiations.Initiations):
             self.want(peer, True)
         if peer.member is not None:
             self._member_event(peer, events)
+        if peer.path is not None:
+            peer.path.event(events, now_ms)
         if events & planes.ROAMED:
             self.owner.ways.endpoint_is_new(peer)
         peer.arm()

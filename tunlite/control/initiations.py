@@ -146,9 +146,13 @@ class Initiations:
             return
         index = self.plane.index_new(peer.handle)
         state = None
+        mode = 0
         try:
-            stamp = owner.stamps.next(peer.stamps)
-            state, message = yield from noise.initiate(owner.noise, me, peer, index, stamp)
+            payload = owner.stamps.next(peer.stamps)
+            if owner.modes is not None:
+                mode = owner.modes.asked_for(peer)
+                payload += owner.modes.says(mode)
+            state, message = yield from noise.initiate(owner.noise, me, peer, index, payload)
         finally:
             if state is None and peer.alive:
                 self.plane.index_free(index)
@@ -163,6 +167,7 @@ class Initiations:
             peer.drop_attempts((repeated,))
         kind = (peer.shakes.measures and shakes.MEASURED) | (repeated and shakes.REPEATED or 0)
         attempt = shakes.Attempt(state, place, self.now_ms, kind)
+        attempt.asks_for(mode)
         self.opened(peer, attempt)
         jar = place.cookies if place else peer.cookies
         jar.add_macs(self.port, message, peer.public, self.now_ms)
@@ -263,6 +268,22 @@ class Initiations:
         for later in peer.shakes.under_way:
             later.is_only_waited_for()
         return is_one_of_many
+
+    def turned_down(self, peer, attempt, mode):
+        """It was read that the peer takes another mode than this asked for."""
+        self.plane.index_free(attempt.state.index)
+        peer.drop_attempts(peer.shakes.for_sessions())
+        if not peer.shakes.is_asking():
+            return
+        if self.owner.modes.turned_down(peer, mode):
+            self.ask(peer)
+            return
+        peer.where.round_ended()
+        self.unqueue(peer)
+        self.plane.flush(peer.handle)
+        when_ms = self.now_ms + wire.MODE_REFUSED_MS
+        peer.shakes.put_off(when_ms)
+        self.set_timer(peer, when_ms)
 
     def measured(self, peer, index):
         """The response of what was only measured."""

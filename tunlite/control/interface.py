@@ -6,7 +6,16 @@ commit(), once for a whole change set. A PlaneError carries the errno for whoeve
 """
 
 from tunlite import endpoints, keys
-from tunlite.control import block_list, groups, handshakes, stamp_file, totals
+from tunlite.control import (
+    block_list,
+    choice,
+    groups,
+    hands,
+    handshakes,
+    pings,
+    stamp_file,
+    totals,
+)
 from tunlite.control.peer import Peer
 from tunlite.plane import allowed_ips, plane as planes
 from tunlite.protocol import echo, noise, stamp, wire
@@ -21,6 +30,8 @@ class Interface:
     resolver.py, ways.py and peer_routes.py, or None.
     """
 
+    vxlan_local = None  # our end of a vxlan inside the tunnel, bytes
+
     def __init__(self, port, plane, timers, log, state_folder=None):
         self.port = port
         self.plane = plane
@@ -31,8 +42,21 @@ class Interface:
         self.commands = None  # as uapi/commands.py, where there is a runner
         self.routes = None
         self.draining = False
-        self.noise = noise.Noise(port, wire.CONSTRUCTION, wire.IDENTIFIER, plane.turn)
+        self.modes = None  # a Modes on layer 2 ...
+        self.bridge = None  # ... and a Bridge
         self.pad = 16
+        self.initiation_size = wire.INITIATION_SIZE
+        identifier = wire.IDENTIFIER
+        if plane.layer == 2:
+            from tunlite.control import bridge, modes
+            from tunlite.protocol import layer
+
+            self.modes = modes.Modes(self)
+            self.bridge = bridge.Bridge(self)
+            self.pad = 1
+            self.initiation_size += layer.SAID_SIZE
+            identifier = layer.IDENTIFIER
+        self.noise = noise.Noise(port, wire.CONSTRUCTION, identifier, plane.turn)
         self.rekey_ms = wire.REKEY_AFTER_MS
         kept = stamp_file.StampFile(port, state_folder, log)
         self.stamps = stamp.Stamps(port.wall_ns, kept, log)
@@ -51,6 +75,7 @@ class Interface:
         self.listen_port = 0
         self.fwmark = 0
         self.allowed = allowed_ips.AllowedIPs()
+        self.usage = self.bridge or self.allowed  # who of a group is in use
         self.gone = totals.Totals()
         self.groups = groups.Groups(self)
         self.device = 0  # its ifindex, 0 where it is in another network namespace
@@ -220,6 +245,25 @@ class Interface:
             self.limits = limits.Limits(self)
         self.limits.set(group, most)
 
+    def protect(self, modes):
+        """Modes of all peers that have none of their own; None: as if nothing was said."""
+        if self.modes is not None:
+            self.modes.set(modes)
+
+    def fix_path(self, size):
+        """PathMTU of layer 2."""
+        if self.bridge is not None:
+            self.bridge.fix_path(size)
+
+    def choice_of(self, group):
+        """A new Choice for a group with a limit."""
+        if self.bridge is not None:
+            asked_by = self.bridge.pings()
+        else:
+            asked_by = pings.Pings(self, group)
+        # On layer 2 every member answers.
+        return choice.Choice(hands.Hands(self, group, asked_by), group, self.bridge is not None)
+
     def join(self, peer, name):
         """The peer is a member of this group, "" for none. False: there is no such group."""
         found = self.groups.join(peer, name)
@@ -288,6 +332,8 @@ class Interface:
         if self.me is not None and public == self.me.public:
             return None
         peer = Peer(self.plane, public, self.exchange)
+        if self.bridge is not None:
+            self.bridge.meets(peer)
         try:
             self.by_handle[peer.handle] = peer
             self.peers[public] = peer
@@ -311,6 +357,8 @@ class Interface:
             self._forget_refusals()
         self.allowed.clear(peer)
         self.groups.leave(peer)
+        if self.bridge is not None:
+            self.bridge.left(peer)
         self.gone.left(peer, self.plane.state(peer.handle))
         self.timers.set(peer.timer, None)
         if self.resolver is not None:
@@ -444,6 +492,9 @@ class Interface:
 
     def source_for(self, target):
         """Our address to ask an inside address from, None for none (protocol/echo.py)."""
+        if self.vxlan_local:
+            # What is inside the tunnel are the ends of a vxlan; the device's addresses are in that.
+            return self.vxlan_local if len(self.vxlan_local) == len(target) else None
         try:
             rows = self.port.links.addresses(self.device) if self.device else ()
         except OSError:
@@ -468,6 +519,8 @@ class Interface:
         """Ends a change set: publishes the routes, then frees the peers that went."""
         self.groups.commit()
         self.allowed.publish(self.plane, self.let_turn)
+        if self.bridge is not None:
+            self.bridge.publish(self.plane, self.let_turn)
         for peer in self.allowed.take_changed():
             if self.routes is not None:
                 self.routes.allowed_changed(peer)

@@ -79,6 +79,8 @@ class Member:
     awaits = False  # an echo left, and none was answered since
     echoed_ms = 0  # when it last answered an echo
     wanted_ms = 0  # when a packet last waited for a session with it
+    number = b""  # of its last echo, on layer 2
+    drawn_ms = -1 << 30  # when that was drawn
     probes = 0
     called = False  # it is in use, or a search or a move wants a session with it
     tried = False  # it answered handshakes and no echo, for FailAfter
@@ -131,6 +133,10 @@ class Member:
     def echoed(self, now_ms):
         self.awaits = False
         self.echoed_ms = now_ms
+
+    def draws(self, number, now_ms):
+        self.number = number
+        self.drawn_ms = now_ms
 
     def wanted(self, now_ms):
         self.wanted_ms = now_ms

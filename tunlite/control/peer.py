@@ -36,7 +36,10 @@ class Peer(noise.Remote):
     origin = ""
     rates = (None, None)  # of its own, in and out, bits a second; 0: any; None: as its group has it
     limits = (0, 0)  # what holds
+    modes = None  # of its own, as Encryption says (modes.py)
     blocked = False  # shut out: no session is made
+    path = None  # path.Path, on layer 2
+    macs = ()  # addresses that are behind it and nowhere else, bytes (bridge.py)
 
     def __init__(self, plane, public, exchange):
         super().__init__(public)
@@ -60,11 +63,25 @@ class Peer(noise.Remote):
         self.group = group
         self.member = member
         self.limit()
+        if self.exchange.owner.modes is not None:
+            self.exchange.owner.modes.changed(self)
 
     def rated(self, place, bits):
         """place 0: in, 1: out."""
         self.rates = (bits, self.rates[1]) if place == 0 else (self.rates[0], bits)
         self.limit()
+
+    def protected(self, modes):
+        """None: as its group is, or all."""
+        if modes != self.modes:
+            self.modes = modes
+            self.exchange.owner.modes.changed(self)
+
+    def goes_by(self, way):
+        self.path = way
+
+    def pinned(self, macs):
+        self.macs = macs
 
     def limit(self):
         """Its own rates hold, or its group's."""
@@ -118,6 +135,8 @@ class Peer(noise.Remote):
         """Keys go at once: whoever sent this change set may take long to end it."""
         self.alive = False
         self.ends(why)
+        if self.path is not None:
+            self.path.ends()
 
     def ends(self, why):
         """All its sessions, and the handshake under way."""
@@ -152,6 +171,8 @@ class Peer(noise.Remote):
             events |= planes.ECHO
         if self.sessions.next is not None:
             events |= planes.CONFIRMED
+        if self.path is not None:
+            events |= planes.PATH
         if self.plan.idle:
             events |= planes.ACTIVE
         if self.exchange.owner.ways is not None and not self.where.asked:

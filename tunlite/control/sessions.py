@@ -12,6 +12,7 @@ class Sessions:
     """`exchange` has `plane` and forget_index(index)."""
 
     parting_ms = 0
+    terms = next_terms = None  # of `current` and `next`, on layer 2 (layer.heard)
 
     def __init__(self, exchange):
         self._exchange = exchange
@@ -50,6 +51,13 @@ class Sessions:
             self.rotated_ms = now_ms
         self.current = index
 
+    def agreed(self, terms, initiator):
+        """On layer 2, of the session that was added."""
+        if initiator:
+            self.terms = terms
+        else:
+            self.next_terms = terms
+
     def _part(self, index, now_ms):
         """The other side may have sent on it until just now. One is enough: when both sides began
         at once, the first that parts is the one that they sent on."""
@@ -73,6 +81,8 @@ class Sessions:
         self.previous = self.current
         self.current = self.next
         self.next = None
+        if self.next_terms is not None:
+            self.terms = self.next_terms
         self._exchange.plane.session_use(self.current)
         return True
 

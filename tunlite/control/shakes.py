@@ -15,6 +15,7 @@ class Attempt:
     """An initiation of ours that left, and what reads its response."""
 
     repeat_ms = 0  # when it is to be begun anew, for the cookie that came
+    mode = 0  # that it asks for (layer.MODES)
 
     def __init__(self, state, place, left_ms, kind):
         """state: noise.Handshake. place: an endpoint_set.Place, None where the peer has one
@@ -23,6 +24,10 @@ class Attempt:
         self.place = place
         self.left_ms = left_ms
         self.kind = kind
+
+    def asks_for(self, mode):
+        if mode:
+            self.mode = mode
 
     def cookie_came(self, when_ms):
         """It was not looked at, and is begun anew: once."""
@@ -47,6 +52,10 @@ class Shakes:
     doubted_ms = 0  # when the peer was heard last: it may have another session than we
     initiated = failed = 0
     unmet_ms = 0  # the first initiation for a session since one came to be, 0: none
+    # On layer 2
+    mode = None  # that the peer answered it takes, and is asked for until this attempt is over
+    refused = None  # the same, where we do not have it, or it was refused too
+    refusal_ms = -wire.INITIATION_SPACING_MS  # when we last refused one of theirs
 
     def __init__(self):
         # The one we began: how often it was sent, and when it is again
@@ -154,6 +163,16 @@ class Shakes:
     def gave_up(self):
         self.retry_ms = self.attempts = 0
         self.failed += 1
+        self._forget_modes()
+
+    def asks_for(self, mode):
+        """In this one; None: in the one that is asked for first."""
+        self.mode = mode
+        self.refused = None
+
+    def is_refused(self, mode):
+        self.gave_up()
+        self.refused = mode
 
     def ended(self, attempt):
         """Its answer came, or none is waited for."""
@@ -182,6 +201,11 @@ class Shakes:
         # Most peers never have one: nothing is written then.
         if self.alone or self.measures:
             self.alone = self.measures = False
+        self._forget_modes()
+
+    def _forget_modes(self):
+        if self.mode is not None or self.refused is not None:
+            self.asks_for(None)
 
     # ---- theirs ----
 
@@ -196,6 +220,15 @@ class Shakes:
     def came(self, stamp, now_ms):
         self.greatest_stamp = stamp
         self.initiation_ms = now_ms
+
+    def may_refuse(self, stamp, now_ms):
+        """One that asks for a mode that we do not take. It holds up none that asks for another one,
+        but others like it."""
+        if now_ms - self.refusal_ms < wire.INITIATION_SPACING_MS:
+            return False
+        self.greatest_stamp = stamp
+        self.refusal_ms = now_ms
+        return True
 
     def answered(self, now_ms):
         self.sent_ms = now_ms

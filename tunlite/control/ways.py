@@ -172,6 +172,8 @@ class Ways:
         if link in self._above:
             self._loops(peer, record, way)
             return
+        if peer.path is not None:
+            peer.path.leaves_by(record, self._port.links.mtu_of(link) if link else 0, now_ms)
         peer.where.is_outside(record[:24])
         wanted = record
         if covered and source and link not in (0, heard_on):

@@ -19,7 +19,6 @@ _EADDRINUSE = errno.EADDRINUSE
 _ECONNREFUSED = errno.ECONNREFUSED
 _S_IFMT = 0o170000
 _S_IFSOCK = 0o140000
-_LAYER = 3
 _CONTROL, _STATUS, _FASTD = range(3)
 
 
@@ -143,26 +142,28 @@ def _listen(path, owner):
         raise StartError(f"the socket {path} cannot be made: {said(e)}; are you root?")
 
 
-def _prepare_device(found, name):
-    """The kernel makes no link-local address for it, as for its own WireGuard: with one it solicits
-    routers, which wakes an idle tunnel, and may send from an address that no peer takes."""
+def _prepare_device(found, name, layer):
+    """On layer 3 the kernel makes no link-local address for it, as for its own WireGuard: with one
+    it solicits routers, which wakes an idle tunnel, and may send from an address that no peer
+    takes. Ethernet has one."""
     try:
-        port.links.no_own_address(found)
+        if layer == 3:
+            port.links.no_own_address(found)
     except OSError:
         pass  # there is no IPv6
     if found != name:
         port.links.rename(found, name)
 
 
-def _open_device(name, offloads_off, queue):
+def _open_device(name, layer, offloads_off, queue):
     # Who waits for the name may set it up at once: it gets that when all is prepared.
     opened = (name if port.links.link_get(name) else "tunlite%d").encode()
     name16 = bytearray(16)
     name16[: len(opened)] = opened
-    fd = port.native.tl_device_open(name16, _LAYER, offloads_off, queue)
+    fd = port.native.tl_device_open(name16, layer, offloads_off, queue)
     if fd >= 0:
         try:
-            _prepare_device(bytes(name16).rstrip(b"\0").decode(), name)
+            _prepare_device(bytes(name16).rstrip(b"\0").decode(), name, layer)
         except OSError as e:
             port.close(fd)
             raise StartError(f"the device cannot be called {name}: {said(e)}")
@@ -171,7 +172,7 @@ def _open_device(name, offloads_off, queue):
         -1: "permission denied; are you root?",
         -2: "there is no /dev/net/tun: load the module tun",
         -16: "another process holds it",
-        -22: "it exists and is no TUN device",
+        -22: "it exists and is no TUN device" if layer == 3 else "it exists and is no TAP device",
     }.get(fd) or port.strerror(-fd)
     error = StartError(f"the device {name} cannot be made: {why}")
     if fd == -1:
@@ -188,10 +189,14 @@ def _machine(name, settings, log, device_fd, folder):
     small = tuning.is_small(port)
     tuned = tuning.Tuning(port, settings, small)
     if device_fd < 0:
-        device_fd = _open_device(name, tuned.offloads_off, tuned.device_queue)
+        layer = settings.device_layer()
+        device_fd = _open_device(name, layer, tuned.offloads_off, tuned.device_queue)
     machine = daemon.Daemon(port, name, device_fd, tuned.record, log, folder)
     for refusal in tuned.refusals(features.rows(port.native, machine.plane.features())):
         log.info(refusal)
+    if settings.is_wrapped():
+        machine.vxlan = settings.vxlan()
+        machine.interface.vxlan_local = machine.vxlan[4]
     machine.interface.rekey_ms = 1000 * settings["RekeyAfter"]
     if small:
         machine.interface.admits_most = 256

@@ -63,8 +63,8 @@ def _resolved(name):
 def choose(name, config, patience_ms, is_asked=lambda: False):
     """The file's, else for the ways to its endpoints: names are waited for, but no longer than
     that, nor when we are asked to end."""
-    if config.settings["MTU"]:
-        return config.settings["MTU"]
+    if config.settings["MTU"] or config.settings["Layer"] == 2:
+        return config.settings.first_mtu()
     found = []
     is_waited_for = False
     for peer in config.peers.each(("Endpoint",)):
@@ -80,7 +80,7 @@ def choose(name, config, patience_ms, is_asked=lambda: False):
     if None in found:
         found += [endpoints.literal(text) for text in _resolved(name)]
     places = set([place[:2] for place in found if place and not place[3]])
-    return widest(name, places, config.settings["FwMark"])
+    return widest(name, places, config.settings["FwMark"]) - config.settings.wrapping()
 
 
 def apply(name, mtu):

@@ -107,7 +107,12 @@ class AllowedIPs:
             if not self._of(key):
                 self.add(peer, prefixes.prefix_of(key))
 
-    def stand_by(self, peer, standby):
+    def join(self, peer, sharing):
+        """share(), with those of which some stand by."""
+        self.share(peer, sharing)
+        self.stand_by(peer, sharing is not None)
+
+    def stand_by(self, peer, standby, _leaves=False):
         """standby: nothing goes to the peer, which may send as ever. Of those that share a prefix
         one that does not stand by gets what goes there."""
         if peer.standby != standby:

@@ -28,6 +28,24 @@ CONFIRMED = 4
 ACTIVE = 8
 ROAMED = 16
 ECHO = 32  # one that keepalive() sent was answered
+PATH = 64  # layer 2: a path probe was
+BYE = 128  # layer 2: it takes no frames any more
+
+# peer_use(): whether frames go to a peer and are taken from it.
+STANDBY = 0
+IN_USE = 1
+LEFT = 2
+
+# A session's mode: how frames are protected.
+ON = 0
+AUTHENTIC = 1
+OFF = 2
+
+OURS = 0xFFFF  # macs(): the device's own address
+
+# Flags of fdb()'s rows.
+PINNED = 1
+HELD = 2  # where it was first: it moves too often
 
 LONG_MS = 3  # packets turn after so much of Python's work; one piece of it may take longer
 
@@ -36,12 +54,14 @@ _NEEDS_COOKIE = -2
 _EAGAIN = 11
 _EDESTADDRREQ = errno.EDESTADDRREQ
 _ENOKEY = errno.ENOKEY
+_EMSGSIZE = errno.EMSGSIZE
 
 # What tl_seen tells.
 _DROPS = 0
 _COUNTERS = 1
 _WORKERS = 2
 _FEATURES = 3
+_FDB = 8
 NAMES_DROP = 4
 NAMES_COUNTER = 5
 NAMES_FEATURE = 6
@@ -49,12 +69,15 @@ NAMES_REASON = 7
 
 _NO_PLANE = -1
 
-_OPTIONS = "<16s24s12I"
-_STATE_SIZE = 136
+_OPTIONS = "<16s24s20I16s16s"
+_OPTIONS_LAYER = 44
+_STATE_SIZE = 144
 _STATE = "<8QII"
 _STATE_ENDPOINT = 72
+_STATE_PATH = 136
 _SESSION_SIZE = 120
 _EVENTS_MAX = 32
+_MESSAGE_MAX = 152  # of either layer: each is told of the other's
 _NEVER = b"\xff" * 8
 
 # Fields of state().
@@ -93,9 +116,14 @@ def options(
     handshakes_per_second=20,
     workers=1,
     ring_slots=(0, 0),
+    layer2=(0, 1024, 256, 16),
+    vxlan=(0, 0, 0, 0, b"", b""),
 ):
     """The options record: names as NAMES_FEATURE gives them, `ring` a power of two. ring_slots:
-    receives and sends of the engine io_uring, 0 for those that it chooses."""
+    receives and sends of the engine io_uring, 0 for those that it chooses. layer2: whether frames
+    of one peer go on to others, addresses remembered in all and of one peer, frames that may wait
+    for their other parts. vxlan, with frames at the device of layer 3: family, VNI, port, whether
+    UDP checksums are sent, our address and theirs."""
     return struct.pack(
         _OPTIONS,
         engine.encode(),
@@ -111,11 +139,14 @@ def options(
         handshakes_per_second,
         workers,
         *ring_slots,
+        *layer2,
+        *vxlan,
     )
 
 
-def session_record(index, remote, born_ms, initiator, pad, rekey_ms):
-    """A session record whose keys (bytes 16 to 80) are still zero; wipe it after use.
+def session_record(index, remote, born_ms, initiator, pad, rekey_ms, mode=ON):
+    """A session record whose keys (bytes 16 to 80) are still zero; wipe it after use. `mode`: of
+    layer 2.
 
     The limits in milliseconds and messages are protocol.md's, "Timers".
     """
@@ -130,7 +161,7 @@ def session_record(index, remote, born_ms, initiator, pad, rekey_ms):
         rekey_ms,
         wire.REKEY_RECEIVED_MS,
         wire.REJECT_AFTER_MS,
-        0,
+        mode,
         wire.REKEY_AFTER_MESSAGES,
         wire.REJECT_AFTER_MESSAGES,
     )
@@ -172,7 +203,8 @@ class Plane:
         self._deadline = bytearray(8)
         self._state = bytearray(_STATE_SIZE)
         self._rows = bytearray(8 * _EVENTS_MAX)
-        self._message = bytearray(endpoints.SIZE + 148)
+        self._message = bytearray(endpoints.SIZE + _MESSAGE_MAX)
+        self.layer, self.mtu = struct.unpack_from("<II", record, _OPTIONS_LAYER)
 
     def _check(self, code, what):
         if code < 0:
@@ -192,6 +224,7 @@ class Plane:
         """The device's ifindex while it is in the sockets' network namespace, else 0, and its MTU,
         0 where that is not known."""
         self._check(self.native.tl_plane_link(self.handle, ifindex, mtu), "link")
+        self.mtu = mtu or self.mtu
 
     def listen(self, port, fwmark):
         """The port that is bound."""
@@ -276,17 +309,39 @@ class Plane:
         return self._check(self.native.tl_peer_flush(self.handle, peer), "flush")
 
     def keepalive(self, peer, packet=b""):
-        """False where no session can send. One that finds the socket full is lost. packet: an echo
-        request (protocol/echo.py) inside; neither it nor its answers are data."""
+        """False where no session can send. One that finds the socket full, or that is too long for
+        our own link, is lost. packet: an echo
+        request (protocol/echo.py) inside, or on layer 2 a control frame; neither it nor its answers
+        are data."""
         code = self.native.tl_peer_keepalive(self.handle, peer, packet, len(packet))
         if code in (-_ENOKEY, -_EDESTADDRREQ):
             return False
-        if code != -_EAGAIN:
+        if code not in (-_EAGAIN, -_EMSGSIZE):
             self._check(code, "keepalive")
         return True
 
     def heard(self, peer, record, size):
         self._check(self.native.tl_peer_heard(self.handle, peer, record, size), "heard")
+
+    def path_of(self, peer):
+        """Layer 2: (number, UDP payload that came) of the last answer to a path probe."""
+        self._read_state(peer)
+        return struct.unpack_from("<II", self._state, _STATE_PATH)
+
+    def peer_path(self, peer, frame_max, payload_max):
+        """Layer 2: the longest frame that the peer takes, and the longest UDP payload there."""
+        code = self.native.tl_peer_path(self.handle, peer, frame_max, payload_max)
+        self._check(code, "path")
+
+    def peer_use(self, peer, how):
+        """Layer 2: STANDBY, IN_USE or LEFT."""
+        self._check(self.native.tl_peer_use(self.handle, peer, how), "use")
+
+    def macs(self, rows):
+        """Layer 2: addresses that stay where they are, a list of (6 bytes, peer); the first may be
+        the device's own, with OURS."""
+        packed = b"".join([mac + struct.pack("<H", peer) for mac, peer in rows])
+        self._check(self.native.tl_macs(self.handle, packed, len(packed)), "macs")
 
     def routes(self, rows):
         self._check(self.native.tl_routes(self.handle, rows, len(rows)), "routes")
@@ -348,6 +403,18 @@ class Plane:
         out = bytearray(16 * 8)
         count = _seen(self.native, self.handle, _WORKERS, out)
         return [struct.unpack_from("<QQ", out, 16 * i) for i in range(count)]
+
+    def fdb_count(self):
+        """Layer 2: how many addresses are known."""
+        return _seen(self.native, self.handle, _FDB, bytearray(1))
+
+    def fdb(self, most):
+        """Layer 2: at most so many of the addresses that are known, each (6 bytes, peer, age in ms,
+        flags)."""
+        out = bytearray(16 * most)
+        count = min(_seen(self.native, self.handle, _FDB, out), most)
+        for i in range(count):
+            yield struct.unpack_from("<6sHII", out, 16 * i)
 
     def features(self):
         """List of (feature, on, reason): numbers into names()."""

@@ -8,6 +8,9 @@ _SMALL_KB = 300_000  # a machine with less memory than this is a router
 # pool_bytes, replay_bits, handshake ring, handshakes a second of one address under load
 _SMALL = (768 << 10, 2048, 128, 20)
 _LARGE = (4 << 20, 8192, 2048, 100)
+# Of layer 2: addresses in all and of one peer, frames that may wait for their other parts
+_SMALL_FRAMES = (1024, 256, 16)
+_LARGE_FRAMES = (8192, 1024, 256)
 
 
 def is_small(port):
@@ -48,6 +51,8 @@ class Tuning:
             handshakes_per_second=per_second,
             workers=self._workers,
             ring_slots=settings["RingSlots"] or (0, 0),
+            layer2=(int(settings["ForwardPeers"]),) + (_SMALL_FRAMES if small else _LARGE_FRAMES),
+            vxlan=settings.vxlan(),
         )
 
     def refusals(self, table):

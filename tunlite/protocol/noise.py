@@ -115,6 +115,8 @@ class Handshake:
     `index` is ours (bytes 4), `remote` the other side's. wipe() when it is over, however it ended.
     """
 
+    payload = None  # of a response
+
     def __init__(self, noise, index=None):
         self._noise = noise
         self._native = noise.port.native
@@ -209,12 +211,12 @@ class Handshake:
         out[:] = public
 
 
-def initiate(noise, me, them, index, stamp):
+def initiate(noise, me, them, index, payload):
     """Begins a handshake: returns (Handshake, message with both macs still zero).
 
-    `stamp`: 12 bytes, TAI64N. Source: paper 5.4.2.
+    `payload`: the stamp, 12 bytes of TAI64N, then what the layer says. Source: paper 5.4.2.
     """
-    message = bytearray(wire.INITIATION_SIZE)
+    message = bytearray(wire.INITIATION_SIZE - wire.STAMP_SIZE + len(payload))
     view = memoryview(message)
     state = Handshake(noise, index)
     done = False
@@ -231,7 +233,7 @@ def initiate(noise, me, them, index, stamp):
         state._seal(view[40:88], me.public)
         if state._mix_static(me, them):
             yield
-        state._seal(view[88:116], stamp)
+        state._seal(view[88 : -2 * wire.MAC_SIZE], payload)
         done = True
         return state, message
     finally:
@@ -262,29 +264,31 @@ def read_static(noise, me, message):
             state.wipe()
 
 
-def read_stamp(state, me, them, message):
-    """Reads the other half, which proves the key: returns the stamp as bytes 12, for the caller to
-    judge. HandshakeError. The state is wiped on failure.
+def read_payload(state, me, them, message):
+    """Reads the other half, which proves the key: returns the payload (bytes), whose stamp is for
+    the caller to judge. HandshakeError. The state is wiped on failure.
     """
     done = False
     try:
         if state._mix_static(me, them):
             yield
-        stamp = bytearray(wire.STAMP_SIZE)
-        state._open(stamp, memoryview(message)[88:116])
+        sealed = memoryview(message)[88 : -2 * wire.MAC_SIZE]
+        payload = bytearray(len(sealed) - wire.TAG_SIZE)
+        state._open(payload, sealed)
         done = True
-        return bytes(stamp)
+        return bytes(payload)
     finally:
         if not done:
             state.wipe()
 
 
-def respond(state, them, index):
+def respond(state, them, index, payload=b""):
     """Answers what was read: returns the message with both macs still zero.
 
-    state.session_keys() is due next. The state is wiped on failure. Source: paper 5.4.3.
+    `payload`: what the layer says. state.session_keys() is due next. The state is wiped on failure.
+    Source: paper 5.4.3.
     """
-    message = bytearray(wire.RESPONSE_SIZE)
+    message = bytearray(wire.RESPONSE_SIZE + len(payload))
     view = memoryview(message)
     done = False
     try:
@@ -301,7 +305,7 @@ def respond(state, them, index):
         state._mix_dh(state._private, them.public)
         yield
         state._mix_psk(them.psk)
-        state._seal(view[44:60], b"")
+        state._seal(view[44 : -2 * wire.MAC_SIZE], payload)
         done = True
         return message
     finally:
@@ -310,14 +314,16 @@ def respond(state, them, index):
 
 
 def consume_response(noise, me, them, state, message):
-    """Reads the answer to `state`, which initiate() gave: returns a new Handshake.
+    """Reads the answer to `state`, which initiate() gave: returns a new Handshake, whose `payload`
+    is what came.
 
     `state` stays as it is, since a forged answer must not end the attempt; wipe it when this one
     succeeds. HandshakeError where the message is not authentic. Source: paper 5.4.3.
     """
     view = memoryview(message)
     copy = Handshake(noise, state.index)
-    nothing = bytearray(0)
+    sealed = view[44 : -2 * wire.MAC_SIZE]
+    copy.payload = bytearray(len(sealed) - wire.TAG_SIZE)
     done = False
     try:
         copy._secret[:] = state._secret
@@ -330,7 +336,7 @@ def consume_response(noise, me, them, state, message):
         copy._mix_dh(me.private, ephemeral)
         yield
         copy._mix_psk(them.psk)
-        copy._open(nothing, view[44:60])
+        copy._open(copy.payload, sealed)
         done = True
         return copy
     finally:

@@ -12,7 +12,6 @@ TRANSPORT = 4
 INITIATION_SIZE = 148
 RESPONSE_SIZE = 92
 COOKIE_SIZE = 64
-MESSAGE_MAX = INITIATION_SIZE
 
 KEY_SIZE = 32
 TAG_SIZE = 16
@@ -41,8 +40,8 @@ COOKIE_RECEIVER = 4
 COOKIE_NONCE = 8
 COOKIE_SEALED = 32
 
-# Layer 3: WireGuard's own. Layer 2 has strings of its own, so that neither takes the other's
-# handshake for its own (protocol.md, "Layer").
+# Layer 3: WireGuard's own. Layer 2 has another identifier (layer.py), so that neither takes the
+# other's handshake for its own.
 CONSTRUCTION = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 IDENTIFIER = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
 LABEL_MAC1 = b"mac1----"
@@ -60,6 +59,7 @@ REKEY_RECEIVED_MS = REJECT_AFTER_MS - KEEPALIVE_MS - REKEY_TIMEOUT_MS
 ZERO_MS = 3 * REJECT_AFTER_MS
 COOKIE_VALID_MS = 115_000  # 120 s that the peer keeps its secret, less 5 s on the way
 INITIATION_SPACING_MS = 20  # at most 50 initiations a second are accepted of one peer
+MODE_REFUSED_MS = 60_000  # layer 2: until a peer that takes no mode of ours is asked again
 
 # Messages of a session: 2**60 before a new one is asked for, 2**64 - 2**13 - 1 at most.
 REKEY_AFTER_MESSAGES = b"\x00\x00\x00\x00\x00\x00\x00\x10"

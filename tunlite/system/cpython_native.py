@@ -42,6 +42,9 @@ tl_events plane >out out_len
 tl_peer_flush plane peer
 tl_peer_keepalive plane peer <packet packet_len
 tl_peer_heard plane peer <endpoint48 bytes
+tl_peer_path plane peer frame_max payload_max
+tl_peer_use plane peer how
+tl_macs plane <rows rows_len
 tl_routes plane <rows rows_len
 tl_index_new plane peer >index4
 tl_index_free plane <index4

@@ -95,6 +95,7 @@ Links: `links`, an object with
     close()                     its socket; a child of fork() must, as it shares its parent's
     link_get(name, netns)       (ifindex, mtu, up) or None; netns: descriptor of another network
                                 namespace to look in, or nothing
+    address_of(index)  its 6 bytes of an Ethernet address, or None
     mtu_of(index)  name_of(index)  of the link with that number, 0 and "" where there is none
     above(index)                set of ifindex: the link and all that send through it, as bridges,
                                 VLANs and tunnels bound to it do

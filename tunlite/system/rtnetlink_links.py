@@ -124,6 +124,9 @@ class Links:
     def name_of(self, index):
         return self._by_index(index, requests.name_of) or ""
 
+    def address_of(self, index):
+        return self._by_index(index, requests.ethernet_of)
+
     def above(self, index):
         found = {index}
         rows = [requests.layers_of(payload) for payload in self._answers(requests.get_links())]

@@ -34,6 +34,7 @@ NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
 NEW_RULE, DEL_RULE = 32, 33
 _NEW_NETNS_ID, _GET_NETNS_ID = 88, 90
 
+_IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_LINK = 5
@@ -188,6 +189,14 @@ def link_of(payload):
         if attribute == _IFLA_MTU:
             mtu = _u32(value)
     return index, mtu, bool(flags & _IFF_UP)
+
+
+def ethernet_of(payload):
+    """The 6 bytes of a link message's Ethernet address, None where it has none."""
+    for attribute, value in attributes(payload, 16, len(payload)):
+        if attribute == _IFLA_ADDRESS and len(value) == 6:
+            return bytes(value)
+    return None
 
 
 def name_of(payload):

@@ -211,6 +211,17 @@ def get_device(name, silence_ms=_SILENCE_MS, poll=None):
         yield key, value
 
 
+def get_addresses(name):
+    """Layer 2's table: rows (address, public key, seconds since it was heard, how) of text, as
+    get.py's addresses_of has them."""
+    for line in ask(name, [b"addresses=1\n\n"]):
+        words = line.decode().partition("=")[2].split(" ")
+        if len(words) != 4:
+            raise nonsense()
+        _number(words[2])
+        yield words
+
+
 # ---- status ----------------------------------------------------------------------------------
 
 # Bare quotes stand in no JSON string, so these are found between members alone (control.md,

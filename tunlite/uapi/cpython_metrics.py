@@ -46,6 +46,14 @@ _FAMILIES = (
     ("tunlite_peer_moves_total", "counter", "Endpoints that peers changed."),
     ("tunlite_returns_total", "counter", "Of the packet path to Python, by cause."),
     ("tunlite_events_dropped_total", "counter", "Events that failed, by cause."),
+    ("tunlite_addresses", "gauge", "Ethernet addresses that are known, of layer 2."),
+    ("tunlite_frames_cut_total", "counter", "Frames longer than the way, sent in parts."),
+    ("tunlite_frames_joined_total", "counter", "Frames that came in parts and are whole."),
+    ("tunlite_parts_sent_total", "counter", "Parts of frames."),
+    ("tunlite_parts_received_total", "counter", "Parts of frames."),
+    ("tunlite_floods_total", "counter", "Frames to more than one peer."),
+    ("tunlite_flood_copies_total", "counter", "What they were sent as."),
+    ("tunlite_forwarded_frames_total", "counter", "Frames of one peer that went to another."),
     ("tunlite_peer_info", "gauge", "A peer's description, origin and group."),
     ("tunlite_peer_established", "gauge", "Whether a session receives."),
     ("tunlite_peer_established_seconds", "gauge", "Since when, 0 while none does."),
@@ -53,6 +61,17 @@ _FAMILIES = (
     ("tunlite_peer_received_bytes_total", "counter", "From the peer, inside the tunnel."),
     ("tunlite_peer_sent_bytes_total", "counter", "To the peer, inside the tunnel."),
     ("tunlite_peer_handshakes_total", "counter", "By what became of them."),
+    ("tunlite_peer_path_mtu_bytes", "gauge", "Of outer packets, on layer 2."),
+)
+# Counters of layer 2: name, and what the daemon calls it.
+_FRAMES = (
+    ("frames_cut_total", "frames_cut"),
+    ("frames_joined_total", "frames_joined"),
+    ("parts_sent_total", "parts_sent"),
+    ("parts_received_total", "parts_read"),
+    ("floods_total", "floods"),
+    ("flood_copies_total", "flood_copies"),
+    ("forwarded_frames_total", "forwarded"),
 )
 # Why a group's choice is another one; a row of each: what begins at 1 is no increase.
 _WHYS = (
@@ -112,6 +131,7 @@ class Metrics:
             peer["latest_handshake"],
             (peer["rx_bytes"], peer["tx_bytes"]),
             [counts.get(kind, 0) for kind in _HANDSHAKES],
+            peer.get("path_mtu"),
         )
 
     # ---- an interface ----
@@ -128,6 +148,10 @@ class Metrics:
         counters = head["counters"]
         self._add("cookies_sent_total", labels, counters.get("cookies_written", 0))
         self._add("peer_moves_total", labels, counters.get("roamed", 0))
+        if head.get("layer") == 2:
+            self._add("addresses", labels, head["addresses"])
+            for name, of_daemon in _FRAMES:
+                self._add(name, labels, counters.get(of_daemon, 0))
         for number, worker in enumerate(head["workers"]):
             of_worker = labels + (("worker", str(number)),)
             self._add("received_datagrams_total", of_worker, worker["read"])
@@ -177,7 +201,7 @@ class Metrics:
         rx, tx, established = gone["rx_bytes"], gone["tx_bytes"], 0
         shaken = [gone[kind] for kind in _HANDSHAKES]
         for row in peers:
-            _, (origin, group), since_s, _, (received, sent), counts = row
+            _, (origin, group), since_s, _, (received, sent), counts, _ = row
             is_established = since_s is not None
             origins[origin] = origins.get(origin, 0) + 1
             rx, tx, established = rx + received, tx + sent, established + is_established
@@ -198,7 +222,7 @@ class Metrics:
             self._add("group_peers_established", of_group, groups[group][1])
 
     def _peer(self, labels, row):
-        (key, description), (origin, group), since_s, shaken_s, (received, sent), counts = row
+        (key, description), (origin, group), since_s, shaken_s, (received, sent), counts = row[:6]
         labels += (("public_key", key),)
         info = (("description", description), ("group", group), ("origin", origin))
         self._add("peer_info", labels + info, 1)
@@ -208,6 +232,8 @@ class Metrics:
         self._add("peer_received_bytes_total", labels, received)
         self._add("peer_sent_bytes_total", labels, sent)
         self._handshakes("peer_handshakes_total", labels, counts)
+        if row[6] is not None:
+            self._add("peer_path_mtu_bytes", labels, row[6])
 
     def _handshakes(self, name, labels, counts):
         for at in range(len(counts)):

@@ -3,7 +3,7 @@
 reads is text.py."""
 
 from tunlite import addresses, endpoints, keys
-from tunlite.plane.plane import RX_BYTES, TX_BYTES
+from tunlite.plane.plane import HELD, PINNED, RX_BYTES, TX_BYTES
 from tunlite.prefixes import prefix_of
 
 _ALLOWED_A_PIECE = 32
@@ -22,6 +22,10 @@ def pieces(interface):
     if interface.fwmark:
         _add(out, "fwmark", interface.fwmark)
     _add_limit(out, interface, "peer_limit")
+    if interface.modes is not None:
+        _add(out, "encryption", interface.modes.text_of(interface.modes.common))
+        if interface.bridge.path_mtu:
+            _add(out, "path_mtu", interface.bridge.path_mtu)
     for name in interface.groups.names():
         _add(out, "group_name", name)
         _add_limit(out, interface, "group_peer_limit", name)
@@ -86,6 +90,10 @@ def _peer_piece(interface, peer):
         _add(out, "rate_out", peer.rates[1])
     if peer.probe is not None:
         _add(out, "probe_address", addresses.format_bytes(peer.probe))
+    if peer.modes is not None:
+        _add(out, "encryption", interface.modes.text_of(peer.modes))
+    if peer.macs:
+        _add(out, "macs", ",".join([addresses.format_mac(mac) for mac in peer.macs]))
     if peer.health_address:
         _add(out, "health_address", peer.health_address)
     return out
@@ -110,3 +118,20 @@ def _allowed_piece(peer, at):
     for key in peer.allowed[at : at + _ALLOWED_A_PIECE]:
         _add(out, name, addresses.format_prefix(prefix_of(key)))
     return out
+
+
+def addresses_of(interface):
+    """The answer to addresses=1, layer 2's table: `address=` with the address, the key of the peer
+    that it is behind, seconds since a frame came from there, and learned, held (where it was first:
+    it moves too often) or pinned. None where addresses are hidden."""
+    if interface.bridge is None or interface.log.hides:
+        return
+    plane = interface.plane
+    for mac, handle, age_ms, flags in plane.fdb(plane.fdb_count()):
+        peer = interface.by_handle.get(handle)
+        if peer is not None:
+            out = bytearray()
+            how = "pinned" if flags & PINNED else "held" if flags & HELD else "learned"
+            public = bytes(keys.hexed(peer.public)).decode()
+            _add(out, "address", f"{addresses.format_mac(mac)} {public} {age_ms // 1000} {how}")
+            yield out

@@ -3,8 +3,8 @@
 connects. Few clients, bounded memory, nothing that blocks.
 
 A client sends requests one after the other; the answer to each is produced piece by piece as the
-client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGuard's; status=1 is
-ours: JSON (status.py), a newline, then errno=0.
+client reads it, so a slow one holds up itself alone. get=1 and set=1 are WireGuard's. Ours are
+status=1: JSON (status.py), a newline, then errno=0; and addresses=1, layer 2's table.
 """
 
 from tunlite.plane import plane as planes
@@ -253,10 +253,16 @@ class Client(_Answered):
     def _errno_piece(self, errno):
         yield f"errno={-errno}\n\n".encode()
 
-    def _get(self):
+    def _told(self, what):
+        if what == b"status=1":
+            return self._status()
+        interface = self.server.interface
+        return self._get(get.pieces(interface) if what == b"get=1" else get.addresses_of(interface))
+
+    def _get(self, pieces):
         errno = 0
         try:
-            yield from get.pieces(self.server.interface)
+            yield from pieces
         except Exception as e:  # the client gets a word, whatever broke
             self.server.log.error(f"control socket: get failed: {e}", "server")
             errno = uapi.errno_of(e)
@@ -328,8 +334,8 @@ class Client(_Answered):
             self._setter = uapi.Setter(self.server.interface)
             self._errno = 0
             self._handle = self._set_line
-        elif line in (b"get=1", b"status=1") and not too_long:
-            self._pieces_after = self._get() if line == b"get=1" else self._status()
+        elif line in (b"get=1", b"status=1", b"addresses=1") and not too_long:
+            self._pieces_after = self._told(line)
             self._handle = self._request_end
         else:
             self._pieces_after = self._errno_piece(uapi.EPROTO)

@@ -22,7 +22,7 @@ def pieces(daemon):
             yield (
                 (b"" if first else b",")
                 + b"{"
-                + _members(_peer(daemon, peer))
+                + _members(_peer(daemon, peer) + _frames(daemon, peer))
                 + b',"allowed_ips":['
             )
             first = False
@@ -46,6 +46,8 @@ def _head(daemon):
     yield "fwmark", interface.fwmark
     yield "mtu", daemon.mtu
     yield "layer", daemon.layer
+    if daemon.vxlan:
+        yield "vxlan", _vxlan(daemon.vxlan)
     yield "up", interface.listening
     yield "draining", interface.draining
     yield "peer_routes", interface.routes.standing() if interface.routes else 0
@@ -61,6 +63,8 @@ def _head(daemon):
     yield "counters", counters
     yield "returns", _returns(counters)
     yield "handshakes_refused", interface.exchange.refused
+    if interface.bridge is not None:
+        yield "addresses", plane.fdb_count()
     if interface.admission is not None:
         yield "admission", interface.admission.seen()
     yield "events_dropped", daemon.dropped
@@ -174,6 +178,36 @@ def _peer(daemon, peer):
         ("endpoints", list(_places(daemon, peer))),
         ("resolver", resolver.state(peer.public) if resolver else ""),
     ) + _member(peer, daemon.now())
+
+
+def _vxlan(ends):
+    _, vni, port, sums, local, remote = ends
+    return {
+        "vni": vni,
+        "port": port,
+        "checksums": bool(sums),
+        "local": addresses.format_bytes(local),
+        "remote": addresses.format_bytes(remote),
+    }
+
+
+def _frames(daemon, peer):
+    """Rows of a peer of layer 2."""
+    interface = daemon.interface
+    modes = interface.modes
+    if modes is None:
+        return ()
+    now = peer.sessions.terms if peer.sessions.current is not None else None
+    refused = peer.shakes.refused
+    return (
+        ("layer", interface.plane.layer),
+        ("encryption", modes.text_of(now[:1]) if now else None),
+        ("encryption_taken", modes.text_of(modes.of(peer))),
+        ("encryption_refused", modes.text_of((refused,)) if refused is not None else None),
+        ("path_mtu", peer.path.size()),
+        ("path_mtu_why", peer.path.why()),
+        ("macs", [daemon.log.outer(addresses.format_mac(mac)) for mac in peer.macs]),
+    )
 
 
 def established_for(daemon, peer):

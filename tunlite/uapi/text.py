@@ -103,8 +103,14 @@ def _address(value):
         raise UapiError(EINVAL, "not an address")
 
 
+def _probe_address(value, interface):
+    if len(value) and interface.bridge is not None:
+        raise UapiError(EINVAL, "members of layer 2 are asked by control frames")
+    return _address(value)
+
+
 def _limit(value):
-    """On layer 3 one member is used, or as many as there are."""
+    """One member is used, or as many as there are."""
     if not len(value):
         return 0
     if _text(value) != "1":
@@ -131,6 +137,24 @@ def _fail_ms(value):
     return 1000 * seconds
 
 
+def _path_mtu(value, interface):
+    """0: measured."""
+    size = _number(value, 65535)
+    if size and (size < 576 or interface.bridge is None):
+        raise UapiError(EINVAL, "not 576 to 65535, or not of layer 2")
+    return size
+
+
+def _macs(value, interface):
+    """A list of bytes."""
+    if len(value) and interface.bridge is None:
+        raise UapiError(EINVAL, "only layer 2 has MACs")
+    try:
+        return addresses.parse_macs(_text(value)) if len(value) else []
+    except ValueError:
+        raise UapiError(EINVAL, "not a list of Ethernet addresses")
+
+
 def _prefix(text):
     try:
         return addresses.network(addresses.parse_prefix(text))
@@ -138,12 +162,25 @@ def _prefix(text):
         raise UapiError(EINVAL, "not an allowed IP")
 
 
+def _modes(value, interface):
+    """Numbers of "authentic,on"; None where none are said."""
+    if interface.modes is None:
+        if _text(value) not in ("", "on"):
+            raise UapiError(EINVAL, "only layer 2 has other modes than on")
+        return None
+    from tunlite.protocol import layer
+
+    try:
+        return layer.modes_of(_text(value)) if len(value) else None
+    except ValueError:
+        raise UapiError(EINVAL, "not a list of modes")
+
+
 # Keys of a group: what Group.set() calls it, and how it is read.
 _GROUP_KEYS = {
     "group_limit": ("limit", _limit),
     "group_choose": ("choose", _choose),
     "group_fail_after": ("fail_ms", _fail_ms),
-    "group_probe_address": ("probe", _address),
     "group_health": ("health", _true_or_nothing),
 }
 
@@ -213,9 +250,15 @@ class Setter:
             interface.replace_peers()
             self._replaces = True
             interface.limit(0)
+            interface.protect(None)
+            interface.fix_path(0)
             interface.groups.drop_empty()
         elif key == "peer_limit":
             interface.limit(_number(value, _PEERS_MOST))
+        elif key == "encryption":
+            interface.protect(_modes(value, interface))
+        elif key == "path_mtu":
+            interface.fix_path(_path_mtu(value, interface))
         elif key == "replace_groups":
             _true(value)
             interface.groups.keep(self._groups)
@@ -248,8 +291,12 @@ class Setter:
             raise UapiError(EINVAL, "no group_name stands before it")
         elif key in ("group_rate_in", "group_rate_out"):
             self._group.rated(key == "group_rate_out", _rate(value) or 0)
+        elif key == "group_encryption":
+            self._group.protected(_modes(value, self._interface))
         elif key == "group_peer_limit":
             self._interface.limit(_number(value, _PEERS_MOST), self._group.name)
+        elif key == "group_probe_address":
+            self._group.set("probe", _probe_address(value, self._interface))
         elif key not in _GROUP_KEYS:
             raise _unknown(key)
         else:
@@ -341,8 +388,16 @@ class Setter:
             bits = _rate(value)
             if peer is not None:
                 peer.rated(key == "rate_out", bits)
+        elif key == "encryption":
+            modes = _modes(value, interface)
+            if peer is not None:
+                peer.protected(modes)
+        elif key == "macs":
+            macs = _macs(value, interface)
+            if peer is not None and interface.bridge is not None:
+                interface.bridge.pin(peer, macs)
         elif key == "probe_address":
-            address = _address(value)
+            address = _probe_address(value, interface)
             if peer is not None:
                 peer.probed_at(address)
         elif key == "health_address":
@@ -384,6 +439,8 @@ class Setter:
     def _allowed_ip(self, text):
         sign = text[:1]
         prefix = _prefix(text[1:] if sign in ("+", "-") else text)
+        if self._interface.bridge is not None:
+            raise UapiError(EINVAL, "layer 2 has no allowed IPs: addresses are learned")
         if self._peer is None:
             return
         if sign == "-":

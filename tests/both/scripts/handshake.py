@@ -39,7 +39,7 @@ def consume(noise, me, message, find):
     if them is None:
         state.wipe()
         raise handshake.HandshakeError("from an unknown peer")
-    stamp = yield from handshake.read_stamp(state, me, them, message)
+    stamp = yield from handshake.read_payload(state, me, them, message)
     return state, them, stamp
 
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Control frames. */
+#include "layer2/control.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "layer2/bridge.h"
+#include "path/tx.h"
+#include "tunlite.h"
+
+enum {
+    EACH_MS = 1000 / CONTROL_A_SECOND,
+    ECHO_LEN = FRAME_HEADER + CONTROL_ECHO_BODY,
+    PROBE_LEN = FRAME_HEADER + CONTROL_PATH_NUMBER,
+    ANSWER_LEN = FRAME_HEADER + CONTROL_PATH_ANSWER_BODY,
+    PROBE_MAX = 65507 - TRANSPORT_OVERHEAD, /* of one datagram of IPv4, the shorter one */
+};
+
+/* ---- what comes -------------------------------------------------------------------------------
+ */
+
+/* At most CONTROL_A_SECOND at once, and one each EACH_MS. */
+static bool has_answer(struct trunk *t, uint64_t now) {
+    if (t->answers < now)
+        t->answers = now;
+    if (t->answers - now > EACH_MS * (CONTROL_A_SECOND - 1))
+        return false;
+    t->answers += EACH_MS;
+    return true;
+}
+
+static enum drop answer(struct worker *w, struct peer *peer, struct bytes frame) {
+    if (!has_answer(peer->trunk, w->now))
+        return DROP_CONTROL_LIMITED;
+    if (tx_quiet(w, &w->out, peer, frame))
+        w->stats.counts[COUNT_CONTROL_ANSWERED]++;
+    return DROP_NONE;
+}
+
+static enum drop answer_echo(struct worker *w, const struct packet *p) {
+    uint8_t frame[ECHO_LEN];
+    memcpy(frame, p->data, sizeof frame);
+    frame[1] = CONTROL_ECHO_ANSWER;
+    return answer(w, peer_of(p), (struct bytes){frame, sizeof frame});
+}
+
+static enum drop answer_probe(struct worker *w, const struct packet *p) {
+    uint8_t frame[ANSWER_LEN] = {FRAME_CONTROL, CONTROL_PATH_ANSWER};
+    memcpy(frame + FRAME_HEADER, p->data + FRAME_HEADER, CONTROL_PATH_NUMBER);
+    store_le32(frame + PROBE_LEN, p->len + TRANSPORT_OVERHEAD);
+    return answer(w, peer_of(p), (struct bytes){frame, sizeof frame});
+}
+
+static void raise(struct worker *w, struct peer *peer, uint32_t event) {
+    events_raise(&w->events, &peer->way.raised, event);
+}
+
+static void echo_answered(struct worker *w, struct peer *peer, const uint8_t *body) {
+    struct trunk *t = peer->trunk;
+    if (!t->has_echo || memcmp(body, t->echo, CONTROL_ECHO_BODY) != 0)
+        return; /* of an earlier one, or of one of control_keep_place */
+    w->stats.counts[COUNT_ECHOES_ANSWERED]++;
+    raise(w, peer, TL_PEER_ECHO);
+}
+
+static void path_answered(struct worker *w, struct peer *peer, const uint8_t *body) {
+    peer->trunk->path_number = load_le32(body);
+    peer->trunk->path_len = load_le32(body + CONTROL_PATH_NUMBER);
+    raise(w, peer, TL_PEER_PATH);
+}
+
+static void bye_came(struct worker *w, struct peer *peer) {
+    bridge_set_gone(peer, true);
+    raise(w, peer, TL_PEER_BYE);
+}
+
+/* Bytes of what an answer or a bye has behind its two; a probe has any number. */
+static bool has_length(const struct packet *p) {
+    static const uint8_t body[] = {[CONTROL_ECHO] = CONTROL_ECHO_BODY,
+                                   [CONTROL_ECHO_ANSWER] = CONTROL_ECHO_BODY,
+                                   [CONTROL_PATH_ANSWER] = CONTROL_PATH_ANSWER_BODY,
+                                   [CONTROL_BYE] = 0};
+    if (p->data[1] == CONTROL_PATH_PROBE)
+        return p->len >= PROBE_LEN;
+    return p->data[1] < sizeof body && p->len == FRAME_HEADER + (uint32_t)body[p->data[1]];
+}
+
+enum drop control_take(struct worker *w, const struct packet *p) {
+    const uint8_t *body = p->data + FRAME_HEADER;
+    if (!has_length(p))
+        return DROP_RECEIVED_BAD_CONTROL;
+    switch (p->data[1]) {
+    case CONTROL_ECHO:
+        return answer_echo(w, p);
+    case CONTROL_PATH_PROBE:
+        return answer_probe(w, p);
+    case CONTROL_ECHO_ANSWER:
+        echo_answered(w, peer_of(p), body);
+        break;
+    case CONTROL_PATH_ANSWER:
+        path_answered(w, peer_of(p), body);
+        break;
+    default:
+        bye_came(w, peer_of(p));
+    }
+    return DROP_NONE;
+}
+
+/* ---- what goes --------------------------------------------------------------------------------
+ */
+
+bool control_is_sound(struct bytes frame) {
+    if (frame.len < FRAME_HEADER || frame.p[0] != FRAME_CONTROL)
+        return false;
+    switch (frame.p[1]) {
+    case CONTROL_ECHO:
+        return frame.len == ECHO_LEN;
+    case CONTROL_PATH_PROBE:
+        return frame.len >= PROBE_LEN && frame.len <= PROBE_MAX;
+    case CONTROL_BYE:
+        return frame.len == FRAME_HEADER;
+    default:
+        return false;
+    }
+}
+
+void control_expect(struct peer *peer, struct bytes frame) {
+    if (frame.p[1] != CONTROL_ECHO)
+        return;
+    peer->trunk->has_echo = true;
+    memcpy(peer->trunk->echo, frame.p + FRAME_HEADER, CONTROL_ECHO_BODY);
+}
+
+void control_refuse(struct worker *w, struct peer *peer) {
+    static const uint8_t bye[FRAME_HEADER] = {FRAME_CONTROL, CONTROL_BYE};
+    struct trunk *t = peer->trunk;
+    if (w->now < t->bye_at + BRIDGE_BYE_MS)
+        return;
+    if (tx_quiet(w, &w->out, peer, (struct bytes){bye, sizeof bye}))
+        t->bye_at = w->now;
+}
+
+void control_keep_place(struct worker *w, struct peer *peer) {
+    static const uint8_t echo[ECHO_LEN] = {FRAME_CONTROL, CONTROL_ECHO};
+    struct trunk *t = peer->trunk;
+    if (w->now < t->sealed_at + BRIDGE_SEAL_MS)
+        return;
+    if (tx_quiet(w, &w->out, peer, (struct bytes){echo, sizeof echo}))
+        t->sealed_at = w->now;
+}
+
+void control_confirm(struct worker *w, struct peer *peer) {
+    struct trunk *t = peer->trunk;
+    if (w->now < t->answered_at + BRIDGE_ANSWER_MS)
+        return;
+    if (tx_quiet(w, &w->out, peer, (struct bytes){NULL, 0}))
+        t->answered_at = w->now;
+}

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""A layer-2 peer's way as the packet path is told of it: how long frames and datagrams may be. The
+path MTU is measured (protocol/path_mtu.py), or is what `PathMTU` says."""
+
+from tunlite import endpoints
+from tunlite.control import timers
+from tunlite.plane import plane as planes
+from tunlite.protocol import path_mtu
+
+_AROUND = {4: 20 + 8, 6: 40 + 8}  # headers around a UDP payload
+_IN_PROBE = 32 + 2 + 4  # and within it: ours with the tag, a control frame's, the number
+_FRAME_MAX = 65535  # until the peer has said what it takes
+_LINK_MTU = 1500  # where nobody tells the link's
+_PROBE = b"\2\2"  # of a control frame
+
+
+class Path:
+    """`peer` and `exchange` as Peer has them. `fixed`: as fix() has it."""
+
+    def __init__(self, peer, exchange, fixed=0):
+        self._peer = peer
+        self._exchange = exchange
+        self._timer = timers.Timer(self._expired)
+        self._where = None  # the first 24 bytes of the endpoint, and the link's MTU
+        self._family = 6
+        self._frame_max = _FRAME_MAX
+        self._told = None
+        self.fixed = fixed  # PathMTU, 0: measured
+        self.measured = None
+        if fixed:
+            self._tell()
+
+    def size(self):
+        """Bytes of an outer IP packet."""
+        return self.fixed or (self.measured.size if self.measured else path_mtu.BASE)
+
+    def why(self):
+        if self.fixed:
+            return "PathMTU"
+        return self.measured.why if self.measured else "not measured yet"
+
+    def fix(self, size):
+        """0: it is measured."""
+        self.fixed = size
+        self.measured = self._where = None
+        self._tell()
+        if not self._peer.where.asked and self._exchange.owner.ways is not None:
+            self._exchange.owner.ways.endpoint_is_new(self._peer)
+
+    def takes(self, frame_max):
+        """The peer has said how long a frame may be."""
+        self._frame_max = frame_max
+        self._tell()
+
+    def leaves_by(self, record, link_mtu, now_ms):
+        """The kernel's way to its endpoint has been looked at; 0: nobody tells that MTU."""
+        where = (record[:24], link_mtu)
+        family = endpoints.parts(record)[0]
+        if where == self._where or not family:
+            return
+        self._where = where
+        self._family = family
+        if not self.fixed:
+            if self.measured is None:
+                self.measured = path_mtu.PathMtu(link_mtu or _LINK_MTU, now_ms)
+            else:
+                self.measured.begin(link_mtu or _LINK_MTU, now_ms)
+            self._run(now_ms)
+        self._tell()
+
+    def event(self, events, now_ms):
+        """Of plane.py's."""
+        if self.measured is None:
+            return
+        if events & planes.PATH:
+            number, payload = self._exchange.plane.path_of(self._peer.handle)
+            self.measured.answered(number, payload + _AROUND[self._family])
+        if events & (planes.PATH | planes.ACTIVE | planes.CONFIRMED):
+            self._run(now_ms)
+
+    def ends(self):
+        """The peer goes."""
+        self._exchange.owner.timers.set(self._timer, None)
+
+    def _expired(self, now_ms):
+        if self._peer.alive and self._exchange.owner.listening and self.measured is not None:
+            self._exchange.owner.timers.set(self._timer, now_ms + path_mtu.CHECK_MS)
+            self._run(now_ms)
+
+    def _run(self, now_ms):
+        sent_ms = self._exchange.plane.state(self._peer.handle)[planes.SENT_DATA]
+        is_used = bool(sent_ms) and now_ms - sent_ms < path_mtu.CHECK_MS
+        sizes, when_ms = self.measured.run(now_ms, is_used)
+        for size in sizes:
+            self._probe(size)
+        if when_ms is None and not self._peer.plan.idle:
+            when_ms = now_ms + path_mtu.CHECK_MS
+        self._exchange.owner.timers.set(self._timer, when_ms)
+        self._tell()
+
+    def _probe(self, size):
+        """One that our own link does not take gets no answer either."""
+        zeros = max(size - _AROUND[self._family] - _IN_PROBE, 0)
+        frame = _PROBE + self.measured.number.to_bytes(4, "little") + bytes(zeros)
+        self._exchange.plane.keepalive(self._peer.handle, frame)
+
+    def _tell(self):
+        told = (self._frame_max, self.size() - _AROUND[self._family])
+        if told != self._told:
+            self._told = told
+            self._exchange.plane.peer_path(self._peer.handle, told[0], told[1])
