@@ -73,13 +73,16 @@ class _Host:
     def status(self):
         return json.loads(self.run("tunlite show mesh --json"))
 
+    def ethernet(self):
+        return json.loads(self.run("tunlite show ether --json"))
+
     def origin(self, name):
         """Whence it has this peer; None: it does not know it."""
         rows = {row["public_key"]: row for row in self.status()["peers"]}
         return rows.get(self.keys[name].public, {}).get("origin")
 
     def end(self):
-        self.run("tunlite down mesh", check=False)
+        self.run("tunlite down mesh; tunlite down ether", check=False)
 
 
 def _sections():
@@ -101,6 +104,7 @@ class _Mesh:
         (lab.folder / "bin").mkdir()
         tunlite_program(lab.folder / "bin")
         self.keys = {name: Keys() for name in _NAMES}
+        self.second = {name: Keys() for name in ("router", "gw1", "gw2")}
         self.router = self._host(lab, self.star.router, "router")
         self.gateways = [
             self._host(lab, spot.namespace, f"gw{n}") for n, spot in enumerate(self.star.spots, 1)
@@ -114,11 +118,16 @@ class _Mesh:
             **{f"<a {n} router's public key>": self.keys[n].public for n in _NAMES[1:4]},
             "<the gateway's private key>": self.keys[name].private,
             "<the gateway's own address>": f"fd77:{name[-1]}::1" if "gw" in name else "",
+            "<the router's second private key>": self.second["router"].private,
+            "<the router's second public key>": self.second["router"].public,
+            "<the gateway's second private key>": self.second[name].private,
             **{f"<an address behind gw{n}>": f"fd77:{n}::1" for n in (1, 2)},
         }
         for n, spot in enumerate(self.star.spots, start=1):
             words[f"<gw{n}'s public key>"] = self.keys[f"gw{n}"].public
-            words[f"gw{n}.example.org:51820"] = endpoint(spot.far.v4)
+            words[f"<gw{n}'s second public key>"] = self.second[f"gw{n}"].public
+            for port in (51820, 51821):
+                words[f"gw{n}.example.org:{port}"] = endpoint(spot.far.v4, port)
         host = _Host(lab, namespace, words, self.keys)
         lab.on_close(host.end)
         return host
@@ -158,6 +167,8 @@ def test_every_file_and_command_of_the_page_does_what_it_says(lab):
     _new_ones_come(mesh)
     _one_is_shut_out(mesh)
     _one_drains(mesh)
+    _ethernet(mesh)
+    del mesh.sections["Joining a WireGuard + vxlan gateway"]  # tests/net/test_vxlan.py does it
     assert not any(mesh.sections.values()), "a block of the page was not run"
 
 
@@ -241,3 +252,22 @@ def _one_drains(mesh):
     assert "established" in mesh.next(title)[0]
     mesh.next(title)
     assert not gateway.status()["draining"]
+
+
+def _ethernet(mesh):
+    title = "Ethernet"
+    for _ in range(4):
+        mesh.next(title)
+    for number, gateway in enumerate(mesh.gateways, 1):
+        gateway.namespace.ip("addr", "add", f"192.168.77.{10 + number}/24", "dev", "br-mesh")
+    keys = [mesh.second["gw1"].public, mesh.second["gw2"].public]
+    used = keys.index(mesh.router.ethernet()["groups"][0]["used"])
+    here, there = f"192.168.77.{11 + used}", f"192.168.77.{12 - used}"
+    router = mesh.star.router
+    wait_for(lambda: ping(router, here, count=1, wait=1).received, 15, "the gateway in use")
+    assert ping(router, there, count=1, wait=1).received == 0
+    (said,) = mesh.next(title)
+    assert "authentic (anybody on the way reads frames, nobody changes them)" in said
+    assert "addresses: ether" in said and f"behind gw{used + 1}" in said
+    mesh.gateways[used].run("tunlite down ether")
+    wait_for(lambda: ping(router, there, count=1, wait=1).received, 30, "the other gateway")
