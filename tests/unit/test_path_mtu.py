@@ -146,3 +146,39 @@ def test_another_link_begins_anew():
 def test_a_link_of_at_most_1280_is_the_most(most):
     way = Way(most, most=most).run(10)
     assert way.path.size == most
+
+
+@pytest.mark.parametrize("mtu", [1280, 600])
+@pytest.mark.parametrize("after_ms", range(0, 18000, 700))
+def test_a_way_that_shrinks_amid_the_search_for_longer_ones_works_again_within_5_s(mtu, after_ms):
+    way = Way(1460).run(600)
+    while way.probes[-1][1] != 1500:
+        way.run(0.1)
+    way.run(after_ms / 1000)
+    way.mtu = mtu
+    assert way.stalled_ms(60) <= 5000
+
+
+@pytest.mark.parametrize("mtu, most", [(576, 576), (580, 1500)])
+def test_the_least_size_there_is_wakes_nobody_between_its_looks(mtu, most):
+    way = Way(mtu, most=most).run(60)
+    assert way.path.size == 576
+    calls, when_ms = 0, way.now_ms
+    while when_ms < way.now_ms + 20_000:
+        calls, when_ms = calls + 1, way.path.run(when_ms, True)[1]
+    assert calls < 15
+
+
+def test_no_size_is_longer_than_a_packet_can_be():
+    path = path_mtu.PathMtu(65536, 0)
+    assert path.run(0, True)[0][0] == 65535
+
+
+def test_what_is_measured_anew_takes_no_answer_to_what_was_measured_before():
+    before = path_mtu.PathMtu(1500, 1000)
+    before.run(1000, True)
+    after = path_mtu.PathMtu(1400, 9000)
+    after.run(9000, True)
+    after.answered(before.number, 1400)
+    after.run(9001, True)
+    assert after.size == 1280

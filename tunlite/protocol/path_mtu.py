@@ -8,6 +8,7 @@ a "fragmentation needed" changes nothing. Clock, probes and answers come in and 
 BASE = 1280  # used until a longer one was answered: every IPv6 link has it
 LEAST = 576  # used while not even BASE gets through: every IPv4 host takes it
 STEP = 8
+_MOST = 65535  # of a packet, whatever a link says
 SHORT = 0  # a probe of no length of its own: does anything get through?
 TRIES = 3  # after which a size counts as too long
 TRY_MS = 1000
@@ -21,14 +22,14 @@ class _Race:
 
     def __init__(self, sizes, every_ms, later=()):
         self.sizes = sizes
-        self.answered = set()
+        self.longest = -1  # that was answered: shorter ones get through too
         self.next_ms = 0
         self._later = list(later)  # that join with the second try
         self._every_ms = every_ms
         self._tries = 0
 
     def is_over(self, now_ms):
-        return self.sizes[0] in self.answered or (self._tries == TRIES and now_ms >= self.next_ms)
+        return self.sizes[0] <= self.longest or (self._tries == TRIES and now_ms >= self.next_ms)
 
     def asks(self, now_ms):
         """Sizes whose probes leave now."""
@@ -37,8 +38,8 @@ class _Race:
         if self._tries == 1:
             self.sizes = self.sizes + self._later
         self._tries += 1
-        self.next_ms = now_ms + self._every_ms
-        return [size for size in self.sizes if size not in self.answered]
+        self.next_ms = now_ms + (AGAIN_MS if self._tries == TRIES else self._every_ms)
+        return [size for size in self.sizes if size > self.longest]
 
 
 class PathMtu:
@@ -46,18 +47,19 @@ class PathMtu:
     come and whenever frames were sent after a while of none."""
 
     def __init__(self, most, now_ms):
-        self.number = 0  # that a probe carries and its answer repeats
+        self.number = now_ms & 0xFFFFFFFF  # that a probe carries and its answer repeats
         self.begin(most, now_ms)
 
     def begin(self, most, now_ms):
         """Another endpoint, family or link: nothing is known of the way."""
-        self.most = max(most, LEAST)
+        self.most = min(max(most, LEAST), _MOST)
         self.size = self._low = min(BASE, self.most)
         self._high = self.most + 1  # too long
         self.why = "not measured yet"
         self._next_ms = now_ms
         self._ends = None  # what its race is followed by
         self._is_met = False
+        self._is_doubted = False  # longer ones were tried since the size in use was
         self._race = None
         self._up_ms = 0
 
@@ -77,7 +79,7 @@ class PathMtu:
     def answered(self, number, size):
         """A probe's number came back, with the length that it had when it came."""
         if self._race is not None and number == self.number:
-            self._race.answered.add(size if size in self._race.sizes else SHORT)
+            self._race.longest = max(self._race.longest, size)
 
     def _begin(self, ends, sizes, every_ms, later=()):
         self.number = (self.number + 1) & 0xFFFFFFFF
@@ -88,28 +90,36 @@ class PathMtu:
         if not self._is_met:
             base = [BASE] if self.most > BASE else []
             self._begin(self._met, [self.most] + base + [SHORT], TRY_MS)
+        elif self._is_doubted and self.size > LEAST:
+            self._check()
         elif self._high - self._low > STEP:
             middle = self._low + max((self._high - self._low) // 2 // STEP * STEP, STEP)
             self._begin(self._halved, [middle], TRY_MS, [SHORT])
         elif self._up_ms and now_ms >= self._up_ms:
             self._begin(self._rose, [self.most], TRY_MS)
         elif self.size > LEAST:
-            self._begin(self._checked, [self.size], AGAIN_MS, [min(BASE, self.size), SHORT])
+            self._check()
+        else:
+            self._next_ms = now_ms + CHECK_MS
+
+    def _check(self):
+        self._begin(self._checked, [self.size], AGAIN_MS, [min(BASE, self.size), SHORT])
 
     # ---- what a race has shown ----
 
     def _met(self, race, now_ms):
         """The first: the link's MTU, 1280, and whether anybody is there at all."""
-        if self.most in race.answered:
+        if race.longest >= self.most:
             self._found(self.most, now_ms)
         else:
             self._falls(race, self.most, now_ms)
 
     def _halved(self, race, now_ms):
         middle = race.sizes[0]
-        if middle in race.answered:
+        self._is_doubted = race.longest < middle
+        if race.longest >= middle:
             self._low = middle
-        elif SHORT in race.answered:
+        elif race.longest >= SHORT:
             self._high = middle
         else:
             self._next_ms = now_ms + CHECK_MS  # nobody is there: nothing was learned
@@ -120,29 +130,32 @@ class PathMtu:
             self._found(self._low, now_ms)
 
     def _rose(self, race, now_ms):
-        if self.most in race.answered:
+        self._is_doubted = race.longest < self.most
+        if not self._is_doubted:
             self._found(self.most, now_ms)
         else:
             self._up_ms = now_ms + UP_MS
             self._low, self._high = self.size, self.most
 
     def _checked(self, race, now_ms):
-        self._next_ms = now_ms + CHECK_MS
-        if self.size not in race.answered:
+        self._is_doubted = False
+        if race.longest < self.size:
             self._falls(race, self.size, now_ms)
+        elif self._high - self._low <= STEP:
+            self._next_ms = now_ms + CHECK_MS
 
     def _found(self, size, now_ms):
         self.size = self._low = self._high = size
         self.why = "the link's" if size == self.most else "found by probes"
-        self._next_ms = now_ms + CHECK_MS
+        self._next_ms = now_ms if self._is_doubted else now_ms + CHECK_MS
         self._up_ms = now_ms + UP_MS if size < self.most else 0
         self._is_met = True
 
     def _falls(self, race, size, now_ms):
         """Frames of that size get lost."""
-        if BASE in race.answered and size > BASE:
+        if race.longest >= BASE < size:
             self._low, self._high = BASE, size
-        elif SHORT in race.answered:
+        elif race.longest >= SHORT:
             self._low, self._high = LEAST, min(size, BASE)
         else:
             self._next_ms = now_ms + CHECK_MS
