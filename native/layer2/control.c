@@ -64,9 +64,14 @@ static void echo_answered(struct worker *w, struct peer *peer, const uint8_t *bo
     raise(w, peer, TL_PEER_ECHO);
 }
 
+/* Probes of several lengths leave at once, and their answers come at once: Python is told one. */
 static void path_answered(struct worker *w, struct peer *peer, const uint8_t *body) {
-    peer->trunk->path_number = load_le32(body);
-    peer->trunk->path_len = load_le32(body + CONTROL_PATH_NUMBER);
+    struct trunk *t = peer->trunk;
+    uint32_t number = load_le32(body);
+    uint32_t len = load_le32(body + CONTROL_PATH_NUMBER);
+    if (number != t->path_number || len > t->path_len)
+        t->path_len = len;
+    t->path_number = number;
     raise(w, peer, TL_PEER_PATH);
 }
 

@@ -107,6 +107,13 @@ def test_the_answer_to_a_path_probe_is_told_with_number_and_length(bridge):
     assert (state["path_number"], state["path_len"]) == (77, 1038)
 
 
+def test_of_answers_that_come_together_the_longest_is_told(bridge):
+    rows = [(5, 1500), (6, 1452), (6, 1232), (6, 50)]
+    bridge.far[0].send(*[control(PATH_ANSWER, struct.pack("<II", *row)) for row in rows])
+    state = bridge.far[0].state()
+    assert (state["path_number"], state["path_len"]) == (6, 1452)
+
+
 def test_a_bye_is_told_and_ends_what_is_sent_there_until_a_frame_comes():
     with Bridge(peers=3) as bridge:
         far = bridge.far[0]
