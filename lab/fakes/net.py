@@ -692,6 +692,7 @@ class FakePlane(Primitives):
             return planes.PATH
         elif frame[1] == 4:
             peer.byes += 1
+            return planes.BYE
         return 0
 
     def _receive_open(self, session, record, message):

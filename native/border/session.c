@@ -188,6 +188,8 @@ int tl_session_use(int plane, const unsigned char *index4) {
     HOLD hold = hold_one(p, w->id);
     s->peer->sending = s;
     s->peer->confirmed = NULL;
+    if (p->bridge)
+        bridge_set_gone(s->peer, false);
     loop_session(p, s->peer);
     tx_mark_ready(w, s->peer);
     worker_flush(w);

@@ -34,7 +34,7 @@ enum {
 /* What layer 2 knows of a peer. */
 struct trunk {
     uint8_t use;   /* TL_USE_* */
-    bool is_gone;  /* it said bye, and no frame came since; any worker reads it */
+    bool is_gone;  /* it said bye, and neither frame nor session came since; any worker's */
     bool has_echo; /* Python's last one is not answered yet */
     uint8_t echo[CONTROL_ECHO_BODY];
     uint64_t left_until; /* ms */

@@ -138,6 +138,14 @@ def test_whoever_comes_into_use_is_sent_frames_although_it_said_bye():
         assert set(bridge.sent()) == {1, 2}
 
 
+def test_whoever_makes_a_new_session_is_sent_frames_although_it_said_bye():
+    with Bridge(peers=2) as bridge:
+        bridge.far[0].send(control(BYE))
+        bridge.far[0].begin()
+        bridge.put(frame())
+        assert set(bridge.sent()) == {1, 2}
+
+
 @pytest.mark.parametrize(
     "text",
     [

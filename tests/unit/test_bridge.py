@@ -7,6 +7,7 @@ import pytest
 
 from lab.fakes.net import Node, World
 from tests.unit.test_admission import Commands
+from tests.unit.test_modes import A_INSIDE, B_AT, Ends
 from tunlite import addresses, keys
 from tunlite.control.guests import Answer
 from tunlite.plane import plane as planes
@@ -242,3 +243,88 @@ def test_a_status_of_layer_2_tells_each_way_and_why_it_is_so_long(node):
 def test_a_daemon_of_layer_3_has_no_table():
     node = Node(World(), b"\x0a\0\0\x01").start()
     assert table(node) == [] and b"addresses" not in b"".join(status.pieces(node.daemon))
+
+
+# ---- whoever leaves says so ------------------------------------------------------------------
+
+
+def stops(node, _peer):
+    node.daemon.close()
+    node.remove()
+
+
+def removes(node, peer):
+    node.interface.remove_peer(peer)
+    node.interface.commit()
+
+
+def goes_down(node, _peer):
+    node.interface.link_down()
+
+
+def changes_its_key(node, _peer):
+    node.interface.set_private_key(bytearray(b"k" * 32))
+
+
+def blocks(node, peer):
+    node.interface.block(peer.public)
+
+
+@pytest.mark.parametrize("leaves", [stops, removes, goes_down, changes_its_key, blocks])
+def test_whoever_leaves_says_bye_once_and_before_its_keys_are_gone(leaves):
+    ends = Ends()
+    ends.flow(1)
+    leaves(ends.a, ends.b_of_a)
+    ends.run(1)
+    assert ends.b.native.peers[ends.a_of_b.handle].byes == 1
+    assert ends.a.log.texts("error") == ends.b.log.texts("error") == []
+
+
+def test_to_one_that_stands_by_nothing_is_said():
+    ends = Ends()
+    ends.flow(1)
+    ends.b_of_a.stands_by(True)
+    removes(ends.a, ends.b_of_a)
+    ends.run(1)
+    assert ends.b.native.peers[ends.a_of_b.handle].byes == 0
+
+
+@pytest.mark.parametrize("leaves", [stops, goes_down])
+def test_one_that_left_has_no_session_any_more_and_is_there_again_as_soon_as_it_is_back(leaves):
+    ends = Ends()
+    ends.b.interface.set_endpoint(ends.a_of_b, 0, b"", 0)  # only we can begin
+    ends.flow(1)
+    key, files = bytearray(ends.b.interface.me.private), ends.b.port.files
+    leaves(ends.b, ends.a_of_b)
+    ends.run(1.5)
+    assert ends.b_of_a.established.reason == "left" and ends.b_of_a.sessions.current is None
+    assert ends.a.native.peers[ends.b_of_a.handle].use == planes.IN_USE
+    ends.b = Node(ends.world, B_AT, files, seed=7, layer=2).start(key)
+    ends.b.add(ends.a, A_INSIDE, endpoint=False)
+    ends.send(b"again")
+    ends.run(6)
+    assert ends.b.received() == [b"again"]
+
+
+def test_one_that_takes_no_frames_but_is_there_keeps_its_session():
+    ends = Ends()
+    ends.flow(1)
+    session = ends.b_of_a.sessions.current
+    peer = ends.b.native.peers[ends.a_of_b.handle]
+    peer.use = planes.STANDBY
+    for _ in range(50):
+        ends.send()
+        ends.run(0.1)
+    assert ends.b_of_a.sessions.current == session
+    asked = [row for row in ends.messages(4, ends.a) if row[3][16:22] == b"\2\2\0\0\0\0"]
+    assert ends.a.native.peers[ends.b_of_a.handle].byes == 50 and 3 <= len(asked) <= 6
+
+
+@pytest.mark.parametrize("leaves", [stops, removes, goes_down])
+def test_layer_3_says_nothing(leaves):
+    ends = Ends(layers=(3, 3))
+    ends.flow(1)
+    sent = len(ends.messages(4, ends.a))
+    leaves(ends.a, ends.b_of_a)
+    ends.run(1)
+    assert len(ends.messages(4, ends.a)) == sent

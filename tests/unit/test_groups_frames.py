@@ -141,6 +141,14 @@ def test_frames_of_a_standby_are_answered_with_a_bye():
     assert mesh.router.native.drops["not_in_use"] == 1 and mesh.byes(0) == 2
 
 
+def test_a_gateway_that_ends_says_so_and_another_is_used_before_fail_after():
+    mesh = Mesh(choose="order", fail_after=10)
+    mesh.ping(5)
+    mesh.gateways[0].interface.link_down()
+    assert mesh.back_in() < 4000
+    assert mesh.used == 1
+
+
 def test_an_idle_group_sends_nothing():
     mesh = Mesh(choose="order")
     mesh.ping(5)

@@ -60,6 +60,11 @@ class Bridge:
         if standby and leaves:
             self._leaving.add(peer.handle)
 
+    def says_bye(self, peer):
+        """Its sessions are about to end."""
+        if self._owner.listening and not peer.standby:
+            self._owner.plane.keepalive(peer.handle, _BYE)
+
     def publish(self, plane, let_turn):
         """Tells the packet path what changed: who is in use before who is not any more."""
         changed, self._changed = list(self._changed.values()), {}

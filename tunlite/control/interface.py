@@ -215,6 +215,9 @@ class Interface:
         self.up = False
         if not self.listening:
             return
+        if self.bridge is not None:
+            for peer in self.each_peer():
+                self.bridge.says_bye(peer)
         self.listening = False
         self.plane.deaf()
         self.groups.link_down()

@@ -12,10 +12,14 @@ _IN_PROBE = 32 + 2 + 4  # and within it: ours with the tag, a control frame's, t
 _FRAME_MAX = 65535  # until the peer has said what it takes
 _LINK_MTU = 1500  # where nobody tells the link's
 _PROBE = b"\2\2"  # of a control frame
+_GONE_MS = 1000  # after a bye
 
 
 class Path:
     """`peer` and `exchange` as Peer has them. `fixed`: as fix() has it."""
+
+    _bye = None  # a Timer, while it is asked whether it is there
+    _heard_ms = 0  # then
 
     def __init__(self, peer, exchange, fixed=0):
         self._peer = peer
@@ -70,6 +74,8 @@ class Path:
 
     def event(self, events, now_ms):
         """Of plane.py's."""
+        if events & planes.BYE and self._bye is None:
+            self._said_bye(now_ms)
         if self.measured is None:
             return
         if events & planes.PATH:
@@ -81,6 +87,25 @@ class Path:
     def ends(self):
         """The peer goes."""
         self._exchange.owner.timers.set(self._timer, None)
+
+    def _said_bye(self, now_ms):
+        """One that stands by answers; one that left has no session, nor hears of frames that wait
+        for one: they are to ask for a new one."""
+        plane = self._exchange.plane
+        self._heard_ms = plane.state(self._peer.handle)[planes.RECEIVED_ANY]
+        plane.keepalive(self._peer.handle, _PROBE + bytes(4))
+        self._bye = timers.Timer(self._looked)
+        self._exchange.owner.timers.set(self._bye, now_ms + _GONE_MS)
+
+    def _looked(self, _now_ms):
+        self._bye = None
+        peer = self._peer
+        plane = self._exchange.plane
+        if peer.alive and plane.state(peer.handle)[planes.RECEIVED_ANY] == self._heard_ms:
+            peer.ends("left")
+            if not peer.standby:
+                plane.peer_use(peer.handle, planes.IN_USE)
+            peer.arm()
 
     def _expired(self, now_ms):
         if self._peer.alive and self._exchange.owner.listening and self.measured is not None:

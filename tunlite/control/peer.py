@@ -140,6 +140,8 @@ class Peer(noise.Remote):
 
     def ends(self, why):
         """All its sessions, and the handshake under way."""
+        if self.path is not None:
+            self.exchange.owner.bridge.says_bye(self)
         established.left(self, why)
         self.sessions.drop()
         self.drop_attempts(self.shakes.under_way)
@@ -172,7 +174,7 @@ class Peer(noise.Remote):
         if self.sessions.next is not None:
             events |= planes.CONFIRMED
         if self.path is not None:
-            events |= planes.PATH
+            events |= planes.PATH | planes.BYE
         if self.plan.idle:
             events |= planes.ACTIVE
         if self.exchange.owner.ways is not None and not self.where.asked:
