@@ -25,10 +25,10 @@ class Way(Ends):
         self.longest = max(self.longest, size)
         return size > self.mtu
 
-    def link_is(self, mtu):
+    def link_is(self, mtu, index=2):
         for end, peer in ((self.a, self.b_of_a), (self.b, self.a_of_b)):
             record = end.interface.plane.endpoint_of(peer.handle)
-            peer.path.leaves_by(record, mtu, self.world.clock.now_ms)
+            peer.path.leaves_by(record, (index, mtu), self.world.clock.now_ms)
 
     @property
     def told(self):
@@ -79,6 +79,8 @@ def test_another_endpoint_or_link_begins_anew_and_the_same_does_not():
     assert ways.told == 1280
     ways.flow(3)
     assert ways.told == 1400
+    ways.link_is(1400, index=3)
+    assert ways.told == 1280
 
 
 def test_a_path_mtu_that_is_written_is_not_measured():

@@ -25,7 +25,7 @@ class Path:
         self._peer = peer
         self._exchange = exchange
         self._timer = timers.Timer(self._expired)
-        self._where = None  # the first 24 bytes of the endpoint, and the link's MTU
+        self._where = None  # the first 24 bytes of the endpoint, and the link
         self._family = 6
         self._frame_max = _FRAME_MAX
         self._told = None
@@ -56,19 +56,21 @@ class Path:
         self._frame_max = frame_max
         self._tell()
 
-    def leaves_by(self, record, link_mtu, now_ms):
-        """The kernel's way to its endpoint has been looked at; 0: nobody tells that MTU."""
-        where = (record[:24], link_mtu)
+    def leaves_by(self, record, link, now_ms):
+        """The kernel's way to its endpoint has been looked at. link: (ifindex, MTU); 0: nobody
+        tells that."""
+        where = (record[:24], link)
         family = endpoints.parts(record)[0]
         if where == self._where or not family:
             return
         self._where = where
         self._family = family
         if not self.fixed:
+            most = link[1] or _LINK_MTU
             if self.measured is None:
-                self.measured = path_mtu.PathMtu(link_mtu or _LINK_MTU, now_ms)
+                self.measured = path_mtu.PathMtu(most, now_ms)
             else:
-                self.measured.begin(link_mtu or _LINK_MTU, now_ms)
+                self.measured.begin(most, now_ms)
             self._run(now_ms)
         self._tell()
 

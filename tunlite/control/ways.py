@@ -173,7 +173,8 @@ class Ways:
             self._loops(peer, record, way)
             return
         if peer.path is not None:
-            peer.path.leaves_by(record, self._port.links.mtu_of(link) if link else 0, now_ms)
+            mtu = self._port.links.mtu_of(link) if link else 0
+            peer.path.leaves_by(record, (link, mtu), now_ms)
         peer.where.is_outside(record[:24])
         wanted = record
         if covered and source and link not in (0, heard_on):
