@@ -142,6 +142,15 @@ def test_a_link_tells_its_master_and_what_it_sends_through():
     assert requests.layers_of(link((5, 3), (37, 0))) == (9, 0, 0), "in another namespace"
 
 
+def test_above_a_hard_interface_are_its_bat0_and_all_that_stands_on_that(monkeypatch):
+    mesh0, bat0, vlan, bridge, other, wan = range(7, 13)
+    rows = [(bridge, 0, 0), (vlan, bridge, bat0), (bat0, 0, 0), (mesh0, bat0, 0)]
+    rows += [(other, bat0, 0), (wan, 0, 0)]  # another hard interface of it is below
+    monkeypatch.setattr(type(port.links), "_answers", lambda links, request: rows)
+    monkeypatch.setattr(requests, "layers_of", lambda row: row)
+    assert port.links.above(mesh0) == {mesh0, bat0, vlan, bridge}
+
+
 def test_the_addresses_of_a_link_are_told_with_their_scope():
     """Of this machine's loopback."""
     links = port.links

@@ -42,10 +42,14 @@ def head(family, packed, bits):
 
 @pytest.fixture
 def node():
-    made = Node(World(), b"\x0a\0\0\x01")
+    return watched(Node(World(), b"\x0a\0\0\x01"), Kernel())
+
+
+def watched(made, kernel):
+    """With two peers, and a kernel whose routes it asks."""
     made.interface.set_private_key(made.port.random_bytes(32))
     made.system = System(made)
-    made.kernel = made.system.links = made.port.links = Kernel()
+    made.kernel = made.system.links = made.port.links = kernel
     made.routes, made.message_ms = [], 0
 
     def route_changes(fd, heads, let_turn):
@@ -294,6 +298,44 @@ def test_what_lies_above_our_device_is_ours(node):
     node.system.wake(50)
     node.world.run(0.1)
     assert parts(node, peer)[2] == endpoints.LOOPS
+
+
+BAT0 = 12  # the mesh's device, whose hard interface is ours
+
+
+class Mesh(Kernel):
+    """Of layer 2."""
+
+    def mtu_of(self, index):
+        return 1500
+
+    def address_of(self, index):
+        return b"\2\0\0\0\0\1"
+
+
+@pytest.fixture
+def mesh():
+    return watched(Node(World(), b"\x0a\0\0\x01", layer=2), Mesh())
+
+
+@pytest.mark.parametrize("mark", [0, 9])
+def test_a_default_route_by_bat0_above_our_own_device_refuses_the_endpoint_and_tells(mesh, mark):
+    mesh.interface.set_fwmark(mark)
+    mesh.interface.link_up()
+    mesh.kernel.over = {OURS, BAT0}
+    mesh.system.changes = [(BAT0, "bat0", True, 1500, False)]
+    mesh.system.wake(50)
+    mesh.world.run(3)
+    peer = peers(mesh)[0]
+    assert parts(mesh, peer)[2] == 0 and mesh.log.texts("error") == []
+    peer.where.place = None  # nothing came from there yet
+    mesh.kernel.to = {A: BAT0, B: BAT0}
+    change(mesh, (4, bytes(4), 0), seconds=3)
+    assert parts(mesh, peer)[2] == endpoints.LOOPS
+    assert "192.0.2.1:51820 is routed into fake itself" in mesh.log.texts("error")[0]
+    mesh.kernel.to = {A: FIRST, B: FIRST}
+    change(mesh, (4, bytes(4), 0), seconds=3)
+    assert parts(mesh, peer)[2] == 0
 
 
 def test_a_move_inside_is_undone(node):
