@@ -273,7 +273,7 @@ def test_a_group_without_a_limit_is_its_name_and_how_many_there_are():
 
 
 def _of_layer_2(**told):
-    row = {"layer": 2, "encryption": None, "longest_frame": None}
+    row = {"layer": 2, "encryption": None}
     row |= {"path_mtu": 1400, "path_mtu_why": "found by probes", "macs": []}
     row |= {"encryption_taken": "authentic,on", "encryption_refused": None, **told}
     status = {**STATUS, "layer": 2, "addresses": 0, "peers": [{**STATUS["peers"][0], **row}]}
