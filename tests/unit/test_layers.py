@@ -6,8 +6,9 @@ import base64
 
 import pytest
 
+from lab.fakes.net import Log
 from tunlite.config import as_uapi, layers, parser, save, secret_text, values
-from tunlite.host import mtu
+from tunlite.host import failures, mtu, reload
 
 A, B = (base64.b64encode(bytes([n]) * 31 + b"\x40").decode() for n in (1, 2))
 HEX_A, HEX_B = (base64.b64decode(key).hex() for key in (A, B))
@@ -259,3 +260,15 @@ def test_save_writes_what_runs_of_them():
     assert "PathMTU = 1300\n" in text and "1400" not in text and "ForwardPeers = on\n" in text
     assert "MACs = 02:00:00:00:00:07, 02:00:00:00:00:08\n" in text
     assert not parse(text).errors
+
+
+@pytest.mark.parametrize(("before", "now"), [({"Layer": 2}, ""), ({}, "Layer = 2\n")])
+def test_a_reload_with_another_layer_changes_nothing_and_says_what_to_do(monkeypatch, before, now):
+    told = []
+    monkeypatch.setattr(reload.client, "get_device", lambda name: [(b"encryption", b"authentic")])
+    monkeypatch.setattr(reload.client, "set_device", lambda name, pieces: told.extend(pieces))
+    config = parse("[Interface]\n" + now)
+    state = {"interface": "mesh", "fixed": before, "peers": [], "endpoints": {}}
+    with pytest.raises(failures.QuickError, match="Layer.*restart"):
+        reload._apply(state, config, Log())
+    assert told == []

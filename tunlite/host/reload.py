@@ -92,6 +92,9 @@ def _apply(state, config, log):
         steps.leave_to_supervisor(config)
     settings = config.settings
     fixed = settings.fixed()
+    if fixed.get("Layer", 3) != state["fixed"].get("Layer", 3):
+        # Half of what the other one has would be taken, as Encryption, before the rest is refused.
+        raise failures.QuickError("Layer was changed: that takes a restart, nothing was applied")
     for key in FIXED:
         if fixed.get(key) != state["fixed"].get(key):
             log.error(f"{key} was changed: that takes effect at the next start")
