@@ -123,6 +123,22 @@ def test_what_is_written_goes_before_what_the_dialect_says():
             " of IPv6",
         ),
         (
+            "VNI = 1\nVXLANLocal = fe80::1\n",
+            "f:5: VXLANLocal: VXLANRemote is the same; write our own address",
+        ),
+        (
+            "VNI = 1\nVXLANLocal = ::\n",
+            "f:5: VXLANLocal: no host has it; write an address of the inside",
+        ),
+        (
+            "VNI = 1\nVXLANRemote = ff02::1\n",
+            "f:5: VXLANRemote: no host has it; write an address of the inside",
+        ),
+        (
+            "VNI = 1\nVXLANLocal = 10.0.0.1\nVXLANRemote = 224.0.0.1\n",
+            "f:6: VXLANRemote: no host has it; write an address of the inside",
+        ),
+        (
             "VNI = 1\nTable = 5\n",
             "f:5: Table: AllowedIPs are ends of the vxlan, and nothing is routed to them;"
             " remove it",

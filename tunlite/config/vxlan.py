@@ -123,7 +123,13 @@ class _Ends:
 
     def _compare(self):
         family, packed = addresses.parse_address(self._settings["VXLANRemote"])
-        if addresses.parse_address(self._settings["VXLANLocal"])[0] != family:
+        ours = addresses.parse_address(self._settings["VXLANLocal"])
+        if ours[1] == packed:
+            self._tell("VXLANLocal", "VXLANRemote is the same", "write our own address")
+        for option, end in (("VXLANLocal", ours), ("VXLANRemote", (family, packed))):
+            if not 0 < end[1][0] < (224 if end[0] == 4 else 255):
+                self._tell(option, "no host has it", "write an address of the inside")
+        if ours[0] != family:
             wrong = "it is no address of VXLANRemote's family"
             self._tell("VXLANLocal", wrong, "write two of IPv4, or two of IPv6")
         is_alone = True
