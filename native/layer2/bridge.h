@@ -42,6 +42,7 @@ struct trunk {
     uint32_t payload_max;
     uint32_t path_number, path_len; /* of its last answer to a path probe */
     uint64_t answers;   /* ms; ahead by 1000 / CONTROL_A_SECOND for each answer of late */
+    uint64_t told;      /* likewise, for what Python was told of */
     uint64_t bye_at;    /* ms; when it was last told that its frames are not taken */
     uint64_t sealed_at; /* ms; ... that our endpoint is where it is, while frames go in the clear */
     uint64_t answered_at; /* ms; ... that its sealed frames come */

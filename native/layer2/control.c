@@ -21,17 +21,17 @@ enum {
  */
 
 /* At most CONTROL_A_SECOND at once, and one each EACH_MS. */
-static bool has_answer(struct trunk *t, uint64_t now) {
-    if (t->answers < now)
-        t->answers = now;
-    if (t->answers - now > EACH_MS * (CONTROL_A_SECOND - 1))
+static bool is_in_time(uint64_t *ahead, uint64_t now) {
+    if (*ahead < now)
+        *ahead = now;
+    if (*ahead - now > EACH_MS * (CONTROL_A_SECOND - 1))
         return false;
-    t->answers += EACH_MS;
+    *ahead += EACH_MS;
     return true;
 }
 
 static enum drop answer(struct worker *w, struct peer *peer, struct bytes frame) {
-    if (!has_answer(peer->trunk, w->now))
+    if (!is_in_time(&peer->trunk->answers, w->now))
         return DROP_CONTROL_LIMITED;
     if (tx_quiet(w, &w->out, peer, frame))
         w->stats.counts[COUNT_CONTROL_ANSWERED]++;
@@ -102,13 +102,14 @@ enum drop control_take(struct worker *w, const struct packet *p) {
         return answer_probe(w, p);
     case CONTROL_ECHO_ANSWER:
         echo_answered(w, peer_of(p), body);
-        break;
-    case CONTROL_PATH_ANSWER:
-        path_answered(w, peer_of(p), body);
-        break;
-    default:
-        bye_came(w, peer_of(p));
+        return DROP_NONE;
     }
+    if (!is_in_time(&peer_of(p)->trunk->told, w->now))
+        return DROP_CONTROL_LIMITED;
+    if (p->data[1] == CONTROL_PATH_ANSWER)
+        path_answered(w, peer_of(p), body);
+    else
+        bye_came(w, peer_of(p));
     return DROP_NONE;
 }
 

@@ -70,6 +70,23 @@ def test_ten_of_them_a_second_are_answered(bridge):
         assert len(answers(bridge)) == 10
 
 
+@pytest.mark.parametrize("text", [control(PATH_ANSWER, bytes(8)), control(BYE)])
+def test_python_is_told_of_ten_a_second(bridge, text):
+    """Each is an event, which costs it more than a frame costs us."""
+    far = bridge.far[0]
+    for second in range(3):
+        bridge.plane.clock(1000 * second)
+        before = bridge.plane.drops().get("control_limited", 0)
+        events = 0
+        for _ in range(15):
+            far.send(text)
+            events += told(bridge) != 0
+        assert events == 10
+        assert bridge.plane.drops()["control_limited"] - before == 5
+    far.send(control(ECHO, BODY))
+    assert answers(bridge) == [control(ECHO_ANSWER, BODY)]  # what is asked of us is apart
+
+
 def test_control_frames_are_no_data(bridge):
     far = bridge.far[0]
     far.send(control(ECHO, BODY))
