@@ -280,6 +280,24 @@ def test_whoever_leaves_says_bye_once_and_before_its_keys_are_gone(leaves):
     assert ends.a.log.texts("error") == ends.b.log.texts("error") == []
 
 
+def test_who_is_given_up_after_its_bye_gets_none_back():
+    """It may be there after all, its answer lost: the two would end each other's sessions."""
+    ends = Ends()
+    ends.flow(1)
+    peer = ends.b.native.peers[ends.a_of_b.handle]
+    ends.b.native.tl_peer_keepalive(0, ends.a_of_b.handle, b"\2\4", 2)
+    ends.world.loses = lambda packet: packet[0][0] == B_AT and packet[2][0] == 4
+    ends.world.run(0.03)
+    session = ends.a_of_b.sessions.current
+    ends.run(3)
+    assert ends.b_of_a.established.reason == "left" and peer.byes == 0
+    assert ends.a_of_b.sessions.current == session
+    ends.world.loses = lambda packet: False
+    ends.send(b"again")
+    ends.run(6)
+    assert ends.b.received()[-1] == b"again"
+
+
 def test_to_one_that_stands_by_nothing_is_said():
     ends = Ends()
     ends.flow(1)

@@ -140,7 +140,7 @@ class Peer(noise.Remote):
 
     def ends(self, why):
         """All its sessions, and the handshake under way."""
-        if self.path is not None:
+        if self.path is not None and why != "left":  # who has left hears nothing
             self.exchange.owner.bridge.says_bye(self)
         established.left(self, why)
         self.sessions.drop()
