@@ -37,12 +37,12 @@ struct trunk {
     bool is_gone;  /* it said bye, and neither frame nor session came since; any worker's */
     bool has_echo; /* Python's last one is not answered yet */
     uint8_t echo[CONTROL_ECHO_BODY];
+    uint8_t probes;      /* Python's path probes that may still be answered */
     uint64_t left_until; /* ms */
     uint32_t frame_max;  /* what it takes */
     uint32_t payload_max;
     uint32_t path_number, path_len; /* of its last answer to a path probe */
     uint64_t answers;   /* ms; ahead by 1000 / CONTROL_A_SECOND for each answer of late */
-    uint64_t told;      /* likewise, for what Python was told of */
     uint64_t bye_at;    /* ms; when it was last told that its frames are not taken */
     uint64_t sealed_at; /* ms; ... that our endpoint is where it is, while frames go in the clear */
     uint64_t answered_at; /* ms; ... that its sealed frames come */

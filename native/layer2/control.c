@@ -14,6 +14,7 @@ enum {
     ECHO_LEN = FRAME_HEADER + CONTROL_ECHO_BODY,
     PROBE_LEN = FRAME_HEADER + CONTROL_PATH_NUMBER,
     ANSWER_LEN = FRAME_HEADER + CONTROL_PATH_ANSWER_BODY,
+    PROBES_MAX = 16, /* that an answer is waited for: more than a search has */
     PROBE_MAX = 65507 - TRANSPORT_OVERHEAD, /* of one datagram of IPv4, the shorter one */
 };
 
@@ -21,17 +22,17 @@ enum {
  */
 
 /* At most CONTROL_A_SECOND at once, and one each EACH_MS. */
-static bool is_in_time(uint64_t *ahead, uint64_t now) {
-    if (*ahead < now)
-        *ahead = now;
-    if (*ahead - now > EACH_MS * (CONTROL_A_SECOND - 1))
+static bool has_answer(struct trunk *t, uint64_t now) {
+    if (t->answers < now)
+        t->answers = now;
+    if (t->answers - now > EACH_MS * (CONTROL_A_SECOND - 1))
         return false;
-    *ahead += EACH_MS;
+    t->answers += EACH_MS;
     return true;
 }
 
 static enum drop answer(struct worker *w, struct peer *peer, struct bytes frame) {
-    if (!is_in_time(&peer->trunk->answers, w->now))
+    if (!has_answer(peer->trunk, w->now))
         return DROP_CONTROL_LIMITED;
     if (tx_quiet(w, &w->out, peer, frame))
         w->stats.counts[COUNT_CONTROL_ANSWERED]++;
@@ -64,20 +65,28 @@ static void echo_answered(struct worker *w, struct peer *peer, const uint8_t *bo
     raise(w, peer, TL_PEER_ECHO);
 }
 
-/* Probes of several lengths leave at once, and their answers come at once: Python is told one. */
+/* One for each probe, so that a peer cannot wake Python whenever it likes. Those of several lengths
+ * leave at once and so do their answers: Python is told the longest. */
 static void path_answered(struct worker *w, struct peer *peer, const uint8_t *body) {
     struct trunk *t = peer->trunk;
     uint32_t number = load_le32(body);
     uint32_t len = load_le32(body + CONTROL_PATH_NUMBER);
+    if (!t->probes)
+        return;
+    t->probes--;
     if (number != t->path_number || len > t->path_len)
         t->path_len = len;
     t->path_number = number;
     raise(w, peer, TL_PEER_PATH);
 }
 
-static void bye_came(struct worker *w, struct peer *peer) {
+/* Python asks who said it whether it is there. */
+static enum drop bye_came(struct worker *w, struct peer *peer) {
+    if (!has_answer(peer->trunk, w->now))
+        return DROP_CONTROL_LIMITED;
     bridge_set_gone(peer, true);
     raise(w, peer, TL_PEER_BYE);
+    return DROP_NONE;
 }
 
 /* Bytes of what an answer or a bye has behind its two; a probe has any number. */
@@ -103,14 +112,11 @@ enum drop control_take(struct worker *w, const struct packet *p) {
     case CONTROL_ECHO_ANSWER:
         echo_answered(w, peer_of(p), body);
         return DROP_NONE;
-    }
-    if (!is_in_time(&peer_of(p)->trunk->told, w->now))
-        return DROP_CONTROL_LIMITED;
-    if (p->data[1] == CONTROL_PATH_ANSWER)
+    case CONTROL_PATH_ANSWER:
         path_answered(w, peer_of(p), body);
-    else
-        bye_came(w, peer_of(p));
-    return DROP_NONE;
+        return DROP_NONE;
+    }
+    return bye_came(w, peer_of(p));
 }
 
 /* ---- what goes --------------------------------------------------------------------------------
@@ -132,10 +138,13 @@ bool control_is_sound(struct bytes frame) {
 }
 
 void control_expect(struct peer *peer, struct bytes frame) {
+    struct trunk *t = peer->trunk;
+    if (frame.p[1] == CONTROL_PATH_PROBE && t->probes < PROBES_MAX)
+        t->probes++;
     if (frame.p[1] != CONTROL_ECHO)
         return;
-    peer->trunk->has_echo = true;
-    memcpy(peer->trunk->echo, frame.p + FRAME_HEADER, CONTROL_ECHO_BODY);
+    t->has_echo = true;
+    memcpy(t->echo, frame.p + FRAME_HEADER, CONTROL_ECHO_BODY);
 }
 
 void control_refuse(struct worker *w, struct peer *peer) {

@@ -27,6 +27,7 @@ enum {
     FDB_TICKS_AGE = FDB_AGE_MS >> FDB_TICK_SHIFT,
     FDB_TICKS_MOVES = FDB_MOVES_MS >> FDB_TICK_SHIFT,
     FDB_TICKS_HELD = FDB_HELD_MS >> FDB_TICK_SHIFT,
+    FDB_TICKS_EARLY = 4096 >> FDB_TICK_SHIFT, /* of one worker's time before another's, at most */
     FDB_HEARD_MASK = (1 << 24) - 1,
     FDB_SINCE_MASK = (1 << 22) - 1,
     FDB_WAYS = 8,
@@ -105,8 +106,14 @@ static inline void row_put(const struct row *r) {
 }
 _Static_assert(offsetof(struct fdb_set, notes) == FDB_WAYS * sizeof(uint64_t), "row_put");
 
+/* A worker's time is that at which its turn began, and another may have written what is later. */
+static inline uint32_t fdb_passed(uint32_t from, uint32_t tick, uint32_t mask) {
+    uint32_t passed = (tick - from) & mask;
+    return CREW && passed > mask - FDB_TICKS_EARLY ? 0 : passed;
+}
+
 static inline uint32_t row_age(const struct row *r, uint32_t tick) {
-    return (tick - r->notes.heard) & FDB_HEARD_MASK;
+    return fdb_passed(r->notes.heard, tick, FDB_HEARD_MASK);
 }
 
 static inline bool row_is_live(const struct row *r, uint32_t tick) {
@@ -115,7 +122,7 @@ static inline bool row_is_live(const struct row *r, uint32_t tick) {
 
 /* Whether a series goes on, or the hold at its end. */
 static inline bool row_is_within(const struct row *r, uint32_t tick, uint32_t span) {
-    return r->notes.moves && ((tick - r->notes.since) & FDB_SINCE_MASK) < span;
+    return r->notes.moves && fdb_passed(r->notes.since, tick, FDB_SINCE_MASK) < span;
 }
 
 static inline bool row_is_held(const struct row *r, uint32_t tick) {

@@ -199,11 +199,13 @@ static enum drop learn(struct worker *w, const struct packet *p) {
     return DROP_NONE;
 }
 
-/* A peer that has left sends what was under way, to one place each; a standby is told. */
+/* A peer that has left sends what was under way, to one place each; a standby is told, which is
+ * sealed: no answer to what may be in the clear is longer than it. */
 static enum drop not_in_use(struct worker *w, const struct packet *p) {
     if (bridge_use_of(peer_of(p), w->now) == TL_USE_LEFT)
         return ether_is_group(p->data) ? DROP_NOT_IN_USE : DROP_NONE;
-    control_refuse(w, peer_of(p));
+    if (p->mode != MODE_OFF || p->len >= AEAD_TAG_LEN)
+        control_refuse(w, peer_of(p));
     return DROP_NOT_IN_USE;
 }
 

@@ -126,8 +126,12 @@ static bool turn_other(struct worker *w) {
     return more;
 }
 
+/* What this puts out, or has for many, goes in the next turn's writing: nothing else may bring one.
+ */
 bool take_turn(struct worker *w) {
-    return w->id ? turn_other(w) : turn_first(w);
+    uint32_t out = w->out.n, floods = w->floods;
+    bool more = w->id ? turn_other(w) : turn_first(w);
+    return more || w->out.n > out || w->floods > floods;
 }
 
 #endif

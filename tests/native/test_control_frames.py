@@ -70,8 +70,7 @@ def test_ten_of_them_a_second_are_answered(bridge):
         assert len(answers(bridge)) == 10
 
 
-@pytest.mark.parametrize("text", [control(PATH_ANSWER, bytes(8)), control(BYE)])
-def test_python_is_told_of_ten_a_second(bridge, text):
+def test_python_is_told_of_ten_byes_a_second(bridge):
     """Each is an event, which costs it more than a frame costs us."""
     far = bridge.far[0]
     for second in range(3):
@@ -79,12 +78,10 @@ def test_python_is_told_of_ten_a_second(bridge, text):
         before = bridge.plane.drops().get("control_limited", 0)
         events = 0
         for _ in range(15):
-            far.send(text)
+            far.send(control(BYE))
             events += told(bridge) != 0
         assert events == 10
         assert bridge.plane.drops()["control_limited"] - before == 5
-    far.send(control(ECHO, BODY))
-    assert answers(bridge) == [control(ECHO_ANSWER, BODY)]  # what is asked of us is apart
 
 
 def test_control_frames_are_no_data(bridge):
@@ -126,9 +123,33 @@ def test_the_answer_to_a_path_probe_is_told_with_number_and_length(bridge):
 
 def test_of_answers_that_come_together_the_longest_is_told(bridge):
     rows = [(5, 1500), (6, 1452), (6, 1232), (6, 50)]
+    for number, _ in rows:
+        send(bridge, PATH_PROBE, struct.pack("<I", number))
     bridge.far[0].send(*[control(PATH_ANSWER, struct.pack("<II", *row)) for row in rows])
     state = bridge.far[0].state()
     assert (state["path_number"], state["path_len"]) == (6, 1452)
+
+
+def test_a_peer_wakes_nobody_with_more_answers_to_probes_than_there_were_probes(bridge):
+    answer = control(PATH_ANSWER, struct.pack("<II", 77, 1038))
+    bridge.far[0].send(answer)
+    assert told(bridge) == 0 and bridge.far[0].state()["path_number"] == 0
+    for _ in range(3):
+        send(bridge, PATH_PROBE, struct.pack("<I", 77))
+    for wakes in (1, 1, 1, 0, 0):
+        bridge.far[0].send(answer)
+        assert told(bridge) == wakes * lib.TL_PEER_PATH
+
+
+def test_nor_has_it_many_of_them_saved_up(bridge):
+    for _ in range(100):
+        send(bridge, PATH_PROBE, bytes(4))
+        answers(bridge)
+    wakes = 0
+    for _ in range(100):
+        bridge.far[0].send(control(PATH_ANSWER, bytes(8)))
+        wakes += told(bridge) != 0
+    assert wakes == 16
 
 
 def test_a_bye_is_told_and_ends_what_is_sent_there_until_a_frame_comes():

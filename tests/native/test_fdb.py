@@ -2,6 +2,7 @@
 """The table of addresses against a list of rows that is searched from its front."""
 
 import errno
+import platform
 import random
 import struct
 
@@ -295,6 +296,25 @@ def test_an_address_is_held_from_its_third_move_on(table):
         table.now += 4_500
     table.now += 24_000  # 28.5 s after the third, 37.5 s after the first
     assert table.learn(mac(1), 2) == HELD
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="one worker only on this machine"
+)
+def test_a_row_that_a_worker_with_a_later_clock_wrote_is_young_and_held_for_one_with_an_earlier(
+    table,
+):
+    """Each has the time at which its turn began, and the table is everybody's."""
+    table.learn(mac(1), 1)
+    for peer in (2, 1, 2):
+        table.learn(mac(1), peer)
+    later = table.now
+    table.now -= 64
+    assert table.find(mac(1)) == 1 and table.rows() == {mac(1): (1, 0, 2)}
+    table.sweep()
+    assert table.learn(mac(1), 2) == HELD
+    table.now = later
+    assert table.learn(mac(1), 2) == HELD and table.find(mac(1)) == 1
 
 
 def test_what_is_held_does_not_come_back_to_a_peer_that_is_gone(table):

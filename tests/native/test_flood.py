@@ -14,6 +14,7 @@ from tests.native.frames import (
     control,
     frame,
     mac,
+    message,
     whole,
 )
 from tests.native.plane_ffi import ffi, lib
@@ -162,10 +163,23 @@ def test_a_standby_in_the_clear_is_told_too_and_its_echoes_are_answered():
         far = bridge.far[0]
         far.send(b"")
         far.use(STANDBY)
-        far.frames(frame(), mode=OFF)
+        far.frames(frame(payload=b"data"), mode=OFF)
         assert told(bridge, 1) == [control(BYE)]
         far.send(control(0, bytes(8)))
         assert told(bridge, 1) == [control(1, bytes(8))]
+
+
+@pytest.mark.parametrize("more, byes", [(0, 0), (1, 0), (2, 1)])
+def test_what_proves_nothing_gets_no_longer_answer_than_itself(more, byes):
+    with Bridge(peers=1, mode=OFF) as bridge:
+        far = bridge.far[0]
+        far.send(b"")
+        far.use(STANDBY)
+        came = message(OFF, b"", far.index, 1, whole(frame(payload=bytes(more))))
+        bridge.plane.put_outside(came, where=far.where)
+        bridge.plane.turn(2)
+        sent = bridge.plane.take_outside()
+        assert len(sent) == byes and all(len(one) <= len(came) for one in sent)
 
 
 def test_one_that_left_has_five_seconds_for_what_is_known_behind_it():

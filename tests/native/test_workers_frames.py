@@ -145,6 +145,15 @@ def test_a_frame_for_all_of_another_workers_peer_goes_to_all_but_it():
             assert switch.arrived(1) == [inner]
 
 
+@pytest.mark.parametrize("to", [mac(0), ANY])
+def test_what_another_workers_peer_sends_on_waits_for_nothing_else_to_come(to):
+    """In one stay in C: it is worker 0 that sends it, in a turn that only this began."""
+    with Switch(workers=2, forward=1) as switch:
+        switch.outside.settimeout(PATIENCE_S / 3)
+        switch.comes(1, whole(frame(dst=to, src=mac(1))))
+        assert switch.run_until(lambda: switch.outside.recv(4096))
+
+
 def test_peers_come_go_and_change_their_use_under_traffic():
     with Switch(forward=1) as switch:
         for round_ in range(30):

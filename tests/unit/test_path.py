@@ -52,6 +52,20 @@ def test_a_shorter_way_is_found_and_longer_frames_go_in_parts_of_that_size(mtu):
     assert mtu - 8 < ways.told <= mtu and ways.path.size() == ways.told
 
 
+def test_the_longest_probe_leaves_last_for_of_answers_in_one_batch_the_last_is_told():
+    ways = Way(1500)
+    ways.flow(1)
+    sizes = [len(row[3]) + UDP4 for row in ways.messages(4, ways.a)]
+    assert [size for size in sizes if size in (66, 1280, 1500)][:3] == [66, 1280, 1500]
+
+
+def test_of_a_link_that_takes_more_than_ip_has_a_length_for_no_more_is_asked():
+    """The loopback's MTU is 65,536: a probe of that is refused, and the search would end there."""
+    ways = Way(1 << 17, link=65536)
+    ways.flow(3)
+    assert ways.told == ways.longest == 65535
+
+
 def test_a_way_that_shrinks_amid_traffic_is_noticed_within_5_s():
     ways = Way(1500)
     ways.flow(10)

@@ -118,7 +118,7 @@ class Path:
         sent_ms = self._exchange.plane.state(self._peer.handle)[planes.SENT_DATA]
         is_used = bool(sent_ms) and now_ms - sent_ms < path_mtu.CHECK_MS
         sizes, when_ms = self.measured.run(now_ms, is_used)
-        for size in sizes:
+        for size in sorted(sizes):  # of answers in one batch the last is told
             self._probe(size)
         if when_ms is None and not self._peer.plan.idle:
             when_ms = now_ms + path_mtu.CHECK_MS
