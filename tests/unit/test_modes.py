@@ -463,6 +463,21 @@ def test_the_longest_frame_of_the_other_end_is_known_before_the_first_one_leaves
     assert ends.b_of_a.sessions.terms == (ON, 1554)
 
 
+def test_whoever_takes_longer_frames_from_now_on_tells_who_has_a_session_and_nobody_else():
+    ends = Ends()
+    ends.a.daemon._link_is(1500, True)
+    ends.run(1)
+    assert ends.messages(1) == []
+    ends.send()
+    ends.run(7)
+    ends.a.daemon._link_is(1532, True)
+    ends.run(1)
+    assert ends.b.native.peers[ends.a_of_b.handle].path[0] == 1554
+    ends.a.daemon._link_is(1532, True)
+    ends.run(20)
+    assert len(ends.messages(1)) == 2 and ends.b.received() == [b"one"]
+
+
 # ---- sessions --------------------------------------------------------------------------------
 
 

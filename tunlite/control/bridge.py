@@ -40,6 +40,14 @@ class Bridge:
             for peer in self._owner.each_peer():
                 peer.path.fix(size)
 
+    def takes_others(self, now_ms):
+        """Frames of the device may be longer than before, or shorter: handshakes tell it."""
+        exchange = self._owner.exchange
+        exchange.now_ms = now_ms
+        for peer in self._owner.each_peer():
+            if peer.sessions.current is not None:
+                exchange.want(peer, True)
+
     # ---- who is in use ----
 
     def pings(self):

@@ -290,6 +290,8 @@ class Daemon:
         if mtu != self.mtu:
             self.mtu = mtu
             self.plane.link(self._ifindex or 0, mtu)
+            if self.interface.bridge is not None:
+                self.interface.bridge.takes_others(self._now_ms)
         if self.interface.bridge is not None and self._ifindex:
             self.interface.bridge.is_at(self.port.links.address_of(self._ifindex))
         if not up:
