@@ -272,3 +272,13 @@ def test_a_reload_with_another_layer_changes_nothing_and_says_what_to_do(monkeyp
     with pytest.raises(failures.QuickError, match="Layer.*restart"):
         reload._apply(state, config, Log())
     assert told == []
+
+
+def test_what_the_interface_says_is_looked_at_behind_any_number_of_peers_too():
+    peers = [base64.b64encode(bytes([n]) * 31 + b"\x40").decode() for n in range(1, 110)]
+    rows = [
+        f"[Peer]\nPublicKey = {p}\nMACs = 02:00:00:00:00:{n:02x}\n" for n, p in enumerate(peers, 1)
+    ]
+    config = parse("".join(rows) + "[Interface]\nLayer = 2\nMTU = 20000\nEncryption = off\n")
+    assert "330: MTU: 20000 is too long" in config.lines_of(config.errors)[0]
+    assert "331: Encryption: with off" in config.lines_of(config.warnings)[0]

@@ -336,7 +336,8 @@ class _Parser:
         else:
             self._set(option, kind, parsed)
         self.seen[option] = self.line
-        if layers.is_noted(option, parsed) and len(self.config.noted) < _MOST_ERRORS:
+        few = self.section is self.config.interface or len(self.config.noted) < _MOST_ERRORS
+        if few and layers.is_noted(option, parsed):
             self.config.noted.append((self.line, option, parsed))
         self._check_features(option, kind, parsed)
 
