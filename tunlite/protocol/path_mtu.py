@@ -95,15 +95,20 @@ class PathMtu:
         elif self._high - self._low > STEP:
             middle = self._low + max((self._high - self._low) // 2 // STEP * STEP, STEP)
             self._begin(self._halved, [middle], TRY_MS, [SHORT])
-        elif self._up_ms and now_ms >= self._up_ms:
-            self._begin(self._rose, [self.most], TRY_MS)
         elif self.size > LEAST:
             self._check()
         else:
-            self._next_ms = now_ms + CHECK_MS
+            self._rise(now_ms)
 
     def _check(self):
         self._begin(self._checked, [self.size], AGAIN_MS, [min(BASE, self.size), SHORT])
+
+    def _rise(self, now_ms):
+        """The size in use is fine: are longer ones?"""
+        if self._up_ms and now_ms >= self._up_ms:
+            self._begin(self._rose, [self.most], TRY_MS)
+        else:
+            self._next_ms = now_ms + CHECK_MS
 
     # ---- what a race has shown ----
 
@@ -142,7 +147,7 @@ class PathMtu:
         if race.longest < self.size:
             self._falls(race, self.size, now_ms)
         elif self._high - self._low <= STEP:
-            self._next_ms = now_ms + CHECK_MS
+            self._rise(now_ms)
 
     def _found(self, size, now_ms):
         self.size = self._low = self._high = size
@@ -162,5 +167,6 @@ class PathMtu:
             return
         self.size = self._low
         self.why = "longer ones get lost"
+        self._is_doubted = True
         self._next_ms = now_ms
         self._is_met = True
