@@ -111,6 +111,13 @@ def test_on_layer_2_allowed_ips_do_nothing_and_are_refused():
     assert errors("[Interface]\nListenPort = 7\n" + peers) == []
 
 
+def test_on_layer_2_nothing_is_routed_and_a_table_for_it_is_refused():
+    text = "[Interface]\nLayer = 2\nTable = %s\n"
+    wrong = "f:3: Table: on layer 2 nothing is routed to peers, and it does nothing; remove it"
+    assert errors(text % "5") == [wrong]
+    assert errors(text % "off") == errors(text % "auto") == []
+
+
 def test_an_mtu_that_nobody_says_is_ethernet_s_on_layer_2_whatever_the_way():
     for text, expected in (("", 1500), ("MTU = 1532\n", 1532)):
         config = parse("[Interface]\nLayer = 2\n" + text)

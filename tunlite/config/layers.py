@@ -59,6 +59,9 @@ def _check_noted(parser, line, option, value):
     if option == "MTU":
         wrong = f"{value} is too long: a frame goes in 8 parts at most"
         parser.error("MTU", wrong, f"write {MTU_MOST} or less, 1532 for batman-adv", line)
+    if option == "Table" and value:
+        wrong = "on layer 2 nothing is routed to peers, and it does nothing"
+        parser.error("Table", wrong, "remove it", line)
     for mode in value.split(",") if option == "Encryption" else ():
         if mode in OPEN:
             fix = "right in an open network; elsewhere write on"
