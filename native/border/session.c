@@ -188,9 +188,9 @@ int tl_session_use(int plane, const unsigned char *index4) {
     HOLD hold = hold_one(p, w->id);
     s->peer->sending = s;
     s->peer->confirmed = NULL;
-    if (p->bridge)
-        bridge_set_gone(s->peer, false);
     loop_session(p, s->peer);
+    if (p->bridge)
+        bridge_set_gone(s->peer, false); /* it may have begun anew, and know of no bye */
     tx_mark_ready(w, s->peer);
     worker_flush(w);
     return 0;

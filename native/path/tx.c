@@ -188,8 +188,9 @@ void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
 bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes inside) {
     struct session *s = sending_session(w, peer);
     struct packet *p = &q->p[q->n];
+    const struct endpoint *to = &peer->way.endpoint;
     uint32_t len = (uint32_t)inside.len;
-    if (!s || !peer->way.endpoint.family || q->n >= q->max + w->parts_room ||
+    if (!s || !to->family || to->way == WAY_LOOPS || q->n >= q->max + w->parts_room ||
         !buf_carve(&w->pool, p, len))
         return false;
     if (len)

@@ -50,7 +50,7 @@ void tx_forget(struct worker *w, struct peer *peer);
 
 bool tx_can_send(const struct worker *w, const struct peer *peer);
 /* Appends a packet that is no data, sealed: a keepalive where it is empty. False where no session
- * can send, or the queue is full. */
+ * can send, nothing is sent to where the peer is, or the queue is full. */
 bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes inside);
 
 /* Queues a handshake message; false (and counted) when there is no room. */

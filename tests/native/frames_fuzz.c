@@ -3,10 +3,11 @@
  * Layer 2 as plane_fuzz.c has layer 3: frames whole and in parts, control frames, messages of all
  * types, mutated or not, and calls of the border, in any order. Nothing may crash, leak or read out
  * of bounds; a sealed frame that arrives is one that was sealed, to the last byte, however its
- * parts were lost, repeated and mixed with others. Run under sanitizers.
+ * parts were lost, repeated and mixed with others; no counter leaves twice. Run under sanitizers.
  *
  *     frames_fuzz SEED STEPS
  */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ enum {
     SEALED_MARK = 0xaa,
     BARE_MARK = 0xbb,
     HELD = 12, /* messages that wait, and come late or never */
+    REMOTES = 4096,
+    COUNTERS = 8192,
 };
 
 struct datagram {
@@ -42,6 +45,8 @@ struct world {
     uint64_t counter, now;
     struct datagram held[HELD];
     unsigned long delivered, sealed, joined, sent;
+    uint32_t remotes; /* of the last session */
+    uint8_t spent[REMOTES][COUNTERS / 8];
 };
 
 static const uint8_t send_key[32] = {1}, receive_key[32] = {2};
@@ -153,6 +158,7 @@ static void comes(struct world *w, const uint8_t *bytes, uint32_t len, bool may_
         struct datagram was = *held;
         *held = d;
         d = was;
+        may_change &= d.bytes[0] != MESSAGE_BARE;
     }
     if (may_change && d.len && any(16) == 0)
         d.bytes[any(d.len)] ^= (uint8_t)(1u << any(8));
@@ -203,7 +209,7 @@ static void junk_comes(struct world *w) {
     store_le32(bytes, any(8));
     if (any(2))
         memcpy(bytes + 4, w->index[any(SESSIONS)], 4);
-    bytes[30] = BARE_MARK; /* of what would be a frame */
+    bytes[16 + 2 + HEAD] = BARE_MARK; /* of what would be a frame */
     comes(w, bytes, len, false);
 }
 
@@ -219,7 +225,8 @@ static void new_session(struct world *w, uint32_t which) {
         return;
     w->mode[which] = (uint8_t)any(3);
     memcpy(r, w->index[which], 4);
-    store_le32(r + 4, any(4));
+    store_le32(r + 4, w->remotes = (w->remotes + 1) % REMOTES);
+    memset(w->spent[w->remotes], 0, sizeof w->spent[0]);
     store_le64(r + 8, w->now);
     memcpy(r + 16, send_key, 32);
     memcpy(r + 48, receive_key, 32);
@@ -254,6 +261,13 @@ static void publish_macs(const struct world *w) {
     tl_macs(w->plane, rows, (int)n * 8);
 }
 
+/* Not as if the device was gone: nothing of it would be read any more. */
+static void fail(const struct world *w) {
+    int err = (int)any(130) + 1;
+    if (err != EBADF && err != EBADFD)
+        tl_fake_fail(w->plane, (int)any(2), err, (int)any(3));
+}
+
 static void call_something(struct world *w) {
     uint8_t bytes[4096], place[48];
     int peer = w->peer[any(PEERS)];
@@ -284,7 +298,7 @@ static void call_something(struct world *w) {
         tl_fake_room(w->plane, (int)any(2), any(4) ? -1 : (int)any(20));
         break;
     case 8:
-        tl_fake_fail(w->plane, (int)any(2), (int)any(130) + 1, (int)any(3));
+        fail(w);
         break;
     case 9:
         publish_macs(w);
@@ -329,14 +343,29 @@ static void check_frame(struct world *w, const uint8_t *bytes, uint32_t len) {
     w->joined += len > 1600;
 }
 
+static void check_message(struct world *w, const uint8_t *message) {
+    uint32_t remote = load_le32(message + 4);
+    uint64_t counter = load_le64(message + 8);
+    if (message[0] < MESSAGE_TRANSPORT)
+        return;
+    if (remote >= REMOTES || counter >= COUNTERS)
+        die("a message of no session, or too many", (int)remote);
+    uint8_t *spent = &w->spent[remote][counter / 8], bit = (uint8_t)(1u << counter % 8);
+    if (*spent & bit)
+        die("a counter left twice", (int)counter);
+    *spent |= bit;
+}
+
 static void check_arrivals(struct world *w) {
     static uint8_t bytes[70000];
     uint8_t place[48], tos;
     int len;
     while ((len = tl_fake_device_take(w->plane, bytes, sizeof bytes)) > 0)
         check_frame(w, bytes, (uint32_t)len);
-    while ((len = tl_fake_socket_take(w->plane, place, &tos, bytes, sizeof bytes)) > 0)
+    while ((len = tl_fake_socket_take(w->plane, place, &tos, bytes, sizeof bytes)) > 0) {
+        check_message(w, bytes);
         w->sent++;
+    }
 }
 
 static void begin(struct world *w) {

@@ -14,10 +14,12 @@ from tests.native.frames import (
     ON,
     PATH_ANSWER,
     PATH_PROBE,
+    STANDBY,
     Bridge,
     control,
     frame,
     mac,
+    whole,
 )
 from tests.native.plane_ffi import lib
 
@@ -168,18 +170,22 @@ def test_a_bye_is_told_and_ends_what_is_sent_there_until_a_frame_comes():
         assert set(bridge.sent()) == {1}
 
 
-def test_whoever_comes_into_use_is_sent_frames_although_it_said_bye():
+def test_a_bye_goes_with_its_session_for_who_said_it_may_have_begun_anew():
+    """And be quiet until it is asked: whoever wants no frames says so again."""
     with Bridge(peers=2) as bridge:
         bridge.far[0].send(control(BYE))
-        bridge.far[0].use(IN_USE)
+        bridge.far[0].begin(use=False)
+        bridge.put(frame())
+        assert set(bridge.sent()) == {2}
+        bridge.plane.call("session_use", bridge.far[0].index)
         bridge.put(frame())
         assert set(bridge.sent()) == {1, 2}
 
 
-def test_whoever_makes_a_new_session_is_sent_frames_although_it_said_bye():
+def test_whoever_comes_into_use_is_sent_frames_although_it_said_bye():
     with Bridge(peers=2) as bridge:
         bridge.far[0].send(control(BYE))
-        bridge.far[0].begin()
+        bridge.far[0].use(IN_USE)
         bridge.put(frame())
         assert set(bridge.sent()) == {1, 2}
 
@@ -213,6 +219,18 @@ def test_another_length_or_question_is_refused(bridge, text):
 def test_answers_are_not_pythons_to_send(bridge, what):
     with pytest.raises(OSError, match="EINVAL"):
         send(bridge, what, bytes(8))
+
+
+@pytest.mark.parametrize("mode", [0, 2])
+def test_nothing_is_answered_where_the_way_leads_into_our_own_device(mode):
+    """Not by itself, either: what goes there would go into the tunnel."""
+    with Bridge(mode=mode, initiator=False) as bridge:
+        far = bridge.far[0]
+        bridge.plane.call("peer_endpoint", far.peer, far.where[:-4] + b"\xff" * 4)
+        far.send(control(ECHO, BODY), control(PATH_PROBE, bytes(4)), whole(frame()))
+        far.use(STANDBY)
+        far.frames(frame())
+        assert bridge.plane.take_outside() == []
 
 
 def test_a_replayed_answer_is_an_answer_once(bridge):
