@@ -165,3 +165,14 @@ def test_what_was_kept_of_the_folder_and_makes_no_sense_counts_as_not_kept(
     monkeypatch.setattr(peer_folder.record, "folder_path", lambda name: str(tmp_path / name))
     (tmp_path / "t").write_text(text)
     assert peer_folder._kept("t") == rows
+
+
+def test_an_address_that_another_file_pins_leaves_the_later_one_out(tmp_path, read):
+    """Else it was behind the one and the other in turn, at each look."""
+    for number, name in ((1, "a"), (2, "b")):
+        key = _peer(tmp_path / name, number)
+        with open(tmp_path / name, "a") as file:
+            file.write(f"MACs = 02:00:00:00:00:0{number}, 02:00:00:00:00:09\n")
+    names, lines = read()
+    assert list(names.values()) == ["a"] and key not in names
+    assert "/b: left out: a pins 02:00:00:00:00:09 too" in lines[0]

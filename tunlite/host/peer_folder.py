@@ -151,6 +151,7 @@ class _Reading:
     def __init__(self, path, running, before, groups):
         self.rows = {}  # file -> [public key, endpoint, what no daemon tells: _UNTOLD]
         self.names = {}
+        self._macs = {}  # address -> file
         self._path = path
         self._running = running
         self._before = before
@@ -218,6 +219,9 @@ class _Reading:
         _check(key not in self.names, f"{self.names.get(key)} has the same key")
         _check(runs is None or "origin" in runs, "the configuration, or wg set, has this peer")
         _check(not group or group in self._groups, f"no [Group] has the Name {group}")
+        for mac in peer.get("MACs", ()):
+            other = self._macs.setdefault(mac, file)
+            _check(other == file, f"{other} pins {mac} too")
         if len(file) <= _NAME_MAX and addresses.is_word(file, "._-"):
             peer.setdefault("Description", file)
         row = [key, peer.get("Endpoint", ""), [peer.get(name) for name in _UNTOLD]]
