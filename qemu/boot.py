@@ -26,7 +26,7 @@ from qemu.targets import Target
 GUEST = Path(__file__).parent / "guest"
 # crc32c_generic is what libcrc32c, and so batman_adv, asks the crypto layer for by name.
 MODULES = (
-    "crc32c_generic tun veth dummy vxlan bridge wireguard batman_adv sch_netem "
+    "crc32c_generic tun veth dummy vxlan 8021q bridge wireguard batman_adv sch_netem "
     "virtio_pci virtio_mmio virtio_net"
 )
 

@@ -25,6 +25,8 @@ SCENARIOS = (
     "restart",
     "peers8",
     "peers200",
+    "ether8",
+    "vxlan",
     "host",
 )
 KEYS = 211

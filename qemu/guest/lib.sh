@@ -12,6 +12,9 @@ ip() { /bin/ip "$@"; }
 TUNLITE=${TL_PROGRAM:-tunlite}
 WAIT_S=${TL_WAIT_S:-30}
 
+# A listener's input that never ends: at its end nc would close the connection.
+[ -p /run/quiet ] || mkfifo /run/quiet
+
 ok() { echo "TL: ok $1"; }
 fail() {
     echo "TL: fail $*"
@@ -71,8 +74,6 @@ far() { ip netns exec far "$@"; }
 
 # Two routers: namespaces near and far, joined by a veth with 192.0.2.1 and 192.0.2.2.
 topology() {
-    # A listener's input that never ends: at its end nc would close the connection.
-    [ -p /run/quiet ] || mkfifo /run/quiet
     ip netns add near
     ip netns add far
     ip link add wire0 netns near type veth peer name wire0 netns far
@@ -90,15 +91,16 @@ topology_down() {
         kill -9 "$(cat "$file")" 2>/dev/null
         rm -f "$file"
     done
-    ip netns del near 2>/dev/null
-    ip netns del far 2>/dev/null
+    for space in $(ip netns list | cut -d " " -f 1); do
+        ip netns del "$space"
+    done
     rm -f /tmp/*.log /tmp/*.conf
 }
 
 key_private() { awk -v n="$1" '$1 == n { print $2 }' /tl/keys; }
 key_public() { awk -v n="$1" '$1 == n { print $3 }' /tl/keys; }
 
-# conf_interface FILE KEY PORT ADDRESSES
+# conf_interface FILE KEY PORT [ADDRESSES]
 conf_interface() {
     (
         umask 077
@@ -106,17 +108,23 @@ conf_interface() {
             echo "[Interface]"
             echo "PrivateKey = $(key_private "$2")"
             echo "ListenPort = $3"
-            echo "Address = $4"
+            [ -z "${4:-}" ] || echo "Address = $4"
         } >"$1"
     )
 }
 
-# conf_peer FILE KEY ALLOWED_IPS [ENDPOINT]
+# conf_ether FILE KEY [ADDRESSES]: layer 2, as wide as batman-adv wants it.
+conf_ether() {
+    conf_interface "$1" "$2" 51820 "${3:-}"
+    printf "Layer = 2\nMTU = 1532\n" >>"$1"
+}
+
+# conf_peer FILE KEY ALLOWED_IPS [ENDPOINT]: layer 2 has no ALLOWED_IPS.
 conf_peer() {
     {
         echo "[Peer]"
         echo "PublicKey = $(key_public "$2")"
-        echo "AllowedIPs = $3"
+        [ -z "$3" ] || echo "AllowedIPs = $3"
         [ -z "${4:-}" ] || echo "Endpoint = $4"
     } >>"$1"
 }
@@ -177,6 +185,18 @@ peak_kb() {
     echo "$total"
 }
 
+# private_kb PID...: memory that is theirs alone, all together.
+private_kb() {
+    for one in "$@"; do
+        cat "/proc/$one/smaps_rollup"
+    done | awk '/^Private/ { sum += $2 } END { print sum + 0 }'
+}
+
+children() {
+    cat /proc/[0-9]*/status 2>/dev/null |
+        awk -v pid="$1" '$1 == "Pid:" { own = $2 } $1 == "PPid:" && $2 == pid { print own }'
+}
+
 # tunlite_stop INTERFACE SIGNAL
 tunlite_stop() {
     pid=$(cat "/run/$1.pid")
@@ -199,6 +219,15 @@ pair_up() {
 pair_confs() {
     conf_interface /tmp/near.conf 1 51820 "10.9.0.1/24, fd99::1/64"
     conf_interface /tmp/far.conf 2 51820 "10.9.0.2/24, fd99::2/64"
+}
+
+# bat NAMESPACE DEVICE HOST: batman-adv on a device, its own address 10.8.0.HOST.
+bat() {
+    ip -n "$1" link add bat0 address "02:00:00:00:08:0$3" type batadv
+    ip -n "$1" link set "$2" master bat0
+    ip -n "$1" link set "$2" up
+    ip -n "$1" addr add "10.8.0.$3/24" dev bat0
+    ip -n "$1" link set bat0 up
 }
 
 # tcp_copy FROM TO ADDRESS: 1 MB of noise by TCP, equal at the end.

@@ -64,11 +64,7 @@ scenario_mesh() {
 mesh_node() {
     ip -n "$1" link add vx0 type vxlan id 4831 local "fd99::$2" remote "fd99::$3" \
         dstport 4789 dev "tl-$1" udp6zerocsumtx udp6zerocsumrx
-    ip -n "$1" link add bat0 type batadv
-    ip -n "$1" link set vx0 master bat0
-    ip -n "$1" link set vx0 up
-    ip -n "$1" addr add "10.8.0.$2/24" dev bat0
-    ip -n "$1" link set bat0 up
+    bat "$1" vx0 "$2"
 }
 
 # A router without a clock: it starts in 1970, and after a reboot it is earlier than before. The
@@ -177,6 +173,114 @@ memory() {
     peak=$(peak_kb "$(cat /run/tl-near.pid)")
     value "$1-kb" "$peak"
     check "$1" "VmHWM is $peak kB, the limit is $2 kB" test "$peak" -le "$2"
+}
+
+# Eight routers at a gateway of layer 2, a daemon each. IP is on the device, and its MTU is more than
+# the way takes: frames go in parts both ways.
+scenario_ether8() {
+    ip netns add near
+    ip -n near link add wire0 type bridge
+    ip -n near addr add 192.0.2.1/24 dev wire0
+    ip -n near link set wire0 up
+    conf_ether /tmp/near.conf 1 10.9.0.1/16
+    for number in 1 2 3 4 5 6 7 8; do
+        conf_peer /tmp/near.conf $((number + 10)) ""
+    done
+    tunnel_up tunlite near tl-near /tmp/near.conf || fail ether8-up "near did not come up"
+    for number in 1 2 3 4 5 6 7 8; do
+        ether_router "$number" || fail ether8-up "router $number did not come up"
+        check_soon "ether8-ping-$number" "no answer" router_pings "$number"
+    done
+    tcp_load "${TL_LOAD_S:-10}" near router8 10.9.1.8 || fail ether8-tcp "no TCP out"
+    tcp_load "${TL_LOAD_S:-10}" router8 near 10.9.0.1 || fail ether8-tcp "no TCP back"
+    check ether8-parts "no frame came in parts" near sh -c \
+        "$TUNLITE show tl-near --json | grep -q '\"parts_read\": [1-9]'"
+    memory ether8-memory 2048
+    ether_private
+}
+
+# ether_router NUMBER: a namespace on near's wire, and its daemon.
+ether_router() {
+    ip netns add "router$1"
+    ip -n near link add "port$1" type veth peer name wire0 netns "router$1"
+    ip -n near link set "port$1" master wire0
+    ip -n near link set "port$1" up
+    ip -n "router$1" addr add "192.0.2.1$1/24" dev wire0
+    ip -n "router$1" link set wire0 up
+    conf_ether "/tmp/router$1.conf" $(($1 + 10)) "10.9.1.$1/16"
+    conf_peer "/tmp/router$1.conf" 1 "" 192.0.2.1:51820
+    tunnel_up tunlite "router$1" "tl-router$1" "/tmp/router$1.conf"
+}
+
+router_pings() { ip netns exec "router$1" ping -c 1 -W 2 10.9.0.1; }
+
+# What the parent and the runner of commands (the process that forks, and its child) have for
+# themselves: near again, with a command in its file. Kernels of our own do not tell it.
+ether_private() {
+    [ -e /proc/self/smaps_rollup ] || return
+    tunlite_stop tl-near TERM
+    sed -i 's/^Layer/OnEstablish = true\n&/' /tmp/near.conf
+    tunnel_up tunlite near tl-near /tmp/near.conf || fail ether8-up "near did not come up again"
+    check_soon ether8-again "no answer" router_pings 1
+    parent=$(cat /run/tl-near.pid)
+    set -- "$parent"
+    for child in $(children "$parent"); do
+        grandchild=$(children "$child")
+        if [ -n "$grandchild" ]; then
+            # shellcheck disable=SC2086 # a list of words
+            set -- "$parent" "$child" $grandchild
+        else
+            value ether8-daemon-private-kb "$(private_kb "$child")"
+        fi
+    done
+    check ether8-runner "it does not run" test $# -gt 1
+    value ether8-parent-and-runner-private-kb "$(private_kb "$@")"
+}
+
+# A gateway of today at the far end, the kernel's WireGuard and vxlan on it; at ours both are in the
+# daemon. batman-adv on top, as in each community that has such gateways.
+scenario_vxlan() {
+    vxlan gluon "" fe80::1 4789 udp6zerocsumtx udp6zerocsumrx
+    topology_down
+    vxlan munich "\n" "$(key_address 2 "\n")" 8472
+}
+
+# key_address KEY END: what a dialect makes of a public key, as text that ends with END.
+key_address() {
+    # shellcheck disable=SC2059 # END is to be understood
+    printf "$(key_public "$1")$2" | md5sum |
+        sed 's/^\(..\)\(..\)\(..\)\(..\)\(..\).*/fe80::2\1:\2ff:fe\3:\4\5/'
+}
+
+# vxlan DIALECT END GATEWAY PORT [WORD...]: words of ip(8) for the kernel's vxlan.
+vxlan() {
+    dialect=$1
+    router=$(key_address 1 "$2")
+    gateway=$3
+    port=$4
+    shift 4
+    topology
+    conf_interface /tmp/near.conf 1 51820
+    printf "Encapsulation = vxlan\nVNI = 4711\nVXLANDialect = %s\n" "$dialect" >>/tmp/near.conf
+    conf_peer /tmp/near.conf 2 "$gateway/128" 192.0.2.2:51820
+    conf_interface /tmp/far.conf 2 51820 "$gateway/64"
+    conf_peer /tmp/far.conf 1 "$router/128"
+    if ! tunnel_up kernel far tl-far /tmp/far.conf ||
+        ! tunnel_up tunlite near tl-near /tmp/near.conf; then
+        fail "vxlan-$dialect-up" "a tunnel did not come up"
+        return
+    fi
+    ip -n far link add vx0 type vxlan id 4711 local "$gateway" remote "$router" \
+        dstport "$port" dev tl-far "$@"
+    bat near tl-near 1
+    bat far vx0 2
+    # Its bridge loop avoidance holds broadcasts back for 30 s.
+    ip -n near neigh add 10.8.0.2 lladdr 02:00:00:00:08:02 dev bat0
+    ip -n far neigh add 10.8.0.1 lladdr 02:00:00:00:08:01 dev bat0
+    check_soon "vxlan-$dialect-ping" "no answer" near ping -c 1 -W 2 10.8.0.2
+    check_soon "vxlan-$dialect-ping-large" "no answer" near ping -c 1 -W 2 -s 1450 10.8.0.2
+    check "vxlan-$dialect-tcp-out" "the copy differs" tcp_copy near far 10.8.0.2
+    check "vxlan-$dialect-tcp-back" "the copy differs" tcp_copy far near 10.8.0.1
 }
 
 # Through the virtual network card to daemons on the host: another CPU, maybe another byte order.
