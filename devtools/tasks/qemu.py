@@ -16,11 +16,18 @@ def _fail_with_console(result, log: Path) -> None:
     sys.exit(f"FAILED: {result.why_not_ok()}\n(the guest's console is in {log})")
 
 
+def _mesh(result) -> None:
+    if not result.ok:
+        _fail_with_console(result, Path("build/qemu-mesh.log"))
+    print(f"mesh: {len(result.passed)} checks passed; {result.values}")
+
+
 @task(
     pre=[build],
     help={
         "arch": "mipsel, arm, aarch64, mips (big-endian) or x86_64",
         "engines": "boot x86_64 kernels of several generations and check the chosen engine",
+        "mesh": "boot three machines at once: one batman-adv mesh over layer 2",
         "implementation": "tunlite, or kernel: the scenarios with the kernel's WireGuard",
         "scenarios": "comma-separated; all by default",
         "limit_s": "seconds until the machine is killed",
@@ -32,6 +39,7 @@ def qemu_test(
     c,
     arch="",
     engines=False,
+    mesh=False,
     implementation="tunlite",
     scenarios="",
     limit_s=1500,
@@ -40,16 +48,19 @@ def qemu_test(
 ):
     """Boot an emulated router with our package in it and test tunnels, mesh, memory, restarts."""
     from machine.debs import DebsError
-    from qemu import kernels, router_test
+    from qemu import kernels, mesh_test, router_test
 
     known = (DebsError, kernels.KernelError, router_test.RouterTestError)
-    if bool(arch) == engines:
-        sys.exit("say --arch mipsel|arm|aarch64|mips|x86_64, or --engines")
+    if [bool(arch), engines, mesh].count(True) != 1:
+        sys.exit("say --arch mipsel|arm|aarch64|mips|x86_64, or --engines, or --mesh")
     try:
         if engines:
             from qemu import engine_test
 
             engine_test.main()
+            return
+        if mesh:
+            _mesh(mesh_test.mesh_test(lambda line: print(line, flush=True)))
             return
         options = router_test.Options(
             implementation=implementation,

@@ -196,6 +196,8 @@ scenario_ether8() {
     check ether8-parts "no frame came in parts" near sh -c \
         "$TUNLITE show tl-near --json | grep -q '\"parts_read\": [1-9]'"
     memory ether8-memory 2048
+    daemon=$(children "$(cat /run/tl-near.pid)")
+    value ether8-daemon-kb "$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$daemon/status")"
     ether_private
 }
 
