@@ -287,6 +287,45 @@ def test_without_a_mark_it_is_barred_only_if_it_still_is_a_second_later(node):
     assert parts(node, other)[2] == 0
 
 
+def test_with_a_device_of_frames_the_next_look_is_soon(node):
+    """What goes round below batman-adv goes round until then."""
+    node.daemon.layer = 2
+    ask = node.kernel.route_get
+
+    def route_get(*asked):
+        node.world.clock.now_ms += 10  # a router's
+        return ask(*asked)
+
+    node.kernel.route_get = route_get
+    assert change(node, (4, bytes(4), 0), seconds=0.06) == [A, B]
+    began_ms = node.world.clock.now_ms
+    node.kernel.to[A] = OURS
+    change(node, (4, A, 32), seconds=0.25)
+    assert parts(node, peers(node)[0])[2] == endpoints.LOOPS
+    looks = 0
+    for _ in range(100):
+        looks += len(change(node, (4, bytes(4), 0), seconds=0.05)) / 2
+    assert looks * 20 <= (node.world.clock.now_ms - began_ms) / 8
+
+
+@pytest.mark.parametrize("frames", ["layer 2", "vxlan"])
+def test_a_device_of_frames_has_no_second_to_wait(node, frames):
+    if frames == "layer 2":
+        node.daemon.layer = 2
+    else:
+        node.daemon.vxlan = (4, 4711, 4789, 0, bytes(4), bytes(4))
+    peer, other = peers(node)
+    peer.where.place = None
+    node.kernel.to[A] = OURS
+    change(node, (4, A, 32))
+    assert parts(node, peer)[2] == endpoints.LOOPS
+    assert parts(node, other)[2] == 0
+    node.kernel.to[A] = FIRST
+    node.world.run(1.2)
+    change(node, (4, A, 32))
+    assert parts(node, peer)[2] == 0
+
+
 def test_what_lies_above_our_device_is_ours(node):
     node.interface.set_fwmark(9)
     node.world.run(1.1)
@@ -436,6 +475,16 @@ def test_without_a_mark_one_of_several_is_barred_only_if_it_still_is_a_second_la
     node.world.run(0.5)
     assert barred(peer) == [False, False]
     node.world.run(1)
+    assert barred(peer) == [False, True] and in_use(node, peer) == (A, False)
+
+
+def test_one_of_several_waits_no_second_with_a_device_of_frames(node):
+    node.daemon.layer = 2
+    node.kernel.to[C] = OURS
+    peer = peers(node)[0]
+    entries = [endpoints.record(4, address, 51820) for address in (A, C)]
+    node.interface.set_endpoints(peer, entries)
+    node.world.run(0.5)
     assert barred(peer) == [False, True] and in_use(node, peer) == (A, False)
 
 

@@ -5,6 +5,10 @@ Asked when an endpoint is new, and again when a route, a rule, a link or the mar
 endpoints that the change covers, for all of them together, at most once a second. One that routes
 into our own device, or a link above it, gets nothing sent (endpoints.LOOPS); a source address whose
 link the route no longer takes is forgotten.
+
+Without a mark such an endpoint is asked about again a second later: `up` may be about to set one.
+Where the device has frames all of this is faster: batman-adv on it wraps what goes round, so that
+native/path/loop.c cannot know it, and `up` sets neither mark nor rules for one.
 """
 
 import struct
@@ -16,6 +20,8 @@ from tunlite.system import rtnetlink
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000
 _SHARE = 150  # of the time one part may go to looks
+# Of a device of frames: until the look batman-adv may send our datagrams round.
+_HASTY_LOOK_MS, _HASTY_SHARE = 200, 10
 _LONGEST_MS = 300_000  # what takes longer is no look: the machine slept
 
 
@@ -97,8 +103,11 @@ class Ways:
         changed = self._all or self._heads or self._links
         if changed and now_ms >= self._look_ms:
             self._look(now_ms)
-            taken_ms = (self._port.now_ms() - now_ms) * _SHARE
-            self._look_ms = now_ms + min(max(_LOOK_MS, taken_ms), _LONGEST_MS)
+            least_ms, share = _LOOK_MS, _SHARE
+            if self._has_frames():
+                least_ms, share = _HASTY_LOOK_MS, _HASTY_SHARE
+            taken_ms = (self._port.now_ms() - now_ms) * share
+            self._look_ms = now_ms + min(max(least_ms, taken_ms), _LONGEST_MS)
         elif changed:
             self._soon(self._look_ms)
         for peer in new:
@@ -192,7 +201,7 @@ class Ways:
             before = place.barred
             record = endpoints.whole(place.record)
             loops = self._link_to(record) in self._above
-            if place.judged(loops, self._interface.fwmark != 0):
+            if place.judged(loops, self._is_sure()):
                 self.endpoint_is_new(peer)
             if place.barred and not before:
                 self._tell_loop(record)
@@ -205,12 +214,18 @@ class Ways:
             "way",
         )
 
+    def _has_frames(self):
+        return self._daemon.layer == 2 or self._daemon.vxlan is not None
+
+    def _is_sure(self):
+        """An endpoint that routes into us will do so a second later."""
+        return self._interface.fwmark != 0 or self._has_frames()
+
     def _loops(self, peer, record, way):
-        """Where no mark is set, `up` may be about to set it, and its rules."""
         other = peer.where.places.usable() if peer.where.places else None
         if way == endpoints.LOOPS and other is None:
             return
-        if not self._interface.fwmark and not peer.where.doubted:
+        if not peer.where.doubted and not self._is_sure():
             peer.where.doubt()
             self.endpoint_is_new(peer)
             return
