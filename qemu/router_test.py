@@ -27,6 +27,7 @@ SCENARIOS = (
     "peers200",
     "ether8",
     "vxlan",
+    "detour",
     "host",
 )
 KEYS = 211

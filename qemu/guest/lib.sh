@@ -113,10 +113,10 @@ conf_interface() {
     )
 }
 
-# conf_ether FILE KEY [ADDRESSES]: layer 2, as wide as batman-adv wants it.
+# conf_ether FILE KEY [ADDRESSES [MODES]]: layer 2, as wide as batman-adv wants it.
 conf_ether() {
     conf_interface "$1" "$2" 51820 "${3:-}"
-    printf "Layer = 2\nMTU = 1532\n" >>"$1"
+    printf "Layer = 2\nMTU = 1532\nEncryption = %s\n" "${4:-on}" >>"$1"
 }
 
 # conf_peer FILE KEY ALLOWED_IPS [ENDPOINT]: layer 2 has no ALLOWED_IPS.

@@ -10,7 +10,7 @@ ip netns add near
 ip link set eth0 netns near
 ip -n near addr add "10.78.0.$own/24" dev eth0
 ip -n near link set eth0 up
-conf_ether /tmp/mesh.conf "$own"
+conf_ether /tmp/mesh.conf "$own" "" "on, authentic, off"
 for peer in $TL_PEERS; do
     endpoint=
     # Of two gateways the second is called.
