@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python3 pack.py FROZEN_CONTENT QSTRDEFS OUT [--no-arguments]`: frozen code as C again, smaller.
+"""`python3 pack.py FROZEN_CONTENT QSTRDEFS OUT [OPTIONS]`: frozen code as C again, smaller.
 
 MicroPython's tools write a pointer and a length for each name, and a hash into each longer text.
 Here all names are one text with a zero behind each, which names.h takes apart at the start, and
@@ -10,6 +10,9 @@ Bytecode says a name by its place in its file's table of names. One that several
 same place in as many of them as can be, so that the same calls are the same bytes everywhere: the
 executable is no smaller, but it as xz. So does what is alike stand together: a section has all
 bytecode, and one all tables of names.
+
+--numbers: bytecode says names by their numbers and there are no tables; HEADER is QSTRDEFS anew, in
+which the names used most come first (renumber.py). Not where bytecode tells lines.
 
 --no-arguments: a function's bytecode does not name its arguments. Only a call that gives one by its
 name looks for them, and what is given so keeps a longer name than one letter (fold.py). Where
@@ -22,6 +25,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import renumber  # noqa: E402
+
 # From the lengths of the frozen names to the end of their pool; group 1 are the names.
 _POOL = re.compile(
     r"^const qstr_len_t mp_qstr_frozen_const_lengths\[\] = \{\n"
@@ -29,7 +35,11 @@ _POOL = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _TEXT = re.compile(r'^ *("(?:[^"\\]|\\.)*"),$', re.MULTILINE)
-_KNOWN = re.compile(r'^QDEF([01])\(\w+, \d+, \d+, ("(?:[^"\\]|\\.)*")\)$', re.MULTILINE)
+_KNOWN = re.compile(r'^QDEF([01])\((\w+), \d+, \d+, ("(?:[^"\\]|\\.)*")\)$', re.MULTILINE)
+_OWN = re.compile(r"^enum \{\n((?:    MP_QSTR_\w+(?: = MP_QSTRnumber_of)?,\n)*)\};\n", re.MULTILINE)
+_TABLE_OF = re.compile(
+    r"^        \.qstr_table = \(qstr_short_t \*\)&(const_qstr_table_data_\w+),$", re.MULTILINE
+)
 _HASH = re.compile(r"^static const (mp_obj_str_t \w+ = \{\{&mp_type_\w+\}, )\d+,", re.MULTILINE)
 # What makemanifest.py says of a file: bytecode with its comments, then the names that it uses.
 _TABLE = re.compile(
@@ -146,13 +156,54 @@ def _in_a_section(row):
     return f'{row[1]} __attribute__((section("{section}"))) = '
 
 
+def _files(frozen):
+    """(code of a file, the name of its table, the names in it) of each; at last what is left."""
+    end = 0
+    for row in _TABLE.finditer(frozen):
+        table = row[0].split("[", 1)[0].split()[-1]
+        yield frozen[end : row.start()], table, [line.strip(" ,") for line in row[1].splitlines()]
+        end = row.end()
+    yield frozen[end:], None, []
+
+
+def _row(pool, name, text):
+    return f"QDEF{pool}({name}, 0, 0, {text})"  # hash and length: names.h asks for neither
+
+
+def numbered(frozen, names):
+    """(the frozen code without tables of names, the header of MicroPython's names anew)."""
+    known, pool = _KNOWN.findall(names), _POOL.search(frozen)
+    own = re.findall(r"MP_QSTR_\w+", _OWN.search(frozen)[1])
+    texts = {name: text for _, name, text in known} | dict(
+        zip(own, _TEXT.findall(pool[1]), strict=True)
+    )
+    files = list(_files(frozen))
+    often = sum((renumber.uses(code, table) for code, _, table in files), Counter())
+    first, rest, left = renumber.order([row[:2] for row in known], own, often)
+    numbers = {name: number for number, name in enumerate([*first, *rest, *left])}
+    sources = {table: places[0] for _, table, places in files if table}
+    code = "".join(
+        renumber.renumbered(code, [numbers[name] for name in table]) for code, _, table in files
+    )
+    code = _TABLE_OF.sub(lambda row: f"        .source_file = {sources[row[1]]},", code)
+    enum = "".join(
+        f"    {name}{'' if n else ' = MP_QSTRnumber_of'},\n" for n, name in enumerate(left)
+    )
+    code = _OWN.sub(lambda _: f"enum {{\n{enum}}};\n", code)
+    code = _POOL.sub(
+        lambda row: row[0].replace(row[1], "".join(f"        {texts[n]},\n" for n in left)), code
+    )
+    header = [_row(0, name, texts[name]) for name in first] + [_row(1, n, texts[n]) for n in rest]
+    return code, "\n".join(header) + "\n"
+
+
 def packed(frozen, names):
     """The new file from the texts of the two that MicroPython's tools write."""
-    frozen = _ALIKE.sub(_in_a_section, ordered(frozen))
+    frozen = _ALIKE.sub(_in_a_section, frozen)
     pool = _POOL.search(frozen)
     known = _KNOWN.findall(names)
     ours = _TEXT.findall(pool[1])
-    texts = [text for kind, text in sorted(known, key=lambda row: row[0])] + ours
+    texts = [text for _, _, text in sorted(known, key=lambda row: row[0])] + ours
     # names.h finds the ends by the zeros, and takes an empty name for a single zero.
     if any("\\x00" in text and text != '"\\x00"' for text in texts):
         raise ValueError("a name with a zero in it cannot be packed")
@@ -164,13 +215,25 @@ def packed(frozen, names):
     )
 
 
+def _write(path, text):
+    """Writes the file if it is another one: what is newer is compiled anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
 def main(arguments):
-    """pack.py FROZEN_CONTENT QSTRDEFS OUT [--no-arguments]."""
+    """pack.py FROZEN_CONTENT QSTRDEFS OUT [--numbers HEADER [--no-arguments]]."""
     frozen, names, out = map(Path, arguments[:3])
-    code = frozen.read_text()
+    code, known = frozen.read_text(), names.read_text()
     if "--no-arguments" in arguments[3:]:
         code = without_arguments(code)
-    out.write_text(packed(code, names.read_text()))
+    if "--numbers" in arguments[3:]:
+        code, known = numbered(code, known)
+        _write(Path(arguments[4]), known)
+    else:
+        code = ordered(code)
+    out.write_text(packed(code, known))
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ SAME_PATHS = -ffile-prefix-map=$(BUILD)/=build/ -ffile-prefix-map=$(ROOT)/= \
 	-ffile-prefix-map=$(TOP)/=micropython/ -ffile-prefix-map=$(BEARSSL)/=bearssl/
 COMMON = -std=gnu11 -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -fomit-frame-pointer -D_FILE_OFFSET_BITS=64 $(SAME_PATHS)
-CFLAGS = -I. -I$(TOP) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc $(SMALL) $(COMMON) \
-	-DNDEBUG -D_GNU_SOURCE -DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -DTL_TERSE=$(TUNLITE_NO_LINES) -Wall \
+NUMBERED = $(BUILD)/numbered
+CFLAGS = -I. -I$(TOP) -I$(NUMBERED) -I$(BUILD) -I$(ROOT)/native/include -I$(BEARSSL)/inc $(SMALL) $(COMMON) \
+	-DNDEBUG -D_GNU_SOURCE -DMPZ_DIG_SIZE=16 -DTL_COMPILER=$(TL_COMPILER) -DTL_NO_LINES=$(TUNLITE_NO_LINES) -Wall \
 	-Wno-unused-variable $(USER_CFLAGS)
 # The interpreter's loop and its collector are built for speed.
 CSUPEROPT = -O2
@@ -69,8 +70,11 @@ $(FLAGS_SEEN): FORCE | $(HEADER_BUILD)
 $(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
 	$(Q)$(PYTHON) gen_border.py $< $@
 
-$(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py names.h
-	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@ $(NO_ARGUMENTS)
+$(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py renumber.py names.h
+	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@ $(NUMBERS) $(NO_ARGUMENTS)
+# Where bytecode tells no lines it says names by numbers, and the header of these is made by pack.py.
+NUMBERS = $(if $(filter 1,$(TUNLITE_NO_LINES)),--numbers $(NUMBERED)/genhdr/qstrdefs.generated.h)
+$(OBJ): | $(FROZEN)
 # The tests' scripts give arguments by their names.
 NO_ARGUMENTS = $(if $(filter 1-0,$(TUNLITE_NO_LINES)-$(TL_COMPILER)),--no-arguments)
 # The pool of names that the program starts with is the one of names.h.

@@ -138,3 +138,49 @@ def test_a_long_prelude_keeps_its_length_and_how_many_cells_there_are():
     names = ", ".join(["<lambda>", *("a" for _ in range(65))])
     old = _function(99, "0x10,0x85,0x02,", places, names)  # 66 bytes, one cell
     assert pack.without_arguments(old) == _function(34, "0x10,0x83,0x00,", "0x01,", "<lambda>")
+
+
+_OWN_NAMES = """enum {
+    MP_QSTR_a_py = MP_QSTRnumber_of,
+    MP_QSTR_f,
+    MP_QSTR_seldom,
+};
+"""
+_MODULE = """static const mp_frozen_module_t frozen_module_a = {
+    .constants = {
+        .qstr_table = (qstr_short_t *)&const_qstr_table_data_a,
+        .obj_table = NULL,
+    },
+"""
+
+
+def test_with_numbers_there_are_no_tables_and_what_is_said_is_numbered_first():
+    code = (
+        "static const byte fun_data_a_f[6] = {\n    0x10,0x02, // prelude\n    0x01, // names: f\n"
+        "     // code info\n    0x12,0x02, // LOAD_GLOBAL 'EIO'\n    0x51, // LOAD_CONST_NONE\n};\n"
+    )
+    table = _table("a", "MP_QSTR_a_py", "MP_QSTR_f", "MP_QSTR_EIO")
+    frozen = _OWN_NAMES + _frozen('"a.py"', '"f"', '"seldom"') + code + table + _MODULE
+    known = 'QDEF0(MP_QSTRnull, 0, 0, "")\nQDEF0(MP_QSTR_, 5381, 0, "")\n'
+    known += 'QDEF1(MP_QSTR_EIO, 42630, 3, "EIO")\n'
+    out, header = pack.numbered(frozen, known)
+    assert "const_qstr_table" not in out and "        .source_file = MP_QSTR_a_py,\n" in out
+    names = re.findall(r"^QDEF(\d)\((\w+), 0, 0, (.*)\)$", header, re.MULTILINE)
+    assert names == [
+        ("0", "MP_QSTRnull", '""'),
+        ("0", "MP_QSTR_", '""'),
+        ("0", "MP_QSTR_EIO", '"EIO"'),
+        ("0", "MP_QSTR_f", '"f"'),
+    ]
+    assert "    0x12,0x02, // LOAD_GLOBAL 'EIO'\n" in out and "    0x03, // names: f\n" in out
+    assert "enum {\n    MP_QSTR_a_py = MP_QSTRnumber_of,\n    MP_QSTR_seldom,\n};\n" in out
+    packed = pack.packed(out, header)
+    assert "#define FROZEN_NAMES 2\n" in packed
+    assert packed[packed.index("packed_names[] =\n") :].split("\n")[1:-3] == [
+        '    "" "\\x00"',
+        '    "" "\\x00"',
+        '    "EIO" "\\x00"',
+        '    "f" "\\x00"',
+        '    "a.py" "\\x00"',
+        '    "seldom" "\\x00"',
+    ]
