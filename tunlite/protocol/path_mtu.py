@@ -106,7 +106,8 @@ class PathMtu:
     def _rise(self, now_ms):
         """The size in use is fine: are longer ones?"""
         if self._up_ms and now_ms >= self._up_ms:
-            self._begin(self._rose, [self.most], TRY_MS)
+            self._high = self.most + 1
+            self._begin(self._halved, [self.most], TRY_MS, [SHORT])
         else:
             self._next_ms = now_ms + CHECK_MS
 
@@ -133,14 +134,6 @@ class PathMtu:
         self.why = "searching"
         if self._high - self._low <= STEP:
             self._found(self._low, now_ms)
-
-    def _rose(self, race, now_ms):
-        self._is_doubted = race.longest < self.most
-        if not self._is_doubted:
-            self._found(self.most, now_ms)
-        else:
-            self._up_ms = now_ms + UP_MS
-            self._low, self._high = self.size, self.most
 
     def _checked(self, race, now_ms):
         self._is_doubted = False
