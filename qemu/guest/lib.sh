@@ -94,7 +94,7 @@ topology_down() {
     for space in $(ip netns list | cut -d " " -f 1); do
         ip netns del "$space"
     done
-    rm -f /tmp/*.log /tmp/*.conf
+    rm -f /tmp/*.log /tmp/*.conf /tmp/told
 }
 
 key_private() { awk -v n="$1" '$1 == n { print $2 }' /tl/keys; }
