@@ -16,6 +16,7 @@ from qemu.userland import add_userland
 
 ROOT = Path(__file__).parent.parent
 DIST = ROOT / "dist"
+FRAMES = ("ether8", "vxlan", "detour")  # of Ethernet at the device
 SCENARIOS = (
     "package",
     "pair",
@@ -25,9 +26,7 @@ SCENARIOS = (
     "restart",
     "peers8",
     "peers200",
-    "ether8",
-    "vxlan",
-    "detour",
+    *FRAMES,
     "host",
 )
 KEYS = 211
@@ -88,6 +87,7 @@ def _scenarios(arch: str, options: Options) -> tuple[list[str], list[str]]:
     reasons = {"host": hostpeer.missing()}
     if options.implementation == "kernel":
         reasons["package"] = "the kernel's WireGuard has no package"
+        reasons |= dict.fromkeys(FRAMES, "the kernel's WireGuard has no Ethernet frames")
     elif not _package(arch, options):
         reasons["package"] = f"no .ipk in dist: run `./dev package --arch {arch} --format ipk`"
     for name, reason in reasons.items():
