@@ -63,7 +63,6 @@ class Interface:
         self.exchange = handshakes.Exchange(self)
         self.listeners = []  # of established.py
         self.blocked = block_list.BlockList(port, log)
-        self.commands = None  # as uapi/commands.py, where there is a runner
         self.admission = None  # an Admission, once a stranger came who may be asked about
         self.admits_most = 65_000
         self.limits = None  # a Limits, once there is a PeerLimit
