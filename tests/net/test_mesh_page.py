@@ -267,7 +267,7 @@ def _ethernet(mesh):
     wait_for(lambda: ping(router, here, count=1, wait=1).received, 15, "the gateway in use")
     assert ping(router, there, count=1, wait=1).received == 0
     (said,) = mesh.next(title)
-    assert "authentic (anybody on the way reads frames, nobody changes them)" in said
+    assert "authentic (whoever is on the way reads every frame)" in said
     assert "addresses: ether" in said and f"behind gw{used + 1}" in said
     mesh.gateways[used].run("tunlite down ether")
     wait_for(lambda: ping(router, there, count=1, wait=1).received, 30, "the other gateway")

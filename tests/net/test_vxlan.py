@@ -6,6 +6,7 @@ router ==w1== gateway1, ==w2== gateway2    Two, and the page's file for them
 """
 
 import hashlib
+import ipaddress
 import re
 import textwrap
 from pathlib import Path
@@ -34,7 +35,8 @@ meta l4proto udp oifname "w1" ip frag-off & 0x3fff != 0 counter
 def address_of(public, end=""):
     """What the dialects make of a public key."""
     digest = hashlib.md5((public + end).encode()).hexdigest()
-    return "fe80::2{}:{}ff:fe{}:{}{}".format(*re.findall("..", digest)[:5])
+    text = "fe80::2{}:{}ff:fe{}:{}{}".format(*re.findall("..", digest)[:5])
+    return str(ipaddress.ip_address(text))  # without zeros in front
 
 
 def has_vxlan(namespace):
