@@ -14,9 +14,7 @@ bytecode, and one all tables of names.
 --numbers: bytecode says names by their numbers and there are no tables; HEADER is QSTRDEFS anew, in
 which the names used most come first (renumber.py). Not where bytecode tells lines.
 
---no-arguments: a function's bytecode does not name its arguments. Only a call that gives one by its
-name looks for them, and what is given so keeps a longer name than one letter (fold.py). Where
-bytecode tells lines, they would be looked for behind those names: not there.
+--no-arguments, with it: nor do functions name arguments of one letter.
 """
 
 import functools
@@ -54,28 +52,6 @@ _PLACES = re.compile(
     r"^(    0x\w\w,)((?:0x\w\w,)+)(?= // [A-Z_]+ ['\"])|^(    )((?:0x\w\w,)+)(?= // names: )",
     re.MULTILINE,
 )
-_ARGUMENTS = re.compile(
-    r"^(static const byte fun_data_\w+\[)(\d+)(\] = \{\n    )((?:0x\w\w,)+)( // prelude\n    )"
-    r"((?:0x\w\w,)+)( // names: [^,\n]+)(?:, [a-zA-Z])+$",
-    re.MULTILINE,
-)
-_ONE_BYTE = 128  # places below take one byte in bytecode, others two
-
-
-def _decoded(text):
-    """Places from the bytes of `text`."""
-    value = 0
-    for byte in text.rstrip(",").split(","):
-        value = value << 7 | int(byte, 16) & 127
-        if int(byte, 16) < 128:
-            yield value
-            value = 0
-
-
-def _encoded(place):
-    if place < _ONE_BYTE:
-        return f"0x{place:02x},"
-    return f"0x{place >> 7 | 128:02x},0x{place & 127:02x},"
 
 
 def _most_free(tables):
@@ -88,17 +64,19 @@ def places(tables):
     """{name: its place} for each table: as many bytes as before, the first name where it was."""
     new = [{table[0]: 0} for table in tables]
     free = [set(range(1, len(table))) for table in tables]
-    rows = [(name, at < _ONE_BYTE) for table in tables for at, name in enumerate(table) if at]
+    rows = [
+        (name, at < renumber.ONE_BYTE) for table in tables for at, name in enumerate(table) if at
+    ]
     # Names of one file end up in the order of their numbers.
     often = sorted(Counter(rows).items(), key=lambda row: (row[1], row[0]), reverse=True)
     for (name, short), _ in often:
         left = {
             number
             for number, table in enumerate(tables)
-            if name in table[1:] and (table.index(name) < _ONE_BYTE) == short
+            if name in table[1:] and (table.index(name) < renumber.ONE_BYTE) == short
         }
         while left:
-            rooms = {n: {at for at in free[n] if (at < _ONE_BYTE) == short} for n in left}
+            rooms = {n: {at for at in free[n] if (at < renumber.ONE_BYTE) == short} for n in left}
             place = _most_free(rooms.values())
             for number in [number for number in left if place in rooms[number]]:
                 new[number][name] = place
@@ -107,48 +85,23 @@ def places(tables):
     return new
 
 
-def _shorter(prelude, less):
-    """The bytes before the names, where those are so many bytes less: see py/bc.h."""
-    prelude = [int(byte, 16) for byte in prelude.rstrip(",").split(",")]
-    signature = 1
-    while prelude[signature - 1] & 128:
-        signature += 1
-    size = prelude[signature:]
-    names = sum((byte >> 1 & 63) << 6 * n for n, byte in enumerate(size)) - less
-    for n, byte in enumerate(size):  # as many bytes as before: a zero may stand in the last
-        size[n] = byte & 129 | (names >> 6 * n & 63) << 1
-    return "".join(f"0x{byte:02x}," for byte in (*prelude[:signature], *size))
-
-
-def _no_arguments(row):
-    start, length, head, prelude, behind, names, text = row.groups()
-    name = _encoded(next(_decoded(names)))
-    less = (len(names) - len(name)) // len("0x00,")
-    return f"{start}{int(length) - less}{head}{_shorter(prelude, less)}{behind}{name}{text}"
-
-
-def without_arguments(frozen):
-    """The frozen code whose functions do not name arguments of one letter."""
-    return _ARGUMENTS.sub(_no_arguments, frozen)
-
-
 def ordered(frozen):
     """The frozen code with its tables of names, and the places in bytecode, in their new order."""
-    found = list(_TABLE.finditer(frozen))
-    tables = [[line.strip(" ,") for line in row[1].splitlines()] for row in found]
-    out, end = [], 0
-    for row, table, new in zip(found, tables, places(tables), strict=True):
-        code, end = frozen[end : row.start()], row.end()
+    *files, last = _files(frozen)
+    out = []
+    for (code, head, table), new in zip(files, places([row[2] for row in files]), strict=True):
         moves = [new[name] for name in table]
-        out.append(_PLACES.sub(functools.partial(_moved, moves), code))
-        names = "".join(f"    {name},\n" for name in sorted(table, key=new.get))
-        out.append(frozen[row.start() : row.start(1)] + names + "};\n")
-    return "".join(out) + frozen[end:]
+        out.append(_PLACES.sub(functools.partial(_moved, moves), code) + head)
+        out += [f"    {name},\n" for name in sorted(table, key=new.get)]
+        out.append("};\n")
+    return "".join(out) + last[0]
 
 
 def _moved(new, line):
     head, old = line[1] or line[3], line[2] or line[4]
-    return head + "".join(_encoded(new[place]) for place in _decoded(old))
+    octets = [int(byte, 16) for byte in old.rstrip(",").split(",")]
+    moved = [byte for place in renumber.decoded(octets) for byte in renumber.encoded(new[place])]
+    return head + "".join(f"0x{byte:02x}," for byte in moved)
 
 
 def _in_a_section(row):
@@ -157,20 +110,21 @@ def _in_a_section(row):
 
 
 def _files(frozen):
-    """(code of a file, the name of its table, the names in it) of each; at last what is left."""
+    """(code of a file, the first line of its table, the names in it) of each; at last what is
+    left."""
     end = 0
     for row in _TABLE.finditer(frozen):
-        table = row[0].split("[", 1)[0].split()[-1]
-        yield frozen[end : row.start()], table, [line.strip(" ,") for line in row[1].splitlines()]
+        names = [line.strip(" ,") for line in row[1].splitlines()]
+        yield frozen[end : row.start()], frozen[row.start() : row.start(1)], names
         end = row.end()
-    yield frozen[end:], None, []
+    yield frozen[end:], "", []
 
 
 def _row(pool, name, text):
     return f"QDEF{pool}({name}, 0, 0, {text})"  # hash and length: names.h asks for neither
 
 
-def numbered(frozen, names):
+def numbered(frozen, names, arguments=True):
     """(the frozen code without tables of names, the header of MicroPython's names anew)."""
     known, pool = _KNOWN.findall(names), _POOL.search(frozen)
     own = re.findall(r"MP_QSTR_\w+", _OWN.search(frozen)[1])
@@ -178,12 +132,13 @@ def numbered(frozen, names):
         zip(own, _TEXT.findall(pool[1]), strict=True)
     )
     files = list(_files(frozen))
-    often = sum((renumber.uses(code, table) for code, _, table in files), Counter())
+    often = sum((renumber.uses(code, table, arguments) for code, _, table in files), Counter())
     first, rest, left = renumber.order([row[:2] for row in known], own, often)
     numbers = {name: number for number, name in enumerate([*first, *rest, *left])}
-    sources = {table: places[0] for _, table, places in files if table}
+    sources = {head.split("[", 1)[0].split()[-1]: table[0] for _, head, table in files if table}
     code = "".join(
-        renumber.renumbered(code, [numbers[name] for name in table]) for code, _, table in files
+        renumber.renumbered(code, [numbers[name] for name in table], arguments)
+        for code, _, table in files
     )
     code = _TABLE_OF.sub(lambda row: f"        .source_file = {sources[row[1]]},", code)
     enum = "".join(
@@ -226,10 +181,8 @@ def main(arguments):
     """pack.py FROZEN_CONTENT QSTRDEFS OUT [--numbers HEADER [--no-arguments]]."""
     frozen, names, out = map(Path, arguments[:3])
     code, known = frozen.read_text(), names.read_text()
-    if "--no-arguments" in arguments[3:]:
-        code = without_arguments(code)
     if "--numbers" in arguments[3:]:
-        code, known = numbered(code, known)
+        code, known = numbered(code, known, "--no-arguments" not in arguments[3:])
         _write(Path(arguments[4]), known)
     else:
         code = ordered(code)

@@ -5,6 +5,9 @@ The names used most get the numbers below 128, which take one byte in bytecode. 
 longer than places were, so the lengths of functions and their jumps are worked out anew. Formats
 are those of MicroPython 1.25 (py/bc.h, py/bc0.h); bytecode with line numbers is refused, since
 those count bytes of bytecode.
+
+A function may go without the names of its arguments: only a call that gives one by its name looks
+for them, and what is given so keeps a longer name than one letter (fold.py).
 """
 
 import re
@@ -129,10 +132,19 @@ def _prelude(octets, names_before, names):
             return out
 
 
-def _function(numbers, row):
+def _said(octets, text, arguments):
+    """The places in a function's head that stay: its name's, and its arguments'."""
+    found = list(decoded(octets))
+    given = text.split(", ")[1:]
+    return found if arguments or any(len(name) > 1 for name in given) else found[:1]
+
+
+def _function(numbers, arguments, row):
     prelude, names, cells, *code = row[3].splitlines()
     before, text = _bytes_of(names)
-    after = [byte for place in decoded(before) for byte in encoded(numbers[place])]
+    places = _said(before, text, arguments)
+    after = [byte for place in places for byte in encoded(numbers[place])]
+    text = ", ".join(text.split(", ")[: len(places)])
     head = _prelude(_bytes_of(prelude)[0], len(before), len(after))
     ops, at = [], 0
     for line in code:
@@ -143,17 +155,18 @@ def _function(numbers, row):
     return f"{row[1]}{length}{row[2]}{''.join(_line(*line) for line in lines)}{row[4]}"
 
 
-def renumbered(code, numbers):
-    """A file's code; `numbers`: of the names in its table."""
-    return _FUNCTION.sub(lambda row: _function(numbers, row), code)
+def renumbered(code, numbers, arguments=True):
+    """A file's code; `numbers`: of the names in its table; `arguments`: functions name those
+    of one letter."""
+    return _FUNCTION.sub(lambda row: _function(numbers, arguments, row), code)
 
 
-def uses(code, table):
+def uses(code, table, arguments=True):
     """How often each name of the file's table is said in its code."""
     found = Counter()
     for row in _FUNCTION.finditer(code):
         _, names, _, *ops = row[3].splitlines()
-        found.update(table[place] for place in decoded(_bytes_of(names)[0]))
+        found.update(table[place] for place in _said(*_bytes_of(names), arguments))
         for line in ops:
             octets, _ = _bytes_of(line)
             if _FORMATS >> 2 * (octets[0] >> 4) & 3 == _NAME:

@@ -117,29 +117,6 @@ def test_a_place_of_two_bytes_is_read_and_written():
     assert f"    0x12,0x81,0x0{new - 128}, //" in pack.ordered(line + _table("a", *names))
 
 
-def _function(length, prelude, places, names):
-    head = f"static const byte fun_data_x[{length}] = {{\n"
-    return f"{head}    {prelude} // prelude\n    {places} // names: {names}\n     // code info\n"
-
-
-def test_a_function_does_not_name_arguments_of_one_letter_and_its_prelude_says_so():
-    old = _function(73, "0xcc,0x04,0x0c,", "0x1a,0x09,0x81,0x08,0x14,", "__init__, a, b, c")
-    new = _function(69, "0xcc,0x04,0x04,", "0x1a,", "__init__")
-    assert pack.without_arguments(old) == new
-
-
-def test_an_argument_with_a_longer_name_may_be_given_by_it_so_all_are_kept():
-    old = _function(9, "0x10,0x06,", "0x01,0x02,0x03,", "x, a, first")
-    assert pack.without_arguments(old + old) == old + old
-
-
-def test_a_long_prelude_keeps_its_length_and_how_many_cells_there_are():
-    places = "0x01," + "0x02," * 65
-    names = ", ".join(["<lambda>", *("a" for _ in range(65))])
-    old = _function(99, "0x10,0x85,0x02,", places, names)  # 66 bytes, one cell
-    assert pack.without_arguments(old) == _function(34, "0x10,0x83,0x00,", "0x01,", "<lambda>")
-
-
 _OWN_NAMES = """enum {
     MP_QSTR_a_py = MP_QSTRnumber_of,
     MP_QSTR_f,

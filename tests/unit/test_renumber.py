@@ -157,3 +157,35 @@ def test_operators_that_have_no_room_in_a_byte_are_refused():
     often = Counter({f"MP_QSTR_x{n}": 1 for n in range(126)})
     with pytest.raises(ValueError, match="operators"):
         renumber.order(known, list(often), often)
+
+
+_SAME = range(256)  # each name's number is its place
+
+
+def _head(prelude, places, names):
+    code = _code(prelude, places)
+    return code.replace("// names: f", f"// names: {names}")
+
+
+def test_a_function_does_not_name_arguments_of_one_letter_and_its_prelude_says_so():
+    old = _head("0xcc,0x04,0x0a,", "0x1a,0x09,0x81,0x08,0x14,", "__init__, a, b, c")
+    new = _head("0xcc,0x04,0x02,", "0x1a,", "__init__")
+    assert renumber.renumbered(old, _SAME, False) == new
+    assert renumber.renumbered(old, _SAME) == old
+
+
+def test_an_argument_with_a_longer_name_may_be_given_by_it_so_all_are_kept():
+    old = _head("0x10,0x06,", "0x01,0x02,0x03,", "x, a, first")
+    assert renumber.renumbered(old + old, _SAME, False) == old + old
+
+
+def test_a_long_prelude_says_how_many_cells_there_are():
+    places = "0x01," + "0x02," * 65
+    names = ", ".join(["<lambda>", *("a" for _ in range(65))])
+    old = _head("0x10,0x85,0x02,", places, names)  # 66 bytes, one cell
+    assert renumber.renumbered(old, _SAME, False) == _head("0x10,0x03,", "0x01,", "<lambda>")
+
+
+def test_arguments_that_are_not_named_are_no_uses():
+    code = _head("0x10,0x04,", "0x00,0x01,", "f, a")
+    assert renumber.uses(code, ["F", "A"], False) == Counter(F=1)
