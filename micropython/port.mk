@@ -73,8 +73,12 @@ $(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
 $(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py renumber.py names.h
 	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@ $(NUMBERS) $(NO_ARGUMENTS)
 # Where bytecode tells no lines it says names by numbers, and the header of these is made by pack.py.
-NUMBERS = $(if $(filter 1,$(TUNLITE_NO_LINES)),--numbers $(NUMBERED)/genhdr/qstrdefs.generated.h)
+NUMBERS = $(if $(filter 1,$(TUNLITE_NO_LINES)),--numbers $(NUMBERED_HEADER))
+NUMBERED_HEADER = $(NUMBERED)/genhdr/qstrdefs.generated.h
 $(OBJ): | $(FROZEN)
+# Written by that only where numbers change; make looks again, and at objects' lists of headers.
+$(NUMBERED_HEADER): $(FROZEN)
+	@:
 # The tests' scripts give arguments by their names.
 NO_ARGUMENTS = $(if $(filter 1-0,$(TUNLITE_NO_LINES)-$(TL_COMPILER)),--no-arguments)
 # The pool of names that the program starts with is the one of names.h.

@@ -39,17 +39,41 @@ def shipped():
     return cross.build("x86_64")
 
 
-@pytest.mark.timeout(_LIMIT)
-def test_a_build_in_another_folder_is_the_same_file(shipped, tmp_path):
+def _command_elsewhere(folder, out, build):
+    """What builds from a copy of the sources there."""
     for name in ("micropython", "native", "tunlite"):
         ignored = shutil.ignore_patterns("__pycache__", "*.so", ".*.recipe")
-        shutil.copytree(_ROOT / name, tmp_path / "elsewhere" / name, ignore=ignored)
+        shutil.copytree(_ROOT / name, folder / name, ignore=ignored)
+    command = cross.make_command("x86_64", out, build, False)
+    command[command.index(str(_ROOT / "micropython"))] = str(folder / "micropython")
+    return command
+
+
+@pytest.mark.timeout(_LIMIT)
+def test_a_build_in_another_folder_is_the_same_file(shipped, tmp_path):
     out = tmp_path / "tunlite"
-    command = cross.make_command("x86_64", out, tmp_path / "objects", False)
-    command[command.index(str(_ROOT / "micropython"))] = str(tmp_path / "elsewhere/micropython")
+    command = _command_elsewhere(tmp_path / "elsewhere", out, tmp_path / "objects")
     subprocess.run(command, env=toolchain.environment(), check=True, capture_output=True)
     out.write_bytes(cross.finished(out.read_bytes()))
     assert _sha256(out) == _sha256(shipped)
+
+
+@pytest.mark.timeout(_LIMIT)
+def test_what_is_built_again_has_other_numbers_of_names_everywhere(tmp_path):
+    """A name that is said often comes before others: C knows all by their numbers too."""
+    out = tmp_path / "out"
+    command = _command_elsewhere(tmp_path, out, tmp_path / "objects")
+    headers = []
+    for more in (
+        "",
+        "\n\ndef _often(one):\n" + "    one.ArithmeticError(one.AssertionError)\n" * 400,
+    ):
+        with open(tmp_path / "tunlite" / "errors.py", "a", encoding="utf-8") as file:
+            file.write(more)
+        subprocess.run(command, env=toolchain.environment(), check=True, capture_output=True)
+        assert len(_run("x86_64", out, "genkey").stdout) == 45
+        headers.append((tmp_path / "objects/numbered/genhdr/qstrdefs.generated.h").read_text())
+    assert headers[0] != headers[1]
 
 
 @pytest.mark.timeout(_LIMIT)
