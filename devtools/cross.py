@@ -20,19 +20,17 @@ _HARDENED = " ".join(
 _HARDENED = f"-fPIE -DTL_RELOCATED=1 {_HARDENED}"
 _HARDENED_LINK = "-static-pie -Wl,-z,relro,-z,now"
 
+
+def _llvm(*words):
+    return " ".join(f"-mllvm -{word}" for word in words)
+
+
 # What is clever in one place is another pattern than its like elsewhere, which xz would have seen.
-_PLAIN = " ".join(
-    f"-mllvm -{word}"
-    for word in (
-        "regalloc=basic",
-        "disable-block-placement",
-        "disable-machine-licm",
-        "disable-lsr",
-        "enable-pre=false",
-    )
-)
-# Of these, what packets hardly feel (docs/performance.md, Sizes).
-_PLAIN_LOOPS = "-mllvm -regalloc=basic -mllvm -disable-block-placement -mllvm -inline-threshold=25"
+# First what packets hardly feel (docs/performance.md, Sizes).
+_PLAIN_LOOPS = _llvm("regalloc=basic", "disable-block-placement")
+_PLAIN = f"{_PLAIN_LOOPS} {_llvm('disable-machine-licm', 'disable-lsr', 'enable-pre=false')}"
+_FEW_INLINE = _llvm("inline-threshold=25")
+_NOT_OUTLINED = _llvm("enable-machine-outliner=never")
 
 
 def make_command(arch, out, build, test):
@@ -56,11 +54,12 @@ def make_command(arch, out, build, test):
         f"LDFLAGS={_HARDENED_LINK if target.hardened else '-static'} -s -O2",
         f"CFLAGS={_HARDENED if target.hardened else ''}",
         # zig takes -Oz for -Os unless clang is told; outlined code is smaller, but not as xz.
-        f"SMALL=-Os -Xclang -Oz -mllvm -enable-machine-outliner=never {_PLAIN}",
+        f"SMALL=-Os -Xclang -Oz {_NOT_OUTLINED} {_PLAIN}",
         f"SELDOM=-Os {_PLAIN}",
-        f"OFTEN_SPEED=-O2 {'' if arch == 'x86_64' else _PLAIN_LOOPS}",
+        f"OFTEN_SPEED=-O2 {'' if arch == 'x86_64' else f'{_PLAIN_LOOPS} {_FEW_INLINE}'}",
         "SMALL_MALLOC=1",
-        f"NO_LINES={0 if target.lines else 1}",
+        # 11 KB as xz, which routers need for more than the lines of tracebacks.
+        "NO_LINES=1",
         f"TL_COMPILER={1 if test else 0}",
         f"BUILD={build}",
         f"OUT={out}",

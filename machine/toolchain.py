@@ -70,9 +70,6 @@ class Target:
     executable: int  # bounds in bytes: the file, it as xz -9e, its .ipk
     packed: int
     ipk: int
-    # Whether tracebacks name them: 11 KB as xz, which small routers need for more than that, and
-    # which the vectors of x86_64 take.
-    lines: bool = True
     # Whether it is position-independent, and its stack protected. Not on small routers: a pointer
     # in a table is then a page of memory of its own, 70 KB of them (docs/security.md).
     hardened: bool = False
@@ -82,30 +79,25 @@ TARGETS = {
     "mips": Target(
         *("mips-linux-musleabi", "mips32r2", "mips_24kc", ("mips", "24Kc")),
         *(546_200, 214_700, 270_000),
-        lines=False,
     ),
     "mipsel": Target(
         *("mipsel-linux-musleabi", "mips32r2", "mipsel_24kc", ("mipsel", "24Kc")),
         *(545_200, 216_600, 268_100),
-        lines=False,
     ),
     "arm": Target(
         "thumb-linux-musleabihf",
         *("cortex_a7", "arm_cortex-a7_neon-vfpv4", ("arm", "cortex-a7")),
         *(401_800, 216_800, 249_500),
-        lines=False,
     ),
     "aarch64": Target(
         "aarch64-linux-musl",
         *("cortex_a53", "aarch64_cortex-a53", ("aarch64", "cortex-a53")),
         *(717_700, 231_600, 282_100),
-        lines=False,
         hardened=True,
     ),
     # Four vector AEADs take 18 KB as xz.
     "x86_64": Target(
         *("x86_64-linux-musl", "x86_64", "x86_64", (), 759_000, 256_200, 296_200),
-        lines=False,
         hardened=True,
     ),
 }
