@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -120,6 +121,17 @@ bool buf_carve(struct pool *pool, struct packet *p, uint32_t len) {
         return false;
     *p = (struct packet){.data = at + pool->headroom, .slab = buf_take(pool, need)};
     return true;
+}
+
+struct packet *buf_copy(struct pool *pool, struct queue *q, const uint8_t *bytes, uint32_t len) {
+    struct packet *p = &q->p[q->n];
+    if (!buf_carve(pool, p, len))
+        return NULL;
+    if (len)
+        memcpy(p->data, bytes, len);
+    p->len = len;
+    q->n++;
+    return p;
 }
 
 void buf_untake(struct slab *slab, uint32_t used) {

@@ -57,6 +57,9 @@ struct slab *buf_take_many(struct pool *pool, uint32_t used, uint32_t n);
 struct slab *buf_whole(struct pool *pool);
 /* An empty packet with room for `len` bytes; false when the pool is empty. */
 bool buf_carve(struct pool *pool, struct packet *p, uint32_t len);
+/* A copy of these bytes behind the queue's last packet, which has a place for it; NULL when the
+ * pool is empty. */
+struct packet *buf_copy(struct pool *pool, struct queue *q, const uint8_t *bytes, uint32_t len);
 /* Undoes the latest buf_take of `used` bytes. */
 void buf_untake(struct slab *slab, uint32_t used);
 

@@ -2,8 +2,6 @@
 /* Frames of one peer that go on to others. */
 #include "layer2/forward.h"
 
-#include <string.h>
-
 #include "inside/ether.h"
 #include "layer2/bridge.h"
 #include "path/passing.h"
@@ -29,13 +27,10 @@ static bool has_room(struct worker *w) {
 static enum drop send_to(struct worker *w, const struct packet *p, struct peer *peer) {
     if (!has_room(w))
         return DROP_FORWARD_FULL;
-    struct packet *copy = &w->out.p[w->out.n];
-    if (!buf_carve(&w->pool, copy, p->len))
+    struct packet *copy = buf_copy(&w->pool, &w->out, p->data, p->len);
+    if (!copy)
         return DROP_FORWARD_FULL;
-    memcpy(copy->data, p->data, p->len);
-    copy->len = p->len;
     copy->way = way_of(peer);
-    w->out.n++;
     w->stats.counts[COUNT_FORWARDED]++;
     return DROP_TAKEN;
 }

@@ -105,16 +105,14 @@ static bool may_wait(const struct peer *peer, uint64_t now) {
 }
 
 static bool copy_to(struct worker *w, const struct flood *f, struct peer *peer) {
-    struct packet *p = &w->out.p[w->out.n];
-    if (!buf_carve(&w->pool, p, f->len)) {
+    const uint8_t *bytes = bytes_of(&w->plane->bridge->spread, f);
+    struct packet *p = buf_copy(&w->pool, &w->out, bytes, f->len);
+    if (!p) {
         w->starved = true;
         w->stats.counts[COUNT_POOL_SHORT]++;
         return false;
     }
-    memcpy(p->data, bytes_of(&w->plane->bridge->spread, f), f->len);
-    p->len = f->len;
     p->way = way_of(peer);
-    w->out.n++;
     w->stats.counts[COUNT_FLOOD_COPIES]++;
     return true;
 }

@@ -187,21 +187,18 @@ void tx_batch(struct worker *w, struct queue *q, uint32_t from) {
 
 bool tx_quiet(struct worker *w, struct queue *q, struct peer *peer, struct bytes inside) {
     struct session *s = sending_session(w, peer);
-    struct packet *p = &q->p[q->n];
     const struct endpoint *to = &peer->way.endpoint;
-    uint32_t len = (uint32_t)inside.len;
-    if (!s || !to->family || to->way == WAY_LOOPS || q->n >= q->max + w->parts_room ||
-        !buf_carve(&w->pool, p, len))
+    if (!s || !to->family || to->way == WAY_LOOPS || q->n >= q->max + w->parts_room)
         return false;
-    if (len)
-        memcpy(p->data, inside.p, len);
-    p->len = len;
+    struct packet *p = buf_copy(&w->pool, q, inside.p, (uint32_t)inside.len);
+    if (!p)
+        return false;
     p->way = way_of(peer);
     p->session = s;
     p->counter = s->send_counter++;
     p->is_quiet = true;
-    w->plane->layer->seal(w, q, q->n++);
-    if (!len)
+    w->plane->layer->seal(w, q, q->n - 1);
+    if (!inside.len)
         ask_for_rekey(w, s);
     return true;
 }

@@ -4,8 +4,6 @@
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
-#include <string.h>
-
 #include "layer2/forward.h"
 #include "path/full.h"
 #include "path/passing.h"
@@ -17,17 +15,14 @@ enum {
 };
 
 static bool copy(struct worker *w, struct queue *q, const struct passed *r) {
-    struct packet *p = &q->p[q->n];
-    if (!buf_carve(&w->pool, p, r->len)) {
+    struct packet *p = buf_copy(&w->pool, q, lane_bytes(r), r->len);
+    if (!p) {
         w->starved = true;
         w->stats.counts[COUNT_POOL_SHORT]++;
         return false;
     }
-    memcpy(p->data, lane_bytes(r), r->len);
-    p->len = r->len;
     p->tos = r->tos;
     p->way = r->way;
-    q->n++;
     return true;
 }
 
