@@ -147,28 +147,23 @@ void control_expect(struct peer *peer, struct bytes frame) {
     memcpy(t->echo, frame.p + FRAME_HEADER, CONTROL_ECHO_BODY);
 }
 
+/* `at`: when it last was said; not again within `apart`. */
+static void say(struct worker *w, struct peer *peer, uint64_t *at, uint32_t apart,
+                struct bytes frame) {
+    if (w->now >= *at + apart && tx_quiet(w, &w->out, peer, frame))
+        *at = w->now;
+}
+
 void control_refuse(struct worker *w, struct peer *peer) {
     static const uint8_t bye[FRAME_HEADER] = {FRAME_CONTROL, CONTROL_BYE};
-    struct trunk *t = peer->trunk;
-    if (w->now < t->bye_at + BRIDGE_BYE_MS)
-        return;
-    if (tx_quiet(w, &w->out, peer, (struct bytes){bye, sizeof bye}))
-        t->bye_at = w->now;
+    say(w, peer, &peer->trunk->bye_at, BRIDGE_BYE_MS, (struct bytes){bye, sizeof bye});
 }
 
 void control_keep_place(struct worker *w, struct peer *peer) {
     static const uint8_t echo[ECHO_LEN] = {FRAME_CONTROL, CONTROL_ECHO};
-    struct trunk *t = peer->trunk;
-    if (w->now < t->sealed_at + BRIDGE_SEAL_MS)
-        return;
-    if (tx_quiet(w, &w->out, peer, (struct bytes){echo, sizeof echo}))
-        t->sealed_at = w->now;
+    say(w, peer, &peer->trunk->sealed_at, BRIDGE_SEAL_MS, (struct bytes){echo, sizeof echo});
 }
 
 void control_confirm(struct worker *w, struct peer *peer) {
-    struct trunk *t = peer->trunk;
-    if (w->now < t->answered_at + BRIDGE_ANSWER_MS)
-        return;
-    if (tx_quiet(w, &w->out, peer, (struct bytes){NULL, 0}))
-        t->answered_at = w->now;
+    say(w, peer, &peer->trunk->answered_at, BRIDGE_ANSWER_MS, (struct bytes){NULL, 0});
 }
