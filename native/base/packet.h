@@ -12,6 +12,9 @@ enum {
     TAILROOM = 32,    /* padding (up to 15) and the tag (16) fit behind it */
     BATCH_MAX = 1024, /* packets, super-packets or datagrams a turn, at most */
     TOS_ECN = 3,      /* the ECN field (RFC 3168) of a TOS or traffic class byte */
+    ECN_NOT_ECT = 0,
+    ECN_ECT1 = 1,
+    ECN_ECT0 = 2,
     ECN_CE = 3,
 };
 

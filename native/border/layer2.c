@@ -27,7 +27,7 @@ int tl_peer_path(int handle, int number, int frame_max, int payload_max) {
     int err = find(&plane, &peer, handle, number);
     if (err)
         return err;
-    if (frame_max < BRIDGE_FRAME_MIN || payload_max < BRIDGE_PAYLOAD_MIN)
+    if (frame_max < ETHER_HEADER || payload_max < BRIDGE_PAYLOAD_MIN)
         return -EINVAL;
     HOLD hold = hold_one(plane, peer->owner);
     peer->trunk->frame_max = (uint32_t)frame_max;

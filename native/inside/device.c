@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include "inside/device.h"
+#include "inside/ether.h"
 
-/* What a frame of layer 2 has beside the MTU: an Ethernet header with two VLAN tags; and a byte
- * that tells a frame which the device has cut off, because its MTU has just grown. */
-enum { FRAME_HEADERS = 14 + 2 * 4 + 1 };
+/* What a frame of layer 2 has beside the MTU, and a byte that tells a frame which the device has
+ * cut off, because its MTU has just grown. */
+enum { FRAME_HEADERS = ETHER_FRONT_MAX + 1 };
 
 int device_writev(struct inside *in, const struct iovec *iov, uint32_t n) {
     return writev(in->fd, iov, (int)n) < 0 ? errno : 0;

@@ -16,6 +16,7 @@ enum {
     ETHER_HEADER = 14,
     ETHER_TAG = 4,
     ETHER_TAGS_MAX = 2, /* of 802.1Q and 802.1ad that are looked through */
+    ETHER_FRONT_MAX = ETHER_HEADER + ETHER_TAGS_MAX * ETHER_TAG, /* before what an MTU counts */
 
     ETHER_IPV4 = 0x0800,
     ETHER_IPV6 = 0x86dd,

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/packet.h"
 #include "inside/checksum.h"
 #include "inside/routes.h"
 
@@ -26,9 +25,6 @@ enum {
     V6_DESTINATION = 24,
     PROTOCOL_UDP = 17,
     PROTOCOL_FRAGMENT = 44,
-    ECN_NOT_ECT = 0,
-    ECN_ECT1 = 1,
-    ECN_ECT0 = 2,
 };
 
 enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos) {
@@ -41,14 +37,14 @@ enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos) {
         if (*len < least)
             return IP_BAD_LENGTH;
         total = load_be16(ip + V4_LENGTH);
-        *tos = ip[1] & TOS_ECN;
+        *tos = ip_ecn(ip);
         break;
     case 6:
         least = V6_HEADER;
         if (*len < least)
             return IP_BAD_LENGTH;
         total = (uint32_t)load_be16(ip + V6_LENGTH) + V6_HEADER;
-        *tos = (ip[1] >> 4) & TOS_ECN;
+        *tos = ip_ecn(ip);
         break;
     default:
         return IP_BAD_VERSION;
@@ -103,7 +99,7 @@ bool ip_same_source(const uint8_t *a, const uint8_t *b) {
 }
 
 bool ip_decapsulate_ecn(uint8_t *ip, uint8_t outer) {
-    uint8_t inner = (ip[0] >> 4 == 4 ? ip[1] : ip[1] >> 4) & TOS_ECN;
+    uint8_t inner = ip_ecn(ip);
     if (outer == ECN_CE && inner == ECN_NOT_ECT)
         return true;
     bool changes = (outer == ECN_CE && inner != ECN_CE) || (outer == ECN_ECT1 && inner == ECN_ECT0);

@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/packet.h"
+
 struct peer;
 struct routes;
-
-enum { IP_ETHERNET_HEADER = 14 };
 
 enum ip_verdict { IP_OK, IP_BAD_VERSION, IP_BAD_LENGTH };
 
@@ -30,6 +30,9 @@ const uint8_t *ip_destination(const uint8_t *ip, uint32_t *len);
 bool ip_same_destination(const uint8_t *a, const uint8_t *b);
 bool ip_same_source(const uint8_t *a, const uint8_t *b);
 
+static inline uint8_t ip_ecn(const uint8_t *ip) {
+    return (ip[0] >> 4 == 4 ? ip[1] : ip[1] >> 4) & TOS_ECN;
+}
 /* RFC 6040 4.2: what the outer ECN field does to the inner one. True when CE was on a packet that
  * is not ECN-capable (delivered as it is: the RFC would drop it). */
 bool ip_decapsulate_ecn(uint8_t *ip, uint8_t outer);

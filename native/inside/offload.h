@@ -24,11 +24,10 @@
 enum {
     OFFLOAD_HEADER = 10,        /* struct virtio_net_hdr */
     OFFLOAD_PACKET_MAX = 65535, /* a super-packet, without that header and its front */
-    OFFLOAD_FRONT_MAX = ETHER_HEADER + ETHER_TAGS_MAX * ETHER_TAG,
-    OFFLOAD_HEADERS_MAX = 512, /* IP, extension and transport headers of a super-packet we cut */
-    OFFLOAD_MERGE_MAX = 256,   /* packets in one call of offload_merge */
-    OFFLOAD_GROUP_MAX = 64,    /* packets in one group: UDP_MAX_SEGMENTS before Linux 6.7 */
-    OFFLOAD_SLOTS = 128,       /* flows remembered at once while merging, a power of two */
+    OFFLOAD_HEADERS_MAX = 512,  /* IP, extension and transport headers of a super-packet we cut */
+    OFFLOAD_MERGE_MAX = 256,    /* packets in one call of offload_merge */
+    OFFLOAD_GROUP_MAX = 64,     /* packets in one group: UDP_MAX_SEGMENTS before Linux 6.7 */
+    OFFLOAD_SLOTS = 128,        /* flows remembered at once while merging, a power of two */
     OFFLOAD_PROBES = 4,
 };
 

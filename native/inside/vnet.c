@@ -22,7 +22,7 @@
 #include "tunlite.h"
 
 enum {
-    FRAME_MAX = OFFLOAD_HEADER + OFFLOAD_FRONT_MAX + OFFLOAD_PACKET_MAX,
+    FRAME_MAX = OFFLOAD_HEADER + ETHER_FRONT_MAX + OFFLOAD_PACKET_MAX,
     AREA = FRAME_MAX + BUF_ALIGN,
     SLICES = 64, /* segments cut at once */
     TAG = 16,
@@ -52,7 +52,7 @@ int vnet_new(struct inside *in) {
         return -ENOMEM;
     }
     v->frame = v->area + (in->pool->headroom - OFFLOAD_HEADER) % BUF_ALIGN;
-    v->front = is_ethernet ? OFFLOAD_FRONT_MAX : 0;
+    v->front = is_ethernet ? ETHER_FRONT_MAX : 0;
     v->pad = is_ethernet ? 1 : PAD;
     /* Frames that IP packets carry (vxlan) are padded as those are, whatever their own length. */
     v->tail = in->pool->headroom > HEADROOM + FRAME_HEADER ? TAILROOM : TAG;

@@ -19,10 +19,8 @@
 #include "path/plane.h"
 
 enum {
-    BRIDGE_DEVICE = FDB_NOBODY - 1,   /* what the table has for the device, where we forward */
-    BRIDGE_PEERS_MAX = BRIDGE_DEVICE, /* handles of peers are below */
-    BRIDGE_FRAME_MORE = 14 + 2 * 4,   /* of a frame beyond the MTU: a header, two VLAN tags */
-    BRIDGE_FRAME_MIN = 14,
+    BRIDGE_DEVICE = FDB_NOBODY - 1,    /* what the table has for the device, where we forward */
+    BRIDGE_PEERS_MAX = BRIDGE_DEVICE,  /* handles of peers are below */
     BRIDGE_PAYLOAD_MIN = 576 - 60 - 8, /* RFC 791: what every way carries */
     BRIDGE_PAYLOAD_FIRST = 1280 - 48,  /* until it is measured */
     BRIDGE_LEFT_MS = 5000,

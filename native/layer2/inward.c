@@ -211,7 +211,7 @@ static enum drop not_in_use(struct worker *w, const struct packet *p) {
 
 enum drop inward_check(struct worker *w, struct packet *p, const struct packet *before) {
     struct peer *peer = peer_of(p);
-    if (p->len < BRIDGE_FRAME_MIN || p->len > w->inside.mtu + BRIDGE_FRAME_MORE)
+    if (p->len < ETHER_HEADER || p->len > w->inside.mtu + ETHER_FRONT_MAX)
         return DROP_RECEIVED_BAD_LENGTH;
     if (peer->trunk->use != TL_USE_ON)
         return not_in_use(w, p);

@@ -79,7 +79,7 @@ static void put_head(struct packet *p, uint8_t kind, uint8_t head) {
 static bool copy_parts(struct worker *w, struct packet *to, const struct parts_plan *plan,
                        const uint8_t *frame) {
     for (uint32_t i = 1; i < plan->n; i++) {
-        struct packet copy = to[0];
+        struct packet copy;
         if (!buf_carve(&w->pool, &copy, plan->size)) {
             while (--i > 0)
                 packet_release(&to[i]);

@@ -309,13 +309,13 @@ void parts_give_up(struct parts *store, struct parts_slots *slots, const struct 
 
 static struct part part_of(const struct packet *p) {
     return (struct part){.counter = p->counter,
-                         .data = p->data + PARTS_HEADS,
-                         .len = p->len - PARTS_HEADS,
+                         .data = p->data + FRAME_HEADER,
+                         .len = p->len - FRAME_HEADER,
                          .head = p->data[1]};
 }
 
 static bool is_first(const struct packet *p, uint32_t frame_max) {
-    if (p->len <= PARTS_HEADS || p->data[0] != PARTS_KIND_PART)
+    if (p->len <= FRAME_HEADER || p->data[0] != FRAME_PART)
         return false;
     struct part part = part_of(p);
     return !index_of(&part) && is_sound(&part, frame_max);
@@ -329,7 +329,7 @@ static bool follows(const struct packet *p, uint32_t i, uint32_t trailer, uint32
         q->len != p->len || q->data != q[-1].data + p->len + trailer + HEADER)
         return false;
     struct part part = part_of(q);
-    return q->data[-HEADER] == p->data[-HEADER] && q->data[0] == PARTS_KIND_PART &&
+    return q->data[-HEADER] == p->data[-HEADER] && q->data[0] == FRAME_PART &&
            index_of(&part) == i && is_sound(&part, frame_max);
 }
 
@@ -370,7 +370,7 @@ bool parts_gather(struct packet *p, uint32_t n, uint32_t trailer, uint32_t frame
     }
     if (!run)
         return false;
-    p->data[0] = PARTS_KIND_WHOLE;
+    p->data[0] = FRAME_WHOLE;
     p->len = (uint32_t)(to - p->data);
     return true;
 }

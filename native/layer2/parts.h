@@ -19,9 +19,6 @@
 #include "base/packet.h"
 
 enum {
-    PARTS_HEADS = 2, /* bytes in front of a frame or a part: the kind, and what tells of a part */
-    PARTS_KIND_WHOLE = 0,
-    PARTS_KIND_PART = 1,
     PARTS_MAX = 8,
     PARTS_OPEN_MAX = 4,     /* frames of one session */
     PARTS_PLACES_MAX = 256, /* frames of a store */

@@ -15,9 +15,7 @@ enum {
     TTL = 64, /* net.ipv4.ip_default_ttl, which a vxlan without one takes; IPv6 likewise */
     TOS = 1,
     VXLAN_SIZE = 8,
-    VNI = 4, /* offset; 24 bits, then 8 of zero */
-    ECN_NOT_ECT = 0,
-    ECN_ECT0 = 2,
+    VNI = 4,        /* offset; 24 bits, then 8 of zero */
     ECN6_SHIFT = 4, /* in the second byte */
     PORT_MIN =
         32768, /* net.ipv4.ip_local_port_range, whose last the kernel's formula never gives */
@@ -125,8 +123,7 @@ static uint16_t port_of(uint32_t flow) {
 static uint8_t ecn_of(const uint8_t *frame, uint32_t len, uint32_t at) {
     if (!at || len - at < 2)
         return ECN_NOT_ECT;
-    const uint8_t *ip = frame + at;
-    uint8_t ecn = (ip[0] >> 4 == 4 ? ip[TOS] : ip[TOS] >> ECN6_SHIFT) & TOS_ECN;
+    uint8_t ecn = ip_ecn(frame + at);
     return ecn == ECN_CE ? ECN_ECT0 : ecn;
 }
 
@@ -186,12 +183,6 @@ static bool is_fragment(const uint8_t *ip) {
                            : ip[IP6_NEXT] == IP6_FRAGMENT;
 }
 
-/* NULL: not all of it is there. */
-static const uint8_t *udp_of(const uint8_t *ip, uint32_t len) {
-    uint32_t size = ip[0] >> 4 == 4 ? (ip[0] & 15u) * 4 : IP6_MIN;
-    return size >= IP4_MIN && size + UDP_MIN <= len ? ip + size : NULL;
-}
-
 /* Nobody behind us looks at either checksum. */
 static bool is_right(const struct vxlan *v, const uint8_t *ip, const uint8_t *udp, uint32_t len) {
     uint32_t size = (uint32_t)(udp - ip);
@@ -206,9 +197,8 @@ static bool is_right(const struct vxlan *v, const uint8_t *ip, const uint8_t *ud
 /* What the IP header says of congestion goes on to the one in the frame. True: it cannot. */
 static bool decapsulate_ecn(const uint8_t *outer, uint8_t *frame, uint32_t len) {
     uint32_t at = ether_ip(frame, len);
-    uint8_t ecn = (outer[0] >> 4 == 4 ? outer[TOS] : outer[TOS] >> ECN6_SHIFT) & TOS_ECN;
     uint32_t least = at && frame[at] >> 4 == 4 ? IP4_MIN : IP6_MIN;
-    return at && len - at >= least && ip_decapsulate_ecn(frame + at, ecn);
+    return at && len - at >= least && ip_decapsulate_ecn(frame + at, ip_ecn(outer));
 }
 
 static bool is_sound(const struct vxlan *v, const uint8_t *udp, const struct packet *p) {
@@ -219,7 +209,7 @@ static bool is_sound(const struct vxlan *v, const uint8_t *udp, const struct pac
 }
 
 enum vxlan_verdict vxlan_unwrap(const struct vxlan *v, struct packet *p) {
-    const uint8_t *ip = p->data, *udp = udp_of(ip, p->len);
+    const uint8_t *ip = p->data, *udp = ip_udp(ip, p->len, UDP_MIN);
     if (!is_ours(v, ip))
         return VXLAN_OTHER;
     if (is_fragment(ip) || !udp)

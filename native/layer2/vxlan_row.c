@@ -4,7 +4,6 @@
 #include "inside/ether.h"
 #include "inside/ip.h"
 #include "inside/routes.h"
-#include "layer2/bridge.h"
 #include "layer2/outward.h"
 #include "layer2/vxlan.h"
 #include "path/layer.h"
@@ -15,8 +14,7 @@
 
 /* What an IP packet has room for behind the headers. */
 static bool is_too_long(const struct worker *w, const struct packet *p) {
-    return p->len > w->inside.mtu + BRIDGE_FRAME_MORE ||
-           p->len > UINT16_MAX - w->plane->vxlan->size;
+    return p->len > w->inside.mtu + ETHER_FRONT_MAX || p->len > UINT16_MAX - w->plane->vxlan->size;
 }
 
 static enum drop validate(struct worker *w, struct packet *p, const struct packet *before) {

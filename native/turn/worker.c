@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "crypto/aead.h"
 #include "inside/device.h"
+#include "inside/ether.h"
 #include "inside/tun.h"
 #include "inside/vnet.h"
 #include "layer2/bridge.h"
@@ -41,7 +42,7 @@ enum {
     CREW_BATCH_BYTES = 256 * 1024, /* with several workers, what the largest batch reads */
     /* Bytes of a frame in a part, where the way is as narrow as any. */
     PART_LEAST = BRIDGE_PAYLOAD_MIN - TRANSPORT_OVERHEAD - FRAME_HEADER,
-    FRAME_MOST = 9018 + 2 * 4, /* jumbo, with two VLAN tags */
+    FRAME_MOST = 9018 + ETHER_TAGS_MAX * ETHER_TAG, /* jumbo */
 };
 
 static uint32_t clamp(uint32_t value, uint32_t least, uint32_t most) {
@@ -125,7 +126,7 @@ static void size_queues(struct worker *w, const struct worker_options *o, uint32
 
 /* Of layer 2: what waits for its other parts. */
 static int new_parts(struct worker *w, const struct worker_options *o) {
-    uint32_t longest = o->mtu + BRIDGE_FRAME_MORE;
+    uint32_t longest = o->mtu + ETHER_FRONT_MAX;
     if (o->layer != TL_LAYER2)
         return 0;
     w->parts = calloc(1, sizeof *w->parts);

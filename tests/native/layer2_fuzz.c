@@ -9,6 +9,7 @@
  * is behind a peer that never sent from it.
  */
 #include "base/bytes.h"
+#include "base/wire.h"
 #include "inside/ether.h"
 #include "inside/ip.h"
 #include "layer2/fdb.h"
@@ -111,7 +112,8 @@ static void gather(struct input *in) {
             store_be16(p[i].data, (uint16_t)next_word(in));
     }
     if (parts_gather(p, n, trailer, FRAME_MAX)) {
-        must(p[0].len <= FRAME_MAX + PARTS_HEADS && p[0].data + p[0].len <= run + size, "too long");
+        must(p[0].len <= FRAME_MAX + FRAME_HEADER && p[0].data + p[0].len <= run + size,
+             "too long");
         reached++;
     }
     free(run);
