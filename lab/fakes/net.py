@@ -16,10 +16,10 @@ from lab.fakes.port import Clock, FakePort, Primitives
 from tunlite import endpoints, log as logs
 from tunlite.control import daemon as daemons
 from tunlite.plane import plane as planes
+from tunlite.protocol import layer
 
 _ENOKEY = 126
-_OFF = 2  # a session's mode
-_ECHO = b"\2\0"
+_OFF = layer.MODES.index("off")
 _NAMES = (
     b"some_drop\n",
     b"returns\nreturns_deadline\n",
@@ -397,7 +397,7 @@ class FakePlane(Primitives):
     def tl_peer_keepalive(self, plane, handle, packet, size):
         assert len(packet) == size
         peer = self.peers[handle]
-        if packet[:2] not in (b"\2\2", b"\2\4"):
+        if packet[:2] not in (layer.PATH_PROBE, layer.BYE):
             peer.echo = bytes(packet) or peer.echo
         session = self._usable(peer)
         if session is None or peer.endpoint[0] == 0:
@@ -534,7 +534,7 @@ class FakePlane(Primitives):
     def _transport(self, peer, session, packet, mode):
         if mode == _OFF and self.now() - session.echoed >= 2000:
             session.echoed = self.now()
-            self._transport(peer, session, _ECHO + bytes(8), 0)
+            self._transport(peer, session, layer.ECHO + bytes(8), 0)
         kind = bytes([4 + mode])
         header = kind + b"\0\0\0" + session.remote + struct.pack("<Q", session.counter)
         session.counter += 1
@@ -665,11 +665,11 @@ class FakePlane(Primitives):
         inside = message[16:-16]
         if peer.echo and (_turned(inside) == peer.echo or _is_answer(inside, peer.echo)):
             events |= planes.ECHO
-        elif self.layer == 2 and inside[:1] == _ECHO[:1]:
+        elif self.layer == 2 and inside[:1] == layer.ECHO[:1]:
             events |= self._control(peer, session, inside, len(message))
         elif inside and not self._takes_frames(peer):
             self.drop("not_in_use")
-            self._transport(peer, session, b"\2\4", 0)
+            self._transport(peer, session, layer.BYE, 0)
         elif inside:
             self._answer_sealed(peer, session)
             self._to_device(inside[2:] if self.layer == 2 else inside)
@@ -683,7 +683,7 @@ class FakePlane(Primitives):
 
     def _control(self, peer, session, frame, size):
         """A control frame; the event that it raises."""
-        if frame[1:2] == _ECHO[1:]:
+        if frame[1:2] == layer.ECHO[1:]:
             self._transport(peer, session, b"\2\1" + frame[2:], 0)
         elif frame[1] == 2:
             self._transport(peer, session, b"\2\3" + frame[2:6] + struct.pack("<I", size), 0)
@@ -720,7 +720,7 @@ def _turned(echo):
 
 def _is_answer(frame, echo):
     """On layer 2."""
-    return frame[:2] == b"\2\1" and echo == _ECHO + frame[2:]
+    return frame[:2] == b"\2\1" and echo == layer.ECHO + frame[2:]
 
 
 def _tag(key, data):

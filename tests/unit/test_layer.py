@@ -43,7 +43,9 @@ def test_a_list_of_modes_is_read_and_written():
 
 
 def test_a_file_and_the_protocol_call_the_modes_alike():
-    assert values._MODES == layer.MODES
+    for mode in layer.MODES:
+        assert values.PARSERS["modes"](mode) == mode
+    assert values.PARSERS["modes"](" ".join(layer.MODES)) == ",".join(layer.MODES)
 
 
 @settings(max_examples=20, deadline=None)

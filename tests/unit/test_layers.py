@@ -7,8 +7,9 @@ import base64
 import pytest
 
 from lab.fakes.net import Log
-from tunlite.config import as_uapi, layers, parser, save, secret_text, values
+from tunlite.config import as_uapi, layers, parser, save, secret_text
 from tunlite.host import failures, mtu, reload
+from tunlite.protocol.layer import MODES
 
 A, B = (base64.b64encode(bytes([n]) * 31 + b"\x40").decode() for n in (1, 2))
 HEX_A, HEX_B = (base64.b64decode(key).hex() for key in (A, B))
@@ -95,7 +96,7 @@ def test_of_a_thousand_lines_a_hundred_are_kept():
 
 
 def test_every_mode_that_leaves_something_open_is_told():
-    assert ["on", *layers.OPEN] == list(values._MODES)
+    assert ["on", *layers.OPEN] == list(MODES)
 
 
 # ---- AllowedIPs, MTU ---------------------------------------------------------------------------

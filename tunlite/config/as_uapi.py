@@ -28,11 +28,11 @@ _GROUP = [row for row in options.rows() if row[options.SECTION] == "Group"]
 _GROUP_DEFAULTS = filled.defaults("Group")
 _PIECE = 1024  # bytes after which prefixes go into another: MicroPython copies what grows
 _NUMBERS = (b"fwmark", b"listen_port", b"persistent_keepalive_interval", b"peer_limit", b"path_mtu")
-_INTERFACE_NUMBERS = (
-    ("FwMark", "fwmark"),
-    ("ListenPort", "listen_port"),
-    ("PeerLimit", "peer_limit"),
-    ("PathMTU", "path_mtu"),
+# The same of an interface: option, key, and the text that stands for what holds where none is said.
+INTERFACE_OURS = (
+    ("PeerLimit", "peer_limit", "0"),
+    ("PathMTU", "path_mtu", "0"),
+    ("Encryption", "encryption", "on"),
 )
 COMPARED = (
     b"preshared_key",
@@ -164,11 +164,9 @@ def whole(config):
     lines.add("fwmark", config.settings["FwMark"])
     lines.add("listen_port", config.settings["ListenPort"])
     lines.add("replace_peers", "true")
-    for name, key in (("PeerLimit", "peer_limit"), ("PathMTU", "path_mtu")):
-        if config.settings[name]:
+    for name, key, usual in INTERFACE_OURS:
+        if str(config.settings[name]) != usual:
             lines.add(key, config.settings[name])
-    if config.settings["Encryption"] != "on":
-        lines.add("encryption", config.settings["Encryption"])
     yield lines.piece
     if config.groups:
         yield _groups(config, True)
@@ -181,11 +179,12 @@ def added(config):
     lines = _Lines()
     if "PrivateKey" in config.interface:
         lines.add_key("private_key", config.interface["PrivateKey"])
-    for name, key in _INTERFACE_NUMBERS:
+    for name, key in (("FwMark", "fwmark"), ("ListenPort", "listen_port")):
         if name in config.interface:
             lines.add(key, config.interface[name])
-    if "Encryption" in config.interface:
-        lines.add("encryption", config.interface["Encryption"])
+    for name, key, _ in INTERFACE_OURS:
+        if name in config.interface:
+            lines.add(key, config.interface[name])
     yield lines.piece
     if config.groups:
         yield _groups(config, False)
@@ -272,11 +271,11 @@ def different(config, running, endpoints=None, ours=None):
     private = settings["PrivateKey"] or _ZERO_KEY
     if keys.hexed(private) != running.interface.get("private_key", keys.hexed(_ZERO_KEY)):
         lines.add_key("private_key", private)
-    for name, key in _INTERFACE_NUMBERS:
-        if name != "ListenPort" and settings[name] != int(running.interface.get(key, b"0")):
+    if settings["FwMark"] != int(running.interface.get("fwmark", b"0")):
+        lines.add("fwmark", settings["FwMark"])
+    for name, key, usual in INTERFACE_OURS:
+        if str(settings[name]) != running.interface.get(key, usual.encode()).decode():
             lines.add(key, settings[name])
-    if settings["Encryption"] != running.interface.get("encryption", b"on").decode():
-        lines.add("encryption", settings["Encryption"])
     port = settings["ListenPort"]
     if port and port != int(running.interface.get("listen_port", b"0")):
         lines.add("listen_port", port)

@@ -90,13 +90,10 @@ def _put_interface(out, text, running, mark):
             out.option("ListenPort", running.get("listen_port", b"0").decode())
             if mark:
                 out.option("FwMark", mark)
-            for name, key in (("PeerLimit", "peer_limit"), ("PathMTU", "path_mtu")):
-                number = running.get(key, b"0").decode()
-                if number != "0":
-                    out.option(name, number)
-            modes = running.get("encryption", b"on").decode()
-            if modes != "on":
-                out.option("Encryption", modes.replace(",", ", "))
+            for name, key, usual in as_uapi.INTERFACE_OURS:
+                value = running.get(key, usual.encode()).decode()
+                if value != usual:
+                    out.option(name, value.replace(",", ", "))
 
 
 def _rate(bits):

@@ -9,7 +9,6 @@ return a list, which lines of the same option extend.
 from tunlite import addresses, endpoints, keys
 from tunlite.system import port
 
-_MODES = ("on", "authentic", "off")
 LISTS = ("prefixes", "allowed", "dns", "hook", "features", "macs")
 SECRETS = ("secret",)
 MAY_BE_EMPTY = ("allowed", "dns", "hook", "mtu", "prefixes", "table", "text")
@@ -383,12 +382,15 @@ def _layer(text):
 
 def _modes(text):
     """The text as UAPI has it."""
-    words = _pieces(text.lower())
-    known = [word for word in _MODES if word in words]
-    if not words or len(known) != len(words):
+    from tunlite.protocol import layer
+
+    words = ",".join(_pieces(text.lower()))
+    try:
+        layer.modes_of(words)
+    except ValueError:
         how = "write on, authentic or off, or several with commas, the one to ask for first"
         raise Bad(quoted(text) + " is no list of modes", how)
-    return ",".join(words)
+    return words
 
 
 def _encapsulation(text):

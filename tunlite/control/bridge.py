@@ -8,8 +8,7 @@ On layer 3 plane/allowed_ips.py stands in its place for who is in use, and the r
 from tunlite import addresses, keys
 from tunlite.control import frame_pings, path
 from tunlite.plane import plane as planes
-
-_BYE = b"\2\4"  # a control frame
+from tunlite.protocol import layer
 
 
 class Bridge:
@@ -71,7 +70,7 @@ class Bridge:
     def says_bye(self, peer):
         """Its sessions are about to end."""
         if self._owner.listening and not peer.standby:
-            self._owner.plane.keepalive(peer.handle, _BYE)
+            self._owner.plane.keepalive(peer.handle, layer.BYE)
 
     def publish(self, plane, let_turn):
         """Tells the packet path what changed: who is in use before who is not any more."""
@@ -96,7 +95,7 @@ class Bridge:
             plane.peer_use(peer.handle, planes.STANDBY)
         else:
             plane.peer_use(peer.handle, planes.LEFT)
-            plane.keepalive(peer.handle, _BYE)
+            plane.keepalive(peer.handle, layer.BYE)
 
     # ---- addresses ----
 

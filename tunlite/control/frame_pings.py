@@ -2,7 +2,8 @@
 """pings.py on layer 2: members are asked by control frames, which every daemon's C answers
 (protocol.md, "Control frames")."""
 
-_ECHO = b"\2\0"
+from tunlite.protocol import layer
+
 _NUMBER_SIZE = 8
 # Answers come so late at most: only one to the last number is any.
 _ANSWER_MS = 2000
@@ -25,7 +26,7 @@ class FramePings:
         now_ms = self._port.now_ms()
         if now_ms - member.drawn_ms >= _ANSWER_MS:
             member.draws(bytes(self._port.random_bytes(_NUMBER_SIZE)), now_ms)
-        return _ECHO + member.number
+        return layer.ECHO + member.number
 
     def trouble(self, _used):
         return ""

@@ -5,13 +5,12 @@ path MTU is measured (protocol/path_mtu.py), or is what `PathMTU` says."""
 from tunlite import endpoints
 from tunlite.control import timers
 from tunlite.plane import plane as planes
-from tunlite.protocol import path_mtu
+from tunlite.protocol import layer, path_mtu
 
 _AROUND = {4: 20 + 8, 6: 40 + 8}  # headers around a UDP payload
 _IN_PROBE = 32 + 2 + 4  # and within it: ours with the tag, a control frame's, the number
 _FRAME_MAX = 65535  # until the peer has said what it takes
 _LINK_MTU = 1500  # where nobody tells the link's
-_PROBE = b"\2\2"  # of a control frame
 _GONE_MS = 1000  # after a bye
 
 
@@ -95,7 +94,7 @@ class Path:
         for one: they are to ask for a new one."""
         plane = self._exchange.plane
         self._heard_ms = plane.state(self._peer.handle)[planes.RECEIVED_ANY]
-        plane.keepalive(self._peer.handle, _PROBE + bytes(4))
+        plane.keepalive(self._peer.handle, layer.PATH_PROBE + bytes(4))
         self._bye = timers.Timer(self._looked)
         self._exchange.owner.timers.set(self._bye, now_ms + _GONE_MS)
 
@@ -128,7 +127,7 @@ class Path:
     def _probe(self, size):
         """One that our own link does not take gets no answer either."""
         zeros = max(size - _AROUND[self._family] - _IN_PROBE, 0)
-        frame = _PROBE + self.measured.number.to_bytes(4, "little") + bytes(zeros)
+        frame = layer.PATH_PROBE + self.measured.number.to_bytes(4, "little") + bytes(zeros)
         self._exchange.plane.keepalive(self._peer.handle, frame)
 
     def _tell(self):

@@ -36,11 +36,6 @@ STANDBY = 0
 IN_USE = 1
 LEFT = 2
 
-# A session's mode: how frames are protected.
-ON = 0
-AUTHENTIC = 1
-OFF = 2
-
 OURS = 0xFFFF  # macs(): the device's own address
 
 # Flags of fdb()'s rows.
@@ -144,9 +139,9 @@ def options(
     )
 
 
-def session_record(index, remote, born_ms, initiator, pad, rekey_ms, mode=ON):
+def session_record(index, remote, born_ms, initiator, pad, rekey_ms, mode=0):
     """A session record whose keys (bytes 16 to 80) are still zero; wipe it after use. `mode`: of
-    layer 2.
+    layer 2 (protocol/layer.py).
 
     The limits in milliseconds and messages are protocol.md's, "Timers".
     """

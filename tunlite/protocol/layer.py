@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What layer 2 has besides: its identifier, and the four bytes in both handshake messages by which
-the ends tell version, mode and longest frame (protocol.md, "Layer 2")."""
+"""What layer 2 has besides: its identifier, the four bytes in both handshake messages by which the
+ends tell version, mode and longest frame, and how control frames begin (protocol.md, "Layer 2")."""
 
 from tunlite.protocol import noise
 
@@ -9,6 +9,11 @@ IDENTIFIER = b"tunlite L2 v1"
 # How a session protects its frames: what `Encryption` names, and a session record's mode.
 MODES = ("on", "authentic", "off")
 ON = 0
+
+# Control frames of ours: a body of 8 bytes; a number of 4, then zeros; nothing.
+ECHO = b"\2\0"
+PATH_PROBE = b"\2\2"
+BYE = b"\2\4"
 
 SAID_SIZE = 4
 _VERSION = 1  # the highest that we speak; the lower of both ends' is spoken
