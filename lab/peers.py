@@ -277,6 +277,11 @@ class Tunlite(_Peer):
         """What `tunlite show NAME --json` says, as a dict."""
         return json.loads(self.cli("show", self.name, "--json").stdout)
 
+    @property
+    def is_basic(self):
+        """Whether its engine takes datagrams one by one; how many wait together is luck."""
+        return self.show_json()["engine"] == "basic"
+
     def peer_json(self, other):
         """The row of `other` in show_json()."""
         rows = self.show_json()["peers"]

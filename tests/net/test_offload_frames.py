@@ -27,7 +27,9 @@ def _lay(lab, mtu=MTU, **interface):
 
 def _goes_in_super_packets(end, direction):
     counts = end.show_json()["counters"]
-    assert counts[f"device_{direction}"] > 10 * counts[f"supers_{direction}"] > 0
+    assert counts[f"supers_{direction}"] > 0
+    if direction == "read" or not end.is_basic:
+        assert counts[f"device_{direction}"] > 10 * counts[f"supers_{direction}"]
     assert counts.get("supers_refused", 0) == 0
 
 

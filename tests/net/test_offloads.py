@@ -13,10 +13,6 @@ from lab.topology import Tunnel, ping, tcp_transfer
 SIZE = 64 << 20
 
 
-def _is_basic(end):
-    return end.show_json()["engine"] == "basic"
-
-
 def _move(tunnel, size=SIZE):
     left, right = tunnel.router.namespace, tunnel.gateway.namespace
     moved = tcp_transfer(left, right, tunnel.gateway.v4, size=size)
@@ -34,10 +30,10 @@ def test_a_tcp_flow_crosses_as_super_packets_and_runs(lab):
     sender, receiver = _move(tunnel)
     for name in ("tun_vnet", "tun_tso", "udp_gso", "udp_gro"):
         on, why = _states(sender)[name]
-        assert on and why == "chosen" or (name.startswith("udp") and _is_basic(tunnel.router))
+        assert on and why == "chosen" or (name.startswith("udp") and tunnel.router.is_basic)
     out, back = sender["counters"], receiver["counters"]
     assert out["device_read"] > 10 * out["supers_read"] > 0
-    if not _is_basic(tunnel.router):
+    if not tunnel.router.is_basic:
         assert out["socket_written"] > 10 * out["runs_written"] > 0
         assert back["device_written"] > 10 * back["supers_written"] > 0
         assert back["runs_read"] > 0
@@ -77,7 +73,7 @@ def test_where_the_wire_is_too_narrow_for_a_segment_datagrams_go_one_by_one(lab,
     for end in tunnel.wire:
         end.namespace.ip("link", "set", end.name, "mtu", 1400)
     sender, _ = _move(tunnel, SIZE // 4)
-    if not _is_basic(tunnel.router):
+    if not tunnel.router.is_basic:
         assert sender["counters"]["runs_refused"] == 1
     assert not [n for name, n in sender["drops"].items() if n and name.startswith("send_")]
 
@@ -109,6 +105,6 @@ def test_a_vxlan_without_checksums_is_written_as_super_packets_and_stays_whole(l
     moved = tcp_transfer(link.source, link.target, link.address, size=SIZE // 4)
     assert moved.is_intact
     counts = receiver.show_json()["counters"]
-    if not _is_basic(receiver):
+    if not receiver.is_basic:
         assert counts["device_written"] > 10 * counts["supers_written"] > 0
     assert counts["device_written"] > 2 * counts["write_calls"]
