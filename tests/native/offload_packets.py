@@ -251,3 +251,31 @@ def streams(draw, flows=4, packets=80, size=None):
         else:
             out.append(sender.step(word, draw(st.integers(0, 9))))
     return out
+
+
+class Flows:
+    """Packets of interleaved flows, as drawn: most regular, some odd in one way."""
+
+    def __init__(self, draw):
+        self._draw = draw
+        self._senders = []
+
+    def _sender(self):
+        protocol = self._draw.choice([TCP, TCP, UDP, UDP])
+        ports = self._draw.randrange(1024, 65536), self._draw.choice([80, 53, 4789, 8472])
+        size = self._draw.choice([2, 16, 100, 100, 500, 1368])
+        return Sender(self._draw.choice([4, 6]), protocol, ports, size)
+
+    def batch(self):
+        """At most 256 packets of a few flows, in bursts."""
+        draw, found = self._draw, []
+        self._senders = [s for s in self._senders if draw.random() < 0.8]
+        self._senders += [self._sender() for _ in range(6 - len(self._senders))]
+        is_bare = draw.random() < 0.2  # no datagram of the batch has a checksum
+        while len(found) < 200:
+            sender = draw.choice(self._senders)
+            for _ in range(draw.choice([1, 1, 2, 8, 30])):
+                word = draw.choice(ODD) if draw.random() < 0.06 else "plain"
+                word = "no sum" if is_bare and word == "plain" else word
+                found.append(sender.step(word, draw.randrange(1000)))
+        return found[:256]

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from tests.native import offload_model as model, offload_packets as packets
+from tests.native.devices import in_own_namespace, ip_command
 from tests.native.offload_packets import Ip
 from tests.native.plane_ffi import (
     KEY_A,
@@ -27,7 +28,6 @@ from tests.native.plane_ffi import (
     unseal,
 )
 from tests.native.test_engines import ALL_OFF, Wired
-from tests.native.test_offload_tun import in_own_namespace, ip_command
 
 ORDER = sys.byteorder
 MSS = 1380  # MTU 1420, no TCP options

@@ -1,150 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Super-packets against the kernel's own TCP, UDP and bridge, over a real TAP.
-
-kernel socket (near) --- [bridge] --- TAP with IFF_VNET_HDR --- this test (far), frame by frame
-"""
+"""What is merged goes through a bridge from one TAP to another; a TAP as the daemon opens it."""
 
 import collections
 import os
 import random
-import socket
-import struct
-import threading
 import time
 from pathlib import Path
 
-import pytest
-
-from tests.native import offload_model, offload_packets
+from tests.native import devices, offload_model, offload_packets
+from tests.native.devices import BareTap, in_own_namespace, ip_command
 from tests.native.offload_model import TCP, UDP
 from tests.native.offload_packets import QINQ, SERVICE, VLAN, ethernet
 from tests.native.plane_ffi import Plane, ffi, lib
-from tests.native.test_offload_tun import (
-    FAMILY,
-    FAR,
-    FAR_PORT,
-    MTU,
-    NEAR,
-    UDP_SEGMENT,
-    FarTcp,
-    Flows,
-    Tun,
-    far_ip,
-    in_own_namespace,
-    ip_command,
-    receive,
-)
 
-IFF_TAP = 0x0002
-NEAR_MAC, FAR_MAC = "02:00:00:00:00:09", "02:00:00:00:00:01"  # as ethernet() has them
 FRAMES = 30_000
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="needs root and /dev/net/tun"
-)
-
-
-class BareTap(Tun):
-    """A TAP that the kernel sends nothing to by itself; what goes through it are frames."""
-
-    kind, is_ethernet, mtu = IFF_TAP, True, 1600
-
-    def address(self, name):
-        """None."""
-        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1", encoding="ascii")
-
-
-class Tap(BareTap):
-    """One with the near end's addresses; what goes through it are IP packets."""
-
-    mtu = MTU
-
-    def address(self, name):
-        """Of the device itself, and the far end's neighbours."""
-        ip_command("link", "set", name, "address", NEAR_MAC)
-        Tun.address(self, name)
-        for far in FAR.values():
-            ip_command("neigh", "add", far, "lladdr", FAR_MAC, "dev", name, "nud", "permanent")
-
-    def write(self, packets):
-        return super().write([ethernet(p) for p in packets])
-
-    def _cut(self, frame):
-        """Other than IP is nothing."""
-        is_ip = frame[10 + 12 : 10 + 14] in (b"\x08\0", b"\x86\xdd")
-        return [p[14:] for p in super()._cut(frame)] if is_ip else [bytes(20)]
-
-
-class BridgedTap(Tap):
-    """One that is a port of a bridge, which has the addresses."""
-
-    def address(self, name):
-        ip_command("link", "add", "br0", "mtu", str(MTU), "type", "bridge")
-        ip_command("link", "set", name, "master", "br0")
-        ip_command("link", "set", "br0", "up")
-        super().address("br0")
-
-
-@pytest.fixture(params=[Tap, BridgedTap], ids=["tap", "bridge"])
-def tap(request):
-    return request.param
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@in_own_namespace
-def test_the_kernel_s_tcp_takes_a_merged_super_packet(tap, version):
-    far = FarTcp(tap(), version)
-    data = offload_packets.noise(7, 30000)
-    assert far.tun.write(far.segments(data, 1300)) == 1
-    assert receive(far.near, len(data)) == data
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@in_own_namespace
-def test_super_packets_of_the_kernel_s_tcp_are_cut_into_sound_segments(tap, version):
-    far = FarTcp(tap(), version)
-    data = offload_packets.noise(8, 400000)
-    sender = threading.Thread(target=far.near.sendall, args=(data,))
-    sender.start()
-    assert far.receive(len(data)) == data
-    sender.join()
-    assert far.tun.most_cut >= 10
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@in_own_namespace
-def test_the_kernel_s_udp_takes_merged_datagrams_one_by_one(tap, version):
-    device = tap()
-    if not device.has_uso:
-        pytest.skip("this kernel's TUN has no UDP segmentation (6.2 and later have)")
-    with socket.socket(FAMILY[version], socket.SOCK_DGRAM) as near:
-        near.bind((NEAR[version], 0))
-        near.settimeout(5)
-        ports = (FAR_PORT, near.getsockname()[1])
-        wanted = [offload_packets.noise(i, 1200 if i < 19 else 500) for i in range(20)]
-        packets = [
-            offload_packets.udp(far_ip(version, i), data, ports) for i, data in enumerate(wanted)
-        ]
-        assert device.write(packets) == 1
-        assert [near.recv(2000) for _ in wanted] == wanted
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@in_own_namespace
-def test_super_packets_of_the_kernel_s_udp_are_cut_into_sound_datagrams(tap, version):
-    device = tap()
-    with socket.socket(FAMILY[version], socket.SOCK_DGRAM) as near:
-        data = offload_packets.noise(9, 12 * 1000 + 300)
-        ancillary = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("H", 1000))]
-        near.sendmsg([data], ancillary, 0, (FAR[version], FAR_PORT))
-        found = []
-        while len(b"".join(found)) < len(data):
-            found += [p.payload() for p in device.read(UDP)]
-        assert found == [data[i : i + 1000] for i in range(0, len(data), 1000)]
-        assert device.most_cut == (13 if device.has_uso else 1)
-
-
-# ---- merged, through a bridge, cut ---------------------------------------------------------------
+pytestmark = devices.needs_device
 
 
 def joined_taps():
@@ -181,7 +52,7 @@ def test_30000_random_frames_come_through_a_bridge_byte_for_byte_and_in_order():
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
     rng = random.Random(seed)
-    flows = Flows(rng)
+    flows = offload_packets.Flows(rng)
     first, second = joined_taps()
     count, written, kinds = 0, 0, collections.Counter()
     while count < FRAMES:

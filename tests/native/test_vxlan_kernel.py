@@ -14,14 +14,14 @@ import time
 import pytest
 
 from tests.native import vxlan_packets as made
-from tests.native.layer2_ffi import lib
-from tests.native.test_offload_tun import (
+from tests.native.devices import (
     IFF_NO_PI,
     IFF_TUN,
     TUNSETIFF,
     in_own_namespace,
     ip_command,
 )
+from tests.native.layer2_ffi import lib
 from tests.native.vxlan_packets import LOCAL, REMOTE, Vxlan, frame_of, packed, tcp4, tcp6
 
 pytestmark = pytest.mark.skipif(
