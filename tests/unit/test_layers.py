@@ -2,34 +2,13 @@
 """What goes with which layer in a file; `Encryption`: what is refused, what is warned of, and how
 it reaches a daemon and comes back."""
 
-import base64
-
 import pytest
 
 from lab.fakes.net import Log
-from tunlite.config import as_uapi, layers, parser, save, secret_text
+from tests.unit.config_text import HEX_A, HEX_B, A, B, errors, key, lines, parse, running
+from tunlite.config import as_uapi, layers, save
 from tunlite.host import failures, mtu, reload
 from tunlite.protocol.layer import MODES
-
-A, B = (base64.b64encode(bytes([n]) * 31 + b"\x40").decode() for n in (1, 2))
-HEX_A, HEX_B = (base64.b64decode(key).hex() for key in (A, B))
-
-
-def parse(text):
-    return parser.parse(secret_text.Text([bytearray(text.encode())]), "f")
-
-
-def errors(text):
-    return parse(text).lines_of(parse(text).errors)
-
-
-def lines(pieces):
-    return b"".join([bytes(piece) for piece in pieces]).decode().splitlines()
-
-
-def running(*rows):
-    return as_uapi.Running([row.encode().split(b"=", 1) for row in rows])
-
 
 TEXT = f"""[Interface]
 Layer = 2
@@ -283,7 +262,7 @@ def test_a_reload_with_another_layer_changes_nothing_and_says_what_to_do(monkeyp
 
 
 def test_what_the_interface_says_is_looked_at_behind_any_number_of_peers_too():
-    peers = [base64.b64encode(bytes([n]) * 31 + b"\x40").decode() for n in range(1, 110)]
+    peers = [key(n) for n in range(1, 110)]
     rows = [
         f"[Peer]\nPublicKey = {p}\nMACs = 02:00:00:00:00:{n:02x}\n" for n, p in enumerate(peers, 1)
     ]

@@ -1,31 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Groups of a file, and the peers that name one."""
 
-import base64
-
 import pytest
 
-from tunlite.config import as_uapi, parser, save, secret_text
-
-A, B = (base64.b64encode(bytes([n]) * 31 + b"\x40").decode() for n in (1, 2))
-HEX_A, HEX_B = (base64.b64decode(key).hex() for key in (A, B))
-
-
-def parse(text):
-    return parser.parse(secret_text.Text([bytearray(text.encode())]), "f")
-
-
-def errors(text):
-    return parse(text).lines_of(parse(text).errors)
-
-
-def lines(pieces):
-    return b"".join([bytes(piece) for piece in pieces]).decode().splitlines()
-
-
-def running(*rows):
-    return as_uapi.Running([row.encode().split(b"=", 1) for row in rows])
-
+from tests.unit.config_text import HEX_A, HEX_B, A, B, errors, lines, parse, running
+from tunlite.config import as_uapi, save
 
 TEXT = f"""[Peer]
 PublicKey = {A}
