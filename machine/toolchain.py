@@ -65,7 +65,6 @@ class Target:
 
     triple: str
     cpu: str
-    openwrt: str  # its usual name there
     qemu: tuple[str, ...]  # qemu-user and the smallest CPU that must run it; empty: native
     executable: int  # bounds in bytes: the file, it as xz -9e, its .ipk
     packed: int
@@ -77,27 +76,25 @@ class Target:
 
 TARGETS = {
     "mips": Target(
-        *("mips-linux-musleabi", "mips32r2", "mips_24kc", ("mips", "24Kc")),
+        *("mips-linux-musleabi", "mips32r2", ("mips", "24Kc")),
         *(546_200, 214_700, 270_000),
     ),
     "mipsel": Target(
-        *("mipsel-linux-musleabi", "mips32r2", "mipsel_24kc", ("mipsel", "24Kc")),
+        *("mipsel-linux-musleabi", "mips32r2", ("mipsel", "24Kc")),
         *(545_200, 216_600, 268_100),
     ),
     "arm": Target(
-        "thumb-linux-musleabihf",
-        *("cortex_a7", "arm_cortex-a7_neon-vfpv4", ("arm", "cortex-a7")),
+        *("thumb-linux-musleabihf", "cortex_a7", ("arm", "cortex-a7")),
         *(401_800, 216_800, 249_500),
     ),
     "aarch64": Target(
-        "aarch64-linux-musl",
-        *("cortex_a53", "aarch64_cortex-a53", ("aarch64", "cortex-a53")),
+        *("aarch64-linux-musl", "cortex_a53", ("aarch64", "cortex-a53")),
         *(717_700, 231_600, 282_100),
         hardened=True,
     ),
     # Four vector AEADs take 18 KB as xz.
     "x86_64": Target(
-        *("x86_64-linux-musl", "x86_64", "x86_64", (), 759_000, 256_200, 296_200),
+        *("x86_64-linux-musl", "x86_64", (), 759_000, 256_200, 296_200),
         hardened=True,
     ),
 }

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The static executables for routers and their packages, as tasks."""
 
-import shutil
 import subprocess
 import sys
 
 from invoke import task
 
-from devtools import cross, openwrt
+from devtools import cross
+from devtools.openwrt import architectures, make, rows
 from machine import toolchain
 from machine.toolchain import ROOT, TARGETS
 
@@ -38,45 +38,67 @@ def cross_build(c, arch="all", test=False):
         sys.exit("an executable is past its size bound (machine/toolchain.py)")
 
 
+def _architectures(arch, as_):
+    """[(OpenWrt's name, our executable)] that --arch and --as mean; ends the program on others."""
+    if as_:
+        if arch not in TARGETS:
+            sys.exit(f"--as {as_} is one architecture's name: say which with --arch")
+        return [(as_, arch)]
+    if built_as := architectures.executable_of(arch):
+        return [(arch, built_as)]
+    if why := architectures.NOT_SERVED.get(arch):
+        sys.exit(f"--arch {arch} is not served: {why}")
+    return [(name, one) for one in wanted(arch) for name in architectures.names(one)]
+
+
+def _chosen(only):
+    found = [row for row in rows.PACKAGES if only in ("", row.name)]
+    if not found:
+        sys.exit(f"--only {only} is none of {', '.join(row.name for row in rows.PACKAGES)}")
+    return found
+
+
+def _make(row, format, name, built_as):
+    out = make.package(row, format, name, built_as)
+    size = out.stat().st_size
+    bound = TARGETS[built_as].ipk if "executable" in row.built.values() else None
+    print(f"{out.relative_to(ROOT)}: {size} bytes{f' (at most {bound})' if bound else ''}")
+    if format == "ipk" and bound and size > bound:
+        sys.exit(f"{out.name} is past its size bound (machine/toolchain.py)")
+
+
 @task(
     help={
-        "arch": "mips, mipsel, arm, aarch64, x86_64 or all",
+        "arch": "mips, mipsel, arm, aarch64, x86_64 or all, under every name that OpenWrt has for "
+        "it; or one such name",
         "format": "ipk, or apk for OpenWrt 25.12",
-        "as": "OpenWrt's name of the architecture, where it is another than the usual one",
+        "as": "a name of the architecture that OpenWrt itself does not have",
+        "only": "one of the packages",
     }
 )
-def package(c, arch="all", format="ipk", as_=""):
-    """Make OpenWrt packages of dist/tunlite-ARCH, which is brought up to date first."""
-    if format not in openwrt.FORMATS:
-        sys.exit(f"--format {format} is none of {', '.join(openwrt.FORMATS)}")
-    if as_ and arch == "all":
-        sys.exit(f"--as {as_} is one architecture's name: say which with --arch")
-    for one in wanted(arch):
-        try:
-            cross.report(one, cross.build(one))
-            out = openwrt.package(one, format, as_)
-        except (toolchain.ToolchainError, openwrt.PackageError) as e:
-            sys.exit(str(e))
-        size = out.stat().st_size
-        print(f"{out.relative_to(ROOT)}: {size} bytes (at most {TARGETS[one].ipk})")
-        if format == "ipk" and size > TARGETS[one].ipk:
-            sys.exit(f"{out.name} is past its size bound (machine/toolchain.py)")
+def package(c, arch="all", format="ipk", as_="", only=""):
+    """Make the OpenWrt packages; the executables are brought up to date first."""
+    if format not in make.FORMATS:
+        sys.exit(f"--format {format} is none of {', '.join(make.FORMATS)}")
+    wanted_names, chosen = _architectures(arch, as_), _chosen(only)
+    try:
+        if any(row.built for row in chosen):
+            for one in dict.fromkeys(built_as for _, built_as in wanted_names):
+                cross.report(one, cross.build(one))
+        for row in chosen:
+            for name, built_as in wanted_names[:1] if row.is_for_all else wanted_names:
+                _make(row, format, name, built_as)
+    except (toolchain.ToolchainError, rows.PackageError) as e:
+        sys.exit(str(e))
 
 
 @task
 def feed(c):
-    """Make dist/feed, a folder for opkg: every .ipk in dist with Packages and Packages.gz."""
-    folder = ROOT / "dist" / "feed"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    for path in (ROOT / "dist").glob("*.ipk"):
-        shutil.copy(path, folder)
+    """Make dist/feed of the packages in dist: for opkg, and a folder an architecture for apk."""
     try:
-        openwrt.write_feed(folder)
-    except openwrt.PackageError as e:
+        print(f"dist/feed: {make.feed()} packages")
+    except rows.PackageError as e:
         sys.exit(str(e))
-    print(f"{folder.relative_to(ROOT)}: {len(list(folder.glob('*.ipk')))} packages")
 
 
 def _bytes_of(objects):

@@ -71,7 +71,7 @@ def qemu_test(
         )
         if implementation == "tunlite" and not program and not package:
             # Made anew from dist/tunlite-ARCH, which is brought up to date first.
-            c.run(f"{sys.executable} -m invoke package --arch {arch} --format ipk", echo=True)
+            c.run(f"{sys.executable} -m invoke package --arch {arch} --only tunlite", echo=True)
         result = router_test.router_test(arch, options, lambda line: print(line, flush=True))
     except known as e:
         sys.exit(str(e))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import openwrt
+from devtools.openwrt import rows
 from machine import toolchain
 from tunlite import __version__
 
@@ -23,6 +23,7 @@ INSTALL_DIR=install -d -m0755
 INSTALL_BIN=install -m0755
 INSTALL_DATA=install -m0644
 INSTALL_CONF=install -m0600
+SED=sed -i -e
 TARGET_CC=gcc
 HOSTCC=gcc
 TARGET_CFLAGS=-Os -pipe
@@ -40,6 +41,9 @@ all:
 	$(call Build/Prepare)
 	$(call Build/Compile)
 	$(call Package/$(1)/install,$(TOPDIR)/root)
+	for x in $$(strip $$(Package/$(1)/conffiles)); do \\
+		[ -f $(TOPDIR)/root/$$$$x ] || echo $$$$x >>$(TOPDIR)/root/lib/upgrade/keep.d/$(1); \\
+	done
 endef
 """
 
@@ -86,7 +90,12 @@ def test_its_recipes_unpack_build_and_install_a_program_that_runs(openwrt_tree, 
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert said.stdout == f"tunlite {__version__}\n"
     assert (tmp_path / "root/etc/tunlite").stat().st_mode & 0o777 == 0o700  # keys live here
-    for path, (data, mode) in openwrt.content(program).files.items():
+    row = rows.named("tunlite")
+    ours = rows.content(row, {path: program.read_bytes() for path in row.built})
+    keep = "lib/upgrade/keep.d/tunlite"
+    kept = sorted((tmp_path / "root" / keep).read_text().splitlines())
+    assert kept == sorted(ours.files.pop(keep)[0].decode().splitlines())  # no line twice
+    for path, (data, mode) in ours.files.items():
         installed = tmp_path / "root" / path
         assert (installed.read_bytes(), installed.stat().st_mode & 0o777) == (data, mode), path
     assert "-Os -pipe" not in (tmp_path / "build/build/flags").read_text()  # native/ keeps -O2

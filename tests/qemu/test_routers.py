@@ -5,7 +5,8 @@ does. A machine that fails shows its console.
 
 import pytest
 
-from devtools import cross, openwrt
+from devtools import cross
+from devtools.openwrt import architectures, make, rows
 from machine import rootless
 from qemu import router_test
 
@@ -26,7 +27,7 @@ def _console(result):
 )
 def test_a_router_with_our_package_passes_every_scenario(arch):
     cross.build(arch)
-    package = openwrt.package(arch, "ipk")
+    package = make.package(rows.named("tunlite"), "ipk", architectures.names(arch)[0])
     said = []
     result = router_test.router_test(arch, router_test.Options(package=package), said.append)
     assert result.ok, _console(result)
