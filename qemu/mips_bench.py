@@ -115,31 +115,62 @@ def _boots(options: Options) -> list[list[str]]:
     return boots
 
 
+def tools_image(
+    target: targets.Target, kernel: boot.Kernel, rows: list[str], seconds: int
+) -> Initramfs:
+    """A guest with the tools that benches on this clock compare and measure by, and two keys."""
+    params = {"TL_ROWS": " ".join(rows), "TL_SECONDS": str(seconds), "TL_WAIT_S": "20"}
+    image = boot.base_image(target, kernel, params)
+    add_busybox(image, target.deb_arch)
+    packages = ["iperf3", "iproute2", "wireguard-tools", "fastd", "tinc"]
+    root = sysroot(target.deb_arch, packages)
+    for name, path in _PROGRAMS.items():
+        image.add_program(f"bin/{name}", root / path, root)
+    for script in ("lib.sh", "bench_lib.sh"):
+        image.add(f"tl/{script}", (boot.GUEST / script).read_bytes())
+    keys = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(test_keys())]
+    image.add("tl/keys", "".join(keys), 0o600)
+    return image
+
+
+def add_tunlite(image: Initramfs, arch: str, program: Path | None = None) -> None:
+    """Ours, or another one."""
+    program = program or DIST / f"tunlite-{arch}"
+    if not program.is_file():
+        raise RouterTestError(f"no {program}: run `./dev cross-build --arch {arch}` first")
+    image.add_program("usr/bin/tunlite", program)
+
+
 def _image(
     target: targets.Target, kernel: boot.Kernel, options: Options, rows: list[str]
 ) -> Initramfs:
-    params = {"TL_ROWS": " ".join(rows), "TL_SECONDS": str(options.seconds), "TL_WAIT_S": "20"}
-    image = boot.base_image(target, kernel, params)
-    add_busybox(image, "mipsel")
-    packages = ["iperf3", "iproute2", "wireguard-tools", "fastd", "tinc"]
-    root = sysroot("mipsel", packages)
-    for name, path in _PROGRAMS.items():
-        image.add_program(f"bin/{name}", root / path, root)
+    image = tools_image(target, kernel, rows, options.seconds)
     if any("tunlite" in row for row in rows):
-        program = options.program or DIST / "tunlite-mipsel"
-        if not program.is_file():
-            raise RouterTestError(f"no {program}: run `./dev cross-build --arch mipsel` first")
-        image.add_program("usr/bin/tunlite", program)
+        add_tunlite(image, "mipsel", options.program)
     image.add("tl/main.sh", (boot.GUEST / "bench.sh").read_bytes())
-    image.add("tl/lib.sh", (boot.GUEST / "lib.sh").read_bytes())
-    keys = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(test_keys())]
-    image.add("tl/keys", "".join(keys), 0o600)
     if "tinc" in rows:
         for seed, side in enumerate(("near", "far"), start=1):
             private, public = _rsa_pair(seed)
             image.add(f"tl/tinc/{side}.key", private, 0o600)
             image.add(f"tl/tinc/{side}.pub", public)
     return image
+
+
+def on_clock(
+    target: targets.Target, kernel: boot.Kernel, image: Initramfs, limit_s: float, say
+) -> boot.Result:
+    """One boot by the instruction clock; RouterTestError with its console if a row failed."""
+    clock = [*ICOUNT, "-nic", "none"]
+    result = boot.boot(target, kernel, image, limit_s, clock, [], say, _SILENCE_S)
+    if not result.ended or result.failed:
+        raise RouterTestError("\n".join([*result.console[-60:], result.why_not_ok()]))
+    return result
+
+
+def router() -> tuple[targets.Target, boot.Kernel]:
+    """The emulated router and its kernel."""
+    target = replace(targets.load("mipsel"), memory_mb=128, append="nowait", reboots=True)
+    return target, boot.Kernel(kernels.build("malta-bench"), None, "malta-bench (6.1)")
 
 
 def _row(name: str, values: dict[str, float]) -> dict:
@@ -182,15 +213,11 @@ def _stays(console: list[str]) -> dict[str, dict]:
 
 def mips_bench(options: Options = Options(), say=print) -> dict:
     """Run the bench; {"rows", "kernel", "stays", "values_sha256"}, a dict per row that ran."""
-    target = replace(targets.load("mipsel"), memory_mb=128, append="nowait", reboots=True)
-    kernel = boot.Kernel(kernels.build("malta-bench"), None, "malta-bench (6.1)")
+    target, kernel = router()
     values, passed, console = {}, [], []
     for rows in _boots(options):
         image = _image(target, kernel, options, rows)
-        clock = [*ICOUNT, "-nic", "none"]
-        result = boot.boot(target, kernel, image, options.limit_s, clock, [], say, _SILENCE_S)
-        if not result.ended or result.failed:
-            raise RouterTestError("\n".join([*result.console[-60:], result.why_not_ok()]))
+        result = on_clock(target, kernel, image, options.limit_s, say)
         values |= result.values
         passed += result.passed
         console += result.console

@@ -83,13 +83,22 @@ def bench_crypto(_, rounds=5, mips=False):
     sys.exit(crypto.main(["--mips-crypto"] if mips else ["--rounds", str(rounds)]))
 
 
-@task(help={"batch": "more rows of tunlite, one for each of these batch sizes (1,4,8)"})
-def bench_mips(_, batch=""):
+@task(
+    help={
+        "batch": "more rows of tunlite, one for each of these batch sizes (1,4,8)",
+        "layer2": "Ethernet with batman-adv on top instead",
+        "only": "with --layer2: ratios of rows with this in their names (off, vxlan, :cut)",
+    }
+)
+def bench_mips(_, batch="", layer2=False, only=""):
     """Beside kernel WireGuard, fastd and tinc on an emulated router, by an instruction clock."""
-    from qemu import mips_bench
+    from qemu import ether_bench, mips_bench
 
     _up_to_date("mipsel")
-    mips_bench.main(batch)
+    if layer2:
+        ether_bench.main(only)
+    else:
+        mips_bench.main(batch)
 
 
 @task(help={"rounds": "of which the median is taken (default 5)"})

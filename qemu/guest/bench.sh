@@ -4,6 +4,8 @@
 # TL_SECONDS. Reports bytes, seconds, idle clock ticks and the daemon's memory for each row.
 # shellcheck source=qemu/guest/lib.sh
 . /tl/lib.sh
+# shellcheck source=qemu/guest/bench_lib.sh
+. /tl/bench_lib.sh
 
 # bare_up: no tunnel, what the wire itself carries.
 bare_up() { TARGET=192.0.2.2; }
@@ -51,9 +53,7 @@ rekey_row_up() {
 
 # fastd_up METHOD: the same inner MTU as WireGuard's, so packets are as large.
 fastd_up() {
-    for side in near far; do
-        fastd --generate-key >"/tmp/fastd-$side.key" 2>/dev/null
-    done
+    fastd_keys
     fastd_side near 1 2 far "$1"
     fastd_side far 2 1 near "$1"
 }
@@ -67,9 +67,9 @@ mode tun;
 mtu 1420;
 method "$5";
 bind 192.0.2.$2:10000;
-secret "$(sed -n 's/^Secret: //p' "/tmp/fastd-$1.key")";
+secret "$(fastd_key Secret "$1")";
 peer "other" {
-    key "$(sed -n 's/^Public: //p' "/tmp/fastd-$4.key")";
+    key "$(fastd_key Public "$4")";
     remote 192.0.2.$3 port 10000;
 }
 END
@@ -133,26 +133,6 @@ row_up() {
     esac
 }
 
-# Ticks of 1/100 s in which the CPU was idle.
-idle_ticks() { awk '$1 == "cpu" { print $5 + $6; exit }' /proc/stat; }
-
-# peak ROW: the peak of resident memory of near's daemon, if it has one.
-peak() {
-    [ -e /run/tl-near.pid ] || return 0
-    value "$1:peak_kb" "$(peak_kb "$(cat /run/tl-near.pid)")"
-}
-
-# sum_received: bytes and seconds of iperf3's report.
-sum_received() {
-    awk -v row="$1" '
-        /"sum_received"/ { inside = 1 }
-        inside && /"(bytes|seconds)"/ {
-            gsub(/[",:]/, " ")
-            print "TL: value " row ":" $1 " " $2
-        }
-        inside && /}/ { exit }' /tmp/iperf.json
-}
-
 row() {
     topology
     if ! row_up "$1"; then
@@ -184,8 +164,6 @@ row() {
     fi
     wait "$server"
 }
-
-iperf_listens() { far netstat -ltn | grep -q ':5201 '; }
 
 # tunlite_figures ROW SIDE...: what the daemons say of themselves: handshakes, the longest time
 # between two packet turns. And what an X25519 takes, for comparison.

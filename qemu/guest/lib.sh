@@ -100,6 +100,13 @@ topology_down() {
 key_private() { awk -v n="$1" '$1 == n { print $2 }' /tl/keys; }
 key_public() { awk -v n="$1" '$1 == n { print $3 }' /tl/keys; }
 
+# key_address KEY END: what a dialect makes of a public key, as text that ends with END.
+key_address() {
+    # shellcheck disable=SC2059 # END is to be understood
+    printf "$(key_public "$1")$2" | md5sum |
+        sed 's/^\(..\)\(..\)\(..\)\(..\)\(..\).*/fe80::2\1:\2ff:fe\3:\4\5/'
+}
+
 # conf_interface FILE KEY PORT [ADDRESSES]
 conf_interface() {
     (

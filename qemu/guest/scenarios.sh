@@ -249,13 +249,6 @@ scenario_vxlan() {
     vxlan munich "\n" "$(key_address 2 "\n")" 8472
 }
 
-# key_address KEY END: what a dialect makes of a public key, as text that ends with END.
-key_address() {
-    # shellcheck disable=SC2059 # END is to be understood
-    printf "$(key_public "$1")$2" | md5sum |
-        sed 's/^\(..\)\(..\)\(..\)\(..\)\(..\).*/fe80::2\1:\2ff:fe\3:\4\5/'
-}
-
 # vxlan DIALECT END GATEWAY PORT [WORD...]: words of ip(8) for the kernel's vxlan.
 vxlan() {
     dialect=$1
