@@ -38,15 +38,16 @@ class Link:
 class Wireguard:
     """A WireGuard daemon on both ends, as the net tests start it."""
 
-    def __init__(self, name, make_end):
+    def __init__(self, name, make_end, **peer):
         self.name = name
         self._make_end = make_end
+        self._peer = peer
 
     def start(self, laid):
         """Two ends, each other's peer; the left one begins."""
         left, right = self._make_end(laid.left, 1), self._make_end(laid.right, 2)
-        left.add_peer(right, endpoint(laid.address))
-        right.add_peer(left)
+        left.add_peer(right, endpoint(laid.address), **self._peer)
+        right.add_peer(left, **self._peer)
         right.start()
         left.start()
         daemons = {"sender": left.pids(), "receiver": right.pids()}
@@ -62,7 +63,9 @@ def tunlite(name="tunlite", command=None, **interface):
             end.command = list(command)
         return end
 
-    return Wireguard(name, make)
+    # On layer 2 addresses are learned.
+    peer = {"AllowedIPs": []} if interface.get("Layer") == 2 else {}
+    return Wireguard(name, make, **peer)
 
 
 def newest_wireguard_go():
@@ -135,10 +138,11 @@ class End:
 
 
 class Fastd(_Daemon):
-    """Debian's fastd with one method."""
+    """Debian's fastd with one method; `mode` is tun, or tap for Ethernet."""
 
-    def __init__(self, method):
+    def __init__(self, method, mode="tun"):
         self.method = method
+        self.mode = mode
         self.name = f"fastd {method}"
 
     def make_key(self, end):
@@ -153,7 +157,7 @@ class Fastd(_Daemon):
         """Writes fastd.conf; the argv."""
         reach = f"remote {remote}:51820;" if remote else ""
         text = f"""
-            mode tun; interface "{end.name}"; bind 0.0.0.0:51820; mtu {self.mtu};
+            mode {self.mode}; interface "{end.name}"; bind 0.0.0.0:51820; mtu {self.mtu};
             method "{self.method}"; secret "{end.key[0]}"; log level warn;
             peer "other" {{ key "{other.key[1]}"; {reach} }}
         """
@@ -163,9 +167,12 @@ class Fastd(_Daemon):
 
 
 class Tinc(_Daemon):
-    """Debian's tinc 1.0 with its default cipher and digest."""
+    """Debian's tinc 1.0 with its default cipher and digest; `mode` switch is Ethernet."""
 
     name = "tinc"
+
+    def __init__(self, mode="router"):
+        self.mode = mode
 
     def make_key(self, end):
         """An RSA key pair in the place where tincd looks."""
@@ -177,7 +184,7 @@ class Tinc(_Daemon):
     def configure(self, end, other, remote):
         """Writes tinc.conf and both host files; the argv."""
         connect = f"ConnectTo = n{other.number}\n" if remote else ""
-        text = f"Name = n{end.number}\nInterface = {end.name}\nMode = router\n"
+        text = f"Name = n{end.number}\nInterface = {end.name}\nMode = {self.mode}\n"
         (end.folder / "tinc.conf").write_text(text + connect, encoding="ascii")
         for one in (end, other):
             address = f"Address = {remote}\n" if remote and one is other else ""

@@ -39,6 +39,7 @@ _TASKS = {
         "only": "contenders, by name and separated by commas; wireguard-go is always there",
         "places": "plain, realistic or both (default: plain,realistic)",
         "tcp": "congestion control of the TCP flows (default: cubic, else reno)",
+        "layer2": "Ethernet instead: a TCP flow on the TAP, and a broadcast to 100 peers",
         **{flag: f"now: ./dev {name}" for flag, name in _TASKS.items()},
     }
 )
@@ -51,6 +52,7 @@ def bench(
     only="",
     places="plain,realistic",
     tcp="",
+    layer2=False,
     crypto=False,
     mips_crypto=False,
     mips=False,
@@ -65,6 +67,9 @@ def bench(
         flags = ", ".join("--" + name.replace("_", "-") for name in moved)
         sys.exit(f"{flags}: now ./dev {', ./dev '.join(_TASKS[name] for name in moved)}")
     apt.need(_PACKAGES)
+    if layer2:
+        _ethernet(rounds, seconds, peer, tcp)
+        return
     if not importlib.util.find_spec("matplotlib"):
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", ".[bench]"], check=True)
     _side_by_side(rounds, seconds, peer, quick, only, places, tcp)
@@ -200,6 +205,22 @@ def _up_to_date(arch):
         cross.build(arch)
     except toolchain.ToolchainError as e:
         sys.exit(str(e))
+
+
+def _ethernet(rounds, seconds, peer, tcp):
+    from bench import contenders, ether, measures, side_by_side
+
+    _up_to_date("x86_64")
+    try:
+        peer = peer or contenders.newest_wireguard_go()
+        control = measures.congestion_control(tcp)
+    except (debs.DebsError, ValueError) as e:
+        sys.exit(str(e))
+    side_by_side.print_facts(side_by_side.facts(peer, "nothing", control))
+    done = ether.side_by_side_table(peer, rounds, seconds, control)
+    ether.broadcast_table(rounds)
+    if side_by_side.failures(done):
+        sys.exit("a contender failed")
 
 
 def _side_by_side(rounds, seconds, peer, quick, names, places, tcp):
