@@ -8,15 +8,9 @@
  *     frames_fuzz SEED STEPS
  */
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/bytes.h"
-#include "base/wire.h"
-#include "chance.h"
 #include "crypto/aead.h"
+#include "fuzz.h"
 #include "layer2/parts.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
@@ -49,19 +43,6 @@ struct world {
     uint8_t spent[REMOTES][COUNTERS / 8];
 };
 
-static const uint8_t send_key[32] = {1}, receive_key[32] = {2};
-static const uint8_t mac1_key[32] = {3}, cookie_key[32] = {4};
-
-static void die(const char *what, int got) {
-    fprintf(stderr, "%s: %d\n", what, got);
-    abort();
-}
-
-static void fill(uint8_t *out, uint32_t len) {
-    for (uint32_t i = 0; i < len; i++)
-        out[i] = (uint8_t)any(256);
-}
-
 static void put_options(uint8_t *r) {
     const uint32_t small = any(2);
     const uint32_t fields[] = {0,
@@ -80,11 +61,7 @@ static void put_options(uint8_t *r) {
                                64,
                                16,
                                3};
-    memset(r, 0, sizeof(struct record_options));
-    memcpy(r, "auto", 4);
-    memcpy(r + 16, "auto", 4);
-    for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++)
-        store_le32(r + 40 + i * 4, fields[i]);
+    put_numbers(r, fields, sizeof fields / sizeof *fields);
 }
 
 /* One of few places, so that unsealed ones come from the right one at times. */
@@ -219,27 +196,16 @@ static void inside_comes(struct world *w) {
 }
 
 static void new_session(struct world *w, uint32_t which) {
-    uint8_t r[sizeof(struct record_session)] = {0};
     tl_index_free(w->plane, w->index[which]);
     if (tl_index_new(w->plane, w->peer[any(PEERS)], w->index[which]) || any(8) == 0)
         return;
     w->mode[which] = (uint8_t)any(3);
-    memcpy(r, w->index[which], 4);
-    store_le32(r + 4, w->remotes = (w->remotes + 1) % REMOTES);
+    w->remotes = (w->remotes + 1) % REMOTES;
     memset(w->spent[w->remotes], 0, sizeof w->spent[0]);
-    store_le64(r + 8, w->now);
-    memcpy(r + 16, send_key, 32);
-    memcpy(r + 48, receive_key, 32);
-    store_le32(r + 80, any(2));
-    store_le32(r + 84, 1);
-    for (unsigned at = 88; at <= 96; at += 4)
-        store_le32(r + at, any(200000));
-    store_le32(r + 100, w->mode[which]);
-    store_le64(r + 104, any(1000));
-    store_le64(r + 112, any(10) ? UINT64_MAX - 8193 : any(1000));
-    tl_session_new(w->plane, r, sizeof r);
-    if (any(3))
-        tl_session_use(w->plane, w->index[which]);
+    struct record_session r = drawn_session(w->index[which], w->remotes, w->now);
+    store_le32(r.pad, 1);
+    store_le32(r.mode, w->mode[which]);
+    begin_session(w->plane, &r);
 }
 
 static void new_peer(struct world *w, uint32_t which) {

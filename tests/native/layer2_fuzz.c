@@ -19,13 +19,6 @@
 
 static unsigned long reached; /* joined frames, found addresses: that it looks at something */
 
-static void must(bool holds, const char *what) {
-    if (holds)
-        return;
-    fprintf(stderr, "%s\n", what);
-    abort();
-}
-
 /* ---- parts: what a byte is tells whose it is ----------------------------------------------- */
 
 enum { SESSIONS = 4, FRAME_MAX = 200, LEN_MAX = 256, GATHERED_MAX = 10 };
@@ -284,36 +277,11 @@ static void fuzz_vxlan(struct input *in) {
     free(whole);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(struct input *in);
-} targets[] = {
-    {"parts", fuzz_parts}, {"fdb", fuzz_fdb}, {"ether", fuzz_ether}, {"vxlan", fuzz_vxlan}};
-
-static void (*target_of(const char *name))(struct input *) {
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
-        if (strcmp(targets[i].name, name) == 0)
-            return targets[i].run;
-    fprintf(stderr, "no such target: %s\n", name);
-    exit(2);
-}
-
 int main(int argc, char **argv) {
-    static struct input corpus[INPUTS_MAX], in;
-    if (argc < 5 || argc - 4 > INPUTS_MAX)
-        return 2;
-    void (*run)(struct input *) = target_of(argv[1]);
-    state = strtoull(argv[2], NULL, 0) | 1;
-    uint32_t n = (uint32_t)argc - 4;
-    for (uint32_t i = 0; i < n; i++) {
-        load_input(&corpus[i], argv[i + 4]);
-        in = corpus[i];
-        run(&in);
-    }
-    for (long step = strtol(argv[3], NULL, 0); step > 0; step--) {
-        draw_input(&in, corpus, n);
-        run(&in);
-    }
-    printf("%s: %lu reached\n", argv[1], reached);
-    return reached == 0;
+    static const struct target targets[] = {{"parts", fuzz_parts},
+                                            {"fdb", fuzz_fdb},
+                                            {"ether", fuzz_ether},
+                                            {"vxlan", fuzz_vxlan},
+                                            {NULL, NULL}};
+    return run_corpus(argc, argv, targets, &reached);
 }

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A fuzzer's corpus: files whose bytes steer a target, and inputs made of them by chance. */
+/*
+ * A fuzzer's corpus: files whose bytes steer a target, and inputs made of them by chance. Its
+ * program is called as
+ *
+ *     PROGRAM TARGET SEED STEPS FILE...
+ */
 #ifndef TL_MUTATE_H
 #define TL_MUTATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +93,49 @@ static inline void draw_input(struct input *in, const struct input *corpus, uint
             put_bytes(in, other->bytes, other->len ? any(other->len) : 0);
         }
     }
+}
+
+static inline void must(bool holds, const char *what) {
+    if (holds)
+        return;
+    fprintf(stderr, "%s\n", what);
+    abort();
+}
+
+struct target {
+    const char *name;
+    void (*run)(struct input *in);
+};
+
+static inline void (*target_of(const struct target *rows, const char *name))(struct input *) {
+    for (; rows->name; rows++)
+        if (strcmp(rows->name, name) == 0)
+            return rows->run;
+    fprintf(stderr, "no such target: %s\n", name);
+    exit(2);
+}
+
+/* main() of a program whose targets count in `reached` what they looked at; a row without a name
+ * ends them. Its exit status. */
+static inline int run_corpus(int argc, char **argv, const struct target *rows,
+                             const unsigned long *reached) {
+    static struct input corpus[INPUTS_MAX], in;
+    if (argc < 5 || argc - 4 > INPUTS_MAX)
+        return 2;
+    void (*run)(struct input *) = target_of(rows, argv[1]);
+    state = strtoull(argv[2], NULL, 0) | 1;
+    uint32_t n = (uint32_t)argc - 4;
+    for (uint32_t i = 0; i < n; i++) {
+        load_input(&corpus[i], argv[i + 4]);
+        in = corpus[i];
+        run(&in);
+    }
+    for (long step = strtol(argv[3], NULL, 0); step > 0; step--) {
+        draw_input(&in, corpus, n);
+        run(&in);
+    }
+    printf("%s: %lu reached\n", argv[1], *reached);
+    return *reached == 0;
 }
 
 #endif

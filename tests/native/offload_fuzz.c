@@ -18,13 +18,6 @@ enum { ETHERNET = 1, HONEST = 2, FOLLOWS = 4, PACKETS = 64, LONGEST = 2048, ROOM
 static unsigned long reached; /* super-packets: that it looks at something */
 static uint8_t room_bytes[ROOM];
 
-static void must(bool holds, const char *what) {
-    if (holds)
-        return;
-    fprintf(stderr, "%s\n", what);
-    abort();
-}
-
 /* ---- packets out of an input ------------------------------------------------------------------
  */
 
@@ -226,21 +219,6 @@ static void merge(struct input *in) {
 }
 
 int main(int argc, char **argv) {
-    static struct input corpus[INPUTS_MAX], in;
-    if (argc < 5 || argc - 4 > INPUTS_MAX)
-        return 2;
-    void (*run)(struct input *) = strcmp(argv[1], "cut") == 0 ? cut : merge;
-    state = strtoull(argv[2], NULL, 0) | 1;
-    uint32_t n = (uint32_t)argc - 4;
-    for (uint32_t i = 0; i < n; i++) {
-        load_input(&corpus[i], argv[i + 4]);
-        in = corpus[i];
-        run(&in);
-    }
-    for (long step = strtol(argv[3], NULL, 0); step > 0; step--) {
-        draw_input(&in, corpus, n);
-        run(&in);
-    }
-    printf("%s: %lu reached\n", argv[1], reached);
-    return reached == 0;
+    static const struct target targets[] = {{"cut", cut}, {"merge", merge}, {NULL, NULL}};
+    return run_corpus(argc, argv, targets, &reached);
 }

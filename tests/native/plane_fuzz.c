@@ -5,24 +5,12 @@
  *
  *     plane_fuzz SEED STEPS
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/bytes.h"
-#include "base/wire.h"
-#include "chance.h"
+#include "fuzz.h"
 #include "inside/checksum.h"
 #include "tunlite.h"
 #include "tunlite_test.h"
 
 enum { PEERS = 4, SESSIONS = 6, BIG = 3000 };
-
-static void fill(uint8_t *out, uint32_t len) {
-    for (uint32_t i = 0; i < len; i++)
-        out[i] = (uint8_t)any(256);
-}
 
 struct world {
     int plane;
@@ -35,24 +23,12 @@ struct world {
     unsigned long delivered, sent;
 };
 
-static const uint8_t send_key[32] = {1}, receive_key[32] = {2};
-static const uint8_t mac1_key[32] = {3}, cookie_key[32] = {4};
-
-static void die(const char *what, int got) {
-    fprintf(stderr, "%s: %d\n", what, got);
-    abort();
-}
-
 static void put_options(uint8_t *r, uint32_t layer) {
     uint32_t few =
         any(2); /* a batch is of three long packets, and less than handshakes that wait */
     const uint32_t fields[] = {
         0, layer, few ? 9000 : 1420, few ? 1 : 1 << 20, few ? 3 : 0, 2048, 16, 16, 20, 1};
-    memset(r, 0, sizeof(struct record_options));
-    memcpy(r, "auto", 4);
-    memcpy(r + 16, "auto", 4);
-    for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++)
-        store_le32(r + 40 + i * 4, fields[i]);
+    put_numbers(r, fields, sizeof fields / sizeof *fields);
 }
 
 static void put_place(uint8_t *r) {
@@ -222,26 +198,12 @@ static void publish_routes(struct world *w) {
 }
 
 static void new_session(struct world *w, uint32_t which) {
-    uint8_t r[sizeof(struct record_session)] = {0};
     tl_index_free(w->plane, w->index[which]);
-    if (tl_index_new(w->plane, w->peer[any(PEERS)], w->index[which]))
+    if (tl_index_new(w->plane, w->peer[any(PEERS)], w->index[which]) || any(8) == 0)
         return;
-    if (any(8) == 0)
-        return;
-    memcpy(r, w->index[which], 4);
-    store_le32(r + 4, any(4));
-    store_le64(r + 8, w->now);
-    memcpy(r + 16, send_key, 32);
-    memcpy(r + 48, receive_key, 32);
-    store_le32(r + 80, any(2));
-    store_le32(r + 84, any(10) ? 16 : 1);
-    for (unsigned at = 88; at <= 96; at += 4)
-        store_le32(r + at, any(200000));
-    store_le64(r + 104, any(1000));
-    store_le64(r + 112, any(10) ? UINT64_MAX - 8193 : any(1000));
-    tl_session_new(w->plane, r, sizeof r);
-    if (any(3))
-        tl_session_use(w->plane, w->index[which]);
+    struct record_session r = drawn_session(w->index[which], any(4), w->now);
+    store_le32(r.pad, any(10) ? 16 : 1);
+    begin_session(w->plane, &r);
 }
 
 static void new_peer(struct world *w, uint32_t which) {

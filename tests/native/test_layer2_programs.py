@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The stores of layer 2 under the sanitizers: inputs of a corpus, and what chance makes of them."""
 
-import os
 import platform
-import random
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from machine import native_build
+from tests.native import corpus_run
 from tests.native.layer2_ffi import SOURCES
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -18,16 +17,7 @@ TARGETS = sorted(folder.name for folder in CORPUS.iterdir())
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_input_joins_what_does_not_belong_together_or_breaks_anything(target):
-    """TUNLITE_FUZZ_SEED and TUNLITE_FUZZ_STEPS go on for longer."""
-    sources = ["tests/native/layer2_fuzz.c", *SOURCES]
-    program = native_build.program("layer2_fuzz_asan", sources, native_build.SANITIZE["asan"])
-    seed = os.environ.get("TUNLITE_FUZZ_SEED", str(random.randrange(1 << 32)))
-    steps = os.environ.get("TUNLITE_FUZZ_STEPS", "20000")
-    files = sorted(map(str, (CORPUS / target).iterdir()))
-    argv = [str(program), target, seed, steps, *files]
-    result = subprocess.run(argv, capture_output=True, text=True)
-    assert result.returncode == 0, f"seed {seed}\n" + result.stdout + result.stderr
-    print(result.stdout, end="")
+    corpus_run.run("layer2_fuzz", SOURCES, CORPUS / target)
 
 
 @pytest.mark.skipif(
