@@ -82,6 +82,20 @@ class OnSockets:
         self.inside.close()
         self.outside.close()
 
+    def run(self, seconds=0.05):
+        """Lets the plane turn for a while."""
+        return self.plane.call("run", struct.pack("<Q", self.now_ms() + int(seconds * 1000)))
+
+    def run_on(self, seconds=0.05):
+        """To the deadline: a pool that grows is asked for in between."""
+        deadline = struct.pack("<Q", self.now_ms() + int(seconds * 1000))
+        while not self.plane.call("run", deadline) & lib.TL_WOKE_DEADLINE:
+            self.plane.call("plane_grow", 1 << 20)
+
+    def count(self, name):
+        """One of the plane's counters."""
+        return self.plane.counters()[name]
+
     def run_until(self, condition):
         """One stay in C; whether it ended because condition() came back true on another thread."""
         deadline = struct.pack("<Q", self.now_ms() + 1000 * PATIENCE_S)
@@ -110,10 +124,6 @@ class Wired(OnSockets):
             pytest.skip(f"no {engine} on this machine")
         self.peer = self.plane.peer(["0.0.0.0/0", "::/0"], self.where)
         self.index = self.plane.session(self.plane.index(self.peer), born_ms=self.now_ms())
-
-    def run(self, seconds=0.05):
-        """Lets the plane turn for a while."""
-        return self.plane.call("run", struct.pack("<Q", self.now_ms() + int(seconds * 1000)))
 
     def receive(self, n):
         """The next n packets out of the device, with turns while it is empty."""

@@ -3,7 +3,6 @@
 datagrams on the other."""
 
 import random
-import struct
 import sys
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.native import offload_model as model, offload_packets as packets
 from tests.native.frames import AUTHENTIC, CONTROL, OFF, ON, WHOLE, message, opened, whole
 from tests.native.offload_packets import QINQ, VLAN, Ip, ethernet
-from tests.native.plane_ffi import KEY_A, KEY_B, lib
+from tests.native.plane_ffi import KEY_A, KEY_B
 from tests.native.test_engines import OnSockets
 
 ORDER = sys.byteorder
@@ -40,6 +39,8 @@ def segments_of(frame):
 class FastFrames(OnSockets):
     """One peer of layer 2 and its session; the device's frames have the header."""
 
+    run = OnSockets.run_on
+
     def __init__(self, mode=ON, mtu=1532, payload_max=2000):
         super().__init__("mmsg", layer=2, mtu=mtu)
         self.mode = mode
@@ -51,15 +52,6 @@ class FastFrames(OnSockets):
         self.counter = 0
         self.deliver(b"\x08\x06" * 20)  # proved: from now on in the clear, where that is the mode
         assert self.inside.recv(70000) == single(b"\x08\x06" * 20)
-
-    def run(self, seconds=0.05):
-        """To the deadline: a pool that grows is asked for in between."""
-        deadline = struct.pack("<Q", self.now_ms() + int(seconds * 1000))
-        while not self.plane.call("run", deadline) & lib.TL_WOKE_DEADLINE:
-            self.plane.call("plane_grow", 1 << 20)
-
-    def count(self, name):
-        return self.plane.counters()[name]
 
     def deliver(self, *frames, mode=ON):
         """Messages of these frames, as one run."""

@@ -3,14 +3,13 @@
 runs of datagrams with a vxlan in them on the other."""
 
 import platform
-import struct
 import sys
 
 import pytest
 
 from tests.native import offload_model as model, offload_packets as packets
 from tests.native.offload_packets import QINQ, VLAN, Ip
-from tests.native.plane_ffi import KEY_A, KEY_B, lib, seal, unseal
+from tests.native.plane_ffi import KEY_A, KEY_B, seal, unseal
 from tests.native.test_engines import OnSockets
 from tests.native.test_workers import Crew
 from tests.native.vxlan_packets import LOCAL, REMOTE, frame_of, from_remote, ip, packed, udp
@@ -54,21 +53,14 @@ def frame_in(packet, sums):
 class FastVxlan(OnSockets):
     """A gateway and its session; the device's frames have the header."""
 
+    run = OnSockets.run_on
+
     def __init__(self, sums=0):
         super().__init__("mmsg", vxlan_sums=sums, **ENDS)
         self.sums = bool(sums)
         self.take_frames()
         self.peer = self.plane.peer(["fe80::1/128"], self.where)
         self.index = self.plane.session(self.plane.index(self.peer), born_ms=self.now_ms())
-
-    def run(self, seconds=0.05):
-        """To the deadline: a pool that grows is asked for in between."""
-        deadline = struct.pack("<Q", self.now_ms() + int(seconds * 1000))
-        while not self.plane.call("run", deadline) & lib.TL_WOKE_DEADLINE:
-            self.plane.call("plane_grow", 1 << 20)
-
-    def count(self, name):
-        return self.plane.counters()[name]
 
     def sent(self, n):
         return frames_at(self.outside, n, self.sums)
