@@ -15,7 +15,7 @@ _STANDINS = Path(__file__).parent / "root"
 _FILES = _ROOT / "openwrt/tunlite/files"
 # Where the package puts them; devtools/openwrt.py has the modes.
 _OURS = {"lib/tunlite/uci.sh": "uci.sh"}
-_MOVED = re.compile(r"(?<![\w$}{./])/(lib|sbin|usr|etc|tmp/\.uci|var/run/netifd)(?=/)")
+_MOVED = re.compile(r"(?<![\w$}{./])/(lib|sbin|usr|etc|tmp/\.uci|var/run/netifd)(?=[/\n])")
 SHELL = ["busybox", "ash"]
 
 
@@ -32,20 +32,20 @@ def uci_text(sections):
 
 
 class Router:
-    """`run(argv)` runs a program: subprocess.run, or a namespace's."""
+    """`namespace`: where its programs run; None: beside us."""
 
-    def __init__(self, folder, program, run=subprocess.run):
+    def __init__(self, folder, program, namespace=None):
         self.root = Path(folder)
-        self._run = run
+        self.namespace = namespace
         for source in _STANDINS.rglob("*"):
             if source.is_file():
-                self.install(source.relative_to(_STANDINS), source.read_text(), 0o755)
+                self.install(source.relative_to(_STANDINS), source.read_text())
         for place, name in _OURS.items():
-            self.install(place, (_FILES / name).read_text(), 0o755)
+            self.install(place, (_FILES / name).read_text())
         (self.root / "etc/config").mkdir(parents=True)
-        self.install("usr/sbin/tunlite", Path(program).read_text(), 0o755, moved=False)
+        self.install("usr/sbin/tunlite", Path(program).read_text(), moved=False)
 
-    def install(self, place, text, mode, moved=True):
+    def install(self, place, text, moved=True):
         """Writes a script to `place` in the root, with its paths led there."""
         path = self.root / place
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class Router:
             text = _MOVED.sub(rf"{self.root}/\1", text)
             text = text.replace("#!/bin/sh", f"#!{shutil.which('busybox')} ash", 1)
         path.write_text(text)
-        path.chmod(mode)
+        path.chmod(0o755)
 
     def write(self, sections, package="network"):
         """Writes /etc/config/PACKAGE."""
@@ -66,17 +66,19 @@ class Router:
         """What its programs find."""
         return {**os.environ, "PATH": f"{self.root}/sbin:{os.environ['PATH']}"}
 
-    def sh(self, text, check=True, **kwargs):
-        """Runs a script with the shell library; its CompletedProcess."""
-        head = f". {self.root}/lib/functions.sh\n. {self.root}/lib/tunlite/uci.sh\n"
-        done = self._run(
-            [*SHELL, "-c", head + text],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            **kwargs,
+    def run(self, argv, check=True):
+        """Runs a program; its CompletedProcess with text output."""
+        words = [str(word) for word in argv]
+        if self.namespace is not None:
+            words = self.namespace.command(words)
+        done = subprocess.run(
+            words, env=self.environment, capture_output=True, text=True, timeout=60
         )
         if check and done.returncode:
-            raise AssertionError(f"{text}: {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(f"{words}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def sh(self, text, check=True):
+        """Runs a script with the shell library and ours."""
+        head = f". {self.root}/lib/functions.sh\n. {self.root}/lib/tunlite/uci.sh\n"
+        return self.run([*SHELL, "-c", head + text], check)
