@@ -7,7 +7,8 @@ from tunlite.system import port
 
 ERROR = 0
 INFO = 1
-DEBUG = 2
+EVENTS = 2  # for programs
+DEBUG = 3
 
 _BURST = 5
 _WINDOW_MS = 60000
@@ -41,6 +42,9 @@ class Log:
 
     def info(self, text, kind=None):
         self._say(INFO, text, kind)
+
+    def event(self, text):
+        self._say(EVENTS, text, None)
 
     def debug(self, text, kind=None):
         self._say(DEBUG, text, kind)

@@ -93,6 +93,9 @@ class Log(logs.Log):
     def info(self, text, kind=None):
         self.lines.append(("info", text))
 
+    def event(self, text):
+        self.lines.append(("event", text))
+
     def debug(self, text, kind=None):
         self.lines.append(("debug", text))
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """established.py: when a peer begins and ends to be established, and who is told."""
 
+import json
+
 import pytest
 
 from lab.fakes.net import Node, World
+from tunlite import keys
 from tunlite.control.established import Established
 from tunlite.protocol import wire
 
@@ -163,3 +166,15 @@ def test_the_part_alone_says_what_made_a_difference():
     assert (part.began_ms, part.lasts_ms) == (20, 300)
     assert part.ended("silent") and not part.ended("removed")
     assert (part.began_ms, part.lasts_ms, part.reason) == (0, 0, "silent")
+
+
+def test_programs_are_told_in_json_who_came_and_who_left_and_why(connected):
+    connected.b_of_a.described('a "b"')
+    connected.run(300)
+    rows = [json.loads(text) for text in connected.a.log.texts("event")]
+    assert [(row["event"], row["why"], row["name"]) for row in rows] == [
+        ("establish", "", ""),
+        ("disestablish", "silent", 'a "b"'),
+    ]
+    assert {row["peer"] for row in rows} == {keys.text(connected.b_of_a.public)}
+    assert rows[0]["path_mtu"] is None

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A router's group of gateways on the fakes: who is used, who stands by, deaths and moves."""
 
+import json
+
 import pytest
 
 from lab.fakes.groups import SOURCE, TARGET, Gateways
@@ -798,3 +800,13 @@ def test_a_group_whose_look_failed_is_looked_at_again():
     hands.echo = echo
     assert failures
     assert lab.back_in() <= 6000
+
+
+def test_programs_are_told_whom_a_group_uses_and_why():
+    lab = Gateways(choose="order")
+    lab.ping(2)
+    hold(lab, 2)
+    lab.ping(2)
+    rows = [json.loads(text) for text in lab.router.log.texts("event")]
+    used = [(row["name"], row["why"]) for row in rows if row["event"] == "use"]
+    assert used == [("gw0", "first"), ("gw2", "use")]

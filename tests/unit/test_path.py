@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A layer-2 peer's path MTU between whole daemons on the fakes: probed, told to C, begun anew."""
 
+import json
+
 import pytest
 
 from tests.unit.test_modes import Ends
@@ -43,6 +45,17 @@ def test_the_link_s_mtu_is_used_as_soon_as_a_probe_of_it_was_answered(mine):
     ways.flow(3)
     assert ways.told == ways.longest == ways.path.size() == 1500
     assert ways.path.why() == "the link's"
+
+
+def test_programs_are_told_of_each_new_size_and_why():
+    ways = Way(1500)
+    ways.flow(3)
+    rows = [json.loads(text) for text in ways.a.log.texts("event")]
+    assert [(row["event"], row["path_mtu"]) for row in rows] == [
+        ("establish", 1280),
+        ("path", 1500),
+    ]
+    assert rows[1]["why"] == "the link's"
 
 
 @pytest.mark.parametrize("mtu", [1492, 1460, 1280, 1200])

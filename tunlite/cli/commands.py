@@ -31,8 +31,8 @@ def _take(rest, least, most):
 
 
 def _log(name, foreground=False):
-    """LOG_LEVEL as wireguard-go has it."""
-    levels = {"silent": -1, "error": logs.ERROR, "info": logs.INFO}
+    """LOG_LEVEL as wireguard-go has it, and events."""
+    levels = {"silent": -1, "error": logs.ERROR, "events": logs.EVENTS}
     levels["verbose"] = levels["debug"] = logs.DEBUG
     log = logs.Log(name, levels.get(port.environ_get("LOG_LEVEL") or "info", logs.INFO))
     log.foreground = foreground

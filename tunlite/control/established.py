@@ -5,6 +5,10 @@ initiator: the response) until no session can receive. A rekey is no event.
 Who wants to be told is in Interface.listeners: established(peer), left(peer, reason).
 """
 
+import json
+
+from tunlite import keys
+
 
 class Established:
     """A part of a peer; methods are what happened, and say whether that made a difference."""
@@ -31,9 +35,24 @@ class Established:
         return True
 
 
+def happened(event, peer, why=""):
+    """A line for programs that read us (running.md, "Under a supervisor")."""
+    log = peer.exchange.owner.log
+    row = {
+        "event": event,
+        "interface": log.prefix,
+        "peer": keys.text(peer.public),
+        "name": peer.description,
+        "why": why,
+        "path_mtu": peer.path.size() if peer.path else None,
+    }
+    log.event(json.dumps(row))
+
+
 def heard(peer, now_ms):
     """On its newest session, the first time."""
     if peer.established.proved(peer.sessions.receives_until(), now_ms):
+        happened("establish", peer)
         for listener in peer.exchange.owner.listeners:
             _tell(peer, listener.established, peer)
 
@@ -42,6 +61,7 @@ def left(peer, reason):
     """Its sessions end now. `reason`: silent, removed, link down, key changed, stopped, or what
     whoever ends them says. They, and its allowed IPs, are still there while this is told."""
     if peer.established.ended(reason):
+        happened("disestablish", peer, reason)
         for listener in peer.exchange.owner.listeners:
             _tell(peer, listener.left, peer, reason)
 

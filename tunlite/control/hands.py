@@ -2,7 +2,7 @@
 """What the choice of a group sees and does: choice.py's words, and the daemon behind them."""
 
 from tunlite import keys
-from tunlite.control import timers
+from tunlite.control import established, timers
 from tunlite.plane import plane as planes
 
 _AGAIN_MS = 1000
@@ -145,6 +145,8 @@ class Hands:
         interface.usage.swap(peers, self._plane, interface.let_turn)
         for peer in peers:
             peer.arm()
-        if old is not None and old is not new:
-            names = f"{label(new.peer)} in place of {label(old.peer)}"
-            interface.log.info(f"group {self._group.name} uses {names}: {why}")
+        if old is not new:
+            established.happened("use", new.peer, why)
+            if old is not None:
+                names = f"{label(new.peer)} in place of {label(old.peer)}"
+                interface.log.info(f"group {self._group.name} uses {names}: {why}")

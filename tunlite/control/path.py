@@ -3,7 +3,7 @@
 path MTU is measured (protocol/path_mtu.py), or is what `PathMTU` says."""
 
 from tunlite import endpoints
-from tunlite.control import timers
+from tunlite.control import established, timers
 from tunlite.plane import plane as planes
 from tunlite.protocol import layer, path_mtu
 
@@ -133,5 +133,7 @@ class Path:
     def _tell(self):
         told = (self._frame_max, self.size() - _AROUND[self._family])
         if told != self._told:
+            if self._told and told[1] != self._told[1]:
+                established.happened("path", self._peer, self.why())
             self._told = told
             self._exchange.plane.peer_path(self._peer.handle, told[0], told[1])
