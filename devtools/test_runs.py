@@ -108,17 +108,16 @@ class Run:
 
 
 def plan(chosen, variants, left_out):
-    """(runs to start at once, runs to do meanwhile, runs after both); `left_out` are marks.
+    """The runs, in the order in which they begin; `left_out` are marks.
 
     The first variant runs all suites; a further engine or cipher leaves out the tests marked once,
-    the static executable does not: of the long tests it runs these and no others. Emulated machines
-    and long tests leave a processor idle, so what needs no namespace runs beside them. What does
-    need one mostly waits, for timers of the protocol; it comes last, several runs at a time, beside
-    the other variants of what needs none.
+    the static executable does not: of the long tests it runs these and no others. What computes
+    comes first (sanitizers, emulated machines), the longest before the shorter; what needs a
+    namespace mostly waits, for timers of the protocol, and runs beside it.
     It is a process of its own also because who is not root enters a user namespace for it, which
     has no way to the net.
     """
-    beside, first, then = [], [], []
+    others, machines, long, spaces = [], [], [], []
     selected = [f"not {mark}" for mark in left_out]
     for variant in variants:
         suites, marks = list(chosen), list(selected)
@@ -127,24 +126,26 @@ def plan(chosen, variants, left_out):
             again = _ON_STATIC if variant == "static" else _PER_VARIANT
             suites = [suite for suite in chosen if suite in again]
             marks += [f"not {_ONCE}"] if variant != "static" else []
-        spaces = [suite for suite in suites if suite in _IN_NAMESPACES]
-        others = [suite for suite in suites if suite not in (*spaces, "qemu")]
-        if others:
-            (first if is_first else then).append(Run(variant, others, marks))
-        if spaces and "long" not in left_out:
+        in_spaces = [suite for suite in suites if suite in _IN_NAMESPACES]
+        alone = [suite for suite in suites if suite not in (*in_spaces, "qemu")]
+        if alone:
+            others.append(Run(variant, alone, marks))
+        if in_spaces and "long" not in left_out:
             marks = [*marks, "not long"]
             if is_first or variant == "static":
                 only = [] if is_first else [_ONCE]
-                beside.append(Run(variant, spaces, [*selected, "long", *only]))
+                long.append(Run(variant, in_spaces, [*selected, "long", *only]))
         if "qemu" in suites:
-            beside.append(Run(variant, ["qemu"], selected))
-        then += [Run(variant, spaces, marks)] if spaces else []
-    return (beside, first, then) if first else ([], [], [*beside, *then])
+            machines.append(Run(variant, ["qemu"], selected))
+        spaces += [Run(variant, in_spaces, marks)] if in_spaces else []
+    return [*others[:1], *machines, *long, *spaces, *others[1:]]
 
 
-def _side_by_side(runs, options, lanes):
-    """Whether none failed. One of those that run says what it does as it does it."""
-    waiting, running, passed = list(runs), [], []
+def run_all(planned, options, lanes):
+    """Runs a plan, so many runs at a time; whether none failed. One says what it does as it does
+    it.
+    """
+    waiting, running, passed = list(planned), [], []
     while waiting or running:
         while waiting and len(running) < lanes:
             apart = any(not run.is_apart() for run in running)
@@ -157,14 +158,3 @@ def _side_by_side(runs, options, lanes):
         except KeyboardInterrupt:
             waiting = []  # those that run have heard it too
     return all(passed)
-
-
-def run_all(planned, options, lanes):
-    """Runs a plan, what comes last in so many lanes; the runs, and whether none of them failed."""
-    beside, first, then = planned
-    for run in beside:
-        run.start(options, apart=True)
-    passed = [run.start(options).finish() for run in first]
-    passed += [run.finish() for run in beside]
-    passed.append(_side_by_side(then, options, lanes))
-    return [*first, *beside, *then], all(passed)

@@ -42,7 +42,7 @@ def _coverage(*words):
         "variants": "by commas: the first runs everything; a further ENGINE or ENGINE+AEAD runs "
         "native and net but for tests marked once, static net and interop on routers' executable",
         "matrix": "native and net once per engine and AEAD of this machine, and static",
-        "lanes": "so many runs in namespaces at a time; they mostly wait, and more than 3 disturb",
+        "lanes": "so many runs at a time; those in namespaces mostly wait, and more than 3 disturb",
         "all_": "also the tests marked slow: more emulated machines",
         "quick": "without the tests marked long",
         "stop": "stop at the first failure",
@@ -54,7 +54,7 @@ def test(
     suite="",
     variants="auto",
     matrix=False,
-    lanes=2,
+    lanes=3,
     all_=False,
     quick=False,
     stop=False,
@@ -71,7 +71,8 @@ def test(
     begun = time.monotonic()
     shutil.rmtree(BUILD / "coverage", ignore_errors=True)
     (BUILD / "coverage").mkdir(parents=True)
-    runs, passed = test_runs.run_all(test_runs.plan(chosen, names, left_out), options, lanes)
+    runs = test_runs.plan(chosen, names, left_out)
+    passed = test_runs.run_all(runs, options, lanes)
     _coverage("combine", "--quiet")
     _coverage("report", "--skip-empty")
     _finish(runs, passed, time.monotonic() - begun)

@@ -49,31 +49,35 @@ def _command_elsewhere(folder, out, build):
     return command
 
 
-@pytest.mark.timeout(_LIMIT)
-def test_a_build_in_another_folder_is_the_same_file(shipped, tmp_path):
-    out = tmp_path / "tunlite"
-    command = _command_elsewhere(tmp_path / "elsewhere", out, tmp_path / "objects")
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """(folder, executable, objects, command) of a copy of the sources, built there."""
+    top = tmp_path_factory.mktemp("elsewhere")
+    folder, out, build = top / "sources", top / "tunlite", top / "objects"
+    command = _command_elsewhere(folder, out, build)
     subprocess.run(command, env=toolchain.environment(), check=True, capture_output=True)
-    out.write_bytes(cross.finished(out.read_bytes()))
-    assert _sha256(out) == _sha256(shipped)
+    return folder, out, build, command
 
 
 @pytest.mark.timeout(_LIMIT)
-def test_what_is_built_again_has_other_numbers_of_names_everywhere(tmp_path):
+def test_a_build_in_another_folder_is_the_same_file(shipped, elsewhere):
+    image = cross.finished(elsewhere[1].read_bytes())
+    assert hashlib.sha256(image).hexdigest() == _sha256(shipped)
+
+
+@pytest.mark.timeout(_LIMIT)
+def test_what_is_built_again_has_other_numbers_of_names_everywhere(elsewhere, tmp_path):
     """A name that is said often comes before others: C knows all by their numbers too."""
-    out = tmp_path / "out"
-    command = _command_elsewhere(tmp_path, out, tmp_path / "objects")
-    headers = []
-    for more in (
-        "",
-        "\n\ndef _often(one):\n" + "    one.ArithmeticError(one.AssertionError)\n" * 400,
-    ):
-        with open(tmp_path / "tunlite" / "errors.py", "a", encoding="utf-8") as file:
-            file.write(more)
-        subprocess.run(command, env=toolchain.environment(), check=True, capture_output=True)
-        assert len(_run("x86_64", out, "genkey").stdout) == 45
-        headers.append((tmp_path / "objects/numbered/genhdr/qstrdefs.generated.h").read_text())
-    assert headers[0] != headers[1]
+    folder, out, build, command = elsewhere
+    header = build / "numbered/genhdr/qstrdefs.generated.h"
+    before = header.read_text()
+    shutil.copy(out, tmp_path / "before")
+    with open(folder / "tunlite" / "errors.py", "a", encoding="utf-8") as file:
+        file.write("\n\ndef _often(one):\n" + "    one.ArithmeticError(one.AssertionError)\n" * 400)
+    subprocess.run(command, env=toolchain.environment(), check=True, capture_output=True)
+    assert header.read_text() != before
+    for program in (tmp_path / "before", out):
+        assert len(_run("x86_64", program, "genkey").stdout) == 45
 
 
 @pytest.mark.timeout(_LIMIT)

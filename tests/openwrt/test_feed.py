@@ -65,8 +65,8 @@ def openwrt_tree(tmp_path):
     return tmp_path
 
 
-def _make(tree, *words):
-    command = ["nice", "make", "-C", str(_ROOT / "openwrt/tunlite"), f"TOPDIR={tree}", *words]
+def _make(tree, package, *words):
+    command = ["nice", "make", "-C", str(package.folder), f"TOPDIR={tree}", *words]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -76,26 +76,64 @@ def test_a_release_made_as_the_makefile_says_unpacks_to_what_the_build_wants(ope
     words = re.search("`(git archive .*)`", text)[1].replace("-o ", f"-o {openwrt_tree}/dl/")
     subprocess.run(words.split(), cwd=_ROOT, check=True)
     folder = openwrt_tree / f"tunlite-{__version__}"
-    _make(openwrt_tree, f"PKG_BUILD_DIR={folder}", "prepare")
+    _make(openwrt_tree, rows.named("tunlite"), f"PKG_BUILD_DIR={folder}", "prepare")
     for path in ("micropython/Makefile", "native/border/plane.c", "tunlite/__init__.py", "LICENSE"):
         assert (folder / path).is_file()
     for path in ("micropython-source/py/py.mk", "bearssl-source/inc/bearssl.h"):
         assert (folder / path).is_file()
 
 
+# In the build entry's place: what it was asked for, and a program that is none.
+_BUILDS = """#!/bin/sh
+printf '%s\\n' "$@" >{0}/asked
+for word in "$@"; do
+	case $word in OUT=*) echo program >"${{word#OUT=}}" ;; esac
+done
+"""
+
+
+def _is_what_we_pack(root, package, built):
+    """Whether a Makefile's recipes installed what we pack; the program may be another."""
+    tree = rows.content(package, built)
+    keep = f"lib/upgrade/keep.d/{package.name}"
+    if keep in tree.files:
+        kept = sorted((root / keep).read_text().splitlines())
+        assert kept == sorted(tree.files.pop(keep)[0].decode().splitlines())  # no line twice
+        (root / keep).unlink()
+    found = {
+        path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mode & 0o777)
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+    assert found == tree.files
+    for path, mode in package.folders.items():
+        assert (root / path).stat().st_mode & 0o777 == mode
+
+
+def test_the_recipes_of_tunlite_ask_the_build_entry_for_a_program_and_install_what_we_pack(
+    openwrt_tree, tmp_path
+):
+    package, builds = rows.named("tunlite"), tmp_path / "builds"
+    builds.write_text(_BUILDS.format(tmp_path))
+    builds.chmod(0o755)
+    _make(openwrt_tree, package, f"TUNLITE_SOURCE={_ROOT}", f"MAKE={builds}", "all")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    folder = tmp_path / "build"
+    assert asked[:2] == ["-C", f"{folder}/micropython"]
+    words = dict(word.split("=", 1) for word in asked if "=" in word)
+    assert (folder / "micropython/Makefile").is_file()
+    assert Path(words["MICROPYTHON"], "py/py.mk").is_file()
+    assert Path(words["BEARSSL"], "inc/bearssl.h").is_file()
+    assert words["CC"] == "gcc" and words["LDFLAGS"] == "-s"
+    assert words["CFLAGS"] == "-pipe"  # the makefile knows what is for speed: native/ keeps -O2
+    _is_what_we_pack(tmp_path / "root", package, {"usr/sbin/tunlite": b"program\n"})
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_its_recipes_unpack_build_and_install_a_program_that_runs(openwrt_tree, tmp_path):
-    _make(openwrt_tree, f"TUNLITE_SOURCE={_ROOT}", "all")
+def test_the_program_that_the_recipes_build_runs(openwrt_tree, tmp_path):
+    _make(openwrt_tree, rows.named("tunlite"), f"TUNLITE_SOURCE={_ROOT}", "all")
     program = tmp_path / "root/usr/sbin/tunlite"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert said.stdout == f"tunlite {__version__}\n"
-    assert (tmp_path / "root/etc/tunlite").stat().st_mode & 0o777 == 0o700  # keys live here
-    row = rows.named("tunlite")
-    ours = rows.content(row, {path: program.read_bytes() for path in row.built})
-    keep = "lib/upgrade/keep.d/tunlite"
-    kept = sorted((tmp_path / "root" / keep).read_text().splitlines())
-    assert kept == sorted(ours.files.pop(keep)[0].decode().splitlines())  # no line twice
-    for path, (data, mode) in ours.files.items():
-        installed = tmp_path / "root" / path
-        assert (installed.read_bytes(), installed.stat().st_mode & 0o777) == (data, mode), path
     assert "-Os -pipe" not in (tmp_path / "build/build/flags").read_text()  # native/ keeps -O2

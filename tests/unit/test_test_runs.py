@@ -8,9 +8,8 @@ from devtools import test_runs
 
 def _parts(planned):
     """(variant, suite, whether long tests are among it) of all runs."""
-    runs = [run for runs in planned for run in runs]
     return sorted(
-        (run.variant, suite, mark) for run in runs for suite in run.suites for mark in run.marks
+        (run.variant, suite, mark) for run in planned for suite in run.suites for mark in run.marks
     )
 
 
@@ -29,11 +28,56 @@ def test_each_suite_of_a_variant_is_in_one_run_and_its_long_tests_too():
     )
 
 
-def test_what_needs_no_namespace_runs_again_beside_what_does():
-    beside, first, then = test_runs.plan(["lint", "native", "net"], ["auto", "basic"], ["slow"])
-    assert [str(run) for run in beside] == ["auto: net"]
-    assert [str(run) for run in first] == ["auto: lint, native"]
-    assert [str(run) for run in then] == ["auto: net", "basic: native", "basic: net"]
+def test_what_computes_begins_before_what_waits():
+    chosen = ["lint", "native", "net", "qemu"]
+    planned = test_runs.plan(chosen, ["auto", "basic"], ["slow"])
+    assert [str(run) for run in planned] == [
+        *("auto: lint, native", "auto: qemu", "auto: net", "auto: net", "basic: net"),
+        "basic: native",
+    ]
+    assert [("long" in run.marks) for run in planned[2:4]] == [True, False]
+
+
+class _Run:
+    """Runs for so many rounds; `seen` gets how many run whenever one begins."""
+
+    going = 0
+
+    def __init__(self, rounds, seen):
+        self.rounds, self.seen = rounds, seen
+        self._apart = None
+
+    def start(self, options, apart=False):
+        _Run.going += 1
+        self.seen.append(_Run.going)
+        self._apart = apart
+        return self
+
+    def is_running(self):
+        self.rounds -= 1
+        return self.rounds > 0
+
+    def is_apart(self):
+        return self._apart
+
+    def finish(self):
+        _Run.going -= 1
+        return self.rounds != -1
+
+
+def test_a_run_begins_as_soon_as_there_is_a_lane_and_one_alone_prints(monkeypatch):
+    monkeypatch.setattr(test_runs.time, "sleep", lambda seconds: None)
+    seen = []
+    runs = [_Run(rounds, seen) for rounds in (3, 9, 9, 2, 2)]
+    assert test_runs.run_all(runs, [], 3)
+    assert seen == [1, 2, 3, 3, 3] and _Run.going == 0
+    assert [run.is_apart() for run in runs] == [False, True, True, False, False]
+
+
+def test_a_run_that_failed_is_told_whatever_the_others_do(monkeypatch):
+    monkeypatch.setattr(test_runs.time, "sleep", lambda seconds: None)
+    runs = [_Run(rounds, []) for rounds in (2, 0, 2)]  # the second one fails
+    assert not test_runs.run_all(runs, [], 2)
 
 
 def test_each_file_of_tests_is_in_one_suite():
@@ -47,4 +91,4 @@ def test_each_file_of_tests_is_in_one_suite():
 def test_a_single_suite_is_run_on_its_own(suite):
     planned = test_runs.plan([suite], ["auto"], ["slow", "long"])
     assert _parts(planned) == sorted(("auto", suite, mark) for mark in ("not slow", "not long"))
-    assert planned[0] == []
+    assert len(planned) == 1
