@@ -11,6 +11,7 @@ from pathlib import Path
 
 from devtools.openwrt import architectures, rows
 from devtools.openwrt.rows import PackageError
+from devtools.openwrt.tree import Tree
 
 INDEX = "packages.adb"
 NOARCH = "noarch"
@@ -32,7 +33,7 @@ def name(row):
 
 def packed(row, tree):
     """The files of an .apk: the tree's, and what OpenWrt's default scripts look up there."""
-    whole = type(tree)(dict(tree.files), dict(tree.folders))
+    whole = Tree(dict(tree.files), dict(tree.folders))
     lists = f"lib/apk/packages/{row.name}"
     listing = "".join(f"/{path}\n" for path in sorted(tree.files))
     if row.conffiles:
@@ -101,7 +102,7 @@ def _as_root():
     )
 
 
-def _lay_out(tree, folder):
+def lay_out(tree, folder):
     """Writes a tree below `folder`, with its modes and one fixed time, which an .apk stores too."""
     folder.mkdir()
     for path in sorted(tree.folders):
@@ -137,7 +138,7 @@ def write(row, tree, arch, out):
         raise PackageError(MISSING)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _lay_out(packed(row, tree), folder / "files")
+        lay_out(packed(row, tree), folder / "files")
         for phase, text in scripts(row).items():
             (folder / phase).write_text(text)
         _run([*_as_root(), *command(apk, row, arch, out, folder)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packages: a row each. Their files are in openwrt/NAME."""
+"""The packages: a row each. Their files are in openwrt/."""
 
 from dataclasses import dataclass, field
 
@@ -19,11 +19,12 @@ class PackageError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """One package. A file that is executable in openwrt/NAME is so on the router.
+    """One package.
 
-    `trees` are folders of openwrt/NAME and where on the router what is in them goes; `files` is
-    path on the router -> (file of openwrt/NAME, mode). `built` is path -> what makes it of an
-    executable's name (devtools/openwrt/built.py); without one the package is for all machines.
+    `trees` are folders of its own and where on the router what is in them goes; what is executable
+    there is so on the router. `files` is path on the router -> (file of its own, mode). `built` is
+    path -> what makes it (devtools/openwrt/built.py), of an executable's name; without one the
+    package is for all machines.
     """
 
     name: str
@@ -36,16 +37,35 @@ class Package:
     built: dict[str, str] = field(default_factory=dict)
     conffiles: tuple[str, ...] = ()
     postinst: str = ""  # lines of shell after OpenWrt's own
+    home: str = ""  # its folder below openwrt/, where that has not its name
 
     @property
     def folder(self):
         """Where its files are."""
-        return ROOT / "openwrt" / self.name
+        return ROOT / "openwrt" / (self.home or self.name)
 
     @property
     def is_for_all(self):
         """Whether one package does for every machine."""
         return not self.built
+
+
+# rpcd reads its plugins and rights when it starts, LuCI keeps menus and modules.
+_READ_ANEW = """\
+[ -n "${IPKG_INSTROOT}" ] || {
+	rm -rf /tmp/luci-indexcache.* /tmp/luci-modulecache
+	[ ! -x /etc/init.d/rpcd ] || /etc/init.d/rpcd reload
+}
+"""
+GLUON = "gluon-mesh-vpn-tunlite"
+
+
+def _check_site(path):
+    """What gluon.mk makes of a package's check_site.lua: an image of a wrong site is not built."""
+    return (
+        """lua "${IPKG_INSTROOT}/lib/gluon/check-site.lua" <<'END_OF_CHECK_SITE'\n"""
+        f"{path.read_text(encoding='utf-8')}END_OF_CHECK_SITE\n"
+    )
 
 
 PACKAGES = (
@@ -62,6 +82,24 @@ PACKAGES = (
         folders={"etc/tunlite": 0o700},  # keys live here
         built={"usr/sbin/tunlite": "executable"},
         conffiles=("/etc/tunlite/",),
+    ),
+    Package(
+        name="luci-proto-tunlite",
+        title="LuCI and rpcd support for tunlite",
+        section="luci",
+        depends=("tunlite", "luci-base"),
+        trees={"root": "", "htdocs": "www/"},
+        postinst=_READ_ANEW,
+    ),
+    Package(
+        name="gluon-mesh-vpn-tunlite",
+        title="Mesh VPN by tunlite: Ethernet frames, or VXLAN towards gateways of today",
+        section="gluon",
+        depends=("gluon-core", "gluon-mesh-vpn-core", "libjson-c", "respondd", "tunlite"),
+        home=f"gluon/{GLUON}",
+        trees={"files": "", "luasrc": ""},
+        built={f"usr/lib/respondd/{GLUON}.so": "respondd"},
+        postinst=_check_site(ROOT / "openwrt/gluon" / GLUON / "check_site.lua"),
     ),
 )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The feed's Makefile, run whole with stand-ins for what OpenWrt's tree includes, and this gcc."""
+"""The feeds' Makefiles, run with stand-ins for what OpenWrt's and Gluon's trees include."""
 
 import re
 import subprocess
@@ -40,29 +40,50 @@ prepare:
 all:
 	$(call Build/Prepare)
 	$(call Build/Compile)
+	mkdir -p $(TOPDIR)/root
 	$(call Package/$(1)/install,$(TOPDIR)/root)
 	for x in $$(strip $$(Package/$(1)/conffiles)); do \\
 		[ -f $(TOPDIR)/root/$$$$x ] || echo $$$$x >>$(TOPDIR)/root/lib/upgrade/keep.d/$(1); \\
 	done
 endef
 """
+# What Gluon's gluon.mk does with the folders of a package.
+_GLUON = """
+include $(INCLUDE_DIR)/package.mk
+define Build/Compile
+	mkdir -p $(PKG_BUILD_DIR)
+	$(CP) ./src/. $(PKG_BUILD_DIR)/
+	$(MAKE) -C $(PKG_BUILD_DIR) CC="$(TARGET_CC)" CFLAGS="$(TARGET_CFLAGS)" CPPFLAGS="$(CPPFLAGS)"
+endef
+define BuildPackageGluon
+define Package/$(1)/install
+	$(CP) ./files/. $$(1)/
+	$(CP) ./luasrc/. $$(1)/
+	$(INSTALL_DIR) $$(1)/usr/lib/respondd
+	$(CP) $(PKG_BUILD_DIR)/respondd.so $$(1)/usr/lib/respondd/$(1).so
+endef
+$$(eval $$(call BuildPackage,$(1)))
+endef
+"""
 
 
 @pytest.fixture
 def openwrt_tree(tmp_path):
-    """A folder with what the Makefile includes and downloads."""
-    (tmp_path / "include").mkdir()
-    (tmp_path / "dl").mkdir()
-    (tmp_path / "rules.mk").write_text(_RULES.format(tmp_path))
-    (tmp_path / "include/package.mk").write_text(_PACKAGE)
+    """A folder with what the Makefiles include and download; Gluon's tree is around it."""
+    tree = tmp_path / "openwrt"
+    for folder in (tree / "include", tree / "dl", tmp_path / "package"):
+        folder.mkdir(parents=True)
+    (tree / "rules.mk").write_text(_RULES.format(tree))
+    (tree / "include/package.mk").write_text(_PACKAGE)
+    (tmp_path / "package/gluon.mk").write_text(_GLUON)
     for source, name in (
         (toolchain.MICROPYTHON, "micropython-1.25.0.tar.xz"),
         (toolchain.BEARSSL, "bearssl-0.6.tar.gz"),
     ):
-        tree = toolchain.tree(source)
-        archive = ["tar", "-cf", str(tmp_path / "dl" / name), "-C", str(tree.parent), tree.name]
+        found = toolchain.tree(source)
+        archive = ["tar", "-cf", str(tree / "dl" / name), "-C", str(found.parent), found.name]
         subprocess.run(archive, check=True)
-    return tmp_path
+    return tree
 
 
 def _make(tree, package, *words):
@@ -118,7 +139,7 @@ def test_the_recipes_of_tunlite_ask_the_build_entry_for_a_program_and_install_wh
     builds.chmod(0o755)
     _make(openwrt_tree, package, f"TUNLITE_SOURCE={_ROOT}", f"MAKE={builds}", "all")
     asked = (tmp_path / "asked").read_text().splitlines()
-    folder = tmp_path / "build"
+    folder = openwrt_tree / "build"
     assert asked[:2] == ["-C", f"{folder}/micropython"]
     words = dict(word.split("=", 1) for word in asked if "=" in word)
     assert (folder / "micropython/Makefile").is_file()
@@ -126,14 +147,28 @@ def test_the_recipes_of_tunlite_ask_the_build_entry_for_a_program_and_install_wh
     assert Path(words["BEARSSL"], "inc/bearssl.h").is_file()
     assert words["CC"] == "gcc" and words["LDFLAGS"] == "-s"
     assert words["CFLAGS"] == "-pipe"  # the makefile knows what is for speed: native/ keeps -O2
-    _is_what_we_pack(tmp_path / "root", package, {"usr/sbin/tunlite": b"program\n"})
+    _is_what_we_pack(openwrt_tree / "root", package, {"usr/sbin/tunlite": b"program\n"})
+
+
+def test_the_recipes_of_luci_install_what_we_pack(openwrt_tree):
+    package = rows.named("luci-proto-tunlite")
+    _make(openwrt_tree, package, "all")
+    _is_what_we_pack(openwrt_tree / "root", package, {})
+
+
+def test_the_recipes_of_gluon_compile_the_module_and_install_what_we_pack(openwrt_tree):
+    package = rows.named(rows.GLUON)
+    _make(openwrt_tree, package, f"CPPFLAGS=-I{_ROOT}/lab/openwrt/gluon", "all")
+    (path,) = package.built
+    module = (openwrt_tree / "root" / path).read_bytes()
+    _is_what_we_pack(openwrt_tree / "root", package, {path: module})
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_program_that_the_recipes_build_runs(openwrt_tree, tmp_path):
+def test_the_program_that_the_recipes_build_runs(openwrt_tree):
     _make(openwrt_tree, rows.named("tunlite"), f"TUNLITE_SOURCE={_ROOT}", "all")
-    program = tmp_path / "root/usr/sbin/tunlite"
+    program = openwrt_tree / "root/usr/sbin/tunlite"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert said.stdout == f"tunlite {__version__}\n"
-    assert "-Os -pipe" not in (tmp_path / "build/build/flags").read_text()  # native/ keeps -O2
+    assert "-Os -pipe" not in (openwrt_tree / "build/build/flags").read_text()  # native/ keeps -O2

@@ -24,7 +24,8 @@ def test_every_package_has_its_files_in_a_folder_of_its_name(row, tree_of):
     assert tree.files
     shell = {path: data for path, (data, _) in tree.files.items() if data.startswith(b"#!")}
     for path in shell:
-        assert tree.files[path][1] == 0o755, f"{path} is not executable"
+        is_sourced = path.startswith("lib/tunlite/")
+        assert is_sourced or tree.files[path][1] == 0o755, f"{path} is not executable"
 
 
 def test_no_two_packages_install_the_same_file(tree_of):
@@ -72,11 +73,50 @@ def test_keys_and_state_lie_in_flash_and_survive_a_sysupgrade(tree_of, tmp_path,
     )
 
 
+def _run_postinst(row, root, **programs):
+    """Runs a row's postinst on an installed package, whose paths lie below `root`."""
+    text = row.postinst
+    for path in ("/tmp/luci", "/etc/init.d"):
+        text = text.replace(path, f"{root}{path}")
+    for path, script in programs.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(script)
+        (root / path).chmod(0o755)
+    return subprocess.run(["sh", "-ec", text], capture_output=True, text=True)
+
+
+def test_rpcd_reads_the_plugin_at_once_and_luci_its_menu(tmp_path):
+    row = rows.named("luci-proto-tunlite")
+    (tmp_path / "tmp/luci-modulecache").mkdir(parents=True)
+    (tmp_path / "tmp/luci-indexcache.1.json").write_text("")
+    assert _run_postinst(row, tmp_path).returncode == 0  # without rpcd too
+    assert list((tmp_path / "tmp").iterdir()) == []
+    done = _run_postinst(row, tmp_path, **{"etc/init.d/rpcd": '#!/bin/sh\necho "rpcd $1"\n'})
+    assert done.stdout == "rpcd reload\n"
+
+
+def test_while_an_image_is_built_nothing_is_reloaded(tmp_path):
+    row = rows.named("luci-proto-tunlite")
+    environment = {"IPKG_INSTROOT": str(tmp_path), "PATH": "/nowhere"}
+    done = subprocess.run(["/bin/sh", "-c", row.postinst], env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_site_is_checked_by_what_the_package_brings(tmp_path):
+    row = rows.named("gluon-mesh-vpn-tunlite")
+    (tmp_path / "lua").write_text('#!/bin/sh\necho "$1"\ncat\n')
+    (tmp_path / "lua").chmod(0o755)
+    environment = {"IPKG_INSTROOT": "/image", "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-c", row.postinst], env=environment, capture_output=True)
+    script = (row.folder / "check_site.lua").read_bytes()
+    assert done.stdout == b"/image/lib/gluon/check-site.lua\n" + script
+
+
 @pytest.fixture
 def makefile(row):
     """{variable or define: text} of a feed's Makefile."""
     text = (row.folder / "Makefile").read_text()
-    found = dict(re.findall(r"^ *(\w+):=(.*)$", text, re.M))
+    found = dict(re.findall(r"^\s*(\w+):=(.*)$", text, re.M))
     for name, body in re.findall(r"^define (\S+)\n(.*?)^endef$", text, re.M | re.S):
         found[name] = body
     return found
@@ -86,10 +126,14 @@ def test_the_feeds_makefile_says_what_the_row_says(row, makefile):
     assert makefile["PKG_NAME"] == row.name
     assert makefile["PKG_VERSION"] == tunlite.__version__
     assert makefile["PKG_RELEASE"] == str(rows.RELEASE)
-    assert makefile["TITLE"] == row.title and makefile["SECTION"] == row.section
+    # gluon.mk has the section of its packages, and makes their postinst of check_site.lua.
+    assert makefile["TITLE"] == row.title and makefile.get("SECTION", "gluon") == row.section
     assert [word.strip("+") for word in makefile["DEPENDS"].split()] == list(row.depends)
     assert (makefile.get("PKGARCH") == "all") == row.is_for_all
     kept = makefile.get(f"Package/{row.name}/conffiles", "").split()
     assert kept == list(row.conffiles)
     postinst = makefile.get(f"Package/{row.name}/postinst", "").replace("$$", "$")
-    assert postinst.removeprefix("#!/bin/sh\n") == row.postinst
+    if (row.folder / "check_site.lua").exists():
+        assert not postinst and (row.folder / "check_site.lua").read_text() in row.postinst
+    else:
+        assert postinst.removeprefix("#!/bin/sh\n") == row.postinst
