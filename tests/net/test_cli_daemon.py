@@ -19,6 +19,8 @@ from lab.peers import Keys, ini, interface_name, tunlite_command, tunlite_progra
 from lab.topology import Tunlite, Tunnel, WireguardGo, tcp_transfer, wait_for
 from tunlite.system import port, rtnetlink
 
+pytestmark = pytest.mark.once
+
 _SOCKETS = Path("/var/run/wireguard")
 
 

@@ -6,7 +6,11 @@ router ==w1== gateway
 
 import time
 
+import pytest
+
 from lab.topology import Keys, Tunnel, ping, preshared_key, wait_for
+
+pytestmark = pytest.mark.once
 
 
 def _stays_down(tunnel, seconds=3):

@@ -4,8 +4,12 @@
 router ==w1== gateway
 """
 
+import pytest
+
 from lab.peers import Tunlite
 from lab.topology import BackgroundPing, Keys, Tunnel, endpoint, ping, wait_for
+
+pytestmark = pytest.mark.once
 
 
 class _Stranger:

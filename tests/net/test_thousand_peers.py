@@ -14,6 +14,8 @@ import pytest
 from devtools import cross
 from lab.peers import ini, interface_name, preshared_key
 
+pytestmark = pytest.mark.once
+
 PEERS = 1000
 HEAP_TO_ASK = "512K"
 HEAP_TO_TELL = "1M"
