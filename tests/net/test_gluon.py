@@ -80,7 +80,8 @@ class _Site:
 
     def start(self):
         """What the handler does of the interface."""
-        interface = self.node.uci()["wg_mesh"]
+        network = self.node.uci()
+        interface = network["wg_mesh"]
         assert interface["disabled"] == "0" and interface["tunnel_device"] == _DEVICE
         file, group = self.lab.folder / "wg_mesh.conf", self.lab.folder / "group"
         file.touch(mode=0o600)
@@ -94,6 +95,8 @@ class _Site:
             self.process = self.namespace.start([*words, *command], "node", stdin=line)
         self.process.wait_line("ready")
         self.namespace.ip("link", "set", _DEVICE, "mtu", interface["mtu"], "up")
+        # What Gluon's core has netifd do, once the device is there.
+        self.namespace.ip("link", "set", _DEVICE, "address", network["mesh_vpn"]["macaddr"])
         self.namespace.ip("addr", "add", self.v4 + "/16", "dev", _DEVICE)
         return self
 

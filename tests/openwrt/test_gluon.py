@@ -179,6 +179,7 @@ def test_the_vxlan_of_gluon_has_the_domain_s_seed_and_one_address_for_all_gatewa
     assert network["mesh_vpn_backbone"]["probe_address"] == "fe80::1"
     for name in ("mesh_vpn_gw1", "mesh_vpn_gw2"):
         assert network[name]["allowed_ips"] == ["fe80::1/128"]
+        assert "probe_address" not in network[name]
 
 
 def test_the_vxlan_of_munich_has_the_gateway_s_own_address(node):
@@ -217,6 +218,27 @@ def test_a_second_run_and_a_second_sysupgrade_change_nothing(node):
         for path in sorted(made.root.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         made.root.rmdir()
+
+
+def test_run_by_itself_it_leaves_the_vpn_on_or_off_as_it_was(node):
+    made = node(site())
+    made.sysupgrade()
+    for disabled in ("1", "0"):
+        made.provider(f"enable({'true' if disabled == '0' else 'false'})")
+        made.upgrade("400-mesh-vpn-tunlite")
+        assert made.uci()["wg_mesh"]["disabled"] == disabled
+
+
+def test_gateways_stand_in_the_order_of_their_names_for_choose_order(node):
+    conf = site(1, choose="order", layer=2, mtu=1532)
+    names = [f"gw{letter}" for letter in "aqzbyc"]
+    table = conf["mesh_vpn"]["tunlite"]
+    table["peers"] = {n: {**table["peers"]["gw1"], "public_key": Keys().public} for n in names}
+    made = node(conf)
+    made.sysupgrade()
+    found = re.findall("^Description = (.*)$", made.file(), re.MULTILINE)
+    assert found == sorted(names) and "Choose = order" in made.file()
+    assert checked(made) == (0, "")
 
 
 def test_another_way_leaves_nothing_of_the_one_before(node):
@@ -358,6 +380,7 @@ _KEY = GATEWAYS["gw1"].public
 _WRONG = {
     "no table": ({"mesh_vpn": {}}, "mesh_vpn.tunlite to be a table"),
     "no peers": (_without("peers"), "mesh_vpn.tunlite.peers to be a table"),
+    "no gateway": (_wrong(peers={}), "peers to have a gateway"),
     "no mtu": (_without("mtu"), "mesh_vpn.tunlite.mtu to be a number"),
     "no layer": (_without("layer"), "mesh_vpn.tunlite.layer to be one of 2, 3"),
     "another layer": (_wrong(layer=4, mtu=1400), "mesh_vpn.tunlite.layer"),

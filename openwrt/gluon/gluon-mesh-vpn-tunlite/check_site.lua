@@ -64,6 +64,9 @@ if need_table(tunlite(), nil, #others == 0) then
 	end
 
 	need_table(tunlite('peers'), check_peer)
+	need(tunlite('peers'), function(peers)
+		return next(peers) ~= nil
+	end, nil, 'have a gateway')
 	need_number_range(tunlite('mtu'), 1280, 9562)
 	need_one_of(tunlite('choose'), { 'random', 'order', 'nearest' }, false)
 	need_number_range(tunlite('fail_after'), 1, 3600, false)
