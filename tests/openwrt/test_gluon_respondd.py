@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.openwrt.gluon.node import PACKAGE, ROOT, Node
+from lab.openwrt.gluon.node import LAB, PACKAGE, Node
 from lab.peers import Keys, tunlite_program
 from tests.openwrt.test_gluon import site
 
-_LAB = ROOT / "lab/openwrt/gluon"
 _KEY = Keys()
 
 
@@ -35,9 +34,9 @@ def node():
     assert str(folder) in source and str(made.root) in source
     (folder / "respondd.c").write_text(source)
     shutil.copy(PACKAGE / "src/Makefile", folder)
-    flags = f"-I{_LAB} -O1 -g -Werror -Wconversion -Wshadow -fsanitize=address,undefined"
+    flags = f"-I{LAB} -O1 -g -Werror -Wconversion -Wshadow -fsanitize=address,undefined"
     subprocess.run(["make", "-s", "-C", folder, f"CFLAGS={flags}"], check=True)
-    command = f"cc {flags} -o {folder}/respondd {_LAB}/respondd.c -ldl -ljson-c"
+    command = f"cc {flags} -o {folder}/respondd {LAB}/respondd.c -ldl -ljson-c"
     subprocess.run(command.split(), check=True)
     made.folder = folder
     yield made
@@ -91,15 +90,18 @@ def daemon(node):
 
 def test_statistics_are_peers_of_groups_as_fastd_s_are(node, daemon):
     rows = (
-        {"description": "gw1", "group": "backbone", "established_s": 12.5},
+        {"description": "gw1", "group": "backbone", "established_s": 12.5, "standby": False},
+        {"description": "gw0", "group": "backbone", "established_s": 9, "standby": True},
         {"description": "gw2", "group": "backbone", "established_s": None},
         {"description": "", "group": "", "established_s": 3},
     )
     daemon([_status(*rows)])
     assert ask(node, "statistics") == {
         "mesh_vpn": {
-            "groups": {"backbone": {"peers": {"gw1": {"established": 12.5}, "gw2": None}}},
-            "peers": {"key2": {"established": 3}},
+            "groups": {
+                "backbone": {"peers": {"gw1": {"established": 12.5}, "gw2": None, "gw0": None}}
+            },
+            "peers": {"key3": {"established": 3}},
         }
     }
 

@@ -11,7 +11,7 @@ from lab.openwrt.router import Router
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "openwrt/gluon/gluon-mesh-vpn-tunlite"
-_HERE = Path(__file__).parent
+LAB = Path(__file__).parent
 _UPGRADE = "lib/gluon/upgrade"
 
 
@@ -30,7 +30,7 @@ class Node(Router):
 
     def __init__(self, folder, program, site, namespace=None):
         super().__init__(folder, program, namespace)
-        for source in (_HERE / "root", PACKAGE / "files", PACKAGE / "luasrc"):
+        for source in (LAB / "root", PACKAGE / "files", PACKAGE / "luasrc"):
             for path in source.rglob("*"):
                 if path.is_file():
                     self.install(path.relative_to(source), path.read_text())

@@ -135,7 +135,10 @@ static const char *text_of(struct json_object *row, const char *name, const char
 // {"established": seconds}, or null. Numbers and objects alone: there are map servers that walk
 // each text below mesh_vpn letter by letter, for ever.
 static struct json_object *connection(struct json_object *row) {
-    struct json_object *established;
+    struct json_object *established, *standby;
+    if (json_object_object_get_ex(row, "standby", &standby) && json_object_get_boolean(standby)) {
+        return NULL; // the session of one that was left lives on for minutes
+    }
     if (!json_object_object_get_ex(row, "established_s", &established) || !established) {
         return NULL;
     }
