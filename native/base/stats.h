@@ -110,6 +110,7 @@
     X(FDB_LEARNED, "fdb_learned") /* layer 2: addresses, new or moved */                           \
     X(FDB_HELD, "fdb_held")       /* frames from where a moving one is not */                      \
     X(FDB_FULL, "fdb_full")       /* frames of one that found no place */                          \
+    X(CAME_BACK, "came_back")     /* the device's, one a batch, from behind a peer: it loops */    \
     X(HANDSHAKES_READ, "handshakes_read")                                                          \
     X(HANDSHAKES_WRITTEN, "handshakes_written")                                                    \
     X(COOKIES_WRITTEN, "cookies_written")                                                          \

@@ -33,10 +33,17 @@ static void learn_inside(const struct worker *w, const struct packet *p) {
         fdb_learn(b->fdb, p->data + ETHER_SOURCE, BRIDGE_DEVICE, w->now);
 }
 
+/* Its source is behind a peer: a bridge loop of others, unless it came over to our side. */
+static bool is_of_peer(const struct worker *w, const struct packet *p) {
+    return fdb_find(w->plane->bridge->fdb, p->data + ETHER_SOURCE, w->now) < BRIDGE_DEVICE;
+}
+
 /* By the table of addresses. Neighbours with the same destination share a lookup. */
 enum drop outward_route(struct worker *w, struct packet *p, const struct packet *before) {
     const struct bridge *b = w->plane->bridge;
     struct peer *to = b->only;
+    if (!before)
+        w->stats.counts[COUNT_CAME_BACK] += is_of_peer(w, p);
     learn_inside(w, p);
     if (!to && !ether_is_group(p->data)) {
         if (before && ether_same(before->data, p->data))

@@ -85,6 +85,17 @@ def test_an_address_that_moves_to_and_fro_is_held_where_it_was_first():
         assert bridge.plane.counters()["fdb_held"] >= 1
 
 
+def test_a_frame_of_the_device_from_behind_a_peer_is_counted_once_a_batch():
+    with Bridge() as bridge:
+        bridge.put(frame(src=mac(7)))
+        assert bridge.plane.counters()["came_back"] == 0
+        bridge.far[0].frames(frame(src=mac(7)))
+        bridge.put(frame(src=mac(7)), frame(src=mac(7)))
+        bridge.put(frame(src=mac(8)))
+        assert bridge.plane.counters()["came_back"] == 1
+        assert bridge.table() == {mac(7): bridge.far[0].peer}
+
+
 def test_our_own_address_and_a_groups_are_nobodys_source():
     with Bridge(peers=2) as bridge:
         bridge.macs((mac(100), OURS))
