@@ -29,6 +29,14 @@ meta l4proto udp oifname "w1" exthdr frag exists counter
 }
 }
 """
+_ONLY_FROM = """
+table inet only {}
+delete table inet only
+table inet only { chain in { type filter hook prerouting priority -300;
+meta l4proto udp ip saddr %s drop
+}
+}
+"""
 
 
 def know(one, other, where=None, **options):
@@ -184,6 +192,24 @@ def test_path_mtu_is_what_the_file_says_and_a_reload_takes_another(lab):
     wait_for(
         lambda: pair.router.peer_json(pair.gateway)["path_mtu"] == 1350, 10, "another path MTU"
     )
+
+
+# ---- addresses of a host ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_has_several_addresses_answers_from_the_one_that_was_asked(lab, mode):
+    pair = Pair(lab, Encryption=mode)
+    places = [pair.wire[1].v4, "10.99.1.22"]
+    pair.wire[1].namespace.ip("addr", "add", places[1] + "/24", "dev", "w1")
+    pair.start()
+    for asked, other in (places[::-1], places):
+        pair.router.namespace.nft(_ONLY_FROM % other)
+        key = pair.gateway.keys.public
+        pair.router.wg("set", pair.router.name, "peer", key, "endpoint", endpoint(asked))
+        wait_reached(pair.router, pair.gateway.v4)
+        assert ping(pair.router.namespace, pair.gateway.v4, count=5).received == 5
+        assert pair.router.peer_json(pair.gateway)["endpoint"] == endpoint(asked)
 
 
 # ---- bridges ---------------------------------------------------------------------------------

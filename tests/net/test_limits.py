@@ -8,6 +8,7 @@ import pytest
 
 from lab.peers import Tunlite
 from lab.topology import endpoint, ping, wait_for
+from tests.net.test_layer2 import know
 
 pytestmark = pytest.mark.once
 
@@ -15,15 +16,16 @@ pytestmark = pytest.mark.once
 class _Hub:
     """A gateway that knows three routers, each with a wire of its own to it."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, **interface):
         namespace = lab.namespace("gateway")
-        self.gateway = Tunlite(namespace, 1)
+        meets = know if interface else Tunlite.add_peer
+        self.gateway = Tunlite(namespace, 1, **interface)
         self.routers = []
         for number in (1, 2, 3):
             outside = lab.namespace(f"router{number}")
-            router = Tunlite(outside, 1 + number)
-            router.add_peer(self.gateway, endpoint(lab.wire(namespace, outside, number)[0].v4))
-            self.gateway.add_peer(router)
+            router = Tunlite(outside, 1 + number, **interface)
+            meets(router, self.gateway, endpoint(lab.wire(namespace, outside, number)[0].v4))
+            meets(self.gateway, router)
             self.routers.append(router)
 
     def start(self):
@@ -57,10 +59,11 @@ class _Hub:
 
 
 @pytest.fixture
-def hub(lab):
-    return _Hub(lab)
+def hub(lab, request):
+    return _Hub(lab, **getattr(request, "param", {}))
 
 
+@pytest.mark.parametrize("hub", [{}, {"Layer": 2}], ids=["packets", "frames"], indirect=True)
 def test_one_more_than_the_interface_takes_comes_when_another_one_has_left(hub):
     first, second, third = hub.routers
     hub.gateway.interface["PeerLimit"] = 2

@@ -9,12 +9,13 @@ mover          provider ==w3== far
 import pytest
 
 from lab.topology import BackgroundPing, Tunlite, WireguardGo, endpoint, ping, wait_for
+from tests.net.test_layer2 import know
 
 
 class _Uplinks:
     """A mover whose default route is by w1, and a far end that the provider routes to."""
 
-    def __init__(self, lab, far, family):
+    def __init__(self, lab, far, family, **interface):
         self.family = family
         mover, provider, end = (lab.namespace(name) for name in ("mover", "provider", "far"))
         self.first = lab.wire(mover, provider, number=1)
@@ -27,15 +28,16 @@ class _Uplinks:
             "iifname w1 ip saddr != 10.99.1.0/24 drop; iifname w2 ip saddr != 10.99.2.0/24 drop; "
             "iifname w1 ip6 saddr fd99:2::/64 drop; iifname w2 ip6 saddr fd99:1::/64 drop; }; }"
         )
-        self.mover = Tunlite(mover, 1)
-        self.far = far(end, 2)
+        self.mover = Tunlite(mover, 1, **interface)
+        self.far = far(end, 2, **interface)
+        meets = know if interface else Tunlite.add_peer
         outside = self.address(self.third[0])
         self.route("add", self.first[1], 100)
         for flag in ("-4", "-6"):
             gate = self.third[1].v4 if flag == "-4" else self.third[1].v6
             end.ip(flag, "route", "add", "default", "via", gate)
-        self.mover.add_peer(self.far, endpoint(outside))
-        self.far.add_peer(self.mover)
+        meets(self.mover, self.far, endpoint(outside))
+        self.far.add_peer(self.mover) if far is WireguardGo else meets(self.far, self.mover)
         self.far.start()
         self.mover.start()
         wait_for(self.answered, 20, "an answer by the first uplink")
@@ -66,6 +68,13 @@ class _Uplinks:
 @pytest.mark.parametrize("far", [Tunlite, WireguardGo])
 def test_the_source_is_forgotten_when_the_default_route_moves(lab, far, family):
     uplinks = _Uplinks(lab, far, family)
+    uplinks.move(uplinks.first[1], uplinks.second[1])
+    uplinks.move(uplinks.second[1], uplinks.first[1])
+
+
+@pytest.mark.parametrize("family, mode", [(4, "off"), (6, "authentic")])
+def test_frames_of_each_mode_follow_the_default_route_and_leave_with_its_source(lab, family, mode):
+    uplinks = _Uplinks(lab, Tunlite, family, Layer=2, Encryption=mode)
     uplinks.move(uplinks.first[1], uplinks.second[1])
     uplinks.move(uplinks.second[1], uplinks.first[1])
 

@@ -20,6 +20,7 @@ from lab.topology import (
     ping,
     wait_for,
 )
+from tests.net.test_layer2 import know, wait_reached
 
 ROUTERS = 20
 
@@ -108,6 +109,37 @@ def test_twenty_peers_rotate_their_keys_and_no_ping_or_byte_is_lost(lab, workers
         assert abs(sum(counts) - shown["counters"]["socket_" + way]) < 100
     assert not {"replayed", "not_authentic", "worker_full"} & set(shown["drops"])
     assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize("mode", ["authentic", "off"])
+def test_frames_of_each_mode_reach_their_peer_s_worker_at_once(lab, mode):
+    """Types 5 and 6 are steered by the kernel as type 4 is: each worker reads its own peers'."""
+    options = {"Layer": 2, "Encryption": mode}
+    space = lab.namespace("gateway")
+    gateway = Tunlite(space, 1, Workers=2, Engine="mmsg", **options)
+    routers = []
+    for number in (1, 2):
+        router = Tunlite(lab.namespace(f"router{number}"), 1 + number, **options)
+        know(router, gateway, endpoint(lab.wire(space, router.namespace, number)[0].v4))
+        know(gateway, router)
+        routers.append(router)
+    for end in (gateway, *routers):
+        end.start()
+    for router in routers:
+        wait_reached(router, gateway.v4)
+    moving = [
+        BackgroundTransfer(router.namespace, space, address, size=8 << 20)
+        for router, address in zip(routers, (gateway.v4, gateway.v6), strict=True)
+    ]
+    for transfer in moving:
+        assert transfer.finish().is_intact
+    shown = gateway.show_json()
+    sent = [router.show_json()["counters"]["socket_written"] for router in routers]
+    assert min(sent) > 100
+    # The tail of a run alone may be another's.
+    assert min(row["read"] for row in shown["workers"]) > min(sent) // 2
+    wrong = {"wrong_mode", "bare_refused", "replayed", "not_authentic", "worker_full"}
+    assert not wrong & set(shown["drops"])
 
 
 @pytest.mark.parametrize("workers", [2, 4])
