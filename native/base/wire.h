@@ -127,9 +127,9 @@ struct record_options {
     uint8_t vxlan_family[4]; /* 4 or 6: of the addresses inside; 0: there is none */
     uint8_t vxlan_vni[4];
     uint8_t vxlan_port[4];
-    uint8_t vxlan_sums[4];   /* 1: UDP checksums are sent */
-    uint8_t vxlan_local[16]; /* IPv4: the first 4 */
-    uint8_t vxlan_remote[16];
+    uint8_t vxlan_sums[4];    /* 1: UDP checksums are sent */
+    uint8_t vxlan_local[16];  /* IPv4: the first 4 */
+    uint8_t vxlan_remote[16]; /* zeros: that of the peer in use, a /128 of its allowed IPs */
 };
 static_assert(sizeof(struct record_options) == 152, "border");
 

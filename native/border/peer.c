@@ -9,6 +9,7 @@
 #include "inside/routes.h"
 #include "layer2/bridge.h"
 #include "layer2/control.h"
+#include "layer2/vxlan.h"
 #include "path/echo.h"
 #include "path/loop.h"
 #include "path/rate.h"
@@ -260,6 +261,17 @@ int tl_peer_heard(int plane, int peer, const unsigned char *endpoint48, int byte
     return 0;
 }
 
+/* Where gateways have an address each, frames go to that of the one in use: its only one. */
+static void face(struct vxlan *vxlan, const unsigned char *rows, int rows_len) {
+    for (const unsigned char *r = rows; r < rows + rows_len; r += sizeof(struct record_route)) {
+        bool is_in_use = !load_le16(r + offsetof(struct record_route, flags));
+        if (is_in_use && r[offsetof(struct record_route, prefix)] == 128) {
+            vxlan_face(vxlan, r + offsetof(struct record_route, addr));
+            return;
+        }
+    }
+}
+
 int tl_routes(int handle, const unsigned char *rows, int rows_len) {
     struct plane *plane = handle_plane(handle);
     struct routes *table;
@@ -274,5 +286,7 @@ int tl_routes(int handle, const unsigned char *rows, int rows_len) {
     HOLD hold = hold_all(plane);
     routes_free(plane->routes); /* no worker is in a turn */
     plane->routes = table;
+    if (plane->vxlan && plane->vxlan->follows)
+        face(plane->vxlan, rows, rows_len);
     return 0;
 }

@@ -63,20 +63,33 @@ static void put_headers(struct vxlan *v) {
     store_be32(udp + UDP_MIN + VNI, v->ends.vni << 8);
 }
 
-int vxlan_set(struct vxlan *v, const struct vxlan_ends *ends) {
-    if ((ends->family != 4 && ends->family != 6) || ends->vni > VXLAN_VNI_MAX || !ends->port)
-        return -EINVAL;
-    *v = (struct vxlan){.ends = *ends, .checksum = checksum_choose()};
-    os_random((uint8_t *)&v->secret, sizeof v->secret);
-    os_random((uint8_t *)&v->id, sizeof v->id);
-    put_headers(v);
+static void put_sums(struct vxlan *v) {
     uint32_t size = ip_size(v);
     v->size = size + UDP_MIN + VXLAN_SIZE;
     v->ip_sum = checksum_words(v->headers, size);
     v->udp_sum = checksum_words(v->headers + addresses(v), 2 * address_size(v)) + PROTOCOL_UDP +
                  checksum_words(v->headers + size, UDP_MIN + VXLAN_SIZE);
     v->udp_sum = checksum_fold(v->udp_sum);
+}
+
+int vxlan_set(struct vxlan *v, const struct vxlan_ends *ends) {
+    static const uint8_t none[sizeof ends->remote];
+    if ((ends->family != 4 && ends->family != 6) || ends->vni > VXLAN_VNI_MAX || !ends->port)
+        return -EINVAL;
+    *v = (struct vxlan){.ends = *ends, .checksum = checksum_choose()};
+    v->follows = memcmp(ends->remote, none, sizeof none) == 0;
+    os_random((uint8_t *)&v->secret, sizeof v->secret);
+    os_random((uint8_t *)&v->id, sizeof v->id);
+    put_headers(v);
+    put_sums(v);
     return 0;
+}
+
+void vxlan_face(struct vxlan *v, const uint8_t *remote) {
+    memcpy(v->ends.remote, remote, sizeof v->ends.remote);
+    memset(v->headers, 0, sizeof v->headers);
+    put_headers(v);
+    put_sums(v);
 }
 
 /* ---- out ------------------------------------------------------------------------------------ */

@@ -24,7 +24,7 @@ enum {
 struct vxlan_ends {
     uint8_t family; /* 4 or 6 */
     uint8_t local[16];
-    uint8_t remote[16]; /* IPv4: the first 4 */
+    uint8_t remote[16]; /* IPv4: the first 4; zeros: that of the peer in use (vxlan_face) */
     uint32_t vni;
     uint16_t port; /* of both; what we send comes from others, by flow */
     bool sums;     /* send UDP checksums; what comes may have one or not, but no wrong one */
@@ -32,6 +32,7 @@ struct vxlan_ends {
 
 struct vxlan {
     struct vxlan_ends ends;
+    bool follows;
     const struct checksum *checksum;
     uint8_t headers[VXLAN_HEADERS_6]; /* of a packet without a frame, all sums 0 */
     uint32_t size;                    /* of them */
@@ -42,6 +43,9 @@ struct vxlan {
 
 /* 0 or -EINVAL. */
 int vxlan_set(struct vxlan *vxlan, const struct vxlan_ends *ends);
+
+/* From now on frames go to this address, of a vxlan that `follows`. No worker is in a turn. */
+void vxlan_face(struct vxlan *vxlan, const uint8_t *remote16);
 
 /* Puts the headers in front of a frame, and sets the packet's ECN field. */
 void vxlan_wrap(struct vxlan *vxlan, struct packet *p);

@@ -110,6 +110,30 @@ def test_headers_of_a_frame_do_not_reach_into_the_one_before(ends):
             assert packet[: len(expected)] == expected
 
 
+def test_without_an_address_of_theirs_frames_go_to_the_one_of_the_peer_in_use():
+    """What is published says it; packets are what they would be had that been theirs before."""
+    first, second = "fe80::a", "fe80::b"
+    with Wrapped(MUNICH, vxlan_remote=bytes(16), allowed=[]) as wrapped:
+        other = wrapped.plane.peer(where=endpoint("192.0.2.77"))
+        out = frame_of(60)
+        wrapped.put(out)
+        assert wrapped.plane.drops() == {"no_route": 1}
+        for peer, used in ((wrapped.peer, first), (other, second), (wrapped.peer, first)):
+            pairs = [(first, wrapped.peer), (second, other)]
+            rows = [(f"{a}/128", p, int(p != peer)) for a, p in pairs]
+            wrapped.plane.routes(rows)
+            wrapped.put(out)
+            if peer == wrapped.peer:
+                [packet] = wrapped.sent()
+                inside = udp(
+                    out, HERE[6], packed(used), 8472, 99, True, sport=packet[40] << 8 | packet[41]
+                )
+                expected = ip(6, inside, 0, 0, source=LOCAL[6], target=used)
+                assert packet[: len(expected)] == expected
+            else:
+                assert wrapped.sent() == [] and wrapped.plane.state(other)["staged"] == 1
+
+
 def test_padding_stops_where_a_frame_of_the_mtu_ends_and_follows_the_mtu():
     """Else full frames would be fragmented outside."""
     with Wrapped(mtu=1350) as wrapped:

@@ -149,6 +149,48 @@ def _is_told(pair):
     return pair.router.drops().get("wrong_vni")
 
 
+class Munich:
+    """Two gateways with an address each in a group, and a router."""
+
+    def __init__(self, lab):
+        middle = lab.namespace("router")
+        options = {"Encapsulation": "vxlan", "VNI": VNI, "VXLANDialect": "munich"}
+        self.router = Tunlite(middle, 1, **options)
+        self.router.groups.append({"Name": "g", "Limit": 1, "Choose": "order", "FailAfter": 2})
+        self.gateways = []
+        for number in (1, 2):
+            namespace = lab.namespace(f"gateway{number}")
+            if not has_vxlan(namespace):
+                pytest.skip("this kernel has no vxlan")
+            _, far = lab.wire(middle, namespace, number=number)
+            gateway = Gateway(namespace, 1 + number, "munich")
+            know(self.router, gateway, endpoint(far.v4))
+            row = self.router.peers[gateway.keys.public]
+            row.update(Group="g", ProbeAddress=gateway.inside)
+            self.gateways.append(gateway.start_to(self.router))
+        self.router.start()
+
+    def wait_reached(self, gateway, timeout=15):
+        wait_for(lambda: is_reached(self.router, gateway.v4), timeout, "a ping through the vxlan")
+
+
+def test_munich_s_gateways_take_each_other_s_place_at_an_address_of_their_own(lab):
+    there = Munich(lab)
+    first, second = there.gateways
+    there.wait_reached(first)
+    assert not is_reached(there.router, second.v4)
+    router = there.router
+    router.cli("use", router.name, second.keys.public)
+    there.wait_reached(second)
+    moved = tcp_transfer(router.namespace, second.namespace, second.v4, size=1 << 20)
+    assert moved.is_intact
+    second.kill9()
+    there.wait_reached(first)
+    assert not set(router.drops()) & {"received_bad_frame", "not_vxlan", "wrong_vni"}
+    (group,) = router.show_json()["groups"]
+    assert group["used"] == first.keys.public and group["moves"]["silent"] == 1
+
+
 # ---- the page --------------------------------------------------------------------------------
 
 

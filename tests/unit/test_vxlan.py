@@ -164,11 +164,73 @@ def test_plain_without_addresses_names_both():
 
 def test_munich_with_several_gateways_has_no_address_of_all():
     two = PEER + f"[Peer]\nPublicKey = {A}\n"
-    fix = "keep one [Peer], or write the address of all"
+    fix = "keep one [Peer], put all into one group with Limit = 1, or write the address of all"
     for peers, n in (("", 0), (two, 2)):
         assert errors(HEAD + "VNI = 1\nVXLANDialect = munich\n" + peers) == [
             f"f:3: VXLANRemote: each gateway has its own, and there are {n} peers; {fix}"
         ]
+
+
+OTHER, THIRD = keys.text(bytes(range(32))), keys.text(bytes(range(1, 33)))
+
+
+def grouped(*publics, limit="Limit = 1\n", end="\n", allowed="{}/128"):
+    rows = "".join(
+        f"[Peer]\nPublicKey = {public}\nGroup = g\nAllowedIPs = "
+        + allowed.format(by_shell(public + end))
+        + "\n"
+        for public in publics
+    )
+    return f"[Group]\nName = g\n{limit}{rows}"
+
+
+def test_munich_with_several_gateways_in_a_group_of_one_goes_to_the_one_in_use():
+    found = of("VNI = 1\nVXLANDialect = munich\n", grouped(OTHER, B))
+    assert found["VXLANRemote"] is None
+    ends = found.of_start().vxlan()
+    assert ends[0] == 6 and ends[5] == b"" and found.first_mtu() == 1350
+    assert status._vxlan(ends)["remote"] is None
+    assert "to the allowed IP of the gateway in use, VNI 1" in show._vxlan(status._vxlan(ends))
+
+
+@pytest.mark.parametrize(
+    "peers",
+    [
+        grouped(OTHER, B, limit=""),
+        grouped(OTHER, B) + f"[Peer]\nPublicKey = {THIRD}\n",
+        grouped(OTHER, B)
+        + f"[Group]\nName = h\nLimit = 1\n[Peer]\nPublicKey = {THIRD}\nGroup = h\n",
+    ],
+    ids=["all are used", "one is in none", "two groups"],
+)
+def test_munich_s_gateways_that_are_used_at_once_have_no_address_of_all(peers):
+    found = errors(HEAD + "VNI = 1\nVXLANDialect = munich\n" + peers)
+    assert any("VXLANRemote: each gateway has its own, and there are" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"end": ""}, {"allowed": "::/0"}, {"allowed": "{}/128, fe80::9/128"}, {"allowed": "{}/64"}],
+)
+def test_munich_s_gateways_in_a_group_are_told_the_address_that_each_must_have(how):
+    found = errors(HEAD + "VNI = 1\nVXLANDialect = munich\n" + grouped(OTHER, B, **how))
+    wrong = "frames go to its /128, and its key makes another one"
+    assert [line.split(": ", 1)[1] for line in found] == [
+        f"AllowedIPs: {wrong}; write AllowedIPs = {by_shell(public + chr(10))}/128"
+        for public in (OTHER, B)
+    ]
+
+
+def test_an_address_inside_the_vxlan_is_not_what_asks_a_gateway_outside_it():
+    asked = grouped(OTHER, B).replace("Group = g", "Group = g\nProbeAddress = fe80::1")
+    asked = asked.replace("/128", "/128, fe80::1/64")
+    assert parse(HEAD + "Address = 10.0.0.1/8\nVNI = 1\n" + asked).errors == []
+
+
+def test_munich_s_addresses_made_of_keys_are_of_the_family_of_ours():
+    text = "VNI = 1\nVXLANDialect = munich\nVXLANLocal = 10.0.0.1\n"
+    (line,) = errors(HEAD + text + grouped(OTHER, B))
+    assert "VXLANLocal: gateways have addresses of IPv6, made of their keys" in line
 
 
 def test_without_a_key_there_is_no_address_of_ours():

@@ -94,7 +94,8 @@ def _facts(status):
 
 
 def _vxlan(ends):
-    return f"{ends['local']} to {ends['remote']}, VNI {ends['vni']}, port {ends['port']}"
+    remote = ends["remote"] or "the allowed IP of the gateway in use"
+    return f"{ends['local']} to {remote}, VNI {ends['vni']}, port {ends['port']}"
 
 
 def _frame_facts(counts):

@@ -105,7 +105,9 @@ class Membership:
             wrong = f"{target} lies in none of this peer's AllowedIPs"
             fix = "the peer may not answer from there: add it, or ask another address"
             self._parser.error("ProbeAddress", wrong, fix, line)
-        ours = self._config.settings["Address"]
+        settings = self._config.settings
+        # A vxlan's own end asks; Address is of the device, inside the vxlan.
+        ours = () if settings.is_wrapped() else settings["Address"]
         if ours and not any([_can_ask(address, family, packed) for address in ours]):
             wrong = f"no Address of [Interface] can ask {target}"
             fix = "add an Address of its family and scope"

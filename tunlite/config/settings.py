@@ -62,11 +62,13 @@ class Settings:
         return 14 + 8 + 8 + (40 if ":" in (self["VXLANRemote"] or ":") else 20)
 
     def vxlan(self):
-        """As plane.options() has it; parser.py has filled in what the dialect says."""
+        """As plane.options() has it; parser.py has filled in what the dialect says. The remote
+        address is empty where it is that of the group's member in use."""
         if not self.is_wrapped():
             return (0, 0, 0, 0, b"", b"")
         family, local = addresses.parse_address(self["VXLANLocal"])
-        remote = addresses.parse_address(self["VXLANRemote"])[1]
+        remote = self["VXLANRemote"]
+        remote = addresses.parse_address(remote)[1] if remote else b""
         sums = int(self["VXLANDialect"] != "gluon")
         return (family, self["VNI"], self["VXLANPort"], sums, local, remote)
 

@@ -111,12 +111,37 @@ class _Ends:
         if end is None:
             self._tell("VXLANRemote", "the dialect plain has none", "write the gateway's address")
             return None
+        if self._is_one_group():
+            self._follow(end)
+            return None
         publics = [peer.get("PublicKey") for peer in self._peers(("PublicKey",))]
         if len(publics) == 1 and publics[0]:
             return address_of(publics[0], end)
         wrong = f"each gateway has its own, and there are {len(publics)} peers"
-        self._tell("VXLANRemote", wrong, "keep one [Peer], or write the address of all")
+        fix = "keep one [Peer], put all into one group with Limit = 1, or write the address of all"
+        self._tell("VXLANRemote", wrong, fix)
         return None
+
+    def _is_one_group(self):
+        """Several gateways of which one is used."""
+        named = [peer.get("Group") for peer in self._peers(("Group",))]
+        limited = [group.get("Name") for group in self._config.groups if group.get("Limit")]
+        return len(named) > 1 and len(set(named)) == 1 and named[0] in limited
+
+    def _follow(self, end):
+        """The packet path finds the address of the one in use by its AllowedIPs."""
+        if ":" not in (self._settings["VXLANLocal"] or ":"):
+            wrong = "gateways have addresses of IPv6, made of their keys"
+            self._tell("VXLANLocal", wrong, "write one of IPv6, or remove it")
+        for peer in self._peers(("PublicKey", "AllowedIPs")):
+            public = peer.get("PublicKey")
+            if not public:
+                continue
+            own = address_of(public, end) + "/128"
+            hosts = [prefix for prefix in peer.get("AllowedIPs", ()) if prefix[2] == 128]
+            if hosts != [(6, addresses.parse_address(own[:-4])[1], 128)]:
+                wrong = "frames go to its /128, and its key makes another one"
+                self._error("AllowedIPs", wrong, f"write AllowedIPs = {own}", peer["line"])
 
     def _peers(self, names):
         return self._config.peers.each(names)

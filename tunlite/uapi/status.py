@@ -187,7 +187,7 @@ def _vxlan(ends):
         "port": port,
         "checksums": bool(sums),
         "local": addresses.format_bytes(local),
-        "remote": addresses.format_bytes(remote),
+        "remote": addresses.format_bytes(remote) if remote else None,
     }
 
 
