@@ -7,8 +7,9 @@ into our own device, or a link above it, gets nothing sent (endpoints.LOOPS); a 
 link the route no longer takes is forgotten.
 
 Without a mark such an endpoint is asked about again a second later: `up` may be about to set one.
-Where the device has frames all of this is faster: batman-adv on it wraps what goes round, so that
-native/path/loop.c cannot know it, and `up` sets neither mark nor rules for one.
+Not where the device has frames: `up` sets neither for one. Where batman-adv or a bridge is on such a
+device looks may follow faster, as what goes round is wrapped there, native/path/loop.c cannot know
+it, and it doubles with each round (control.md, "The way to an endpoint").
 """
 
 import struct
@@ -20,7 +21,7 @@ from tunlite.system import rtnetlink
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000
 _SHARE = 150  # of the time one part may go to looks
-# Of a device of frames: until the look batman-adv may send our datagrams round.
+# Of a device of frames with others above it: until the look our datagrams may go round.
 _HASTY_LOOK_MS, _HASTY_SHARE = 200, 10
 _LONGEST_MS = 300_000  # what takes longer is no look: the machine slept
 
@@ -104,7 +105,7 @@ class Ways:
         if changed and now_ms >= self._look_ms:
             self._look(now_ms)
             least_ms, share = _LOOK_MS, _SHARE
-            if self._has_frames():
+            if self._has_frames() and len(self._above) > 1:
                 least_ms, share = _HASTY_LOOK_MS, _HASTY_SHARE
             taken_ms = (self._port.now_ms() - now_ms) * share
             self._look_ms = now_ms + min(max(least_ms, taken_ms), _LONGEST_MS)
