@@ -63,25 +63,28 @@ uint32_t fdb_find(const struct fdb *fdb, const uint8_t *address, uint64_t now) {
     return r.at && row_is_live(&r, fdb_ticks(now)) ? fdb_peer_in(r.word) : FDB_NOBODY;
 }
 
-static void hear(struct row *r, uint32_t tick) {
-    if (row_age(r, tick) < TICKS_FRESH)
+static void hear(struct row *r, const struct fdb_notes *now) {
+    if (row_age(r, now->heard) < TICKS_FRESH)
         return;
-    r->notes.heard = tick;
+    r->notes.heard = now->heard;
+    r->notes.open = now->open;
     row_put(r);
 }
 
-static enum fdb_verdict learn(struct fdb *fdb, uint64_t word, uint32_t tick) {
+static enum fdb_verdict learn(struct fdb *fdb, uint64_t word, const struct fdb_notes *now) {
     struct row r = fdb_row_of(fdb, word >> 16);
-    if (!r.at || !row_is_live(&r, tick))
-        return fdb_add(fdb, &r, word, tick);
+    if (!r.at || !row_is_live(&r, now->heard))
+        return fdb_add(fdb, &r, word, now);
     if (r.word != word)
-        return fdb_move(fdb, &r, fdb_peer_in(word), tick);
-    hear(&r, tick);
+        return fdb_move(fdb, &r, fdb_peer_in(word), now);
+    hear(&r, now);
     return FDB_KNOWN;
 }
 
-enum fdb_verdict fdb_learn(struct fdb *fdb, const uint8_t *address, uint32_t peer, uint64_t now) {
+enum fdb_verdict fdb_learn(struct fdb *fdb, const uint8_t *address, uint32_t from, uint64_t now) {
     uint64_t mac = ether_number(address);
+    uint32_t peer = from & 0xffff;
+    const struct fdb_notes notes = {.heard = fdb_ticks(now), .open = from / FDB_OPEN};
     if (ether_is_group(address) || !mac)
         return FDB_NONE;
     if (mac == fdb->own)
@@ -89,5 +92,5 @@ enum fdb_verdict fdb_learn(struct fdb *fdb, const uint8_t *address, uint32_t pee
     uint32_t pinned = fdb->n_pins ? fdb_pinned(fdb, mac) : FDB_NOBODY;
     if (pinned != FDB_NOBODY)
         return pinned == peer ? FDB_KNOWN : FDB_FIXED;
-    return learn(fdb, fdb_word(mac, peer), fdb_ticks(now));
+    return learn(fdb, fdb_word(mac, peer), &notes);
 }

@@ -17,6 +17,8 @@
 
 enum {
     FDB_NOBODY = 0xffff, /* the number of no peer */
+    FDB_OPEN =
+        1 << 16, /* beside a peer's number: its frames are in the clear, and may be anybody's */
     FDB_AGE_MS = 300 * 1000,
     FDB_MOVES = 3,            /* so often ... */
     FDB_MOVES_MS = 10 * 1000, /* ... in so long moves none */
@@ -28,7 +30,7 @@ enum {
 enum fdb_verdict {
     FDB_KNOWN,   /* nothing, or its stamp */
     FDB_LEARNED, /* a new one, or one that moved */
-    FDB_HELD,    /* it stays where it was first */
+    FDB_HELD,    /* it stays where it was first, or is protected */
     FDB_FIXED,   /* it is pinned elsewhere, or our own */
     FDB_FULL,    /* there is no room for one more of this peer */
     FDB_NONE,    /* a group's address, or none: nobody sends from it */
@@ -53,8 +55,9 @@ void fdb_unpin(struct fdb *fdb, uint32_t peer);
 /* Nothing that was learned is behind it, nor comes back to it. */
 void fdb_forget(struct fdb *fdb, uint32_t peer);
 
-/* A frame came from this peer with this source. */
-enum fdb_verdict fdb_learn(struct fdb *fdb, const uint8_t *mac, uint32_t peer, uint64_t now);
+/* A frame came from this peer (and FDB_OPEN) with this source. What is not open is not moved to who
+ * is, within its age, but where a series of moves began. */
+enum fdb_verdict fdb_learn(struct fdb *fdb, const uint8_t *mac, uint32_t from, uint64_t now);
 /* Whom a frame to this address goes to; FDB_NOBODY: it is not known. */
 uint32_t fdb_find(const struct fdb *fdb, const uint8_t *mac, uint64_t now);
 

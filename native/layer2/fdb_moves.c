@@ -23,14 +23,24 @@ static void hold(struct fdb *fdb, struct row *r, uint32_t tick) {
         move_to(fdb, r, first);
 }
 
-enum fdb_verdict fdb_move(struct fdb *fdb, struct row *r, uint32_t to, uint32_t tick) {
-    if (row_is_held(r, tick))
+/* What is protected is not taken by what anybody may have made up, unless it is back where it was
+ * at the beginning of a series: else a liar had what is `open` for as long as he likes. */
+static bool may_move(const struct row *r, uint32_t to, const struct fdb_notes *now) {
+    return !now->open || r->notes.open ||
+           (row_is_within(r, now->heard, FDB_TICKS_MOVES) && r->notes.first == to);
+}
+
+enum fdb_verdict fdb_move(struct fdb *fdb, struct row *r, uint32_t to,
+                          const struct fdb_notes *now) {
+    uint32_t tick = now->heard;
+    if (row_is_held(r, tick) || !may_move(r, to, now))
         return FDB_HELD;
     if (is_full(fdb, to))
         return FDB_FULL;
     if (!row_is_within(r, tick, FDB_TICKS_MOVES)) /* nor after a hold, which is longer */
         r->notes = (struct fdb_notes){.since = tick, .first = fdb_peer_in(r->word)};
     r->notes.heard = tick;
+    r->notes.open = now->open;
     if (++r->notes.moves == FDB_MOVES) {
         hold(fdb, r, tick);
         return FDB_HELD;
@@ -59,16 +69,17 @@ static struct row choose(const struct fdb *fdb, struct fdb_set *set, uint32_t pe
     return best;
 }
 
-enum fdb_verdict fdb_add(struct fdb *fdb, const struct row *aged, uint64_t word, uint32_t tick) {
+enum fdb_verdict fdb_add(struct fdb *fdb, const struct row *aged, uint64_t word,
+                         const struct fdb_notes *now) {
     if (aged->at)
         row_clear(fdb, aged);
-    struct row r = choose(fdb, fdb_set_of(fdb, word >> 16), fdb_peer_in(word), tick);
+    struct row r = choose(fdb, fdb_set_of(fdb, word >> 16), fdb_peer_in(word), now->heard);
     if (!r.at)
         return FDB_FULL;
     row_clear(fdb, &r);
     fdb_count_add(fdb, fdb_peer_in(word), 1);
     r.word = word;
-    r.notes = (struct fdb_notes){.heard = tick};
+    r.notes = *now;
     row_put(&r);
     return FDB_LEARNED;
 }

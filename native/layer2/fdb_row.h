@@ -7,10 +7,12 @@
  *
  * and the second when it was heard, and a series of moves that began where it was first:
  *
- *     24 bits heard | 22 bits since | 2 bits moves | 16 bits the peer where it was first
+ *     23 bits heard | 1 bit open | 22 bits since | 2 bits moves | 16 bits the peer where it was
+ * first
  *
  * Times are ticks. `since` is when the series began or, at FDB_MOVES of them, when it ended: it is
- * held from then on. They wrap after days, and the sweep clears what is older than minutes. The
+ * held from then on. `open`: whoever it was heard of last has frames in the clear, which prove
+ * nothing. They wrap after days, and the sweep clears what is older than minutes. The
  * words of a row may be of two stores: then a row looks aged, or young, once.
  */
 #ifndef TL_FDB_ROW_H
@@ -28,7 +30,7 @@ enum {
     FDB_TICKS_MOVES = FDB_MOVES_MS >> FDB_TICK_SHIFT,
     FDB_TICKS_HELD = FDB_HELD_MS >> FDB_TICK_SHIFT,
     FDB_TICKS_EARLY = 4096 >> FDB_TICK_SHIFT, /* of one worker's time before another's, at most */
-    FDB_HEARD_MASK = (1 << 24) - 1,
+    FDB_HEARD_MASK = (1 << 23) - 1,
     FDB_SINCE_MASK = (1 << 22) - 1,
     FDB_WAYS = 8,
 };
@@ -53,7 +55,7 @@ struct fdb {
 
 /* The second word, apart. */
 struct fdb_notes {
-    uint32_t heard, since, moves, first;
+    uint32_t heard, open, since, moves, first;
 };
 
 /* One as it was read. */
@@ -91,7 +93,8 @@ static inline struct row row_read(struct fdb_set *set, uint32_t way) {
     uint64_t notes = fdb_get(&set->notes[way]);
     return (struct row){.at = &set->word[way],
                         .word = fdb_get(&set->word[way]),
-                        .notes = {.heard = (uint32_t)(notes >> 40),
+                        .notes = {.heard = (uint32_t)(notes >> 41),
+                                  .open = (uint32_t)(notes >> 40) & 1,
                                   .since = (uint32_t)(notes >> 18) & FDB_SINCE_MASK,
                                   .moves = (uint32_t)(notes >> 16) & 3,
                                   .first = (uint32_t)notes & 0xffff}};
@@ -99,9 +102,9 @@ static inline struct row row_read(struct fdb_set *set, uint32_t way) {
 
 static inline void row_put(const struct row *r) {
     const struct fdb_notes *n = &r->notes;
-    fdb_put(r->at + FDB_WAYS, (uint64_t)(n->heard & FDB_HEARD_MASK) << 40 |
-                                  (uint64_t)(n->since & FDB_SINCE_MASK) << 18 |
-                                  (uint64_t)n->moves << 16 | n->first);
+    fdb_put(r->at + FDB_WAYS,
+            (uint64_t)(n->heard & FDB_HEARD_MASK) << 41 | (uint64_t)n->open << 40 |
+                (uint64_t)(n->since & FDB_SINCE_MASK) << 18 | (uint64_t)n->moves << 16 | n->first);
     fdb_put(r->at, r->word);
 }
 _Static_assert(offsetof(struct fdb_set, notes) == FDB_WAYS * sizeof(uint64_t), "row_put");
@@ -147,10 +150,11 @@ static inline void row_clear(struct fdb *fdb, const struct row *r) {
 struct fdb_set *fdb_set_of(const struct fdb *fdb, uint64_t mac);
 /* The row of an address, aged or not. */
 struct row fdb_row_of(const struct fdb *fdb, uint64_t mac);
-/* A row that is not aged is heard of another peer. */
-enum fdb_verdict fdb_move(struct fdb *fdb, struct row *r, uint32_t to, uint32_t tick);
+/* A row that is not aged is heard of another peer. `now`: its tick as `heard`, and `open`. */
+enum fdb_verdict fdb_move(struct fdb *fdb, struct row *r, uint32_t to, const struct fdb_notes *now);
 /* An address has no row but an aged one. */
-enum fdb_verdict fdb_add(struct fdb *fdb, const struct row *aged, uint64_t word, uint32_t tick);
+enum fdb_verdict fdb_add(struct fdb *fdb, const struct row *aged, uint64_t word,
+                         const struct fdb_notes *now);
 /* FDB_NOBODY: it is not pinned. */
 uint32_t fdb_pinned(const struct fdb *fdb, uint64_t mac);
 

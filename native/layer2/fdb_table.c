@@ -50,7 +50,7 @@ static struct row row_at(const struct fdb *fdb, uint32_t i) {
 }
 
 static void end_series(struct row *r) {
-    r->notes = (struct fdb_notes){.heard = r->notes.heard};
+    r->notes = (struct fdb_notes){.heard = r->notes.heard, .open = r->notes.open};
     row_put(r);
 }
 

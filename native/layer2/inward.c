@@ -180,7 +180,8 @@ enum drop inward_join(struct worker *w, struct packet *p, const struct packet *b
 /* Its source is where its peer is, from now on. */
 static enum drop learn(struct worker *w, const struct packet *p) {
     uint64_t *counts = w->stats.counts;
-    switch (fdb_learn(w->plane->bridge->fdb, p->data + ETHER_SOURCE, peer_of(p)->id, w->now)) {
+    uint32_t from = peer_of(p)->id | (p->session->mode == MODE_OFF ? FDB_OPEN : 0);
+    switch (fdb_learn(w->plane->bridge->fdb, p->data + ETHER_SOURCE, from, w->now)) {
     case FDB_FIXED:
     case FDB_NONE:
         return DROP_SOURCE_NOT_ALLOWED;

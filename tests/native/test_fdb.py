@@ -38,8 +38,8 @@ class Table:
     def __exit__(self, *_):
         lib.fdb_free(self.fdb)
 
-    def learn(self, address, peer):
-        return lib.fdb_learn(self.fdb, address, peer, self.now)
+    def learn(self, address, peer, is_open=False):
+        return lib.fdb_learn(self.fdb, address, peer | is_open << 16, self.now)
 
     def find(self, address):
         return lib.fdb_find(self.fdb, address, self.now)
@@ -100,7 +100,7 @@ class Model:
     def remove(self, row):
         self.places[self.places.index(row)] = None
 
-    def learn(self, address, peer, t):
+    def learn(self, address, peer, is_open, t):
         if address[0] & 1 or address == bytes(6):
             return NONE
         if address in self.pins:
@@ -110,22 +110,27 @@ class Model:
             self.remove(row)
             row = None
         if not row:
-            return self.add(address, peer, t)
+            return self.add(address, peer, is_open, t)
         if row["peer"] == peer:
             if t - row["heard"] >= self.FRESH:
-                row["heard"] = t
+                row.update(heard=t, open=is_open)
             return KNOWN
-        return self.move(row, peer, t)
+        return self.move(row, peer, is_open, t)
 
-    def move(self, row, peer, t):
+    def goes_back(self, row, peer, t):
+        return row["moves"] and t - row["moves"][0] < self.MOVES and row["first"] == peer
+
+    def move(self, row, peer, is_open, t):
         if row["held"] is not None and t - row["held"] < self.HOLD:
+            return HELD
+        if is_open and not row["open"] and not self.goes_back(row, peer, t):
             return HELD
         if self.full(peer):
             return FULL
         if row["held"] is not None or not row["moves"] or t - row["moves"][0] >= self.MOVES:
             row.update(held=None, moves=[], first=row["peer"])
         row["moves"].append(t)
-        row["heard"] = t
+        row.update(heard=t, open=is_open)
         if len(row["moves"]) < 3:
             row["peer"] = peer
             return LEARNED
@@ -134,8 +139,9 @@ class Model:
         row.update(peer=row["first"], held=t)
         return HELD
 
-    def add(self, address, peer, t):
+    def add(self, address, peer, is_open, t):
         new = {"mac": address, "peer": peer, "heard": t, "moves": [], "held": None, "first": None}
+        new["open"] = is_open
         for i, row in enumerate(self.places):
             if (row is None or not self.live(row, t)) and not self.full(peer):
                 self.places[i] = new
@@ -182,11 +188,12 @@ class Model:
 HOSTS = st.integers(1, 12).map(mac)
 PEERS = st.integers(0, 3)
 ADDRESSES = st.one_of(HOSTS, st.sampled_from([bytes(6), b"\xff" * 6, b"\x33\x33\0\0\0\1"]))
-LEARN = st.tuples(st.just("learn"), ADDRESSES, PEERS)
+OPEN = st.booleans()
+LEARN = st.tuples(st.just("learn"), ADDRESSES, PEERS, OPEN)
 AGAIN = st.tuples(st.just("again"))
 FILL = st.tuples(st.just("fill"), st.integers(0, 1 << 16))
 # one address that moves often, for chance alone seldom brings a series about
-FLAP = st.tuples(st.just("learn"), st.just(mac(1)), PEERS)
+FLAP = st.tuples(st.just("learn"), st.just(mac(1)), PEERS, OPEN)
 WAIT = st.tuples(
     st.just("wait"),
     st.sampled_from([0, 64, 1000, 3000, 9920, 10_048, 29_000, 31_000, 299_000, 301_000]),
@@ -198,17 +205,17 @@ OTHERS = st.one_of(
 )
 STEPS = st.lists(st.one_of(LEARN, LEARN, FLAP, FLAP, AGAIN, FILL, WAIT, WAIT, OTHERS), max_size=120)
 # the last two before the fields of a row wrap
-STARTS = st.sampled_from([START, 0, (1 << 28) - 20_000, (1 << 30) - 20_000])
+STARTS = st.sampled_from([START, 0, (1 << 28) - 20_000, (1 << 29) - 20_000])
 
 
 def spread(steps):
     """The steps, those that are several taken apart."""
-    last = ("learn", mac(1), 0)
+    last = ("learn", mac(1), 0, False)
     for step in steps:
         if step[0] == "fill":
             rng = random.Random(step[1])
             for _ in range(14):
-                last = ("learn", mac(rng.randrange(1, 13)), rng.randrange(4))
+                last = ("learn", mac(rng.randrange(1, 13)), rng.randrange(4), rng.random() < 0.5)
                 yield last
                 yield ("wait", rng.choice([0, 64, 1000]))
             continue
@@ -245,6 +252,20 @@ def test_a_set_is_as_a_list_of_rows_that_moves_ages_holds_and_gives_up_as_it_is_
                 assert table.find(mac(host)) == model.find(mac(host), t)
             for peer in range(4):
                 assert table.count(peer) == model.count(peer) <= per_peer
+
+
+def test_what_is_protected_is_not_taken_by_what_is_open_within_its_age_but_back_in_a_series():
+    with Table() as table:
+        assert table.learn(mac(1), 0) == LEARNED
+        table.now += 299_000
+        assert table.learn(mac(1), 1, is_open=True) == HELD and table.find(mac(1)) == 0
+        table.now += 1000
+        assert table.learn(mac(1), 1, is_open=True) == LEARNED
+        # A liar's key takes it, and its owner gets it back, until it is held where it was first.
+        for peer, is_open, found in ((0, False, LEARNED), (1, True, LEARNED), (0, False, HELD)):
+            assert table.learn(mac(1), peer, is_open) == found
+        assert table.find(mac(1)) == 1
+        assert table.learn(mac(1), 2, is_open=True) == HELD
 
 
 @pytest.fixture

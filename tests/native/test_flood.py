@@ -5,6 +5,7 @@ import pytest
 
 from tests.native.frames import (
     ANY,
+    AUTHENTIC,
     BYE,
     IN_USE,
     LEFT,
@@ -83,6 +84,25 @@ def test_an_address_that_moves_to_and_fro_is_held_where_it_was_first():
         other.frames(frame(src=mac(7)))
         assert bridge.table() == {mac(7): first.peer}
         assert bridge.plane.counters()["fdb_held"] >= 1
+
+
+def test_a_frame_in_the_clear_takes_no_address_from_a_peer_whose_frames_are_protected():
+    """Anybody who sees an index makes up such a frame."""
+    with Bridge(peers=3, mode=AUTHENTIC) as bridge:
+        first, other, third = bridge.far
+        for far in (other, third):
+            far.mode = OFF
+            far.begin()
+        first.frames(frame(src=mac(7)), mode=AUTHENTIC)
+        other.frames(frame(src=mac(7)), mode=OFF)
+        assert bridge.table() == {mac(7): first.peer}
+        assert len(bridge.plane.take_inside()) == 2
+        assert bridge.plane.counters()["fdb_held"] == 1
+        other.frames(frame(src=mac(8)), mode=OFF)
+        third.frames(frame(src=mac(8)), mode=OFF)
+        assert bridge.table()[mac(8)] == third.peer
+        first.frames(frame(src=mac(8)), mode=AUTHENTIC)
+        assert bridge.table()[mac(8)] == first.peer
 
 
 def test_a_frame_of_the_device_from_behind_a_peer_is_counted_once_a_batch():

@@ -7,9 +7,9 @@ into our own device, or a link above it, gets nothing sent (endpoints.LOOPS); a 
 link the route no longer takes is forgotten.
 
 Without a mark such an endpoint is asked about again a second later: `up` may be about to set one.
-Not where the device has frames: `up` sets neither for one. Where batman-adv or a bridge is on such a
-device looks may follow faster, as what goes round is wrapped there, native/path/loop.c cannot know
-it, and it doubles with each round (control.md, "The way to an endpoint").
+Not where the device has frames: `up` sets neither for one. Where batman-adv or a bridge is on such
+a device and peers are few looks may follow faster: what goes round is wrapped there, so that
+native/path/loop.c cannot know it, and doubles each time (control.md, "The way to an endpoint").
 """
 
 import struct
@@ -21,8 +21,9 @@ from tunlite.system import rtnetlink
 _SETTLE_MS = 50  # changes come in pairs: one route goes, another comes
 _LOOK_MS = 1000
 _SHARE = 150  # of the time one part may go to looks
-# Of a device of frames with others above it: until the look our datagrams may go round.
-_HASTY_LOOK_MS, _HASTY_SHARE = 200, 10
+# Of a device of frames with others above it, where our datagrams may go round until the look. With
+# so many peers at most a storm of route changes costs 1 % of a core even so.
+_HASTY_LOOK_MS, _HASTY_SHARE, _HASTY_PEERS = 200, 10, 50
 _LONGEST_MS = 300_000  # what takes longer is no look: the machine slept
 
 
@@ -105,7 +106,7 @@ class Ways:
         if changed and now_ms >= self._look_ms:
             self._look(now_ms)
             least_ms, share = _LOOK_MS, _SHARE
-            if self._has_frames() and len(self._above) > 1:
+            if self._is_hasty():
                 least_ms, share = _HASTY_LOOK_MS, _HASTY_SHARE
             taken_ms = (self._port.now_ms() - now_ms) * share
             self._look_ms = now_ms + min(max(least_ms, taken_ms), _LONGEST_MS)
@@ -217,6 +218,10 @@ class Ways:
 
     def _has_frames(self):
         return self._daemon.layer == 2 or self._daemon.vxlan is not None
+
+    def _is_hasty(self):
+        is_wrapped = self._has_frames() and len(self._above) > 1
+        return is_wrapped and len(self._interface.peers) <= _HASTY_PEERS
 
     def _is_sure(self):
         """An endpoint that routes into us will do so a second later."""
