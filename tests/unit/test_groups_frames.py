@@ -47,6 +47,18 @@ def test_of_a_group_one_member_is_in_use_and_who_is_in_none_is():
     assert mesh.uses() == [planes.IN_USE] * 3
 
 
+def test_two_groups_use_two_at_once_and_each_fails_over_by_itself():
+    """In place of a Limit of 2, which layer 2 has no more than layer 3."""
+    mesh = Mesh(choose="order", fail_after=3)
+    mesh.set("group_name=others", "group_limit=1", "group_choose=order")
+    mesh.set(f"public_key={mesh.key(2)}", "group=others")
+    assert mesh.uses() == [planes.IN_USE, planes.STANDBY, planes.IN_USE]
+    mesh.ping(5)
+    mesh.kill(0)
+    mesh.ping(10)
+    assert mesh.uses() == [planes.STANDBY, planes.IN_USE, planes.IN_USE]
+
+
 def test_a_group_without_a_limit_uses_all():
     assert Mesh(limit="").uses() == [planes.IN_USE] * 3
 

@@ -83,7 +83,10 @@ class Membership:
                 self._warn_of_loss(self._shared[group["Name"]])
         elif limit != 1:
             wrong = f"{limit} is too many: one member is used at a time"
-            self._parser.error("Limit", wrong, "write 1", line)
+            fix = (
+                "write 1" if self._config.settings["Layer"] == 3 else "write 1; two groups use two"
+            )
+            self._parser.error("Limit", wrong, fix, line)
         elif 1 in (group.get("PeerLimit"), self._config.interface.get("PeerLimit")):
             # The one that is silent counts for three minutes.
             wrong = "1 leaves no room for a member that the group moves to"
