@@ -170,7 +170,7 @@ class Munich:
             self.gateways.append(gateway.start_to(self.router))
         self.router.start()
 
-    def wait_reached(self, gateway, timeout=15):
+    def wait_reached(self, gateway, timeout=40):
         wait_for(lambda: is_reached(self.router, gateway.v4), timeout, "a ping through the vxlan")
 
 
