@@ -235,14 +235,20 @@ def environment():
     return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
 
 
+# As in micropython/Makefile, which says why.
+_TEXTS_ARE_NAMES = "CFLAGS_EXTRA=-DMICROPY_ALLOC_PARSE_INTERN_STRING_LEN=255"
+
+
 @_once
 def mpy_cross(micropython):
     """MicroPython's cross compiler for bytecode, built once for this machine."""
-    stamp = hashlib.sha256(str(micropython.resolve()).encode()).hexdigest()[:12]
+    built_from = f"{micropython.resolve()} {_TEXTS_ARE_NAMES}"
+    stamp = hashlib.sha256(built_from.encode()).hexdigest()[:12]
     program = CACHE / f"mpy-cross-{stamp}" / "mpy-cross"
     if not program.is_file():
         command = ["make", "-C", str(micropython / "mpy-cross"), "-j2", "CC=cc"]
         command += [f"BUILD={program.parent}", "PROG=mpy-cross", "STRIP=", "SIZE=true"]
+        command.append(_TEXTS_ARE_NAMES)
         environment = {**os.environ, "MICROPY_GIT_TAG": "v1.25.0", "MICROPY_GIT_HASH": "tunlite"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:

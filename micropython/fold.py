@@ -189,7 +189,10 @@ def public(sources, known):
     letters = string.ascii_lowercase
     pairs = (first + second for first in letters for second in letters + string.digits)
     free = (pair for pair in pairs if pair not in fixed | everything)
-    return {name: next(free, name) for name in sorted(names) if len(name) > 2 and name[0] != "_"}
+    # Names of one file have numbers in a row, which bytecode says with the same first byte.
+    order = dict.fromkeys(getattr(node, field) for node, field in found)
+    long = [name for name in order if name in names and len(name) > 2 and name[0] != "_"]
+    return {name: next(free, name) for name in long}
 
 
 def _assigned(tree):
