@@ -163,7 +163,7 @@ static void run_program(int argc, char **argv) {
     mp_import_name(MP_QSTR__start, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
 }
 
-void tl_qstr_unpack(void); /* names.h */
+void tl_frozen_unpack(void); /* names.h */
 
 /* Not inlined: main must capture the stack's top before this frame exists. */
 static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
@@ -171,7 +171,7 @@ static MP_NOINLINE int interpret(size_t heap, int argc, char **argv) {
         mp_printf(&mp_stderr_print, "tunlite: heap: %s\n", strerror(errno));
         return 1;
     }
-    tl_qstr_unpack();
+    tl_frozen_unpack();
     mp_init();
     mp_sys_path = mp_obj_new_list(0, NULL);
     mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR__dot_frozen));

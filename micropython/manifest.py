@@ -37,7 +37,7 @@ def _fold(module, text):
             file.write(text)
 
 
-_names = tuple(_modules())
+_names = tuple(sorted(_modules()))  # names.h wants them so
 _sources = {_name: _read(os.path.join(_ROOT, _name)) for _name in _names}
 _QDEFS = os.path.join(os.path.dirname(_FOLDED), "genhdr", "qstrdefs.generated.h")
 _known = set(re.findall(r'"(\w+)"\)$', _read(_QDEFS), re.MULTILINE)) | {"main"}  # of _start.py

@@ -25,7 +25,12 @@ enum { OWN_NAMES = MP_QSTRnumber_of - MP_QSTRnumber_of_static };
  * first is MicroPython's own, not in alphabetical order. */
 static POOL(static_names, MP_QSTRnumber_of_static);
 static POOL(own_names, OWN_NAMES);
+#ifdef FROZEN_FILES
+static POOL(frozen_names, FROZEN_NAMES);
+POOL(tl_qstr_pool, FROZEN_FILES); /* of files, whose names import looks through */
+#else
 POOL(tl_qstr_pool, FROZEN_NAMES);
+#endif
 
 static const char *unpack(qstr_pool_t *pool, const qstr_pool_t *previous, size_t count,
                           qstr_len_t *lengths, const char *text) {
@@ -50,9 +55,16 @@ static const char *unpack(qstr_pool_t *pool, const qstr_pool_t *previous, size_t
 #define UNPACK(name, previous, names, text)                                                        \
     unpack(&(name).pool, previous, names, (name).room.lengths, text)
 
-void tl_qstr_unpack(void) {
+void tl_frozen_unpack(void) {
     const char *text = packed_names;
     text = UNPACK(static_names, NULL, MP_QSTRnumber_of_static, text);
     text = UNPACK(own_names, &static_names.pool, OWN_NAMES, text);
+#ifdef FROZEN_FILES
+    UNPACK(frozen_names, &own_names.pool, FROZEN_NAMES, text);
+    UNPACK(tl_qstr_pool, &frozen_names.pool, FROZEN_FILES, mp_frozen_names);
+    unpack_functions();
+    unpack_files();
+#else
     UNPACK(tl_qstr_pool, &own_names.pool, FROZEN_NAMES, text);
+#endif
 }

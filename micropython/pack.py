@@ -12,7 +12,8 @@ executable is no smaller, but it as xz. So does what is alike stand together: a 
 bytecode, and one all tables of names.
 
 --numbers: bytecode says names by their numbers and there are no tables; HEADER is QSTRDEFS anew, in
-which the names used most come first (renumber.py). Not where bytecode tells lines.
+which the names used most come first (renumber.py). Functions are one array and have no pointers
+(functions.py). Not where bytecode tells lines.
 
 --no-arguments, with it: nor do functions name arguments of one letter.
 """
@@ -24,6 +25,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import functions  # noqa: E402
 import renumber  # noqa: E402
 
 # From the lengths of the frozen names to the end of their pool; group 1 are the names.
@@ -124,6 +126,15 @@ def _row(pool, name, text):
     return f"QDEF{pool}({name}, 0, 0, {text})"  # hash and length: names.h asks for neither
 
 
+def _files_last(names, texts, files):
+    """The names with the files' own behind all others, where names.h looks for them."""
+    if files != sorted(files):
+        raise ValueError("files are not in the order of their names")
+    texts = {name: texts[name] for name in names}
+    last = [name for file in files for name in names if texts[name] == f'"{file}"']
+    return [name for name in names if name not in set(last)] + last
+
+
 def numbered(frozen, names, arguments=True):
     """(the frozen code without tables of names, the header of MicroPython's names anew)."""
     known, pool = _KNOWN.findall(names), _POOL.search(frozen)
@@ -134,6 +145,7 @@ def numbered(frozen, names, arguments=True):
     files = list(_files(frozen))
     often = sum((renumber.uses(code, table, arguments) for code, _, table in files), Counter())
     first, rest, left = renumber.order([row[:2] for row in known], own, often)
+    left = _files_last(left, texts, functions.file_names(frozen))
     numbers = {name: number for number, name in enumerate([*first, *rest, *left])}
     sources = {head.split("[", 1)[0].split()[-1]: table[0] for _, head, table in files if table}
     code = "".join(
@@ -152,12 +164,16 @@ def numbered(frozen, names, arguments=True):
     return code, "\n".join(header) + "\n"
 
 
-def packed(frozen, names):
-    """The new file from the texts of the two that MicroPython's tools write."""
+def packed(frozen, names, files=0):
+    """The new file from the texts of the two that MicroPython's tools write.
+
+    `files`: how many of the last names are those of files, which the code has already.
+    """
     frozen = _ALIKE.sub(_in_a_section, frozen)
     pool = _POOL.search(frozen)
     known = _KNOWN.findall(names)
     ours = _TEXT.findall(pool[1])
+    ours = ours[: len(ours) - files]
     texts = [text for _, _, text in sorted(known, key=lambda row: row[0])] + ours
     # names.h finds the ends by the zeros, and takes an empty name for a single zero.
     if any("\\x00" in text and text != '"\\x00"' for text in texts):
@@ -184,9 +200,10 @@ def main(arguments):
     if "--numbers" in arguments[3:]:
         code, known = numbered(code, known, "--no-arguments" not in arguments[3:])
         _write(Path(arguments[4]), known)
+        code = packed(functions.unpointed(code), known, len(functions.file_names(code)))
     else:
-        code = ordered(code)
-    out.write_text(packed(code, known))
+        code = packed(ordered(code), known)
+    out.write_text(code)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ $(FLAGS_SEEN): FORCE | $(HEADER_BUILD)
 $(BORDER): $(ROOT)/native/include/tunlite.h gen_border.py | $(HEADER_BUILD)
 	$(Q)$(PYTHON) gen_border.py $< $@
 
-$(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py renumber.py names.h
+$(FROZEN): $(BUILD)/frozen_content.c $(HEADER_BUILD)/qstrdefs.generated.h pack.py renumber.py functions.py names.h functions.h
 	$(Q)$(PYTHON) pack.py $< $(HEADER_BUILD)/qstrdefs.generated.h $@ $(NUMBERS) $(NO_ARGUMENTS)
 # Where bytecode tells no lines it says names by numbers, and the header of these is made by pack.py.
 NUMBERS = $(if $(filter 1,$(TUNLITE_NO_LINES)),--numbers $(NUMBERED_HEADER))

@@ -11,6 +11,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _SPEC = importlib.util.spec_from_file_location("pack", _ROOT / "micropython" / "pack.py")
 pack = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(pack)
+functions = pack.functions
 
 _KNOWN = """
 QDEF0(MP_QSTRnull, 0, 0, "")
@@ -131,13 +132,16 @@ _MODULE = """static const mp_frozen_module_t frozen_module_a = {
 """
 
 
+_FILES = 'const char mp_frozen_names[] = {\n    "a.py\\0"\n    "\\0"\n};\n'
+
+
 def test_with_numbers_there_are_no_tables_and_what_is_said_is_numbered_first():
     code = (
         "static const byte fun_data_a_f[6] = {\n    0x10,0x02, // prelude\n    0x01, // names: f\n"
         "     // code info\n    0x12,0x02, // LOAD_GLOBAL 'EIO'\n    0x51, // LOAD_CONST_NONE\n};\n"
     )
     table = _table("a", "MP_QSTR_a_py", "MP_QSTR_f", "MP_QSTR_EIO")
-    frozen = _OWN_NAMES + _frozen('"a.py"', '"f"', '"seldom"') + code + table + _MODULE
+    frozen = _OWN_NAMES + _frozen('"a.py"', '"f"', '"seldom"') + code + table + _MODULE + _FILES
     known = 'QDEF0(MP_QSTRnull, 0, 0, "")\nQDEF0(MP_QSTR_, 5381, 0, "")\n'
     known += 'QDEF1(MP_QSTR_EIO, 42630, 3, "EIO")\n'
     out, header = pack.numbered(frozen, known)
@@ -150,14 +154,100 @@ def test_with_numbers_there_are_no_tables_and_what_is_said_is_numbered_first():
         ("0", "MP_QSTR_f", '"f"'),
     ]
     assert "    0x12,0x02, // LOAD_GLOBAL 'EIO'\n" in out and "    0x03, // names: f\n" in out
-    assert "enum {\n    MP_QSTR_a_py = MP_QSTRnumber_of,\n    MP_QSTR_seldom,\n};\n" in out
-    packed = pack.packed(out, header)
-    assert "#define FROZEN_NAMES 2\n" in packed
+    assert "enum {\n    MP_QSTR_seldom = MP_QSTRnumber_of,\n    MP_QSTR_a_py,\n};\n" in out
+    packed = pack.packed(out, header, files=1)
+    assert "#define FROZEN_NAMES 1\n" in packed
     assert packed[packed.index("packed_names[] =\n") :].split("\n")[1:-3] == [
         '    "" "\\x00"',
         '    "" "\\x00"',
         '    "EIO" "\\x00"',
         '    "f" "\\x00"',
-        '    "a.py" "\\x00"',
         '    "seldom" "\\x00"',
     ]
+
+
+def _raw(name, generator, children):
+    return (
+        f"static const mp_raw_code_truncated_t proto_fun_{name} = {{\n    .kind = 0,\n"
+        f"    .is_generator = {generator},\n    .children = {children},\n}};\n"
+    )
+
+
+def _code(name, *octets):
+    line = "".join(f"0x{byte:02x}," for byte in octets)
+    return f"static const byte fun_data_{name}[{len(octets)}] = {{\n    {line}\n}};\n"
+
+
+def _children(name, *inside):
+    rows = "".join(f"    (const mp_raw_code_t *)&proto_fun_{child},\n" for child in inside)
+    return f"static const mp_raw_code_t *const children_{name}[] = {{\n{rows}}};\n"
+
+
+def _file(name):
+    return (
+        f"static const mp_rom_obj_tuple_t const_obj_{name}_0 = {{{{&mp_type_tuple}}, 1, {{\n"
+        "    MP_ROM_INT(0),\n}};\n"
+        f"static const mp_rom_obj_t const_obj_table_data_{name}[1] = {{\n"
+        f"    MP_ROM_PTR(&const_obj_{name}_0),\n}};\n"
+        f"static const mp_frozen_module_t frozen_module_{name} = {{\n    .constants = {{\n"
+        f"        .source_file = MP_QSTR_{name}_py,\n    }},\n"
+        f"    .proto_fun = &proto_fun_{name}_m,\n}};\n"
+    )
+
+
+_TWO_FILES = (
+    "head\n"
+    + "/" * 80
+    + "\n"
+    # Inner functions before those around them, as MicroPython's tools write them.
+    + _code("a_f_g", 1)
+    + _code("a_f", 2, 2)
+    + _children("a_f", "a_f_g")
+    + _raw("a_f", 1, "x")
+    + _code("a_h", *([3] * 300))
+    + _code("a_m", 4)
+    + _children("a_m", "a_f", "a_h")
+    + _raw("a_m", 0, "x")
+    + _file("a")
+    + _code("b_m", 5, 5, 5)
+    + _file("b").replace("const_obj_table_data_b", "const_obj_table_data_unused")
+    + 'const char mp_frozen_names[] = {\n    "a.py\\0"\n    "b.py\\0"\n    "\\0"\n};\n'
+)
+
+
+def _array(out, name):
+    rows = re.search(rf"^static const byte {name}\[\] = \{{\n(.*?)^\}};", out, re.S | re.M)[1]
+    return [int(number) for number in re.findall(r"\d+", rows)]
+
+
+def test_functions_stand_by_breadth_and_numbers_tell_what_pointers_told():
+    out = functions.unpointed(_TWO_FILES)
+    assert re.findall(r"^    // (\w+)$", out, re.MULTILINE) == ["a_m", "b_m", "a_f", "a_h", "a_f_g"]
+    assert _array(out, "length_low") == [1, 3, 2, 300 - 256, 1]
+    assert _array(out, "length_high") == [0, 0, 0, 1, 0]
+    assert _array(out, "functions_within") == [2, 0, 128 + 1, 0, 0]
+    assert "#define FROZEN_PARENTS 2\n" in out and "fun_data" not in out
+
+
+def test_the_objects_of_all_files_are_one_table():
+    out = functions.unpointed(_TWO_FILES)
+    assert "#define FROZEN_FILES 2\n#define FIRST_FILE MP_QSTR_a_py\n" in out
+    assert _array(out, "objects_of_file") == [1, 0]
+    assert out.count("MP_ROM_PTR(&const_obj_a_0)") == 1 and "const_obj_table" not in out
+    assert out.index("const_obj_a_0 = ") < out.index("frozen_objects[]")
+
+
+def test_a_function_that_no_file_has_is_refused():
+    with pytest.raises(ValueError, match="in no file"):
+        functions.unpointed(_TWO_FILES + _code("c_f", 1))
+
+
+def test_more_functions_within_one_than_a_number_can_tell_are_refused():
+    many = [f"n{number}" for number in range(128)]
+    with pytest.raises(ValueError, match="too many"):
+        functions.unpointed(_TWO_FILES + _children("a_h", *many))
+
+
+def test_files_out_of_order_are_refused_because_names_are_searched_by_halves():
+    with pytest.raises(ValueError, match="order"):
+        pack._files_last([], {}, ["b.py", "a.py"])
