@@ -28,6 +28,12 @@ class Initramfs:
             self._entries.setdefault(str(parent), (_FOLDER | 0o755, b"", 0))
         self._entries[path] = (_FILE | mode, content, 0)
 
+    def add_tree(self, path: str, source: Path) -> None:
+        """All files below `source`, to the same places below `path`; scripts, so executable."""
+        for found in sorted(p for p in source.rglob("*") if p.is_file()):
+            place = Path(path) / found.relative_to(source)
+            self.add(place.as_posix(), found.read_bytes(), 0o755)
+
     def link(self, path: str, to: str) -> None:
         self._entries[path] = (_LINK | 0o777, to.encode(), 0)
 

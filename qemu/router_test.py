@@ -16,9 +16,11 @@ from qemu.userland import add_userland
 
 ROOT = Path(__file__).parent.parent
 DIST = ROOT / "dist"
+STANDINS = ROOT / "lab/openwrt/root"  # netifd, ubus, uci and OpenWrt's shell libraries
 FRAMES = ("ether8", "vxlan", "detour")  # of Ethernet at the device
+PACKAGED = ("package", "handler")  # what needs our packages
 SCENARIOS = (
-    "package",
+    *PACKAGED,
     "pair",
     "kernel",
     "mesh",
@@ -42,7 +44,7 @@ class Options:
     scenarios: tuple[str, ...] = SCENARIOS
     limit_s: float = 1500
     program: Path | None = None
-    package: Path | None = None
+    packages: tuple[Path, ...] = ()
 
 
 class RouterTestError(Exception):
@@ -73,23 +75,15 @@ def _program(arch: str, options: Options) -> Path:
     return program
 
 
-def _package(arch: str, options: Options) -> Path | None:
-    if options.package:
-        return options.package
-    names = {"arm": "arm_cortex-a7", "aarch64": "aarch64_", "mips": "mips_", "mipsel": "mipsel_"}
-    found = sorted(DIST.glob(f"tunlite_*_{names.get(arch, arch)}*.ipk"))
-    return found[-1] if found else None
-
-
-def _scenarios(arch: str, options: Options) -> tuple[list[str], list[str]]:
+def _scenarios(options: Options) -> tuple[list[str], list[str]]:
     """The scenarios that can run, and a note for each that cannot."""
     chosen, notes = list(options.scenarios), []
     reasons = {"host": hostpeer.missing()}
     if options.implementation == "kernel":
-        reasons["package"] = "the kernel's WireGuard has no package"
+        reasons |= dict.fromkeys(PACKAGED, "the kernel's WireGuard has no package")
         reasons |= dict.fromkeys(FRAMES, "the kernel's WireGuard has no Ethernet frames")
-    elif not _package(arch, options):
-        reasons["package"] = f"no .ipk in dist: run `./dev package --arch {arch} --format ipk`"
+    elif not options.packages:
+        reasons |= dict.fromkeys(PACKAGED, "no packages were given")
     for name, reason in reasons.items():
         if reason and name in chosen:
             chosen.remove(name)
@@ -107,7 +101,7 @@ def _host_tunlite() -> list[str] | None:
 def router_test(arch: str, options: Options, say=print) -> boot.Result:
     """Boot the machine `arch` and run the scenarios; `say` gets each line as it comes."""
     target = targets.load(arch)
-    scenarios, notes = _scenarios(arch, options)
+    scenarios, notes = _scenarios(options)
     for line in notes:
         say(f"note {line}")
     kernel = boot.kernel_of(target)
@@ -132,19 +126,20 @@ def router_test(arch: str, options: Options, say=print) -> boot.Result:
             extra = ["-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no"]
             extra += ["-device", f"{target.nic},netdev=n0"]
             prefix = space.prefix
-        package = _package(arch, options) if "package" in scenarios else None
-        if package:
-            params["TL_PACKAGE"] = package.name
+        packages = options.packages if set(PACKAGED) & set(scenarios) else ()
+        params["TL_PACKAGES"] = " ".join(path.name for path in packages)
         image = boot.base_image(target, kernel, params)
         add_userland(image, target)
         for script in ("main.sh", "lib.sh", "scenarios.sh"):
             image.add(f"tl/{script}", (boot.GUEST / script).read_bytes())
         lines = [f"{n} {private} {public}\n" for n, (private, public) in enumerate(keys)]
         image.add("tl/keys", "".join(lines), 0o600)
-        if options.implementation == "tunlite" and not package:
+        if options.implementation == "tunlite" and not packages:
             image.add_program("usr/bin/tunlite", _program(arch, options))
-        if package:
-            image.add(f"tl/{package.name}", package.read_bytes())
+        for path in packages:
+            image.add(f"tl/{path.name}", path.read_bytes())
+        if "handler" in scenarios:
+            image.add_tree("", STANDINS)
         say(f"booting {arch} with {kernel.name}, {target.memory_mb} MB")
         result = boot.boot(target, kernel, image, options.limit_s, [*CLOCK, *extra], prefix, say)
         if not result.ok and "host" in scenarios:

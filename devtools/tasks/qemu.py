@@ -6,6 +6,8 @@ from pathlib import Path
 
 from invoke import task
 
+from devtools import cross
+from devtools.openwrt import architectures, make, rows
 from devtools.tasks.build import build
 
 
@@ -22,6 +24,15 @@ def _mesh(result) -> None:
     print(f"mesh: {len(result.passed)} checks passed; {result.values}")
 
 
+def _packages(arch, named):
+    """Paths: those named, else all of ours, made anew of an executable that is up to date."""
+    if named:
+        return tuple(map(Path, named.split(",")))
+    cross.build(arch)
+    name = architectures.names(arch)[0]
+    return tuple(make.package(row, "ipk", name) for row in rows.PACKAGES)
+
+
 @task(
     pre=[build],
     help={
@@ -32,7 +43,7 @@ def _mesh(result) -> None:
         "scenarios": "comma-separated; all by default",
         "limit_s": "seconds until the machine is killed",
         "program": "another executable than dist/tunlite-ARCH",
-        "package": "another .ipk than that in dist",
+        "packages": "by commas, other .ipk files than those that are made",
     },
 )
 def qemu_test(
@@ -44,13 +55,15 @@ def qemu_test(
     scenarios="",
     limit_s=1500,
     program="",
-    package="",
+    packages="",
 ):
     """Boot an emulated router with our package in it and test tunnels, mesh, memory, restarts."""
     from machine.debs import DebsError
+    from machine.toolchain import ToolchainError
     from qemu import kernels, mesh_test, router_test
 
     known = (DebsError, kernels.KernelError, router_test.RouterTestError)
+    known = (*known, ToolchainError, rows.PackageError)
     if [bool(arch), engines, mesh].count(True) != 1:
         sys.exit("say --arch mipsel|arm|aarch64|mips|x86_64, or --engines, or --mesh")
     try:
@@ -67,11 +80,10 @@ def qemu_test(
             scenarios=tuple(scenarios.split(",")) if scenarios else router_test.SCENARIOS,
             limit_s=float(limit_s),
             program=Path(program) if program else None,
-            package=Path(package) if package else None,
+            packages=_packages(arch, packages)
+            if implementation == "tunlite" and not program
+            else (),
         )
-        if implementation == "tunlite" and not program and not package:
-            # Made anew from dist/tunlite-ARCH, which is brought up to date first.
-            c.run(f"{sys.executable} -m invoke package --arch {arch} --only tunlite", echo=True)
         result = router_test.router_test(arch, options, lambda line: print(line, flush=True))
     except known as e:
         sys.exit(str(e))

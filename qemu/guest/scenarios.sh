@@ -381,14 +381,81 @@ ping_sizes() {
     done
 }
 
-# The package as a router would have it, unpacked by busybox's tar.
+# The packages as a router would have them, unpacked by busybox's tar.
 scenario_package() {
-    mkdir -p /tmp/ipk
-    check package-opens "tar cannot read the package" tar -xzf "/tl/$TL_PACKAGE" -C /tmp/ipk
-    check package-installs "tar cannot read its files" tar -xzf /tmp/ipk/data.tar.gz -C /
-    check package-control "no control file" tar -xzf /tmp/ipk/control.tar.gz -C /tmp/ipk
-    check package-name "the control file names no package" grep '^Package: tunlite$' /tmp/ipk/control
+    for package in $TL_PACKAGES; do
+        mkdir -p /tmp/ipk
+        name=${package%%_*}
+        check "package-opens-$name" "tar cannot read it" tar -xzf "/tl/$package" -C /tmp/ipk
+        check "package-installs-$name" "tar cannot read its files" tar -xzf /tmp/ipk/data.tar.gz -C /
+        check "package-control-$name" "no control file" tar -xzf /tmp/ipk/control.tar.gz -C /tmp/ipk
+        check "package-name-$name" "not its name" grep -qx "Package: $name" /tmp/ipk/control
+        rm -r /tmp/ipk
+    done
     check package-init "the init script is not installed" test -x /etc/init.d/tunlite
     check package-runs "the program does not run" "$TUNLITE" --version
-    note "not in this image, so not tested here: procd (the init script's service), netifd, opkg"
+    check package-plugin "rpcd's plugin does not tell its methods" \
+        sh -c "/usr/libexec/rpcd/tunlite list | grep -q generateKeyPair"
+    note "not in this image, so not tested here: procd (the init script's service), opkg"
+}
+
+# `proto tunlite` in near, under a small netifd of ours; a WireGuard of the kernel's at the far end.
+scenario_handler() {
+    topology
+    conf_interface /tmp/far.conf 2 51820 10.9.0.2/24
+    conf_peer /tmp/far.conf 1 10.9.0.1/32
+    tunnel_up kernel far tl-far /tmp/far.conf || fail handler-up "far did not come up"
+    network_config 5
+    in_background near netifd /sbin/netifd
+    check_soon handler-setup "no answer" near ping -c 1 -W 2 10.9.0.2
+    check_soon handler-route "not the second peer's network" near_routes 10.9.5.0/24
+    in_background near pings ping -i 0.2 10.9.0.2
+    network_config 6
+    check handler-renew "netifd does not take it" ubus call network.interface.mesh0 renew
+    check_soon handler-renewed "not the changed network" near_routes 10.9.6.0/24
+    check handler-taken-back "the former network is routed" routes_no_more 10.9.5.0/24
+    check handler-applied "the daemon has it not" near_shows 10.9.6.0/24
+    sleep 1
+    kill -INT "$(cat /run/pings.pid)"
+    check_soon handler-no-ping-lost "$(tail -n 1 /tmp/pings.log)" grep -q " 0% packet loss" /tmp/pings.log
+    check handler-no-transition "it went down meanwhile" test "$(grep -cx "up mesh0" /var/run/netifd/log)" -eq 1
+    daemons=$(pidof tunlite)
+    check handler-down "netifd does not take it" ubus call network.interface.mesh0 down
+    check_soon handler-link-gone "the device is there" near_has_no mesh0
+    # shellcheck disable=SC2086 # a list of words
+    check_soon handler-daemon-gone "it runs on" all_gone $daemons
+    check handler-key-gone "the file with the key is there" sh -c "! ls /var/run/tunlite/netifd/mesh0.conf"
+}
+
+# network_config NUMBER: the second peer has the network 10.9.NUMBER.0/24, routed.
+network_config() {
+    mkdir -p /etc/config
+    cat >/etc/config/network <<END
+config interface 'mesh0'
+    option proto 'tunlite'
+    option private_key '$(key_private 1)'
+    option listen_port '51820'
+    list addresses '10.9.0.1/24'
+
+config tunlite_mesh0
+    option public_key '$(key_public 2)'
+    option endpoint_host '192.0.2.2'
+    option endpoint_port '51820'
+    list allowed_ips '10.9.0.2/32'
+
+config tunlite_mesh0
+    option public_key '$(key_public 3)'
+    option route_allowed_ips '1'
+    list allowed_ips '10.9.$1.0/24'
+END
+}
+
+near_routes() { ip -n near route show "$1" | grep -q "dev mesh0"; }
+routes_no_more() { ip -n near route >/tmp/routes && ! grep -q "$1" /tmp/routes; }
+near_shows() { near "$TUNLITE" show mesh0 --json | grep -q "$1"; }
+near_has_no() { ! ip -n near link show "$1"; }
+all_gone() {
+    for one in "$@"; do
+        is_gone "$one" || return 1
+    done
 }

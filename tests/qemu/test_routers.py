@@ -27,9 +27,10 @@ def _console(result):
 )
 def test_a_router_with_our_package_passes_every_scenario(arch):
     cross.build(arch)
-    package = make.package(rows.named("tunlite"), "ipk", architectures.names(arch)[0])
+    name = architectures.names(arch)[0]
+    packages = tuple(make.package(row, "ipk", name) for row in rows.PACKAGES)
     said = []
-    result = router_test.router_test(arch, router_test.Options(package=package), said.append)
+    result = router_test.router_test(arch, router_test.Options(packages=packages), said.append)
     assert result.ok, _console(result)
     left_out = [line for line in said if "left out" in line]
     assert left_out == [] or not rootless.has_capabilities()  # the host's end needs a tap device
