@@ -77,6 +77,9 @@ PACKAGES = (
         files={
             "etc/init.d/tunlite": ("files/tunlite.init", 0o755),
             "etc/tunlite/mesh0.conf.sample": ("files/mesh0.conf.sample", 0o600),
+            "etc/hotplug.d/iface/60-tunlite": ("files/tunlite.hotplug", 0o755),
+            "lib/netifd/proto/tunlite.sh": ("files/tunlite.sh", 0o755),
+            "lib/tunlite/uci.sh": ("files/uci.sh", 0o755),
             "lib/upgrade/keep.d/tunlite": ("files/tunlite.keep", 0o644),
         },
         folders={"etc/tunlite": 0o700},  # keys live here

@@ -13,9 +13,16 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 _STANDINS = Path(__file__).parent / "root"
 _FILES = _ROOT / "openwrt/tunlite/files"
-# Where the package puts them; devtools/openwrt.py has the modes.
-_OURS = {"lib/tunlite/uci.sh": "uci.sh"}
-_MOVED = re.compile(r"(?<![\w$}{./])/(lib|sbin|usr|etc|tmp/\.uci|var/run/netifd)(?=[/\n])")
+# Where the package puts them, as devtools/openwrt/rows.py has it too.
+_OURS = {
+    "etc/hotplug.d/iface/60-tunlite": "tunlite.hotplug",
+    "etc/init.d/tunlite": "tunlite.init",
+    "lib/netifd/proto/tunlite.sh": "tunlite.sh",
+    "lib/tunlite/uci.sh": "uci.sh",
+}
+_MOVED = re.compile(
+    r"(?<![\w$}{./])/((?:lib|sbin|usr|etc)(?=[/\n])|(?:tmp/\.uci|var/run/netifd|etc/config)\b)"
+)
 SHELL = ["busybox", "ash"]
 
 

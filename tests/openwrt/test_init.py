@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 
 _INIT = Path(__file__).resolve().parents[2] / "openwrt/tunlite/files/tunlite.init"
+_UCI = _INIT.with_name("uci.sh")
 _PROCD = """
 procd_open_instance() { echo "open $1"; }
 procd_set_param() { echo "param $*"; }
 procd_close_instance() { echo "close"; }
 procd_send_signal() { echo "signal $*"; }
+procd_open_trigger() { echo "open trigger"; }
+procd_add_config_trigger() { echo "trigger $*"; }
+procd_close_trigger() { echo "close trigger"; }
 start() { start_service "$@"; }
+config_load() { echo "load $1"; }
+config_foreach() { echo "each $*"; }
 """
 
 
@@ -20,6 +26,7 @@ start() { start_service "$@"; }
 def run(tmp_path):
     """Calls one function of the script with /etc/tunlite replaced; its lines of output."""
     script = _INIT.read_text().replace("/etc/tunlite", str(tmp_path))
+    script = script.replace("/lib/tunlite/uci.sh", str(_UCI))
     assert str(tmp_path) in script
 
     def call(command):
@@ -81,6 +88,14 @@ def test_reload_tells_running_daemons_before_procd_starts_new_ones(run, tmp_path
     lines = run("reload_service")
     assert lines[0] == "signal tunlite *"
     assert "open mesh" in lines[1:]
+    assert lines[-2:] == ["load network", "each renew_interface interface"]
+
+
+def test_a_change_of_the_network_renews_interfaces_and_reads_no_file_again(run, tmp_path):
+    (tmp_path / "mesh.conf").write_text("[Interface]\n")
+    trigger = "trigger config.change network /etc/init.d/tunlite renew"
+    assert run("service_triggers") == ["open trigger", trigger, "close trigger"]
+    assert run("renew") == ["load network", "each renew_interface interface"]
 
 
 def test_one_instance_can_be_reloaded_by_name(run, tmp_path):

@@ -127,7 +127,7 @@ def test_a_section_of_wireguards_becomes_the_same_tunnel(router):
         "FwMark = 0x1",
         "[Peer]",
         f"PublicKey = {KEYS.public}",
-        "AllowedIPs = 10.0.0.0/8 fd00::/8",
+        "AllowedIPs = 10.0.0.0/8, fd00::/8",
         "Endpoint = [2001:db8::1]:1234",
         "PersistentKeepalive = 25",
         "Description = gateway 1",
@@ -189,6 +189,7 @@ def test_what_check_says_names_section_and_option_of_uci(router):
 def test_a_good_interface_is_no_error_and_one_without_a_key_is(router):
     good = {"proto": "tunlite", "private_key": KEYS.private}
     peer = {"public_key": KEYS.public, "endpoint_port": "51820", "description": ""}
+    peer["allowed_ips"] = ["10.0.0.0/8", "fd00::/8"]
     assert check(router, [("interface", "wg0", good), ("tunlite_wg0", None, peer)]) == (0, [])
     status, lines = check(router, [("interface", "wg0", {"proto": "tunlite"})])
     assert status == 1 and lines[0].startswith("wg0.private_key: there is none; write generate")

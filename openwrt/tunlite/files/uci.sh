@@ -24,11 +24,20 @@ _tunlite_line() {
 }
 
 # Each row: the section, the option's name in UCI, its name in the file. The items of a list are parted by
-# blanks in both.
+# blanks in both, but where wg leaves blanks out.
 _tunlite_put() {
 	local value
 	config_get value "$1" "$2"
 	_tunlite_line "$3" "$value"
+}
+
+_tunlite_prefixes() {
+	local value prefix all=
+	config_get value "$1" "$2"
+	for prefix in $value; do
+		all="${all:+$all, }${prefix%,}"
+	done
+	_tunlite_line "$3" "$all"
 }
 
 # UCI knows a switch by more words than the file does.
@@ -144,7 +153,7 @@ _tunlite_peer() {
 	printf "# config tunlite_%s '%s'\n[Peer]\n" "$2" "$1"
 	_tunlite_put "$1" public_key PublicKey
 	_tunlite_put "$1" preshared_key PresharedKey
-	_tunlite_put "$1" allowed_ips AllowedIPs
+	_tunlite_prefixes "$1" allowed_ips AllowedIPs
 	_tunlite_endpoint "$1" endpoint_host/endpoint_port Endpoint
 	_tunlite_put "$1" persistent_keepalive PersistentKeepalive
 	_tunlite_words "$1" description Description
@@ -165,6 +174,29 @@ tunlite_config() {
 	_tunlite_interface "$1"
 	config_foreach _tunlite_group tunlite_group "$1"
 	config_foreach _tunlite_peer "tunlite_$1" "$1"
+}
+
+_tunlite_routed() {
+	local routed
+	config_get_bool routed "$1" route_allowed_ips 0
+	[ "$routed" = 0 ] || printf ' %s' "$1"
+}
+
+# Writes the file of interface $1 to $2. Below it, as a comment, stands what is netifd's of it, so that a
+# file that is equal means an interface that is.
+tunlite_write() {
+	local addresses prefixes mtu
+	config_get addresses "$1" addresses
+	config_get prefixes "$1" ip6prefix
+	config_get mtu "$1" mtu
+	(
+		umask 077
+		{
+			tunlite_config "$1"
+			printf '# netifd: addresses %s prefixes %s mtu %s routes of%s\n' "$addresses" "$prefixes" "$mtu" \
+				"$(config_foreach _tunlite_routed "tunlite_$1")"
+		} >"$2"
+	)
 }
 
 _tunlite_refusals() {

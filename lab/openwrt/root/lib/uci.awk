@@ -70,7 +70,7 @@ END {
 	if (GET != "") {
 		split(GET, part, ".")
 		if (!((part[1], part[2]) in kinds)) exit 1
-		for (n = 1; n <= counts[part[1], part[2]]; n++) printf "%s%s", (n > 1 ? " " : ""), values[part[1], part[2], n]
+		for (n = 1; n <= counts[part[1], part[2]]; n++) printf("%s%s", (n == 1 ? "" : " "), values[part[1], part[2], n])
 		printf "\n"
 		exit
 	}
