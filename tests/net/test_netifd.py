@@ -24,6 +24,7 @@ from tunlite.config.options import KIND, SECTION, UCI, WHEN
 pytestmark = pytest.mark.once
 
 _RUN = "/var/run/tunlite/netifd"
+_PAGE = (Path(__file__).resolve().parents[2] / "docs/openwrt.md").read_text()
 # What netifd itself compares beside the options that take a new daemon.
 _MORE_DECLARED = ["tunnel_device", "tunlink", "nohostroute", "heap"]
 
@@ -196,7 +197,6 @@ def test_a_peer_that_is_edited_costs_the_others_no_ping_and_no_transition(home):
     home.namespace.run(["wg", "set", home.device, "peer", Keys().public])
     added = home.peer_keys()
     running = BackgroundPing(home.namespace, there.v4)
-    home.interface["listen_port"] = "50123"
     home.interface["mtu"] = "1300"
     home.peers["gw3"]["allowed_ips"] = ["10.77.0.3/32", "10.8.0.0/24"]
     home.peers["gw3"]["route_allowed_ips"] = "1"
@@ -212,11 +212,16 @@ def test_a_peer_that_is_edited_costs_the_others_no_ping_and_no_transition(home):
     assert home.peer_keys() == added - {third.keys.public} | {home.peers["gw4"]["public_key"]}
     assert "10.88.0.1" in home.addresses() and "10.8.0.0/24" not in home.routes()
     home.interface["addresses"] = ["10.77.0.1/24", "fd77::1/64"]
+    del home.interface["mtu"]
     home.reload()
     home.settled(3)
     running.wait_replies(3)
     assert running.stop().lost == 0
+    home.interface["listen_port"] = "50123"  # what is under way to the old one is lost
+    home.reload()
+    home.settled(4)
     assert home.addresses() == {"10.77.0.1", "fd77::1"} and home.shown()["listen_port"] == 50123
+    assert home.namespace.link(home.device)["mtu"] == 1420
     assert home.log("setup", "up", "lost", "down", "teardown") == [1, 1, 0, 0, 0]
 
 
@@ -396,6 +401,27 @@ def test_a_key_is_generated_once_and_stands_in_no_argument(home):
     assert home.router.sh(f"uci get network.{home.name}.private_key").stdout.strip() == key
 
 
+def test_the_pages_example_is_an_interface(home):
+    there = home.gateway(2)
+    text = _PAGE[_PAGE.index("    config interface 'mesh0'") : _PAGE.index("\nThen:\n")]
+    for was, now in (
+        ("mesh0", home.name),
+        ("'generate'", f"'{home.keys.private}'\noption state_dir '{home.interface['state_dir']}'"),
+        ("10.77.0.2/24", "10.77.0.1/24"),
+        ("fd77::2/64", "fd77::1/64"),
+        ("<key of the gateway>", there.keys.public),
+        ("gateway.example.org", home.wire[1].v4),
+        ("51820", str(there.port)),
+    ):
+        assert was in text
+        text = text.replace(was, now)
+    home.write()
+    (home.router.root / "etc/config/network").write_text(text)
+    home.netifd.start()
+    home.up()
+    reaches(home, there)
+
+
 @pytest.mark.slow
 def test_two_hundred_peers_come_up_and_one_of_them_is_edited(home):
     there = home.gateway(2)
@@ -406,7 +432,8 @@ def test_two_hundred_peers_come_up_and_one_of_them_is_edited(home):
             "route_allowed_ips": "1",
             "description": f"router {number}",
         }
-    home.start().up()
+    home.start()
+    home.netifd.wait(f"up {home.name}", timeout=60)
     reaches(home, there)
     assert len(home.peer_keys()) == 200 and len(home.routes()) >= 199
     home.peers["p7"]["allowed_ips"] = ["10.101.0.0/24"]

@@ -33,6 +33,8 @@ procd_close_instance() {
 	setsid $command >"$RUN/../$instance.log" 2>&1 &
 	echo $! >"$RUN/$instance"
 }
+config_load() { :; }
+config_foreach() { :; } # no interface of netifd's
 procd_send_signal() { for f in "$RUN"/*; do kill -HUP "$(cat "$f")" 2>/dev/null; done; }
 start() {
 	named=
@@ -57,6 +59,7 @@ class Router:
         self.files.mkdir()
         self.program = tunlite_program(lab.folder)
         text = _INIT.read_text().replace("/usr/sbin/tunlite", str(self.program))
+        text = text.replace("/lib/tunlite/uci.sh", str(_INIT.with_name("uci.sh")))
         self.script = _PROCD + text.replace("/etc/tunlite", str(self.files))
 
     def write(self, name, mode=0o600, peer=None, **options):

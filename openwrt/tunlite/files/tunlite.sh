@@ -185,14 +185,11 @@ _tunlite_swallowed() {
 
 # ---- the device ----------------------------------------------------------------------------------
 
-# What a netifd that was killed left under device $2 of interface $1 is taken down, and a TUN device that
-# nobody minds; anything else of that name is somebody's, and the daemon says so.
+# What a netifd that was killed left under device $2 of interface $1 is taken down; anything else of that
+# name is somebody's, and the daemon says so.
 _tunlite_clear() {
 	if grep -q "\"$RUN/$1.conf\"" "/var/run/tunlite/$2.json" 2>/dev/null; then
 		"$TUNLITE" down "$2"
-	fi
-	if [ -e "/sys/class/net/$2/tun_flags" ] && [ ! -e "/var/run/tunlite/$2.json" ]; then
-		ip link del dev "$2"
 	fi
 }
 
@@ -275,7 +272,7 @@ proto_tunlite_setup() {
 		proto_setup_failed "$interface"
 		return
 	fi
-	cat "/sys/class/net/$device/mtu" >"$RUN/$interface.mtu"
+	ip link show dev "$device" | sed -n 's/.* mtu \([0-9]*\) .*/\1/p' >"$RUN/$interface.mtu"
 	_tunlite_mtu "$interface" "$device"
 	_tunlite_swallowed "$interface" "$RUN/$interface.conf" "$device" >"$RUN/$interface.hosts"
 	while read -r name address; do
