@@ -68,16 +68,19 @@ def _ip(*arguments):
 
 
 def _end_processes(name):
-    """Kills what runs inside and waits until it is gone."""
-    pids = [int(pid) for pid in _ip("netns", "pids", name).split()]
-    for pid in pids:
-        if pid != os.getpid():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-    if pids:
-        wait_for(lambda: not _ip("netns", "pids", name).split(), 10, f"{name} is empty")
+    """Kills what runs inside until nothing does: a shell may begin the next program meanwhile."""
+
+    def ended():
+        pids = [int(pid) for pid in _ip("netns", "pids", name).split()]
+        for pid in pids:
+            if pid != os.getpid():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        return not pids
+
+    wait_for(ended, 20, f"{name} is empty")
 
 
 class Process:

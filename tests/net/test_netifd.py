@@ -510,6 +510,20 @@ def test_an_endpoint_without_a_way_gets_one_when_an_interface_comes_up(home):
     wait_for(lambda: ping(home.namespace, there.v4, 1, wait=1).received, 15, "an answer")
 
 
+def test_with_tunlink_a_new_peer_inside_the_tunnel_gets_its_route_without_a_teardown(home):
+    default_route(home)
+    home.gateway(2, route_allowed_ips="1", allowed_ips="0.0.0.0/1,128.0.0.0/1")
+    home.interface["tunlink"] = "wan"
+    home.start().up()
+    home.peers["gw3"] = {"public_key": Keys().public, "endpoint_host": "198.51.100.7"}
+    home.reload()
+    home.settled(1)
+    hosts = [f"{host} wan" for host in (home.wire[1].v4, "198.51.100.7")]
+    assert home.netifd.get(home.name, "hosts").splitlines() == hosts
+    assert home.routes()["198.51.100.7"] == home.wire[0].name
+    assert home.log("setup", "teardown") == [1, 0]
+
+
 def test_addresses_are_compared_as_numbers_and_names_are_looked_up(home):
     head = (
         f"INCLUDE_ONLY=1 . {home.router.root}/lib/netifd/proto/tunlite.sh\n"

@@ -73,10 +73,10 @@ _tunlite_error() {
 # ---- endpoints that the tunnel would swallow -----------------------------------------------------
 
 _tunlite_networks() {
-	local routed allowed
-	config_get_bool routed "$1" route_allowed_ips 0
-	config_get allowed "$1" allowed_ips
-	[ "$routed" = 0 ] || printf 'network %s\n' "$(printf '%s' "$allowed" | tr ',' ' ')"
+	local items
+	_tunlite_is "$1" route_allowed_ips || return 0
+	_tunlite_items "$1" allowed_ips
+	printf 'network %s\n' "$items"
 }
 
 # $1: a name of a host. Lines: host NAME ADDRESS, in hex digits, of what is known of it within seconds.
@@ -161,10 +161,9 @@ _tunlite_inside='
 # into the tunnel, where there is another way to it: netifd takes an interface down that depends on a host
 # without one. Where one has none yet, or a name no address, /etc/hotplug.d/iface has us called again.
 _tunlite_swallowed() {
-	local nohostroute networks family name address waits="$RUN/$1.waits"
+	local networks family name address waits="$RUN/$1.waits"
 	rm -f "$waits"
-	config_get_bool nohostroute "$1" nohostroute 0
-	[ "$nohostroute" = 0 ] || return 0
+	_tunlite_is "$1" nohostroute && return 0
 	networks="$(config_foreach _tunlite_networks "tunlite_$1")"
 	[ -n "$networks" ] || return 0
 	{
@@ -201,11 +200,10 @@ _tunlite_mtu() {
 }
 
 _tunlite_routes() {
-	local routed allowed prefix
-	config_get_bool routed "$1" route_allowed_ips 0
-	[ "$routed" != 0 ] || return 0
-	config_get allowed "$1" allowed_ips
-	for prefix in $(printf '%s' "$allowed" | tr ',' ' '); do
+	local items prefix
+	_tunlite_is "$1" route_allowed_ips || return 0
+	_tunlite_items "$1" allowed_ips
+	for prefix in $items; do
 		case "$prefix" in
 		*:*/*) proto_add_ipv6_route "${prefix%/*}" "${prefix#*/}" ;;
 		*:*) proto_add_ipv6_route "$prefix" 128 ;;
@@ -217,11 +215,11 @@ _tunlite_routes() {
 
 # Without proto_set_keep: what is not named goes, and what others set stays, with no transition.
 _tunlite_update() {
-	local addresses prefixes address
-	config_get addresses "$1" addresses
+	local items prefixes address
+	_tunlite_items "$1" addresses
 	config_get prefixes "$1" ip6prefix
 	proto_init_update "$2" 1
-	for address in $(printf '%s' "$addresses" | tr ',' ' '); do
+	for address in $items; do
 		case "$address" in
 		*:*/*) proto_add_ipv6_address "${address%/*}" "${address#*/}" ;;
 		*:*) proto_add_ipv6_address "$address" 128 ;;

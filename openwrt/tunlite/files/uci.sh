@@ -31,11 +31,29 @@ _tunlite_put() {
 	_tunlite_line "$3" "$value"
 }
 
-_tunlite_prefixes() {
-	local value prefix all=
+# Of a list, or of an option with blanks or commas in it, the items, into $items. No process for each peer.
+_tunlite_items() {
+	config_get items "$1" "$2"
+	case "$items" in
+	*,*) items="$(printf '%s' "$items" | tr ',' ' ')" ;;
+	esac
+}
+
+# config_get_bool of OpenWrt forks.
+_tunlite_is() {
+	local value
 	config_get value "$1" "$2"
-	for prefix in $value; do
-		all="${all:+$all, }${prefix%,}"
+	case "$value" in
+	1 | on | true | yes | enabled) return 0 ;;
+	esac
+	return 1
+}
+
+_tunlite_prefixes() {
+	local items prefix all=
+	_tunlite_items "$1" "$2"
+	for prefix in $items; do
+		all="${all:+$all, }$prefix"
 	done
 	_tunlite_line "$3" "$all"
 }
@@ -147,9 +165,7 @@ _tunlite_group() {
 }
 
 _tunlite_peer() {
-	local disabled
-	config_get_bool disabled "$1" disabled 0
-	[ "$disabled" = 0 ] || return 0
+	_tunlite_is "$1" disabled && return 0
 	printf "# config tunlite_%s '%s'\n[Peer]\n" "$2" "$1"
 	_tunlite_put "$1" public_key PublicKey
 	_tunlite_put "$1" preshared_key PresharedKey
@@ -177,9 +193,7 @@ tunlite_config() {
 }
 
 _tunlite_routed() {
-	local routed
-	config_get_bool routed "$1" route_allowed_ips 0
-	[ "$routed" = 0 ] || printf ' %s' "$1"
+	! _tunlite_is "$1" route_allowed_ips || printf ' %s' "$1"
 }
 
 # Writes the file of interface $1 to $2. Below it, as a comment, stands what is netifd's of it, so that a
