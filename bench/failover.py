@@ -31,7 +31,7 @@ def _group(seconds):
     return {"Choose": "order", "FailAfter": seconds}
 
 
-def contenders(runs):
+def contenders(runs, slow_runs):
     """{name: contender}: the static executable where it is built, and the others."""
     command = static_command()
     rows = [
@@ -41,7 +41,7 @@ def contenders(runs):
         for seconds in (3, 1)
     ]
     rows.append(TunliteGroup("no ProbeAddress", runs, command, ProbeAddress=None, **_group(5)))
-    return {row.name: row for row in [*rows, FastdGroup(), PeerSelector()]}
+    return {row.name: row for row in [*rows, FastdGroup(slow_runs), PeerSelector(slow_runs)]}
 
 
 def _in(lab, contender, name):
@@ -75,11 +75,11 @@ def _one(contender, scenario):
     return found
 
 
-def measure(rows, runs, lanes):
+def measure(rows, lanes):
     """{contender: {scenario: [what each run found]}}; the contenders take turns."""
     jobs = [
         (contender, scenario)
-        for number in range(runs)
+        for number in range(max(row.runs for row in rows))
         for scenario in deaths.SCENARIOS
         for contender in rows
         if number < contender.runs
@@ -131,14 +131,14 @@ def write(found, path):
     path.write_text(json.dumps({"facts": facts, "seconds": found}, indent=1), encoding="utf-8")
 
 
-def main(runs, lanes, only=""):
+def main(runs, slow_runs, lanes, only=""):
     """Measures, prints and writes build/failover.json; whether no run failed."""
-    rows = contenders(runs)
+    rows = contenders(runs, slow_runs)
     wanted = [name.strip() for name in only.split(";")] if only else list(rows)
     if unknown := set(wanted) - set(rows):
         sys.exit(f"no contender {'; '.join(sorted(unknown))}; there are {'; '.join(rows)}")
     rows = [rows[name] for name in wanted]
-    found = measure(rows, runs, lanes)
+    found = measure(rows, lanes)
     print_table(rows, found)
     write(found, _OUT)
     return not any(_failed(one) for row in found.values() for v in row.values() for one in v)

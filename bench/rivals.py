@@ -4,7 +4,7 @@
 Each puts its daemons on the namespaces of lab.star: start(star, endpoints), `endpoints` being those
 of the gateways as a configuration has them, and `prefix` the words before a router's command.
 `data` is the first byte of its datagrams that carry packets, `patience_s` how long it is waited
-for, and `runs` how often it is worth it.
+for, and `runs` how often it is measured.
 """
 
 import signal
@@ -58,7 +58,9 @@ class PeerSelector:
     name = "wgpeerselector's rule"
     data = 4
     patience_s = 200
-    runs = 2
+
+    def __init__(self, runs):
+        self.runs = runs
 
     def start(self, star, endpoints, prefix=()):
         """Gateways, then the router and its script."""
@@ -114,7 +116,9 @@ class FastdGroup:
     name = "fastd"
     data = 0
     patience_s = 200
-    runs = 2
+
+    def __init__(self, runs):
+        self.runs = runs
 
     def start(self, star, endpoints, prefix=()):
         """Gateways, then the router."""
