@@ -452,6 +452,14 @@ def test_the_daemon_has_the_group_that_is_asked_for_and_a_device_of_any_name(hom
     assert row(f"/proc/{home.daemon()}/status", "Gid") == "65534"
 
 
+def test_who_tells_ubus_of_events_is_begun_where_it_is_installed(home):
+    told = home.lab.folder / "told"
+    text = f'#!/bin/sh\necho "$2" >>{told}\nexec "$@"\n'
+    home.router.install("usr/lib/tunlite/event", text)
+    home.start().up()
+    assert told.read_text().split()[0] in ("run", "--heap")
+
+
 def test_an_address_that_somebody_else_set_stays_at_a_renew(home):
     there = home.gateway(2)
     home.start().up()

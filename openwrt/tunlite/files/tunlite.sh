@@ -13,6 +13,7 @@
 . /lib/tunlite/uci.sh
 
 RUN=/var/run/tunlite/netifd
+EVENTS=/usr/lib/tunlite/event # tells ubus; of luci-proto-tunlite
 
 # What takes an interface down when it changes; netifd compares these itself. They stand in the arguments
 # of this script, which everybody may read: no key, no command.
@@ -244,7 +245,7 @@ _tunlite_never() {
 }
 
 proto_tunlite_setup() {
-	local interface="$1" device heap words tunlink name address
+	local interface="$1" device heap words tunlink name address events=
 	config_load network
 	# tunlite makes the upper one so too; the keys are in the lower one.
 	[ -d "${RUN%/*}" ] || mkdir -m 0711 "${RUN%/*}"
@@ -262,8 +263,9 @@ proto_tunlite_setup() {
 		return
 	fi
 	_tunlite_clear "$interface" "$device"
+	[ ! -x "$EVENTS" ] || events="$EVENTS"
 	# If it ends before we do, netifd ends us and calls teardown.
-	proto_run_command "$interface" "$TUNLITE" ${heap:+--heap "$heap"} run --bare --no-new-privs \
+	proto_run_command "$interface" ${events:+"$events"} "$TUNLITE" ${heap:+--heap "$heap"} run --bare --no-new-privs \
 		--parent "$PPID" --config "$RUN/$interface.conf" --interface "$device"
 	if ! "$TUNLITE" addconf --wait 10 "$device" /dev/null; then
 		_tunlite_error "$interface" NO_ANSWER "the daemon does not answer; logread -e netifd"
