@@ -12,7 +12,9 @@
 enum { FRAME_HEADERS = ETHER_FRONT_MAX + 1 };
 
 int device_writev(struct inside *in, const struct iovec *iov, uint32_t n) {
-    return writev(in->fd, iov, (int)n) < 0 ? errno : 0;
+    ssize_t done =
+        n == 1 ? write(in->fd, iov->iov_base, iov->iov_len) : writev(in->fd, iov, (int)n);
+    return done < 0 ? errno : 0;
 }
 
 bool device_is_gone(int err) {

@@ -96,5 +96,7 @@ def test_the_executable_for_routers_maps_nothing_while_packets_flow(lab, directi
     tracer.popen.send_signal(signal.SIGINT)
     tracer.popen.wait(30)
     calls = re.findall(r"^\d+ +(?:<\.\.\. )?(\w+)", log.read_text(), re.MULTILINE)
-    assert calls.count("writev" if direction == "back" else "sendmmsg") > 20, calls[:50]
+    # A packet alone goes by write, several by writev.
+    used = {"write", "writev"} if direction == "back" else {"sendmmsg"}
+    assert sum(call in used for call in calls) > 20, calls[:50]
     assert not _MEMORY & set(calls)
