@@ -43,7 +43,7 @@ class Luci:
         # One thread for all daemons: the kernel ends them with the thread that started them.
         self._starter = concurrent.futures.ThreadPoolExecutor(1)
         source = _PACKAGE / "root/usr/libexec/rpcd/tunlite"
-        router.install("usr/libexec/rpcd/tunlite", source.read_text(), 0o755)
+        router.install("usr/libexec/rpcd/tunlite", source.read_text())
         handler = type("Handler", (_Handler,), {"luci": self})
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -6,7 +6,6 @@ router ==w9== way ==w1== gateway1, ==w2== gateway2, ==w3== gateway3: lab/star.py
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ class Owner:
         if _PICTURES:
             self.daemon.name = "vpn"
         self.name = self.daemon.name
-        self.router = Router(lab.folder / "router", tunlite_program(lab.folder), lab_run(self.star))
+        self.router = Router(lab.folder / "router", tunlite_program(lab.folder), self.star.router)
         self.luci = Luci(self.router, self.star.router)
         lab.on_close(self.luci.close)
         (lab.folder / "browser").mkdir()
@@ -79,11 +78,6 @@ class Owner:
         if _PICTURES:
             self.page.run("document.querySelector('#notes').replaceChildren()")
             self.page.screenshot(Path(_PICTURES) / f"{name}.png")
-
-
-def lab_run(star):
-    """subprocess.run in the router's namespace."""
-    return lambda argv, **kwargs: subprocess.run(star.router.command(argv), **kwargs)
 
 
 @pytest.fixture
