@@ -200,17 +200,22 @@ _tunlite_mtu() {
 	ip link set dev "$2" mtu "$mtu"
 }
 
+# $1: address or route, $2: ADDRESS[/LENGTH]; without a length it is one host's.
+_tunlite_add() {
+	case "$2" in
+	*:*/*) "proto_add_ipv6_$1" "${2%/*}" "${2#*/}" ;;
+	*:*) "proto_add_ipv6_$1" "$2" 128 ;;
+	*/*) "proto_add_ipv4_$1" "${2%/*}" "${2#*/}" ;;
+	*) "proto_add_ipv4_$1" "$2" 32 ;;
+	esac
+}
+
 _tunlite_routes() {
 	local items prefix
 	_tunlite_is "$1" route_allowed_ips || return 0
 	_tunlite_items "$1" allowed_ips
 	for prefix in $items; do
-		case "$prefix" in
-		*:*/*) proto_add_ipv6_route "${prefix%/*}" "${prefix#*/}" ;;
-		*:*) proto_add_ipv6_route "$prefix" 128 ;;
-		*/*) proto_add_ipv4_route "${prefix%/*}" "${prefix#*/}" ;;
-		*) proto_add_ipv4_route "$prefix" 32 ;;
-		esac
+		_tunlite_add route "$prefix"
 	done
 }
 
@@ -221,12 +226,7 @@ _tunlite_update() {
 	config_get prefixes "$1" ip6prefix
 	proto_init_update "$2" 1
 	for address in $items; do
-		case "$address" in
-		*:*/*) proto_add_ipv6_address "${address%/*}" "${address#*/}" ;;
-		*:*) proto_add_ipv6_address "$address" 128 ;;
-		*/*) proto_add_ipv4_address "${address%/*}" "${address#*/}" ;;
-		*) proto_add_ipv4_address "$address" 32 ;;
-		esac
+		_tunlite_add address "$address"
 	done
 	config_foreach _tunlite_routes "tunlite_$1"
 	for address in $prefixes; do
