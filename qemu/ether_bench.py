@@ -6,15 +6,19 @@ each flows twice, as it likes and with an acknowledgement for each read, and wha
 costs at HALF acknowledgements a segment is on the line through both.
 """
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from machine.debs import DebsError
-from qemu import boot, kernels
-from qemu.mips_bench import INSTRUCTIONS_PER_SECOND, add_tunlite, on_clock, router, tools_image
-from qemu.router_test import ROOT, RouterTestError
+from qemu import boot
+from qemu.mips_bench import (
+    INSTRUCTIONS_PER_SECOND,
+    add_tunlite,
+    on_clock,
+    router,
+    tools_image,
+    written,
+)
 
 HALF = 0.5
 # Two runs whose acknowledgements differ by less say nothing about what one costs.
@@ -138,15 +142,7 @@ def table(report: dict) -> str:
 def main(only: str = "", seconds: int = 4) -> None:
     """What `./dev bench-mips --layer2` does; `only`: pairs by a piece of a row's name."""
     pairs = tuple(p for p in PAIRS if only in p.ours or only in p.theirs)
-    try:
-        report = ether_bench(
-            pairs, seconds, say=lambda line: print(line, file=sys.stderr, flush=True)
-        )
-    except (DebsError, kernels.KernelError, RouterTestError) as e:
-        sys.exit(str(e))
-    path = ROOT / "build" / "bench-mips-layer2.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    report, path = written("bench-mips-layer2", lambda say: ether_bench(pairs, seconds, say=say))
     print(table(report))
     print(f"\nAt {HALF} acknowledgements a segment (in brackets: as they were). Written: {path}")
 

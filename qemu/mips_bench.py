@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -261,6 +262,19 @@ def table(report: dict) -> str:
     return "\n".join(lines)
 
 
+def written(name: str, measure: Callable[[Callable[[str], None]], dict]) -> tuple[dict, Path]:
+    """measure(say)'s report, and build/NAME.json, which has it now; what cannot be measured ends
+    the program with its reason."""
+    try:
+        report = measure(lambda line: print(line, file=sys.stderr, flush=True))
+    except (DebsError, kernels.KernelError, RouterTestError) as e:
+        sys.exit(str(e))
+    path = ROOT / "build" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    return report, path
+
+
 def main(batch: str = "", seconds: int = 5, rows: str = "") -> None:
     """What `invoke bench-mips` does: the table, and the report in build/bench-mips.json.
 
@@ -272,13 +286,7 @@ def main(batch: str = "", seconds: int = 5, rows: str = "") -> None:
         batches=tuple(int(n) for n in batch.split(",")) if batch else (),
         seconds=seconds,
     )
-    try:
-        report = mips_bench(options, lambda line: print(line, file=sys.stderr, flush=True))
-    except (DebsError, kernels.KernelError, RouterTestError) as e:
-        sys.exit(str(e))
-    path = ROOT / "build" / "bench-mips.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    report, path = written("bench-mips", lambda say: mips_bench(options, say))
     print(table(report))
     print(f"\nA model that counts instructions, without caches: not a router. Written: {path}")
 

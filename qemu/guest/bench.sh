@@ -51,30 +51,9 @@ rekey_row_up() {
     tunnel_up tunlite far tl-far /tmp/far.conf && tunnel_up tunlite near tl-near /tmp/near.conf
 }
 
-# fastd_up METHOD: the same inner MTU as WireGuard's, so packets are as large.
-fastd_up() {
-    fastd_keys
-    fastd_side near 1 2 far "$1"
-    fastd_side far 2 1 near "$1"
-}
-
-# fastd_side NAMESPACE OWN PEER PEER_NAMESPACE METHOD
-fastd_side() {
-    cat >"/tmp/fastd-$1.conf" <<END
-log level error;
-interface "tl-$1";
-mode tun;
-mtu 1420;
-method "$5";
-bind 192.0.2.$2:10000;
-secret "$(fastd_key Secret "$1")";
-peer "other" {
-    key "$(fastd_key Public "$4")";
-    remote 192.0.2.$3 port 10000;
-}
-END
-    in_background "$1" "tl-$1" fastd --config "/tmp/fastd-$1.conf"
-    row_address "$1" "$2"
+# fastd_row_up METHOD: the same inner MTU as WireGuard's, so packets are as large.
+fastd_row_up() {
+    fastd_up tun 1420 "$1" && row_address near 1 && row_address far 2
 }
 
 # tinc_up: both ends know both hosts; /tl/tinc has the keys.
@@ -120,8 +99,8 @@ row_up() {
     case $1 in
     veth) bare_up ;;
     kernel) kernel_row_up ;;
-    fastd-null) fastd_up null ;;
-    fastd-salsa2012) fastd_up salsa2012+umac ;;
+    fastd-null) fastd_row_up null ;;
+    fastd-salsa2012) fastd_row_up salsa2012+umac ;;
     tinc) tinc_up ;;
     tunlite) tunlite_row_up 0 ;;
     tunlite-to-kernel) tunlite_row_up 0 tunlite kernel ;;

@@ -33,3 +33,31 @@ fastd_keys() {
 
 # fastd_key Secret|Public SIDE
 fastd_key() { sed -n "s/^$1: //p" "/tmp/fastd-$2.key"; }
+
+# fastd_up MODE MTU METHOD [LINES]: one end after the other, as two that begin at once get no answer for
+# long; with L2TP the first has no device until there is another.
+fastd_up() {
+    fastd_keys
+    fastd_side near 1 2 far "$@"
+    fastd_side far 2 1 near "$@"
+}
+
+# fastd_side NAMESPACE OWN PEER PEER_NAMESPACE MODE MTU METHOD [LINES]
+fastd_side() {
+    cat >"/tmp/fastd-$1.conf" <<END
+log level error;
+interface "tl-$1";
+mode $5;
+${8:-}
+mtu $6;
+method "$7";
+bind 192.0.2.$2:10000;
+secret "$(fastd_key Secret "$1")";
+peer "other" {
+    key "$(fastd_key Public "$4")";
+    remote 192.0.2.$3 port 10000;
+}
+END
+    in_background "$1" "tl-$1" fastd --config "/tmp/fastd-$1.conf"
+    until_true ip -n "$1" link show "tl-$1"
+}

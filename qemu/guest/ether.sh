@@ -56,35 +56,8 @@ vxlan_up() {
     vxlan_side "$1" near "$router" fe80::1
 }
 
-# fastd_up MTU METHOD [MODE [LINES]]
-fastd_up() {
-    fastd_keys
-    fastd_side near 1 2 far "$@"
-    fastd_side far 2 1 near "$@"
-}
-
-# fastd_side NAMESPACE OWN PEER PEER_NAMESPACE MTU METHOD [MODE [LINES]]
-fastd_side() {
-    cat >"/tmp/fastd-$1.conf" <<END
-log level error;
-interface "tl-$1";
-mode ${7:-tap};
-${8:-}
-mtu $5;
-method "$6";
-bind 192.0.2.$2:10000;
-secret "$(fastd_key Secret "$1")";
-peer "other" {
-    key "$(fastd_key Public "$4")";
-    remote 192.0.2.$3 port 10000;
-}
-END
-    in_background "$1" "tl-$1" fastd --config "/tmp/fastd-$1.conf"
-    until_true ip -n "$1" link show "tl-$1"
-}
-
 # l2tp_up MTU: fastd's offload to the kernel.
-l2tp_up() { fastd_up "$1" null@l2tp multitap "offload l2tp yes; persist interface no;"; }
+l2tp_up() { fastd_up multitap "$1" null@l2tp "offload l2tp yes; persist interface no;"; }
 
 # tunnel NAME MTU
 tunnel() {
@@ -92,8 +65,8 @@ tunnel() {
     kernel) vxlan_up kernel ;;
     vxlan-on-tunlite) vxlan_up tunlite ;;
     vxlan-inside) vxlan_up inside ;;
-    fastd-salsa2012) fastd_up "$2" salsa2012+umac ;;
-    fastd-null) fastd_up "$2" null ;;
+    fastd-salsa2012) fastd_up tap "$2" salsa2012+umac ;;
+    fastd-null) fastd_up tap "$2" null ;;
     l2tp) l2tp_up "$2" ;;
     on | authentic | off) ether_up "$2" "$1" ;;
     *) false ;;
