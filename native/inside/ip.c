@@ -37,14 +37,12 @@ enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos) {
         if (*len < least)
             return IP_BAD_LENGTH;
         total = load_be16(ip + V4_LENGTH);
-        *tos = ip_ecn(ip);
         break;
     case 6:
         least = V6_HEADER;
         if (*len < least)
             return IP_BAD_LENGTH;
         total = (uint32_t)load_be16(ip + V6_LENGTH) + V6_HEADER;
-        *tos = ip_ecn(ip);
         break;
     default:
         return IP_BAD_VERSION;
@@ -52,6 +50,7 @@ enum ip_verdict ip_check(const uint8_t *ip, uint32_t *len, uint8_t *tos) {
     if (total < least || total > *len)
         return IP_BAD_LENGTH;
     *len = total;
+    *tos = ip_ecn(ip);
     return IP_OK;
 }
 
