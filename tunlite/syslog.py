@@ -9,7 +9,7 @@ from tunlite.system import port
 
 _PATH = "/dev/log"
 _DAEMON = 3 << 3
-_SEVERITIES = (3, 6, 6, 7)  # of log.ERROR, INFO and DEBUG
+_SEVERITIES = (3, 6, 6, 7)  # of log.ERROR, INFO, EVENTS and DEBUG
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _LINE_MAX = 1000  # RFC 3164: 1024 with everything
 _DAY = 86400
